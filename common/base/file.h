@@ -1,0 +1,27 @@
+/* Files, done whole: reads with a limit, writes that are durable or absent. Paths are bytes. */
+#ifndef SEALIFT_BASE_FILE_H
+#define SEALIFT_BASE_FILE_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+#include <sys/types.h>
+
+/* The whole file, ERR_LIMIT if it is larger than `limit`. dirfd may be AT_FDCWD. */
+bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err) MUST_CHECK;
+/* Replaces `path` atomically: temporary file in the same directory, fsync, rename, fsync of the
+ * directory. `mode` as given, whatever the umask. */
+bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;
+/* Creates `path`, which must not exist (ERR_EXISTS), durable on return: temporary file, fsync,
+ * link, unlink, fsync of the directory. */
+bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;
+/* mkdir -p; existing directories are fine */
+bool dir_make(const char *path, mode_t mode, struct err *err) MUST_CHECK;
+bool dir_sync(int dirfd, const char *path, struct err *err) MUST_CHECK;
+/* all of it, retrying short writes and EINTR */
+bool fd_write_all(int fd, struct span bytes, const char *name, struct err *err) MUST_CHECK;
+bool fd_pwrite_all(int fd, struct span bytes, uint64_t offset, const char *name, struct err *err) MUST_CHECK;
+/* exactly `len` bytes, ERR_TRUNCATED if the file ends before */
+bool fd_pread_all(int fd, void *out, size_t len, uint64_t offset, const char *name, struct err *err) MUST_CHECK;
+
+#endif

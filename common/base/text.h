@@ -1,0 +1,31 @@
+/* Text forms of small values, both ways: hex, base32, sizes (`64MiB`), durations (`30s`, `12h`),
+ * UTC times. Parsers take the whole string or fail with the text named. */
+#ifndef SEALIFT_BASE_TEXT_H
+#define SEALIFT_BASE_TEXT_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+#include <stdint.h>
+
+/* lower case; `out` gets 2 * len + 1 bytes */
+void hex_encode(const void *bytes, size_t len, char *out);
+/* exactly `len` bytes from 2 * len hex digits, either case */
+bool hex_decode(const char *text, void *out, size_t len, struct err *err) MUST_CHECK;
+
+/* RFC 4648 base32 without padding, upper case; appends to `out` */
+void base32_encode(struct span bytes, struct buf *out);
+bool base32_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
+/* RFC 4648 base64, padding demanded */
+bool base64_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
+
+/* `0`, `512`, `64KiB`, `64MiB`, `1GiB`, `2TiB`, and kB MB GB TB as powers of ten */
+bool size_parse(const char *text, uint64_t *out, struct err *err) MUST_CHECK;
+/* `250ms`, `30s`, `5m`, `12h`, `90d`, `2w`; a bare number is an error */
+bool duration_parse(const char *text, uint64_t *out_ms, struct err *err) MUST_CHECK;
+/* "1.3 GiB", "12.0 MiB", "512 B"; `out` gets at most 16 bytes */
+void size_format(uint64_t bytes, char out[static 16]);
+/* "2026-11-20T03:00:00Z" of nanoseconds since 1970; `out` gets 21 bytes */
+void time_format(uint64_t time_ns, char out[static 21]);
+
+#endif
