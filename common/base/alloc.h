@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* What the allocators do when there is no memory: one line on stderr, then abort(). */
+void alloc_abort(size_t size) __attribute__((noreturn));
+
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));

@@ -48,6 +48,7 @@ static inline void buf_clear(struct buf *buf)
 void buf_reserve(struct buf *buf, size_t extra);
 /* appends `len` bytes whose content the caller fills in; the pointer is good until the next call */
 uint8_t *buf_grow(struct buf *buf, size_t len);
+/* `data` must not lie inside the buffer, which may move */
 void buf_put(struct buf *buf, const void *data, size_t len);
 void buf_put_span(struct buf *buf, struct span bytes);
 void buf_put_u8(struct buf *buf, uint8_t value);

@@ -3,6 +3,7 @@
  * A fallible function returns bool (true = done), takes `struct err *` last, and leaves its other
  * outputs untouched on failure. The text starts in lower case and says what happened to what
  * ("cannot open '/x': No such file or directory"); outer context comes first ("outer: inner").
+ * A text that is too long is cut and marked "...": the context first, the cause last.
  * A `struct err` holds no pointers: copy it freely. It is never NULL. One thread at a time. */
 #ifndef SEALIFT_BASE_ERR_H
 #define SEALIFT_BASE_ERR_H

@@ -7,7 +7,12 @@
 
 #include <sys/types.h>
 
-/* The whole file, ERR_LIMIT if it is larger than `limit`. dirfd may be AT_FDCWD. */
+/* Unfinished files carry names with this prefix, beside their target. A process that dies leaves
+ * them; whoever owns the directory may remove them when it starts. */
+#define FILE_TEMP_PREFIX ".tmp-"
+
+/* The whole file in place of what `out` held, ERR_LIMIT if it is larger than `limit`. dirfd may be AT_FDCWD.
+ */
 bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err) MUST_CHECK;
 /* Replaces `path` atomically: temporary file in the same directory, fsync, rename, fsync of the
  * directory. `mode` as given, whatever the umask. */
@@ -15,13 +20,16 @@ bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, s
 /* Creates `path`, which must not exist (ERR_EXISTS), durable on return: temporary file, fsync,
  * link, unlink, fsync of the directory. */
 bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;
-/* mkdir -p; existing directories are fine */
+/* mkdir -p, durable on return; existing directories are fine. The umask narrows `mode`. */
 bool dir_make(const char *path, mode_t mode, struct err *err) MUST_CHECK;
+/* makes names that were created, renamed or removed in the directory durable */
 bool dir_sync(int dirfd, const char *path, struct err *err) MUST_CHECK;
 /* all of it, retrying short writes and EINTR */
 bool fd_write_all(int fd, struct span bytes, const char *name, struct err *err) MUST_CHECK;
 bool fd_pwrite_all(int fd, struct span bytes, uint64_t offset, const char *name, struct err *err) MUST_CHECK;
-/* exactly `len` bytes, ERR_TRUNCATED if the file ends before */
-bool fd_pread_all(int fd, void *out, size_t len, uint64_t offset, const char *name, struct err *err) MUST_CHECK;
+/* exactly `len` bytes, ERR_TRUNCATED if the file ends before; on failure the
+ * content of `out` is unspecified */
+bool fd_pread_all(int fd, void *out, size_t len, uint64_t offset, const char *name,
+                  struct err *err) MUST_CHECK;
 
 #endif

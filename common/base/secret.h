@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 /* Call once, first thing in main: sodium_init, no core dumps (RLIMIT_CORE 0, PR_SET_DUMPABLE 0).
- * Under SEALIFT_DUMPABLE=1 in the environment dumps stay allowed: only for the canary tests. */
+ * Under SEALIFT_DUMPABLE=1 in the environment dumps stay allowed: only for tests that look for
+ * canaries in memory, and for LeakSanitizer, which must be able to trace the process. */
 bool secret_process_init(struct err *err) MUST_CHECK;
 
 /* `len` bytes, zeroed, readable and writable. */
@@ -26,7 +27,7 @@ struct secret *secret_copy(const void *bytes, size_t len);
 void secret_free(struct secret *secret);
 DEFINE_AUTO(secret, struct secret *, secret_free)
 
-/* AUTO(wipe32) uint8_t key[32]; */
+/* Zeroes the bytes in a way the compiler keeps. AUTO(wipe32) uint8_t key[32]; */
 void wipe(void *data, size_t len);
 
 static inline __attribute__((unused)) void auto_wipe32(uint8_t (*bytes)[32])
@@ -34,6 +35,7 @@ static inline __attribute__((unused)) void auto_wipe32(uint8_t (*bytes)[32])
     wipe(*bytes, sizeof(*bytes));
 }
 
+/* from the system's cryptographic source; any thread */
 void random_bytes(void *out, size_t len);
 
 #endif

@@ -1,0 +1,205 @@
+#include "common/base/file.h"
+
+#include "common/base/alloc.h"
+#include "common/base/secret.h"
+#include "common/base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { READ_STEP = 64 * 1024 };
+
+/* A first size for the buffer: regular files tell theirs, and are then read without growing (and
+ * without leaving copies behind, which matters for files that hold secrets). */
+static size_t first_room(int fd, size_t most)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
+        return READ_STEP < most ? READ_STEP : most;
+    return (uint64_t)st.st_size < most ? (size_t)st.st_size + 1 : most;
+}
+
+bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err)
+{
+    AUTO(fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
+    size_t most = limit < SIZE_MAX ? limit + 1 : limit; /* one more tells that it is too large */
+    AUTO(buf) struct buf bytes = {0};
+    buf_reserve(&bytes, first_room(fd, most));
+    while (bytes.len < most) {
+        size_t room = bytes.cap - bytes.len;
+        if (room == 0) {
+            buf_reserve(&bytes, READ_STEP);
+            continue;
+        }
+        ssize_t got = read(fd, bytes.data + bytes.len, room < most - bytes.len ? room : most - bytes.len);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return err_sys(err, errno, "cannot read '%s'", path);
+        if (got == 0) break;
+        bytes.len += (size_t)got;
+    }
+    if (bytes.len > limit) return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, limit);
+    struct buf old = *out;
+    *out = bytes;
+    bytes = old;
+    return true;
+}
+
+/* The directory part of `path`: "." , "/" or what stands before the last slash. Caller frees. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return xstrdup(".");
+    if (slash == path) return xstrdup("/");
+    return xasprintf("%.*s", (int)(slash - path), path);
+}
+
+/* A name beside `path` that nobody else uses; its length does not depend on the name's. */
+static char *temp_beside(const char *path)
+{
+    uint8_t random[8];
+    char suffix[2 * sizeof(random) + 1];
+    random_bytes(random, sizeof(random));
+    hex_encode(random, sizeof(random), suffix);
+    const char *slash = strrchr(path, '/');
+    int dir_len = slash ? (int)(slash - path + 1) : 0;
+    return xasprintf("%.*s" FILE_TEMP_PREFIX "%s", dir_len, path, suffix);
+}
+
+/* A file that is removed again unless it is taken over by a rename. */
+struct temp_file {
+    int dirfd;
+    char *path;
+};
+
+static void temp_file_drop(struct temp_file *temp)
+{
+    if (temp->path) (void)unlinkat(temp->dirfd, temp->path, 0);
+    free(temp->path);
+    temp->path = NULL;
+}
+DEFINE_AUTO_IN_PLACE(temp_file, struct temp_file, temp_file_drop)
+
+static bool temp_file_write(struct temp_file *temp, const char *path, struct span bytes, mode_t mode,
+                            struct err *err)
+{
+    AUTO(free) char *name = temp_beside(path);
+    AUTO(fd) int fd = openat(temp->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return err_sys(err, errno, "cannot create '%s'", path);
+    temp->path = name;
+    name = NULL;
+    if (!fd_write_all(fd, bytes, path, err)) return false;
+    if (fchmod(fd, mode) != 0) return err_sys(err, errno, "cannot set the mode of '%s'", path);
+    if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync '%s'", path);
+    return true;
+}
+
+bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err)
+{
+    AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd};
+    if (!temp_file_write(&temp, path, bytes, mode, err)) return false;
+    if (renameat(dirfd, temp.path, dirfd, path) != 0) return err_sys(err, errno, "cannot replace '%s'", path);
+    free(temp.path);
+    temp.path = NULL;
+    AUTO(free) char *parent = parent_of(path);
+    return dir_sync(dirfd, parent, err);
+}
+
+bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err)
+{
+    AUTO(free) char *parent = parent_of(path);
+    {
+        AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd};
+        if (!temp_file_write(&temp, path, bytes, mode, err)) return false;
+        if (linkat(dirfd, temp.path, dirfd, path, 0) != 0)
+            return err_sys(err, errno, "cannot create '%s'", path);
+    }
+    return dir_sync(dirfd, parent, err);
+}
+
+static bool make_one(const char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) == 0) {
+        AUTO(free) char *parent = parent_of(path);
+        return dir_sync(AT_FDCWD, parent, err);
+    }
+    int sys = errno;
+    struct stat st;
+    /* mkdir on an existing path fails in several ways: EEXIST, EROFS, EACCES */
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return true;
+    return err_sys(err, sys == EEXIST ? ENOTDIR : sys, "cannot make the directory '%s'", path);
+}
+
+bool dir_make(const char *path, mode_t mode, struct err *err)
+{
+    AUTO(free) char *partial = xstrdup(path);
+    size_t len = strlen(partial);
+    while (len > 1 && partial[len - 1] == '/')
+        partial[--len] = 0;
+    for (char *slash = strchr(partial + (len > 0), '/'); slash; slash = strchr(slash + 1, '/')) {
+        if (slash[-1] == '/') continue;
+        *slash = 0;
+        bool made = make_one(partial, mode, err);
+        *slash = '/';
+        if (!made) return false;
+    }
+    return make_one(partial, mode, err);
+}
+
+bool dir_sync(int dirfd, const char *path, struct err *err)
+{
+    AUTO(fd) int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return err_sys(err, errno, "cannot open the directory '%s'", path);
+    /* EINVAL: a file system that has no such thing as an unsynced directory */
+    if (fsync(fd) != 0 && errno != EINVAL) return err_sys(err, errno, "cannot sync the directory '%s'", path);
+    return true;
+}
+
+bool fd_write_all(int fd, struct span bytes, const char *name, struct err *err)
+{
+    while (bytes.len) {
+        ssize_t put = write(fd, bytes.data, bytes.len);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return err_sys(err, put ? errno : EIO, "cannot write '%s'", name);
+        bytes = span_of(bytes.data + put, bytes.len - (size_t)put);
+    }
+    return true;
+}
+
+/* Offsets are signed in the system's interface. */
+static bool range_ok(uint64_t offset, size_t len)
+{
+    uint64_t end;
+    return add_u64(offset, len, &end) && end <= INT64_MAX;
+}
+
+bool fd_pwrite_all(int fd, struct span bytes, uint64_t offset, const char *name, struct err *err)
+{
+    if (!range_ok(offset, bytes.len)) return err_sys(err, EFBIG, "cannot write '%s'", name);
+    while (bytes.len) {
+        ssize_t put = pwrite(fd, bytes.data, bytes.len, (off_t)offset);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return err_sys(err, put ? errno : EIO, "cannot write '%s'", name);
+        bytes = span_of(bytes.data + put, bytes.len - (size_t)put);
+        offset += (uint64_t)put;
+    }
+    return true;
+}
+
+bool fd_pread_all(int fd, void *out, size_t len, uint64_t offset, const char *name, struct err *err)
+{
+    if (!range_ok(offset, len)) return err_set(err, ERR_TRUNCATED, "'%s' ends too early", name);
+    uint8_t *to = out;
+    while (len) {
+        ssize_t got = pread(fd, to, len, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return err_sys(err, errno, "cannot read '%s'", name);
+        if (got == 0) return err_set(err, ERR_TRUNCATED, "'%s' ends too early", name);
+        to += got;
+        len -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return true;
+}
