@@ -1,0 +1,36 @@
+/* Reading frames: a window of ids is answered in pack order with read-ahead. Any thread; one fetch is
+ * one thread. */
+#ifndef SEALIFT_REPOSITORY_FETCH_H
+#define SEALIFT_REPOSITORY_FETCH_H
+
+#include "transporter/repository/repository.h"
+
+#define FETCH_MAX_IDS 4096
+
+enum fetch_proof {
+    FETCH_FRAMES,       /* frames and the envelopes they need */
+    FETCH_WITH_LISTS    /* also the signed lists that cover them, for copies */
+};
+
+struct fetch_sink {
+    /* Bytes are borrowed for the call. Returning false ends the fetch with *err set by the callback. */
+    bool (*envelope)(void *arg, struct span envelope, struct err *err); /* before the seal's first frame */
+    bool (*frame)(void *arg, const struct hash *id, struct span frame, struct err *err);
+    bool (*list)(void *arg, struct span list, struct err *err);         /* after the frames it covers */
+    /* an id that is in no readable pack (or whose frame does not parse, or failed its record check);
+     * `why` says which pack. The fetch goes on. */
+    bool (*missing)(void *arg, const struct hash *id, const struct err *why, struct err *err);
+    void *arg;
+};
+
+/* At most FETCH_MAX_IDS. Envelopes are told once per call. When an id has several locations and one is
+ * bad, the next is tried. */
+bool repository_fetch(struct repository *repository, const struct hash *ids, size_t count,
+                      enum fetch_proof proof, const struct fetch_sink *sink, struct err *err) MUST_CHECK;
+
+/* One frame, for small reads such as the nodes of a browse; appended to `frame`, and its envelope's
+ * ENVELOPE_LEN bytes to `envelope` (nothing for cipher none). ERR_NOT_FOUND, ERR_DAMAGED. */
+bool repository_frame(struct repository *repository, const struct hash *id, struct buf *frame,
+                      struct buf *envelope, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,72 @@
+/* A repository: log, points, packs, and the chunk index that finds frames in packs
+ * (docs/format.md sections 6 to 10). No key is needed for anything here. One process owns a
+ * repository at a time (a lock file in the local state says so, and the log's put_if_absent fences).
+ * All functions may be called from any thread. */
+#ifndef SEALIFT_REPOSITORY_REPOSITORY_H
+#define SEALIFT_REPOSITORY_REPOSITORY_H
+
+#include "common/base/err.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/sign.h"
+
+struct repository;
+
+enum repository_kind { REPOSITORY_ENCRYPTED, REPOSITORY_PLAINTEXT };
+
+/* Writes `created` as log entry 1 into an empty or absent directory (ERR_EXISTS otherwise).
+ * statement: the SignedStatement that asks for it (may be empty only in benches and tests). */
+bool repository_create(const char *path, const struct id *site, const struct id *repository,
+                       enum repository_kind kind, struct span statement, const struct sign_pair *owner,
+                       struct err *err) MUST_CHECK;
+
+struct repository_options {
+    const char *path;
+    const char *state_dir;         /* local state: index, remembered head, lock. NULL: read only, an
+                                      index in a temporary directory (used by `offline`) */
+    const struct sign_pair *owner; /* signs log entries; NULL: read only. Borrowed, must outlive */
+};
+
+/* Verifies the log from the remembered head (or from entry 1), compares the index with the packs that
+ * are there (reads trailers of new ones, voids missing ones, rebuilds an index that is absent, of
+ * another repository, or not trustworthy after a machine crash), salvages journals of `open/` into
+ * packs. ERR_BUSY (another owner), ERR_VERSION, ERR_NOT_AUTHENTIC (chain, signature, head stepped
+ * back), ERR_DAMAGED, ERR_NOT_FOUND. */
+bool repository_open(const struct repository_options *options, struct repository **out,
+                     struct err *err) MUST_CHECK;
+void repository_close(struct repository *repository);
+DEFINE_AUTO(repository, struct repository *, repository_close)
+
+struct repository_info {
+    struct id site;
+    struct id repository;
+    enum repository_kind kind;
+    uint8_t owner[SIGN_PK_LEN]; /* signer of the log */
+    uint64_t head_number;
+    struct hash head_hash;
+    uint64_t points;
+    uint64_t chunks;
+    uint64_t pack_bytes;
+};
+void repository_info(struct repository *repository, struct repository_info *out);
+
+/* A point as the log lists it; the body is not decoded here. */
+struct repository_point {
+    struct id point;
+    uint64_t number;    /* of the log entry */
+    uint64_t time_ns;   /* the repository side's clock */
+    struct hash hash;   /* of points/<id> */
+};
+/* Not-removed points in log order. false from the callback stops. */
+typedef bool repository_point_fn(void *arg, const struct repository_point *point);
+bool repository_points(struct repository *repository, repository_point_fn *each, void *arg,
+                       struct err *err) MUST_CHECK;
+/* The exact bytes of points/<id> (a PointFile), checked against the log's hash: ERR_NOT_FOUND,
+ * ERR_DAMAGED. */
+bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,
+                           struct err *err) MUST_CHECK;
+/* Raw log entry files from number `from` on, for witnesses and copies. */
+typedef bool repository_log_fn(void *arg, uint64_t number, struct span entry);
+bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,
+                    struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,52 @@
+/* Where a repository's objects lie: a driver is a struct of functions. Published objects are written
+ * once by put_if_absent or by publishing a journal, later perhaps removed, never changed.
+ * Names are relative paths as in docs/format.md section 10 ("log/0000000001", "packs/ab/…").
+ * All functions may be called from any thread. Everything that returns true from a writing function
+ * is durable: file and directory are synced. */
+#ifndef SEALIFT_REPOSITORY_STORAGE_H
+#define SEALIFT_REPOSITORY_STORAGE_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+struct journal; /* an open, appendable file that is not published yet */
+
+/* For each object below a prefix; false from the callback stops the listing. */
+typedef bool storage_each_fn(void *arg, const char *name, uint64_t size);
+
+struct storage_ops {
+    /* ERR_EXISTS if the name is taken */
+    bool (*put_if_absent)(void *self, const char *name, struct span bytes, struct err *err);
+    /* whole object, ERR_NOT_FOUND, ERR_LIMIT over `limit` */
+    bool (*get)(void *self, const char *name, size_t limit, struct buf *out, struct err *err);
+    /* exactly len bytes at offset; ERR_TRUNCATED if the object is shorter */
+    bool (*get_range)(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err);
+    bool (*size)(void *self, const char *name, uint64_t *out, struct err *err);
+    bool (*list)(void *self, const char *prefix, storage_each_fn *each, void *arg, struct err *err);
+    bool (*remove)(void *self, const char *name, struct err *err);
+    /* free bytes for backups below which they stop are the caller's rule */
+    bool (*free_space)(void *self, uint64_t *free_bytes, uint64_t *total_bytes, struct err *err);
+
+    /* Journals, named "open/<session>/<n>". create: ERR_EXISTS if taken. append goes to the end;
+     * sync makes everything appended so far durable and may run beside append in another thread. */
+    bool (*journal_create)(void *self, const char *name, struct journal **out, struct err *err);
+    bool (*journal_open)(void *self, const char *name, struct journal **out, struct err *err);
+    bool (*journal_append)(void *self, struct journal *journal, struct span bytes, struct err *err);
+    bool (*journal_sync)(void *self, struct journal *journal, struct err *err);
+    bool (*journal_truncate)(void *self, struct journal *journal, uint64_t size, struct err *err);
+    /* syncs, links to `name`, removes the journal's own name; an existing `name` of the same
+     * content is success. The journal handle stays to be closed. */
+    bool (*journal_publish)(void *self, struct journal *journal, const char *name, struct err *err);
+    void (*journal_close)(void *self, struct journal *journal);
+    void (*close)(void *self);
+};
+
+struct storage {
+    const struct storage_ops *ops;
+    void *self;
+};
+
+/* A directory of a local file system. It must exist; subdirectories are made as needed. */
+bool storage_directory_open(const char *path, struct storage *out, struct err *err) MUST_CHECK;
+
+#endif
