@@ -69,5 +69,5 @@ void wipe(void *data, size_t len)
 void random_bytes(void *out, size_t len)
 {
     need_sodium();
-    randombytes_buf(out, len);
+    if (len) randombytes_buf(out, len);
 }
