@@ -1,0 +1,70 @@
+/* The backup engine for file trees: walk, read, cut, hash, deduplicate, compress, seal, send, manifest,
+ * commit. Worker threads do everything from reading to batches; each owns its buffers, compressor,
+ * sealer and open batch. The calling thread orders the work and builds the manifest. Memory is bounded
+ * by threads x (chunk + batch) and the walk's read-ahead, whatever the number or size of files. */
+#ifndef SEALIFT_PIPELINE_BACKUP_H
+#define SEALIFT_PIPELINE_BACKUP_H
+
+#include "common/chunk/compress.h"
+#include "common/crypto/seal/envelope_key.h"
+#include "common/crypto/seal/frame_key.h"
+#include "transporter/pipeline/outlet.h"
+#include "transporter/source/stat_cache.h"
+#include "transporter/source/walk.h"
+
+#include <stdatomic.h>
+
+/* Read by a progress display while the run goes on. */
+struct backup_progress {
+    _Atomic uint64_t entries, files, content_bytes; /* walked */
+    _Atomic uint64_t read_bytes;                    /* read from the source */
+    _Atomic uint64_t reused_bytes;                  /* unchanged, or found by content hash, or "have" */
+    _Atomic uint64_t sent_bytes;                    /* in batches */
+    _Atomic uint64_t warnings;
+};
+
+/* What the point's body says beside what the engine finds out. Borrowed. */
+struct backup_identity {
+    struct id site, run, point, repository;
+    uint32_t attempt;
+    const char *job;
+    const char *writer_name;
+    const char *key_label;
+    const char *domain; /* name */
+    struct span unlock_section;
+    struct span writer_roster;
+    uint64_t head_number; /* the writer's view of the log */
+    struct hash head_hash;
+};
+
+struct backup_options {
+    struct walk_options walk;
+    const char *host;
+    enum seal_place place;
+    const struct sign_pair *writer;  /* SEAL_HERE */
+    const struct write_half *half;   /* SEAL_HERE; NULL for a plaintext repository */
+    enum cipher cipher;              /* CIPHER_NONE goes with half == NULL only */
+    enum padding padding;
+    struct compressor_spec compressor;
+    unsigned threads;                /* 0: twice the cores, at least 4 */
+    struct stat_cache *cache;        /* may be NULL */
+    struct outlet outlet;
+    struct backup_identity identity;
+    struct backup_progress *progress;
+    /* A file that could not be read, vanished, changed while read, or was skipped. Any thread, serialised. */
+    void (*warning)(void *arg, struct span path, const struct err *what);
+    void *arg;
+    const _Atomic bool *cancelled;
+};
+
+struct backup_result {
+    struct commit_receipt receipt;
+    struct point_counts counts;
+    uint64_t read_bytes, reused_bytes, sent_bytes;
+};
+
+/* Runs to the commit receipt and then makes the cache current. ERR_CANCELLED; ERR_NOT_FOUND when the
+ * repository lacks references that the cache named (the cache is then reset: run again). */
+bool backup_tree(const struct backup_options *options, struct backup_result *result, struct err *err) MUST_CHECK;
+
+#endif

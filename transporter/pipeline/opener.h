@@ -1,0 +1,35 @@
+/* Opening: from content hashes to plaintext. Keeps the run keys of the seals it has met; derives chunk
+ * ids from content hashes; opens, decompresses and verifies each frame. In a plaintext repository the
+ * same without keys. Shared by restore, browse, cat and check `decrypt`. */
+#ifndef SEALIFT_PIPELINE_OPENER_H
+#define SEALIFT_PIPELINE_OPENER_H
+
+#include "common/crypto/seal/envelope_key.h"
+#include "common/crypto/seal/frame_key.h"
+#include "transporter/pipeline/inlet.h"
+
+struct opener; /* thread-safe; per-thread state is in opener_thread */
+struct opener_thread;
+
+/* half: NULL for a plaintext repository. domain: the point's dedup domain name. Both outlive it. */
+struct opener *opener_new(const struct read_half *half, const char *domain);
+void opener_free(struct opener *opener);
+DEFINE_AUTO(opener, struct opener *, opener_free)
+struct opener_thread *opener_thread_new(struct opener *opener);
+void opener_thread_free(struct opener_thread *thread);
+DEFINE_AUTO(opener_thread, struct opener_thread *, opener_thread_free)
+
+struct hash opener_chunk_id(const struct opener *opener, enum frame_type type, const struct hash *content);
+/* Envelopes may repeat. ERR_NOT_AUTHENTIC, ERR_WRONG_KEY, ERR_DAMAGED. */
+bool opener_envelope(struct opener *opener, struct span envelope, struct err *err) MUST_CHECK;
+/* Opens a frame to its plaintext; checks that it is the frame of `id`. ERR_DAMAGED, ERR_TRUNCATED. */
+bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
+                  struct err *err) MUST_CHECK;
+/* One node by content hash, fetched and opened: a manifest_load_fn's work. */
+bool opener_node(struct opener_thread *thread, const struct inlet *inlet, const struct hash *content,
+                 struct buf *node, struct err *err) MUST_CHECK;
+/* The root node of a point, by chunk id. */
+bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,
+                 struct buf *node, struct err *err) MUST_CHECK;
+
+#endif

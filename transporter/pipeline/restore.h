@@ -1,0 +1,57 @@
+/* The restore engine for file trees: reads the manifest ahead, fetches windows of chunks in pack order,
+ * opens and writes with several threads. Nothing is ever written outside the destination. */
+#ifndef SEALIFT_PIPELINE_RESTORE_H
+#define SEALIFT_PIPELINE_RESTORE_H
+
+#include "transporter/core/manifest.h"
+#include "transporter/pipeline/inlet.h"
+#include "transporter/pipeline/opener.h"
+
+#include <stdatomic.h>
+
+enum overwrite { OVERWRITE_NEVER, OVERWRITE_CHANGED, OVERWRITE_ALWAYS };
+
+struct restore_progress {
+    _Atomic uint64_t entries, files, content_bytes; /* written */
+    _Atomic uint64_t total_entries, total_bytes;    /* of the point (0 until the root is read) */
+    _Atomic uint64_t fetched_bytes;
+    _Atomic uint64_t warnings;
+};
+
+struct restore_options {
+    struct opener *opener;
+    struct inlet inlet;
+    struct hash root;        /* chunk id, from the point's body */
+    const char *destination; /* an absolute directory, made if absent */
+    const struct span *paths; /* chosen paths without leading '/', everything below them too; 0: all */
+    size_t path_count;
+    enum overwrite overwrite;
+    unsigned threads; /* 0: the number of cores */
+    struct restore_progress *progress;
+    /* What could not be restored, or not wholly (ownership when not root, an xattr refused). Any thread, serialised. */
+    void (*warning)(void *arg, struct span path, const struct err *what);
+    void *arg;
+    const _Atomic bool *cancelled;
+};
+
+struct restore_result {
+    uint64_t entries, files, content_bytes, warnings;
+    uint64_t skipped;  /* existing files left alone */
+    uint64_t failed;   /* files not restored because of damage: named by warnings */
+};
+
+/* Ends with syncfs. A chosen path that is not in the point: ERR_NOT_FOUND. Damage in some files does not
+ * stop the others: they are restored, then ERR_DAMAGED (or the first such code). */
+bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err) MUST_CHECK;
+
+/* The content of one regular file (hard links followed) in order to `write`. ERR_NOT_FOUND, ERR_DAMAGED. */
+typedef bool restore_write_fn(void *arg, struct span bytes, struct err *err);
+bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span path,
+                 restore_write_fn *write, void *arg, struct err *err) MUST_CHECK;
+
+/* Lists entries in path order. false from `each` stops (with *err set by it, or ERR_NONE for done). */
+typedef bool restore_entry_fn(void *arg, struct span path, const struct entry *entry, struct err *err);
+bool restore_list(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span from,
+                  restore_entry_fn *each, void *arg, struct err *err) MUST_CHECK;
+
+#endif
