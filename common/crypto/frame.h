@@ -16,6 +16,20 @@
 #define FRAME_MAX_CLEAR 16384u /* ids in the clear list */
 #define FRAME_MAX_LEN (FRAME_HEADER_LEN + 32u * FRAME_MAX_CLEAR + FRAME_MAX_BODY + FRAME_TAG_LEN)
 
+/* Where the header's fields stand, for those who make frames. */
+enum frame_offset {
+    FRAME_AT_VERSION = 0,
+    FRAME_AT_TYPE = 1,
+    FRAME_AT_CIPHER = 2,
+    FRAME_AT_RESERVED = 3,
+    FRAME_AT_BODY_LEN = 4,
+    FRAME_AT_SEAL = 8,
+    FRAME_AT_CHUNK = 24,
+    FRAME_AT_NODE_IDS = 56,
+    FRAME_AT_DATA_IDS = 58,
+    FRAME_AT_NONCE = 60, /* and what stands before it is associated data, as is the clear list */
+};
+
 enum cipher { CIPHER_NONE = 0, CIPHER_AES_256_GCM = 1, CIPHER_CHACHA20_POLY1305 = 2 };
 
 /* `aes-256-gcm`, `chacha20-poly1305`, `none`; other names are refused by name (ERR_USAGE) */
@@ -26,6 +40,7 @@ enum cipher cipher_default(void);
 
 /* Borrowed from the frame's bytes. */
 struct frame_view {
+    struct span bytes; /* the whole frame */
     enum frame_type type;
     enum cipher cipher;
     struct id seal;
@@ -43,5 +58,14 @@ struct frame_view {
 /* Validates everything that the clear bytes say: versions, reserved fields, limits, order of the
  * lists, exact total length. ERR_VERSION, ERR_DAMAGED or ERR_TRUNCATED. */
 bool frame_parse(struct span bytes, struct frame_view *out, struct err *err) MUST_CHECK;
+
+/* Largest raw length of a type. */
+uint32_t frame_max_raw(enum frame_type type);
+/* `count` ids of 32 bytes stand in ascending order and none twice */
+bool frame_ids_ascend(const uint8_t *ids, size_t count);
+/* Padmé (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
+ * PURBs", PETS 2019): the length that `len` is padded to. It adds under 12 %, and under 4 % from
+ * 64 KiB on, and leaves the observer O(log log len) bits of the true length. */
+size_t frame_padded_len(size_t len);
 
 #endif

@@ -9,6 +9,7 @@
 
 #define SIGN_PK_LEN 32
 #define SIGN_SK_LEN 64
+#define SIGN_SEED_LEN 32
 #define SIGNATURE_LEN 64
 
 /* A signing pair; the secret half is in guarded memory. */
@@ -19,6 +20,8 @@ struct sign_pair {
 
 /* `seed`: 32 bytes, or NULL for a random pair */
 struct sign_pair *sign_pair_new(const uint8_t *seed);
+/* the 32-byte seed that the pair is made from: what key files keep */
+struct secret *sign_pair_seed(const struct sign_pair *pair);
 void sign_pair_free(struct sign_pair *pair);
 DEFINE_AUTO(sign_pair, struct sign_pair *, sign_pair_free)
 
