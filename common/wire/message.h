@@ -1,0 +1,53 @@
+/* Messages between programs (proto/message.proto): a Head of at most 4 KiB and a raw payload. This is
+ * the edge: whoever holds a decoded Head may rely on every length, enum and limit in it. */
+#ifndef SEALIFT_WIRE_MESSAGE_H
+#define SEALIFT_WIRE_MESSAGE_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+#include "proto/message.pb-c.h"
+
+#define PROTOCOL_VERSION 1
+#define HEAD_MAX 4096u
+#define PAYLOAD_MAX (9u * 1024 * 1024)
+
+/* Where a message travels; each kind is legal on one channel in one direction. */
+enum channel {
+    CHANNEL_OPERATOR_TO_DIRECTOR,
+    CHANNEL_DIRECTOR_TO_OPERATOR,
+    CHANNEL_TRANSPORTER_TO_DIRECTOR,
+    CHANNEL_DIRECTOR_TO_TRANSPORTER,
+    CHANNEL_DIALLER_TO_LISTENER, /* data port */
+    CHANNEL_LISTENER_TO_DIALLER,
+};
+
+/* Decodes and validates: protocol version (ERR_VERSION names both), a known kind that is legal on this
+ * channel, field lengths, payload length of the kind (ERR_PROTOCOL, ERR_LIMIT). Unknown fields are
+ * refused. Free with message_free. */
+bool message_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
+                    struct err *err) MUST_CHECK;
+void message_free(Sealift__Head *head);
+DEFINE_AUTO(message, Sealift__Head *, message_free)
+
+/* Sets protocol = PROTOCOL_VERSION and appends the encoded head. The same limits are asserted: a head
+ * that is too long is our own bug. */
+void message_encode(Sealift__Head *head, struct buf *out);
+
+const char *message_name(Sealift__Head__KindCase kind);
+size_t message_payload_limit(Sealift__Head__KindCase kind);
+
+/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer in payloads: decode with the same care, at most
+ * PAYLOAD_MAX. */
+#define MESSAGE_PAYLOAD(name, type)                                                                          \
+    bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
+    void payload_##name##_encode(const type *value, struct buf *out);                                        \
+    void payload_##name##_free(type *value);                                                                 \
+    DEFINE_AUTO(payload_##name, type *, payload_##name##_free)
+
+MESSAGE_PAYLOAD(blobs, Sealift__Blobs)
+MESSAGE_PAYLOAD(status, Sealift__StatusAnswer)
+MESSAGE_PAYLOAD(run_list, Sealift__RunListAnswer)
+MESSAGE_PAYLOAD(point_list, Sealift__PointListAnswer)
+
+#endif

@@ -1,0 +1,30 @@
+/* Who gets keys: the one table of allowed combinations, asked by the command line, by the director and
+ * by each transporter. Pure. */
+#ifndef SEALIFT_WIRE_PLACEMENT_H
+#define SEALIFT_WIRE_PLACEMENT_H
+
+#include "common/wire/statement.h"
+
+struct placement_facts {
+    Sealift__JobKind kind;         /* JOB_NONE for a recovery or a browse */
+    Sealift__Placement placement;  /* jobs */
+    Sealift__OpenAt open_at;       /* recovery */
+    Sealift__Zone source;          /* of the run's source transporter */
+    Sealift__Zone target;
+    Sealift__StoreKind from_store; /* copy, recovery: the repository read from */
+    Sealift__StoreKind to_store;   /* backup, copy: the repository written to */
+};
+
+/* ERR_POLICY with one sentence that names the rule. */
+bool placement_check(const struct placement_facts *facts, struct err *err) MUST_CHECK;
+
+/* The facts of a job or an order, looked up in the roster and the repository statements: ERR_NOT_FOUND
+ * names what is unknown. */
+bool placement_of_job(const Sealift__JobBody *job, const struct roster *roster,
+                      const Sealift__RepositoryBody *to, const Sealift__RepositoryBody *from,
+                      struct placement_facts *out, struct err *err) MUST_CHECK;
+bool placement_of_order(const Sealift__OrderBody *order, const struct roster *roster,
+                        const Sealift__RepositoryBody *repository, struct placement_facts *out,
+                        struct err *err) MUST_CHECK;
+
+#endif
