@@ -1,7 +1,7 @@
 /* Messages between programs (proto/message.proto): a Head of at most 4 KiB and a raw payload. This is
  * the edge: whoever holds a decoded Head may rely on every length, enum and limit in it. */
-#ifndef SEALIFT_WIRE_MESSAGE_H
-#define SEALIFT_WIRE_MESSAGE_H
+#ifndef SEALIFT_WIRE_HEAD_H
+#define SEALIFT_WIRE_HEAD_H
 
 #include "common/base/bytes.h"
 #include "common/base/err.h"
@@ -24,30 +24,30 @@ enum channel {
 
 /* Decodes and validates: protocol version (ERR_VERSION names both), a known kind that is legal on this
  * channel, field lengths, payload length of the kind (ERR_PROTOCOL, ERR_LIMIT). Unknown fields are
- * refused. Free with message_free. */
-bool message_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
+ * refused. Free with head_free. */
+bool head_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
                     struct err *err) MUST_CHECK;
-void message_free(Sealift__Head *head);
-DEFINE_AUTO(message, Sealift__Head *, message_free)
+void head_free(Sealift__Head *head);
+DEFINE_AUTO(head, Sealift__Head *, head_free)
 
 /* Sets protocol = PROTOCOL_VERSION and appends the encoded head. The same limits are asserted: a head
  * that is too long is our own bug. */
-void message_encode(Sealift__Head *head, struct buf *out);
+void head_encode(Sealift__Head *head, struct buf *out);
 
-const char *message_name(Sealift__Head__KindCase kind);
-size_t message_payload_limit(Sealift__Head__KindCase kind);
+const char *head_name(Sealift__Head__KindCase kind);
+size_t head_payload_limit(Sealift__Head__KindCase kind);
 
 /* Blobs, StatusAnswer, RunListAnswer, PointListAnswer in payloads: decode with the same care, at most
  * PAYLOAD_MAX. */
-#define MESSAGE_PAYLOAD(name, type)                                                                          \
+#define HEAD_PAYLOAD(name, type)                                                                          \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
     void payload_##name##_encode(const type *value, struct buf *out);                                        \
     void payload_##name##_free(type *value);                                                                 \
     DEFINE_AUTO(payload_##name, type *, payload_##name##_free)
 
-MESSAGE_PAYLOAD(blobs, Sealift__Blobs)
-MESSAGE_PAYLOAD(status, Sealift__StatusAnswer)
-MESSAGE_PAYLOAD(run_list, Sealift__RunListAnswer)
-MESSAGE_PAYLOAD(point_list, Sealift__PointListAnswer)
+HEAD_PAYLOAD(blobs, Sealift__Blobs)
+HEAD_PAYLOAD(status, Sealift__StatusAnswer)
+HEAD_PAYLOAD(run_list, Sealift__RunListAnswer)
+HEAD_PAYLOAD(point_list, Sealift__PointListAnswer)
 
 #endif
