@@ -1,0 +1,31 @@
+/* Local policy: what this transporter's own configuration allows, whatever anybody signs. Pure.
+ * Paths are absolute, without "." or ".."; a root allows itself and everything below it. */
+#ifndef SEALIFT_TCORE_POLICY_H
+#define SEALIFT_TCORE_POLICY_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+#include <stddef.h>
+
+struct policy {
+    char **read_roots; /* what backups may read */
+    size_t read_count;
+    char **restore_roots; /* where restores may write */
+    size_t restore_count;
+    char **repository_roots; /* where repositories may be created */
+    size_t repository_count;
+    char **plaintext_to; /* names of transporters that may get our data unsealed (inside CURVE); default none */
+    size_t plaintext_count;
+    uint32_t keep_least; /* the floor for our repositories */
+    uint64_t keep_age_s;
+};
+void policy_deinit(struct policy *policy);
+
+/* ERR_POLICY; the text names the path and the setting that would have to allow it. */
+bool policy_may_read(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
+bool policy_may_restore(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
+bool policy_may_store(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
+bool policy_may_send_plaintext(const struct policy *policy, const char *transporter, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,57 @@
+/* What this transporter believes: the roster, the newest verified statements that concern it, unlock
+ * sections by hash, the version memory. Everything is verified before it is stored in the local state
+ * (one file each, written atomically) and verified again when loaded. A director cannot change any of
+ * it except by delivering statements that operators signed. Any thread. */
+#ifndef SEALIFT_SESSION_AUTHORITY_H
+#define SEALIFT_SESSION_AUTHORITY_H
+
+#include "common/crypto/identity.h"
+#include "common/crypto/seal/key.h"
+#include "common/wire/statement.h"
+
+struct authority;
+
+/* The pinned site line (docs/protocol.md, Enrolment). */
+struct site_line {
+    struct id site;
+    uint8_t admin[SIGN_PK_LEN];
+    uint8_t director_curve[32];
+    char address[256]; /* tcp://host:port of the control port */
+};
+bool site_line_parse(const char *text, struct site_line *out, struct err *err) MUST_CHECK;
+
+bool authority_open(const char *state_dir, const struct site_line *line, const struct identity *self,
+                    struct authority **out, struct err *err) MUST_CHECK;
+void authority_close(struct authority *authority);
+DEFINE_AUTO(authority, struct authority *, authority_close)
+
+/* Verifies and keeps one delivered statement of any type. ERR_EXISTS: known already. */
+bool authority_accept(struct authority *authority, struct span bytes, struct statement **out,
+                      struct err *err) MUST_CHECK;
+/* An unlock section; kept if it decodes. Found again by its hash only. */
+bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err) MUST_CHECK;
+/* Marks an order as executed (persisted before the order runs). ERR_EXISTS if it was. */
+bool authority_execute_once(struct authority *authority, const struct id *order, struct err *err) MUST_CHECK;
+
+/* The current roster, shared: take and release. NULL before the first one. */
+const struct roster *authority_roster_take(struct authority *authority);
+void authority_roster_release(struct authority *authority, const struct roster *roster);
+/* Are we in it? */
+bool authority_member(struct authority *authority);
+
+/* Copies of newest statements (ERR_NOT_FOUND). Free with statement_free. */
+bool authority_statement(struct authority *authority, Sealift__StatementType type, const struct id *id,
+                         struct statement **out, struct err *err) MUST_CHECK;
+typedef void authority_each_fn(void *arg, const struct statement *statement);
+void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each, void *arg);
+
+/* The write half granted to us for a key and domain, opened; and the unlock section that the grant
+ * names. ERR_NO_KEY when there is no grant. */
+bool authority_write_half(struct authority *authority, const struct hash *key_id, const struct hash *domain,
+                          struct write_half **half, struct buf *unlock, char label[static 256],
+                          struct err *err) MUST_CHECK;
+/* S by a read grant (step 1 of the unlock order); checked against the key id. ERR_NO_KEY. */
+bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
+                           struct err *err) MUST_CHECK;
+
+#endif

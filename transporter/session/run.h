@@ -1,0 +1,50 @@
+/* One side of one run: a thread that carries out an assignment and reports through hooks. It checks the
+ * assignment against the authority (statement and version, peer, placement table, local policy), gets
+ * keys, opens the data session, runs the engine, and ends with exactly one `ended`. */
+#ifndef SEALIFT_SESSION_RUN_H
+#define SEALIFT_SESSION_RUN_H
+
+#include "common/net/net_context.h"
+#include "common/wire/head.h"
+#include "transporter/core/policy.h"
+#include "transporter/session/authority.h"
+#include "transporter/session/stores.h"
+
+struct listener; /* listener.h: the data port, shared by all runs */
+
+/* All called from the run's threads; they must not block for long (answer may: back-pressure). */
+struct run_hooks {
+    void (*ready)(void *arg, const struct id *run, uint32_t attempt, const char *endpoint);
+    void (*progress)(void *arg, const Sealift__RunProgress *progress);
+    /* one sealed answer of a browse; returns false when the run should stop */
+    bool (*answer)(void *arg, const struct id *run, uint64_t number, uint32_t last, struct span sealed);
+    void (*point)(void *arg, const struct id *repository, const Sealift__PointNews *news, struct span point_file);
+    /* last call; the report is borrowed */
+    void (*ended)(void *arg, const Sealift__RunEnd *end);
+    void *arg;
+};
+
+struct run_environment {
+    const struct identity *self;
+    struct authority *authority;
+    struct stores *stores;
+    const struct policy *policy;
+    struct net_context *net;
+    struct listener *listener;
+    const char *state_dir;    /* caches */
+    const char *own_key_file; /* or NULL */
+    uint64_t lease_ms;        /* how long a side waits for a lost peer */
+    struct run_hooks hooks;
+};
+
+/* A decoded Assign, copied. */
+struct run;
+struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign);
+const struct id *run_id(const struct run *run);
+uint32_t run_attempt(const struct run *run);
+/* makes it end with ERR_CANCELLED; any thread */
+void run_cancel(struct run *run, const char *reason);
+/* after `ended`: joins the thread */
+void run_free(struct run *run);
+
+#endif

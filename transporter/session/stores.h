@@ -1,0 +1,28 @@
+/* The repositories that this transporter owns, by repository id: opened once, closed at the end. Any
+ * thread. */
+#ifndef SEALIFT_SESSION_STORES_H
+#define SEALIFT_SESSION_STORES_H
+
+#include "common/crypto/identity.h"
+#include "common/wire/statement.h"
+#include "transporter/core/policy.h"
+#include "transporter/repository/repository.h"
+
+struct stores;
+
+struct stores *stores_new(const char *state_dir, const struct identity *self, const struct policy *policy);
+void stores_free(struct stores *stores);
+DEFINE_AUTO(stores, struct stores *, stores_free)
+
+/* Opens the repository that a statement names; creates it when the directory is absent or empty and the
+ * statement is new here. Local policy decides about the directory. ERR_POLICY and the errors of
+ * repository_create and repository_open. The statement must have been accepted by the authority. */
+bool stores_attach(struct stores *stores, const struct statement *repository, struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND names the repository; if it failed to open, that error again. Borrowed until stores_free. */
+bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
+                struct err *err) MUST_CHECK;
+typedef void stores_each_fn(void *arg, const struct id *repository, const char *name, struct repository *store,
+                            const struct err *failure); /* store NULL: failure says why */
+void stores_each(struct stores *stores, stores_each_fn *each, void *arg);
+
+#endif
