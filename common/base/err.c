@@ -42,7 +42,7 @@ struct scratch {
     char text[TEXT_SIZE + 4];
 };
 
-static struct scratch format(const char *fmt, va_list args)
+static PRINTF_LIKE(1, 0) struct scratch format(const char *fmt, va_list args)
 {
     struct scratch scratch;
     if (vsnprintf(scratch.text, sizeof(scratch.text), fmt, args) < 0) scratch.text[0] = 0;

@@ -26,8 +26,7 @@
 /* in bytes */
 struct chunker_params {
     uint32_t min;
-    uint32_t
-        average; /* a power of two; the mean length is about 1.14 times it where min is a quarter of it */
+    uint32_t average; /* a power of two; on noise the mean is 1.14 times it where min is a quarter */
     uint32_t max;
 };
 
