@@ -367,6 +367,8 @@ Test(decompress, refuses_bytes_after_the_end)
     buf_put(&in, golden_zstd, sizeof(golden_zstd));
     expect_damaged(decompressor, 2, buf_span(&in), 64, "chunk is not one zstd frame");
 
+    expect_damaged(decompressor, 2, span_of(skippable, sizeof(skippable)), 64, "chunk is not one zstd frame");
+
     buf_clear(&in);
     buf_put(&in, golden_lz4, sizeof(golden_lz4));
     buf_put_u8(&in, 0);
