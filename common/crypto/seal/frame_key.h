@@ -1,5 +1,7 @@
-/* Sealing and opening frames (docs/format.md section 4). The nonce is made inside. A frame_sealer and
- * a frame_opener hold cipher state and belong to one thread each; a run_key may be shared. */
+/* Sealing and opening frames (docs/format.md section 4): AES-256-GCM (NIST SP 800-38D) and
+ * ChaCha20-Poly1305 (RFC 8439), under a key of the frame's own. The nonce is random and made inside:
+ * no counter to lose, safe with threads, crashes and cloned machines. A frame_sealer and a
+ * frame_opener hold cipher state and belong to one thread each; a run_key may be shared. */
 #ifndef SEALIFT_CRYPTO_SEAL_FRAME_KEY_H
 #define SEALIFT_CRYPTO_SEAL_FRAME_KEY_H
 
@@ -10,7 +12,8 @@ enum padding { PADDING_NONE, PADDING_PADME };
 
 struct frame_sealer;
 
-/* run may be NULL with CIPHER_NONE only; it must outlive the sealer. */
+/* `run` is NULL with CIPHER_NONE, and only then; it must outlive the sealer. ERR_FAILED when libcrypto
+ * has not the cipher. */
 bool frame_sealer_new(const struct run_key *run, enum cipher cipher, enum padding padding,
                       struct frame_sealer **out, struct err *err) MUST_CHECK;
 void frame_sealer_free(struct frame_sealer *sealer);
@@ -30,7 +33,9 @@ struct frame_input {
 };
 /* Exact length of the frame. */
 size_t frame_sealed_len(const struct frame_sealer *sealer, const struct frame_input *input);
-/* Writes exactly frame_sealed_len bytes to `out`. `stored` may not overlap `out`. */
+/* Writes exactly frame_sealed_len bytes to `out`, which may not overlap `stored`. ERR_LIMIT for what the
+ * format has no room for, ERR_FAILED for an input that breaks its rules (clear lists out of order, a
+ * stored length over the raw length): neither reaches a disk. */
 bool frame_seal(struct frame_sealer *sealer, const struct frame_input *input, uint8_t *out,
                 struct err *err) MUST_CHECK;
 
@@ -44,9 +49,11 @@ struct frame_content {
     uint8_t compression;
     struct span stored; /* compressed bytes, borrowed from the scratch buffer (or the frame) */
 };
-/* Verifies the tag and opens into `scratch` (cleared and grown as needed). `run` is the seal of the
- * frame; NULL for cipher none. ERR_DAMAGED. Decompressing and checking the chunk id is the next
- * layer's part (common/chunk/content.h). */
+/* Verifies the tag and opens into `scratch` (cleared and grown as needed; empty after a failure).
+ * `run` is the seal of the frame, or NULL where plain frames are expected: a sealed frame without `run`
+ * is ERR_NO_KEY, a plain one where a seal is expected ERR_NOT_ENCRYPTED, another seal's ERR_WRONG_KEY.
+ * ERR_DAMAGED: the tag, or what is inside. Decompressing and checking the chunk id is the next layer's
+ * part (common/chunk/content.h). */
 bool frame_open(struct frame_opener *opener, const struct run_key *run, const struct frame_view *frame,
                 struct buf *scratch, struct frame_content *out, struct err *err) MUST_CHECK;
 
