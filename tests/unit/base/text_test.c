@@ -103,7 +103,8 @@ Test(text, bytes_have_one_text_form)
 {
     /* wrong lengths, bits after the last byte, padding in and out of place, foreign characters */
     static const char *const not_base32[] = {
-        "M", "MZX", "MZXW6Y", "MZ", "MZXW6YTBOJ", "MY======", "MY==", "MZXW6YT1", "M Y", "0O", "MY\n"};
+        "A",          "AAA",      "AAAAAA", "M",        "MZX", "MZXW6Y", "MZ",
+        "MZXW6YTBOJ", "MY======", "MY==",   "MZXW6YT1", "M Y", "0O",     "MY\n"};
     static const char *const not_base64[] = {"Z",    "Zg",       "Zg=",   "Zh==", "Zm9=",         "====",
                                              "=g==", "Zg==Zg==", "Zg===", "Zm-_", "Zm9v\n\n\n\n", "Z=g="};
     for (size_t i = 0; i < sizeof(not_base32) / sizeof(*not_base32); i++) {
