@@ -45,7 +45,7 @@ struct frame_view {
     enum cipher cipher;
     struct id seal;
     struct hash chunk;
-    size_t node_ids;    /* number of ids in clear_nodes */
+    size_t node_ids; /* number of ids in clear_nodes */
     size_t data_ids;
     const uint8_t *clear_nodes; /* node_ids x 32, ascending */
     const uint8_t *clear_data;  /* data_ids x 32, ascending */

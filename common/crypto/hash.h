@@ -41,7 +41,8 @@ struct hash hasher_result(const struct hasher *hasher);
 
 /* Ids of chunks: KEYED(dedup key, type || H). */
 enum frame_type { FRAME_DATA = 1, FRAME_NODE = 2 };
-struct hash chunk_id(const uint8_t dedup_key[static HASH_LEN], enum frame_type type, const struct hash *content);
+struct hash chunk_id(const uint8_t dedup_key[static HASH_LEN], enum frame_type type,
+                     const struct hash *content);
 /* The public constant that plaintext repositories use in the place of a dedup key. */
 void plaintext_dedup_key(uint8_t out[static HASH_LEN]);
 /* The domain's public id of its dedup key. */
