@@ -50,10 +50,20 @@ struct statement_draft {
  * that a verifier would refuse is not made (ERR_USAGE with the verifier's sentence). */
 bool statement_sign(const struct sign_pair *signer, const struct statement_draft *draft, struct buf *out,
                     struct err *err) MUST_CHECK;
-/* `body` is one of the generated body structs, named by type. */
-void statement_body_encode(Sealift__StatementType type, const void *body, struct buf *out);
+/* `body` is one of the generated body or plan structs (RosterBody, …, BackupPlan, RestorePlan). */
+void statement_body_encode(const void *body, struct buf *out);
 /* "roster", "grant", "repository", "job", "order" */
 const char *statement_type_name(Sealift__StatementType type);
+
+/* Plans inside sealed copies; the same care as for bodies. */
+#define STATEMENT_PLAN(name, type)                                                                           \
+    bool plan_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                    \
+    void plan_##name##_free(type *plan);                                                                     \
+    DEFINE_AUTO(plan_##name, type *, plan_##name##_free)
+
+STATEMENT_PLAN(backup, Sealift__BackupPlan)
+STATEMENT_PLAN(restore, Sealift__RestorePlan)
+STATEMENT_PLAN(browse, Sealift__BrowsePlan)
 
 /* ---- the roster */
 

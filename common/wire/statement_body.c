@@ -1,0 +1,156 @@
+#include "common/wire/statement_body.h"
+
+#include "common/crypto/frame.h"
+#include "common/wire/fields.h"
+#include "common/wire/message.h"
+
+#include <string.h>
+
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool statement_name_check(const char *name, const char *what, struct err *err)
+{
+    size_t len = strlen(name);
+    bool ok = len >= 1 && len <= 64 && name_char(name[0]);
+    for (size_t i = 0; ok && i < len; i++)
+        ok = name_char(name[i]) || name[i] == '.' || name[i] == '_' || name[i] == '-';
+    if (ok) return true;
+    return err_set(err, ERR_PROTOCOL,
+                   "the name of a %s has 1 to 64 letters, digits, '.', '_' or '-' and begins with a letter or digit",
+                   what);
+}
+
+static bool rule(bool holds, const char *sentence, struct err *err)
+{
+    return holds || err_set(err, ERR_PROTOCOL, "%s", sentence);
+}
+
+static bool member_check(const Sealift__Member *member, const char *what, struct err *err)
+{
+    return rule(member != NULL, "a roster has an entry without a member", err) &&
+           statement_name_check(member->name, what, err);
+}
+
+static bool roster_check(const struct statement *statement, struct err *err)
+{
+    const Sealift__RosterBody *body = statement->body.roster;
+    for (size_t i = 0; i < body->n_operators; i++)
+        if (!member_check(body->operators[i], "operator", err) ||
+            !rule(body->operators[i]->role != SEALIFT__ROLE__ROLE_NONE, "a roster has an operator without a role", err))
+            return false;
+    for (size_t i = 0; i < body->n_transporters; i++)
+        if (!member_check(body->transporters[i], "transporter", err) ||
+            !rule(body->transporters[i]->zone != SEALIFT__ZONE__ZONE_NONE,
+                  "a roster has a transporter without a trust zone", err))
+            return false;
+    for (size_t i = 0; i < body->n_revoked; i++)
+        if (!member_check(body->revoked[i]->member, "revoked member", err)) return false;
+    return rule(statement->for_everybody && id_is_zero(&statement->id), "a roster is for everybody", err) &&
+           rule((statement->version == 1) == (body->previous.len == 0),
+                "every roster but the first names the one before it", err);
+}
+
+static bool grant_check(const struct statement *statement, struct err *err)
+{
+    const Sealift__GrantBody *body = statement->body.grant;
+    bool write = body->half == SEALIFT__HALF__HALF_WRITE;
+    return rule(body->key_id.len == HASH_LEN, "a grant without a key id", err) &&
+           statement_name_check(body->key_label, "key", err) &&
+           rule(!statement->for_everybody &&
+                    memcmp(statement->audience, body->recipient.data, SIGN_PK_LEN) == 0,
+                "a grant is for its recipient", err) &&
+           rule(body->half != SEALIFT__HALF__HALF_NONE, "a grant names the half that it grants", err) &&
+           rule(write == (body->domain_id.len == HASH_LEN) && write == (body->domain[0] != '\0'),
+                "a write grant names its domain, a read grant names none", err) &&
+           rule(body->withdrawn == (body->sealed.len == 0), "a grant carries the half unless it is withdrawn", err) &&
+           rule(body->withdrawn || body->unlock_hash.len == HASH_LEN, "a grant names the key's unlock section", err);
+}
+
+static bool repository_check(const struct statement *statement, struct err *err)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    return statement_name_check(body->name, "repository", err) &&
+           rule(statement->for_everybody, "a repository statement is for everybody", err) &&
+           rule(!id_is_zero(&statement->id), "a repository without an id", err) &&
+           rule(body->kind != SEALIFT__STORE_KIND__STORE_NONE, "a repository is encrypted-only or plaintext", err);
+}
+
+static bool job_keys_check(const Sealift__JobBody *body, struct err *err)
+{
+    bool sealed = body->placement == SEALIFT__PLACEMENT__PLACE_SOURCE ||
+                  body->placement == SEALIFT__PLACEMENT__PLACE_TARGET;
+    return rule(sealed == (body->key_id.len == HASH_LEN), "a job names a key exactly when it encrypts", err) &&
+           rule(sealed == (body->domain_id.len == HASH_LEN) && sealed == (body->domain[0] != '\0'),
+                "a job names a dedup domain exactly when it encrypts", err) &&
+           rule(sealed ? body->cipher == CIPHER_AES_256_GCM || body->cipher == CIPHER_CHACHA20_POLY1305
+                       : body->cipher == CIPHER_NONE,
+                "a job that encrypts names aes-256-gcm or chacha20-poly1305, any other names none", err) &&
+           (!sealed || statement_name_check(body->key_label, "key", err));
+}
+
+static bool job_check(const struct statement *statement, struct err *err)
+{
+    const Sealift__JobBody *body = statement->body.job;
+    bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY;
+    return statement_name_check(body->name, "job", err) &&
+           rule(!id_is_zero(&statement->id), "a job without an id", err) &&
+           rule(body->kind != SEALIFT__JOB_KIND__JOB_NONE, "a job without a kind", err) &&
+           rule(body->repository.len == ID_LEN, "a job without a repository", err) &&
+           rule(body->placement != SEALIFT__PLACEMENT__PLACE_NONE, "a job without a placement", err) &&
+           rule(body->connection != SEALIFT__CONNECTION__CONNECTION_NONE, "a job without a connection mode", err) &&
+           rule(copy == (body->from_repository.len == ID_LEN), "exactly copies name a repository to copy from", err) &&
+           rule(copy || body->deleted || body->n_plan > 0, "a backup job without a plan", err) &&
+           job_keys_check(body, err);
+}
+
+static bool order_check(const struct statement *statement, struct err *err)
+{
+    const Sealift__OrderBody *body = statement->body.order;
+    return rule(!id_is_zero(&statement->id), "an order without an id", err) &&
+           rule(body->kind != SEALIFT__ORDER_KIND__ORDER_NONE, "an order without a kind", err) &&
+           rule(body->repository.len == ID_LEN && body->point.len == ID_LEN,
+                "an order names its repository and its point", err) &&
+           rule(body->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE || body->answer_to.len == SIGN_PK_LEN,
+                "a browse order names the operator that is answered", err) &&
+           rule(body->secret.len == 0 || body->key_id.len == HASH_LEN, "an order carries a secret of no key", err);
+}
+
+bool statement_body_check(const struct statement *statement, struct err *err)
+{
+    switch (statement->type) {
+    case SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER:
+        return roster_check(statement, err);
+    case SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT:
+        return grant_check(statement, err);
+    case SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY:
+        return repository_check(statement, err);
+    case SEALIFT__STATEMENT_TYPE__STATEMENT_JOB:
+        return job_check(statement, err);
+    case SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER:
+        return order_check(statement, err);
+    default:
+        return err_set(err, ERR_PROTOCOL, "a statement of no known type");
+    }
+}
+
+#define PLAN(name, type, descriptor, text)                                                                   \
+    bool plan_##name##_decode(struct span bytes, type **out, struct err *err)                                \
+    {                                                                                                        \
+        AUTO(plan_##name)                                                                                    \
+        type *decoded = (type *)message_decode(&(descriptor), bytes, STATEMENT_MAX, 4096, text, err);        \
+        if (!decoded || !fields_check(decoded, text, err)) return false;                                     \
+        *out = decoded;                                                                                      \
+        decoded = NULL;                                                                                      \
+        return true;                                                                                         \
+    }                                                                                                        \
+    void plan_##name##_free(type *plan)                                                                      \
+    {                                                                                                        \
+        message_free(plan);                                                                                  \
+    }
+
+PLAN(backup, Sealift__BackupPlan, sealift__backup_plan__descriptor, "backup plan")
+PLAN(restore, Sealift__RestorePlan, sealift__restore_plan__descriptor, "restore plan")
+PLAN(browse, Sealift__BrowsePlan, sealift__browse_plan__descriptor, "browse plan")

@@ -1,0 +1,13 @@
+/* Rules of statement bodies beyond the lengths of their fields: names, enums that must be set, fields
+ * that go together. Private to common/wire. */
+#ifndef SEALIFT_WIRE_STATEMENT_BODY_H
+#define SEALIFT_WIRE_STATEMENT_BODY_H
+
+#include "common/wire/statement.h"
+
+bool statement_body_check(const struct statement *statement, struct err *err) MUST_CHECK;
+/* Names of members, repositories, jobs and keys: 1 to 64 of a-z A-Z 0-9 . _ -, beginning with a letter
+ * or digit. `what` names the thing in the error. */
+bool statement_name_check(const char *name, const char *what, struct err *err) MUST_CHECK;
+
+#endif
