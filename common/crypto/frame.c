@@ -67,16 +67,6 @@ bool frame_ids_ascend(const uint8_t *ids, size_t count)
     return true;
 }
 
-size_t frame_padded_len(size_t len)
-{
-    if (len < 2) return len;
-    unsigned exponent = 63 - (unsigned)__builtin_clzl(len);
-    unsigned kept_bits = 64 - (unsigned)__builtin_clzl(exponent | 1);
-    if (kept_bits >= exponent) return len;
-    size_t mask = ((size_t)1 << (exponent - kept_bits)) - 1;
-    return (len + mask) & ~mask;
-}
-
 static bool damaged(struct err *err, const char *what)
 {
     return err_set(err, ERR_DAMAGED, "frame: %s", what);

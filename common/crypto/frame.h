@@ -63,9 +63,5 @@ bool frame_parse(struct span bytes, struct frame_view *out, struct err *err) MUS
 uint32_t frame_max_raw(enum frame_type type);
 /* `count` ids of 32 bytes stand in ascending order and none twice */
 bool frame_ids_ascend(const uint8_t *ids, size_t count);
-/* Padmé (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
- * PURBs", PETS 2019): the length that `len` is padded to. It adds under 12 %, and under 4 % from
- * 64 KiB on, and leaves the observer O(log log len) bits of the true length. */
-size_t frame_padded_len(size_t len);
 
 #endif

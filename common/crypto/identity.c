@@ -42,7 +42,7 @@ static struct identity *identity_of(const char *name, const uint8_t *secrets)
     identity->sign = sign_pair_new(secrets);
     identity->box = box_pair_new(secrets ? secrets + SIGN_SEED_LEN : NULL);
     identity->transport = box_pair_new(secrets ? secrets + SIGN_SEED_LEN + BOX_SK_LEN : NULL);
-    strcpy(identity->known.name, name);
+    memcpy(identity->known.name, name, strlen(name) + 1);
     memcpy(identity->known.sign_pk, identity->sign->pk, SIGN_PK_LEN);
     memcpy(identity->known.box_pk, identity->box->pk, BOX_PK_LEN);
     memcpy(identity->known.transport_pk, identity->transport->pk, BOX_PK_LEN);

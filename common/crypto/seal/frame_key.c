@@ -1,6 +1,7 @@
 #include "common/crypto/seal/frame_key.h"
 
 #include "common/base/alloc.h"
+#include "common/crypto/padme.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -96,7 +97,7 @@ void frame_sealer_free(struct frame_sealer *sealer)
 static size_t body_len(const struct frame_sealer *sealer, size_t stored_len)
 {
     size_t len = FRAME_INNER_LEN + stored_len;
-    return sealer->padding == PADDING_PADME ? frame_padded_len(len) : len;
+    return sealer->padding == PADDING_PADME ? padme(len) : len;
 }
 
 static size_t clear_len(const struct frame_input *input)
@@ -278,7 +279,7 @@ static bool unpack_body(enum frame_type type, struct span body, struct frame_con
     if (!all_zero(body.data + 9, 3) || stored_len > body.len - FRAME_INNER_LEN) return false;
     if (!lengths_fit(type, content.raw_len, stored_len, content.compression)) return false;
     size_t used = FRAME_INNER_LEN + stored_len;
-    if (body.len != used && body.len != frame_padded_len(used)) return false;
+    if (body.len != used && body.len != padme(used)) return false;
     if (!all_zero(body.data + used, body.len - used)) return false;
     content.stored = span_of(body.data + FRAME_INNER_LEN, stored_len);
     *out = content;

@@ -1,4 +1,4 @@
-#include "common/chunk/padme.h"
+#include "common/crypto/padme.h"
 
 static unsigned log2_floor(uint64_t value)
 {

@@ -3,8 +3,8 @@
  * O(log L * log log L) values, at a cost of at most 12 %, less as L grows.
  * K. Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
  * PURBs", PETS 2019, section 4. */
-#ifndef SEALIFT_CHUNK_PADME_H
-#define SEALIFT_CHUNK_PADME_H
+#ifndef SEALIFT_CRYPTO_PADME_H
+#define SEALIFT_CRYPTO_PADME_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "common/chunk/padme.h"
+#include "common/crypto/padme.h"
 
 #include <criterion/criterion.h>
 
