@@ -1,0 +1,436 @@
+/* bench-limit: how fast a tree can be backed up on this machine when nothing but the data counts.
+ *
+ *   bench-limit TREE OUT      walk, read, cut, hash, compress, seal, write, fsync
+ *   bench-limit --read TREE   walk, read and hash only (the least that a changed tree costs)
+ *   bench-limit --stat TREE   walk and statx only (the least that an unchanged tree costs)
+ *
+ * Two threads share a stack of directories. Files up to 200 KiB are bundled into chunks of about
+ * that size, larger ones are cut every 1 MiB. Each file and each chunk is hashed with BLAKE3, each
+ * chunk compressed with LZ4 and sealed with AES-256-GCM; the result is hashed again and written to
+ * files of about 32 MiB, each fsynced once. There is no protocol, no index, no metadata and no way
+ * back: it is a yardstick, not a format.
+ *
+ * Prints one JSON line: times in seconds, sizes in bytes. Any failure ends the program. */
+#include <blake3.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lz4.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    WORKERS = 2,
+    BUNDLE = 200 * 1024,
+    CHUNK = 1024 * 1024,
+    PACK = 32 * 1024 * 1024,
+    WRITE = 1024 * 1024, /* sealed bytes gathered before they are hashed and written */
+    KEY_LEN = 32,
+    NONCE_LEN = 12,
+    TAG_LEN = 16,
+    HEAD_LEN = BLAKE3_OUT_LEN + 2 * sizeof(uint32_t),
+    FRAME_MAX = HEAD_LEN + LZ4_COMPRESSBOUND(CHUNK) + TAG_LEN,
+};
+
+enum mode { MODE_FULL, MODE_READ, MODE_STAT };
+
+/* Directories that are still to be read. `unfinished` counts those taken as well: while it is not
+ * zero, more may come. */
+struct dirs {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char **paths;
+    size_t count, cap, unfinished;
+};
+
+struct counts {
+    uint64_t files, bytes_read, bytes_written;
+};
+
+struct worker {
+    pthread_t thread;
+    enum mode mode;
+    uint32_t index;
+    struct dirs *dirs;
+    struct counts counts;
+
+    uint8_t *bundle; /* small files, one after the other */
+    size_t bundle_len;
+    uint8_t *piece; /* of a large file */
+    uint8_t *packed;
+    void *lz4;
+    EVP_CIPHER_CTX *aead;
+    uint64_t sealed; /* chunks so far, and so the nonce */
+
+    int out_fd; /* the directory of the packs */
+    uint8_t *frames;
+    size_t frames_len;
+    int pack_fd; /* -1: none is open */
+    unsigned packs;
+    size_t pack_len;
+    blake3_hasher pack_hash;
+};
+
+static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+static void die(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("bench-limit: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(3);
+}
+
+static void *must_alloc(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory) die("out of memory");
+    return memory;
+}
+
+/* ---- the stack of directories ---- */
+
+/* takes the path over */
+static void dirs_put(struct dirs *dirs, char *path)
+{
+    pthread_mutex_lock(&dirs->lock);
+    if (dirs->count == dirs->cap) {
+        dirs->cap = dirs->cap ? dirs->cap * 2 : 64;
+        dirs->paths = realloc(dirs->paths, dirs->cap * sizeof(*dirs->paths));
+        if (!dirs->paths) die("out of memory");
+    }
+    dirs->paths[dirs->count++] = path;
+    dirs->unfinished++;
+    pthread_cond_signal(&dirs->changed);
+    pthread_mutex_unlock(&dirs->lock);
+}
+
+/* the caller's, or NULL when all are finished */
+static char *dirs_take(struct dirs *dirs)
+{
+    char *path = NULL;
+    pthread_mutex_lock(&dirs->lock);
+    while (dirs->count == 0 && dirs->unfinished > 0)
+        pthread_cond_wait(&dirs->changed, &dirs->lock);
+    if (dirs->count > 0) path = dirs->paths[--dirs->count];
+    pthread_mutex_unlock(&dirs->lock);
+    return path;
+}
+
+static void dirs_finish(struct dirs *dirs)
+{
+    pthread_mutex_lock(&dirs->lock);
+    if (--dirs->unfinished == 0) pthread_cond_broadcast(&dirs->changed);
+    pthread_mutex_unlock(&dirs->lock);
+}
+
+/* ---- from chunks to packs ---- */
+
+static void pack_open(struct worker *worker)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "pack-%u-%u", worker->index, worker->packs++);
+    worker->pack_fd = openat(worker->out_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (worker->pack_fd < 0) die("cannot create '%s': %s", name, strerror(errno));
+    worker->pack_len = 0;
+    blake3_hasher_init(&worker->pack_hash);
+}
+
+static void pack_write(struct worker *worker)
+{
+    if (worker->frames_len == 0) return;
+    if (worker->pack_fd < 0) pack_open(worker);
+    blake3_hasher_update(&worker->pack_hash, worker->frames, worker->frames_len);
+    for (size_t done = 0; done < worker->frames_len;) {
+        ssize_t got = write(worker->pack_fd, worker->frames + done, worker->frames_len - done);
+        if (got < 0) die("cannot write a pack: %s", strerror(errno));
+        done += (size_t)got;
+    }
+    /* starts the disk now, so that the fsync to come waits for little; no matter if it cannot */
+    (void)sync_file_range(worker->pack_fd, (off_t)worker->pack_len, (off_t)worker->frames_len,
+                          SYNC_FILE_RANGE_WRITE);
+    worker->pack_len += worker->frames_len;
+    worker->counts.bytes_written += worker->frames_len;
+    worker->frames_len = 0;
+}
+
+static void pack_close(struct worker *worker)
+{
+    pack_write(worker);
+    if (worker->pack_fd < 0) return;
+    uint8_t name[BLAKE3_OUT_LEN];
+    blake3_hasher_finalize(&worker->pack_hash, name, sizeof(name));
+    if (fsync(worker->pack_fd) || close(worker->pack_fd)) die("cannot sync a pack: %s", strerror(errno));
+    worker->pack_fd = -1;
+}
+
+static void frame_seal(struct worker *worker, const uint8_t head[HEAD_LEN], const uint8_t *stored, int len)
+{
+    uint8_t nonce[NONCE_LEN] = {0}; /* the key is new, the worker's index and count never repeat */
+    memcpy(nonce, &worker->index, sizeof(worker->index));
+    memcpy(nonce + sizeof(worker->index), &worker->sealed, sizeof(worker->sealed));
+    worker->sealed++;
+
+    uint8_t *out = worker->frames + worker->frames_len;
+    memcpy(out, head, HEAD_LEN);
+    int sealed = 0, rest = 0;
+    if (!EVP_EncryptInit_ex(worker->aead, NULL, NULL, NULL, nonce) ||
+        !EVP_EncryptUpdate(worker->aead, NULL, &sealed, head, HEAD_LEN) ||
+        !EVP_EncryptUpdate(worker->aead, out + HEAD_LEN, &sealed, stored, len) ||
+        !EVP_EncryptFinal_ex(worker->aead, out + HEAD_LEN + sealed, &rest) ||
+        !EVP_CIPHER_CTX_ctrl(worker->aead, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, out + HEAD_LEN + sealed))
+        die("cannot seal a chunk");
+    worker->frames_len += HEAD_LEN + (size_t)sealed + TAG_LEN;
+}
+
+static void chunk_store(struct worker *worker, const uint8_t *data, size_t len)
+{
+    if (worker->frames_len >= WRITE) pack_write(worker);
+    if (worker->pack_fd >= 0 && worker->pack_len >= PACK) pack_close(worker);
+
+    uint8_t head[HEAD_LEN];
+    blake3_hasher hasher;
+    blake3_hasher_init(&hasher);
+    blake3_hasher_update(&hasher, data, len);
+    blake3_hasher_finalize(&hasher, head, BLAKE3_OUT_LEN);
+
+    int packed = LZ4_compress_fast_extState(worker->lz4, (const char *)data, (char *)worker->packed, (int)len,
+                                            LZ4_COMPRESSBOUND(CHUNK), 1);
+    if (packed <= 0) die("cannot compress a chunk");
+    const uint8_t *stored = (size_t)packed < len ? worker->packed : data;
+    uint32_t lens[2] = {(uint32_t)len, stored == data ? (uint32_t)len : (uint32_t)packed};
+    memcpy(head + BLAKE3_OUT_LEN, lens, sizeof(lens));
+    frame_seal(worker, head, stored, (int)lens[1]);
+}
+
+static void bundle_store(struct worker *worker)
+{
+    if (worker->bundle_len > 0) chunk_store(worker, worker->bundle, worker->bundle_len);
+    worker->bundle_len = 0;
+}
+
+/* ---- from the tree to chunks ---- */
+
+/* up to `cap` bytes, fewer only at the end of the file */
+static size_t read_full(int fd, uint8_t *out, size_t cap, const char *name)
+{
+    size_t len = 0;
+    while (len < cap) {
+        ssize_t got = read(fd, out + len, cap - len);
+        if (got < 0) die("cannot read '%s': %s", name, strerror(errno));
+        if (got == 0) break;
+        len += (size_t)got;
+    }
+    return len;
+}
+
+static void file_read_small(struct worker *worker, int fd, size_t size, const char *name,
+                            blake3_hasher *hasher)
+{
+    uint8_t *at = worker->bundle + worker->bundle_len;
+    size_t len = read_full(fd, at, size, name);
+    blake3_hasher_update(hasher, at, len);
+    worker->counts.bytes_read += len;
+    if (worker->mode != MODE_FULL) return;
+    worker->bundle_len += len;
+    if (worker->bundle_len >= BUNDLE) bundle_store(worker);
+}
+
+static void file_read_large(struct worker *worker, int fd, const char *name, blake3_hasher *hasher)
+{
+    size_t len;
+    while ((len = read_full(fd, worker->piece, CHUNK, name)) > 0) {
+        blake3_hasher_update(hasher, worker->piece, len);
+        worker->counts.bytes_read += len;
+        if (worker->mode == MODE_FULL) chunk_store(worker, worker->piece, len);
+    }
+}
+
+static void file_visit(struct worker *worker, int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st)) die("cannot open '%s': %s", name, strerror(errno));
+    blake3_hasher hasher;
+    blake3_hasher_init(&hasher);
+    if (st.st_size <= BUNDLE)
+        file_read_small(worker, fd, (size_t)st.st_size, name, &hasher);
+    else
+        file_read_large(worker, fd, name, &hasher);
+    uint8_t digest[BLAKE3_OUT_LEN];
+    blake3_hasher_finalize(&hasher, digest, sizeof(digest));
+    close(fd);
+    worker->counts.files++;
+}
+
+static void entry_visit(struct worker *worker, const char *dir, int dirfd, const struct dirent *entry)
+{
+    struct statx stx = {0};
+    if (worker->mode == MODE_STAT) {
+        if (statx(dirfd, entry->d_name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &stx))
+            die("cannot stat '%s/%s': %s", dir, entry->d_name, strerror(errno));
+        worker->counts.files++;
+    } else if (entry->d_type == DT_REG) {
+        file_visit(worker, dirfd, entry->d_name);
+    }
+    if (entry->d_type == DT_DIR) {
+        char *path = NULL;
+        if (asprintf(&path, "%s/%s", dir, entry->d_name) < 0) die("out of memory");
+        dirs_put(worker->dirs, path);
+    }
+}
+
+static void dir_visit(struct worker *worker, const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir) die("cannot open '%s': %s", path, strerror(errno));
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(dir))) {
+        if (entry->d_type == DT_UNKNOWN) die("'%s': the file system does not tell types of entries", path);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            entry_visit(worker, path, dirfd(dir), entry);
+    }
+    if (errno) die("cannot read '%s': %s", path, strerror(errno));
+    closedir(dir);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    char *path;
+    while ((path = dirs_take(worker->dirs))) {
+        dir_visit(worker, path);
+        dirs_finish(worker->dirs);
+        free(path);
+    }
+    if (worker->mode == MODE_FULL) {
+        bundle_store(worker);
+        pack_close(worker);
+    }
+    return NULL;
+}
+
+static void worker_init(struct worker *worker, enum mode mode, uint32_t index, struct dirs *dirs, int out_fd,
+                        const uint8_t key[KEY_LEN])
+{
+    *worker = (struct worker){.mode = mode, .index = index, .dirs = dirs, .out_fd = out_fd, .pack_fd = -1};
+    if (mode == MODE_STAT) return;
+    worker->bundle = must_alloc(2 * BUNDLE);
+    worker->piece = must_alloc(CHUNK);
+    if (mode == MODE_READ) return;
+    worker->packed = must_alloc(LZ4_COMPRESSBOUND(CHUNK));
+    worker->frames = must_alloc(WRITE + FRAME_MAX);
+    worker->lz4 = must_alloc((size_t)LZ4_sizeofState());
+    worker->aead = EVP_CIPHER_CTX_new();
+    if (!worker->aead || !EVP_EncryptInit_ex(worker->aead, EVP_aes_256_gcm(), NULL, key, NULL))
+        die("cannot set up AES-256-GCM");
+}
+
+static void worker_deinit(struct worker *worker)
+{
+    EVP_CIPHER_CTX_free(worker->aead);
+    free(worker->lz4);
+    free(worker->frames);
+    free(worker->packed);
+    free(worker->piece);
+    free(worker->bundle);
+}
+
+/* ---- the whole ---- */
+
+static double now_s(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static double timeval_s(struct timeval tv)
+{
+    return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+}
+
+/* Nothing large is freed before the end, so what there is now is the most there was. */
+static uint64_t anonymous_bytes(void)
+{
+    unsigned long long kib = 0;
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status && fgets(line, sizeof(line), status))
+        if (sscanf(line, "RssAnon: %llu", &kib) == 1) break;
+    if (status) fclose(status);
+    return (uint64_t)kib * 1024;
+}
+
+static void report(double started_s, struct counts counts)
+{
+    struct rusage usage;
+    double wall_s = now_s() - started_s;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"wall_s\":%.3f,\"cpu_user_s\":%.3f,\"cpu_sys_s\":%.3f,\"files\":%llu,\"bytes_read\":%llu,"
+           "\"bytes_written\":%llu,\"peak_anon_bytes\":%llu}\n",
+           wall_s, timeval_s(usage.ru_utime), timeval_s(usage.ru_stime), (unsigned long long)counts.files,
+           (unsigned long long)counts.bytes_read, (unsigned long long)counts.bytes_written,
+           (unsigned long long)anonymous_bytes());
+}
+
+static void run(enum mode mode, const char *tree, int out_fd)
+{
+    double started_s = now_s();
+    uint8_t key[KEY_LEN];
+    if (RAND_bytes(key, sizeof(key)) != 1) die("no random bytes");
+    struct dirs dirs = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    char *root = strdup(tree);
+    if (!root) die("out of memory");
+    dirs_put(&dirs, root);
+
+    struct worker workers[WORKERS];
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        worker_init(&workers[i], mode, i, &dirs, out_fd, key);
+        if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i])) die("cannot start a thread");
+    }
+    struct counts sum = {0};
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        sum.files += workers[i].counts.files;
+        sum.bytes_read += workers[i].counts.bytes_read;
+        sum.bytes_written += workers[i].counts.bytes_written;
+    }
+    if (mode == MODE_FULL && fsync(out_fd)) die("cannot sync the packs' directory: %s", strerror(errno));
+    report(started_s, sum);
+    for (int i = 0; i < WORKERS; i++)
+        worker_deinit(&workers[i]);
+    free(dirs.paths);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--read") == 0) {
+        run(MODE_READ, argv[2], -1);
+    } else if (argc == 3 && strcmp(argv[1], "--stat") == 0) {
+        run(MODE_STAT, argv[2], -1);
+    } else if (argc == 3 && argv[1][0] != '-') {
+        if (mkdir(argv[2], 0700) && errno != EEXIST) die("cannot make '%s': %s", argv[2], strerror(errno));
+        int out_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (out_fd < 0) die("cannot open '%s': %s", argv[2], strerror(errno));
+        run(MODE_FULL, argv[1], out_fd);
+        close(out_fd);
+    } else {
+        fputs("usage: bench-limit TREE OUT | --read TREE | --stat TREE\n", stderr);
+        return 2;
+    }
+    return 0;
+}
