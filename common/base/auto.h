@@ -10,6 +10,7 @@
 
 #define AUTO(name) __attribute__((cleanup(auto_##name)))
 
+/* `type *owned` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define DEFINE_AUTO(name, type, release)                                                                     \
     static inline __attribute__((unused)) void auto_##name(type *owned)                                      \
     {                                                                                                        \
@@ -21,6 +22,7 @@
     {                                                                                                        \
         release(owned);                                                                                      \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void auto_close_fd(int fd)
 {

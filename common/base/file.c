@@ -68,28 +68,27 @@ static char *temp_beside(const char *path)
     return xasprintf("%.*s" FILE_TEMP_PREFIX "%s", dir_len, path, suffix);
 }
 
-/* A file that is removed again unless it is taken over by a rename. */
+/* A file beside its target that is removed again unless a rename takes it over. */
 struct temp_file {
     int dirfd;
     char *path;
+    bool exists;
 };
 
 static void temp_file_drop(struct temp_file *temp)
 {
-    if (temp->path) (void)unlinkat(temp->dirfd, temp->path, 0);
+    if (temp->exists) (void)unlinkat(temp->dirfd, temp->path, 0);
     free(temp->path);
-    temp->path = NULL;
 }
 DEFINE_AUTO_IN_PLACE(temp_file, struct temp_file, temp_file_drop)
 
 static bool temp_file_write(struct temp_file *temp, const char *path, struct span bytes, mode_t mode,
                             struct err *err)
 {
-    AUTO(free) char *name = temp_beside(path);
-    AUTO(fd) int fd = openat(temp->dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    AUTO(fd)
+    int fd = openat(temp->dirfd, temp->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return err_sys(err, errno, "cannot create '%s'", path);
-    temp->path = name;
-    name = NULL;
+    temp->exists = true;
     if (!fd_write_all(fd, bytes, path, err)) return false;
     if (fchmod(fd, mode) != 0) return err_sys(err, errno, "cannot set the mode of '%s'", path);
     if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync '%s'", path);
@@ -98,11 +97,10 @@ static bool temp_file_write(struct temp_file *temp, const char *path, struct spa
 
 bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err)
 {
-    AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd};
+    AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd, .path = temp_beside(path)};
     if (!temp_file_write(&temp, path, bytes, mode, err)) return false;
     if (renameat(dirfd, temp.path, dirfd, path) != 0) return err_sys(err, errno, "cannot replace '%s'", path);
-    free(temp.path);
-    temp.path = NULL;
+    temp.exists = false;
     AUTO(free) char *parent = parent_of(path);
     return dir_sync(dirfd, parent, err);
 }
@@ -111,7 +109,7 @@ bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, st
 {
     AUTO(free) char *parent = parent_of(path);
     {
-        AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd};
+        AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd, .path = temp_beside(path)};
         if (!temp_file_write(&temp, path, bytes, mode, err)) return false;
         if (linkat(dirfd, temp.path, dirfd, path, 0) != 0)
             return err_sys(err, errno, "cannot create '%s'", path);

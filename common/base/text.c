@@ -37,7 +37,7 @@ bool hex_decode(const char *text, void *out, size_t len, struct err *err)
     }
     uint8_t *to = out;
     for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        to[i] = (uint8_t)((unsigned)hex_value(text[2 * i]) << 4 | (unsigned)hex_value(text[2 * i + 1]));
     return true;
 }
 

@@ -25,9 +25,11 @@ struct decompressor {
 static bool parse_level(const char *text, int *out, struct err *err)
 {
     size_t digits = strspn(text, "0123456789");
-    int level = digits <= 2 && text[digits] == 0 && text[0] != '0' ? atoi(text) : 0;
+    int level = 0;
 
-    if (level < 1 || level > COMPRESS_ZSTD_LEVEL_MOST)
+    for (size_t i = 0; i < digits && digits <= 2; i++)
+        level = 10 * level + (text[i] - '0');
+    if (text[digits] != 0 || text[0] == '0' || level < 1 || level > COMPRESS_ZSTD_LEVEL_MOST)
         return err_set(err, ERR_USAGE, "no such level of zstd: '%s' (1 to %d)", text,
                        COMPRESS_ZSTD_LEVEL_MOST);
     *out = level;

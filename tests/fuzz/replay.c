@@ -18,11 +18,11 @@ static int feed(const char *path, const struct stat *st, int kind, struct FTW *f
     AUTO(buf) struct buf input = {0};
     struct err err;
     if (kind != FTW_F) {
-        fprintf(stderr, "cannot read '%s'\n", path);
+        (void)fprintf(stderr, "cannot read '%s'\n", path);
         return 1;
     }
     if (!file_read(AT_FDCWD, path, LARGEST_INPUT, &input, &err)) {
-        fprintf(stderr, "%s\n", err.text);
+        (void)fprintf(stderr, "%s\n", err.text);
         return 1;
     }
     /* a copy of the exact size, so that the sanitizer sees a read past its end */
@@ -38,10 +38,10 @@ int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (nftw(argv[i], feed, 16, FTW_PHYS) != 0) {
-            fprintf(stderr, "stopped at '%s'\n", argv[i]);
+            (void)fprintf(stderr, "stopped at '%s'\n", argv[i]);
             return 1;
         }
     }
-    printf("%zu files\n", fed);
+    (void)printf("%zu files\n", fed);
     return fed ? 0 : 1;
 }
