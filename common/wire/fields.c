@@ -69,6 +69,11 @@ static const struct rule *rule_of(const char *field)
     return NULL;
 }
 
+bool fields_has_rule(const char *field)
+{
+    return rule_of(field) != NULL;
+}
+
 static bool bytes_check(const ProtobufCBinaryData *bytes, const char *field, const char *what,
                         struct err *err)
 {

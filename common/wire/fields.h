@@ -8,5 +8,7 @@
 /* Checks a decoded message and everything inside it. A byte field that the table does not know is
  * refused (ERR_FAILED: our own omission). ERR_PROTOCOL for a wrong length, ERR_LIMIT for too much. */
 bool fields_check(const void *message, const char *what, struct err *err) MUST_CHECK;
+/* For a test that walks the schema: is there a rule for a byte field of this name? */
+bool fields_has_rule(const char *field);
 
 #endif

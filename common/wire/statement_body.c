@@ -1,26 +1,17 @@
 #include "common/wire/statement_body.h"
 
 #include "common/crypto/frame.h"
+#include "common/crypto/identity.h"
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
 
 #include <string.h>
 
-static bool name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool statement_name_check(const char *name, const char *what, struct err *err)
 {
-    size_t len = strlen(name);
-    bool ok = len >= 1 && len <= 64 && name_char(name[0]);
-    for (size_t i = 0; ok && i < len; i++)
-        ok = name_char(name[i]) || name[i] == '.' || name[i] == '_' || name[i] == '-';
-    if (ok) return true;
-    return err_set(err, ERR_PROTOCOL,
-                   "the name of a %s has 1 to 64 letters, digits, '.', '_' or '-' and begins with a letter or digit",
-                   what);
+    struct err why = {0};
+    if (identity_name_check(name, &why)) return true;
+    return err_set(err, ERR_PROTOCOL, "the name of a %s: %s", what, why.text);
 }
 
 static bool rule(bool holds, const char *sentence, struct err *err)

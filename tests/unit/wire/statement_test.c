@@ -1,0 +1,207 @@
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct site site;
+static struct roster *roster;
+static struct version_memory *memory;
+static struct id job = {{9}};
+static const uint64_t now_s = 1000;
+
+static void setup(void)
+{
+    site_init(&site);
+    roster = site_first_roster(&site);
+    memory = version_memory_new();
+}
+
+static void teardown(void)
+{
+    version_memory_free(memory);
+    roster_free(roster);
+    site_deinit(&site);
+}
+
+TestSuite(statement, .init = setup, .fini = teardown);
+
+static enum err_code check(const struct statement *statement, const uint8_t *self, struct err *err)
+{
+    *err = (struct err){0};
+    return statement_check(statement, roster, self, now_s, memory, err) ? ERR_NONE : err->code;
+}
+
+Test(statement, survives_encoding_and_keeps_its_exact_bytes)
+{
+    AUTO(statement) struct statement *first = site_job(&site, site.admin, &job, 3, "web-daily");
+    cr_assert_eq(first->type, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB);
+    cr_assert_eq(first->version, 3);
+    cr_assert(id_eq(&first->site, &site.id));
+    cr_assert_str_eq(first->body.job->name, "web-daily");
+    struct hash again = hash_of(buf_span(&first->bytes));
+    cr_assert(hash_eq(&again, &first->hash));
+    cr_assert_eq(memcmp(first->signer, site.admin->known.sign_pk, 32), 0);
+}
+
+Test(statement, with_any_bit_flipped_is_refused)
+{
+    AUTO(statement) struct statement *good = site_job(&site, site.admin, &job, 1, "web");
+    for (size_t i = 0; i < good->bytes.len * 8; i++) {
+        good->bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+        AUTO(statement) struct statement *bad = NULL;
+        struct err err = {0};
+        /* the signer's own bytes are not signed: a flip there is another signer, whose signature fails */
+        cr_assert_not(statement_decode(buf_span(&good->bytes), &bad, &err), "bit %zu", i);
+        good->bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+    }
+}
+
+Test(statement, cut_anywhere_is_refused)
+{
+    AUTO(statement) struct statement *good = site_job(&site, site.admin, &job, 1, "web");
+    for (size_t len = 0; len < good->bytes.len; len++) {
+        AUTO(free) uint8_t *exact = malloc(len ? len : 1);
+        memcpy(exact, good->bytes.data, len);
+        AUTO(statement) struct statement *bad = NULL;
+        struct err err = {0};
+        cr_assert_not(statement_decode(span_of(exact, len), &bad, &err), "length %zu", len);
+    }
+}
+
+Test(statement, of_an_operator_is_accepted_once)
+{
+    struct err err;
+    AUTO(statement) struct statement *first = site_job(&site, site.helper, &job, 1, "web");
+    cr_assert_eq(check(first, NULL, &err), ERR_NONE, "%s", err.text);
+    cr_assert_eq(check(first, NULL, &err), ERR_EXISTS);
+}
+
+Test(statement, of_a_lower_version_is_refused)
+{
+    struct err err;
+    AUTO(statement) struct statement *first = site_job(&site, site.admin, &job, 2, "web");
+    AUTO(statement) struct statement *older = site_job(&site, site.admin, &job, 1, "web");
+    cr_assert_eq(check(first, NULL, &err), ERR_NONE);
+    cr_assert_eq(check(older, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "job statement version 1 is older than the known version 2");
+}
+
+Test(statement, with_other_bytes_under_a_known_version_is_refused)
+{
+    struct err err;
+    AUTO(statement) struct statement *first = site_job(&site, site.admin, &job, 2, "web");
+    AUTO(statement) struct statement *other = site_job(&site, site.admin, &job, 2, "web2");
+    cr_assert_eq(check(first, NULL, &err), ERR_NONE);
+    cr_assert_eq(check(other, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "two different job statements have version 2");
+}
+
+Test(statement, signed_by_a_transporter_or_a_stranger_is_refused)
+{
+    struct err err;
+    AUTO(statement) struct statement *by_host = site_job(&site, site.source, &job, 1, "web");
+    cr_assert_eq(check(by_host, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "the signer of the job statement is no operator of the roster");
+}
+
+Test(statement, of_another_site_is_refused)
+{
+    struct err err;
+    struct site other = site;
+    other.id = id_random();
+    AUTO(statement) struct statement *foreign = site_job(&other, site.admin, &job, 1, "web");
+    cr_assert_eq(check(foreign, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "the job statement is of another site");
+}
+
+Test(statement, refused_leaves_the_memory_as_it_was)
+{
+    struct err err;
+    AUTO(statement) struct statement *by_host = site_job(&site, site.source, &job, 9, "web");
+    AUTO(statement) struct statement *good = site_job(&site, site.admin, &job, 1, "web");
+    cr_assert_eq(check(by_host, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_eq(check(good, NULL, &err), ERR_NONE, "%s", err.text);
+}
+
+static struct statement *grant(const uint8_t *recipient, uint64_t expiry_s)
+{
+    static uint8_t key[32] = {5}, sealed[100] = {6}, unlock[32] = {8};
+    Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
+    body.key_id = (ProtobufCBinaryData){32, key};
+    body.key_label = (char *)(uintptr_t)"main";
+    body.recipient = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)recipient};
+    body.half = SEALIFT__HALF__HALF_READ;
+    body.sealed = (ProtobufCBinaryData){sizeof(sealed), sealed};
+    body.unlock_hash = (ProtobufCBinaryData){32, unlock};
+    AUTO(buf) struct buf encoded = {0}, bytes = {0};
+    statement_body_encode(&body, &encoded);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
+                                    .site = site.id,
+                                    .audience = recipient,
+                                    .id = {{1}},
+                                    .version = 1,
+                                    .expiry_s = expiry_s,
+                                    .body = buf_span(&encoded)};
+    struct err err = {0};
+    struct statement *out = NULL;
+    cr_assert(statement_sign(site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    cr_assert(statement_decode(buf_span(&bytes), &out, &err), "%s", err.text);
+    return out;
+}
+
+Test(statement, for_somebody_else_is_refused_by_a_host_and_kept_by_the_director)
+{
+    struct err err;
+    AUTO(statement) struct statement *mine = grant(site.source->known.sign_pk, 0);
+    cr_assert_eq(check(mine, site.target->known.sign_pk, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "the grant statement is for somebody else");
+    cr_assert_eq(check(mine, NULL, &err), ERR_NONE);
+}
+
+Test(statement, grant_that_expired_is_refused)
+{
+    struct err err;
+    AUTO(statement) struct statement *late = grant(site.source->known.sign_pk, now_s - 1);
+    cr_assert_eq(check(late, NULL, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_str_eq(err.text, "the grant statement has expired");
+}
+
+Test(statement, that_a_verifier_would_refuse_is_not_signed)
+{
+    Sealift__JobBody body;
+    Sealift__SealedCopy copy, *copies[1];
+    site_job_body(&site, &body, &copy, copies, "web");
+    body.key_id.len = 0; /* encryption on the source without a key */
+    AUTO(buf) struct buf encoded = {0}, bytes = {0};
+    statement_body_encode(&body, &encoded);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                                    .site = site.id,
+                                    .id = job,
+                                    .version = 1,
+                                    .body = buf_span(&encoded)};
+    struct err err = {0};
+    cr_assert_not(statement_sign(site.admin->sign, &draft, &bytes, &err));
+    cr_assert_eq(err.code, ERR_USAGE);
+    cr_assert_str_eq(err.text, "a job names a key exactly when it encrypts");
+    cr_assert_eq(bytes.len, 0);
+}
+
+Test(statement, memory_is_the_same_after_storing_and_loading)
+{
+    struct err err;
+    AUTO(statement) struct statement *first = site_job(&site, site.admin, &job, 5, "web");
+    cr_assert_eq(check(first, NULL, &err), ERR_NONE);
+    AUTO(version_memory) struct version_memory *loaded = version_memory_new();
+    version_memory_put(loaded, first->type, &first->id, first->version, &first->hash);
+    cr_assert_not(statement_check(first, roster, NULL, now_s, loaded, &err));
+    cr_assert_eq(err.code, ERR_EXISTS);
+}
+
+Test(statement, box_context_binds_purpose_site_and_id)
+{
+    AUTO(buf) struct buf context = {0};
+    statement_box_context("job", &site.id, &job, span_str("x"), &context);
+    cr_assert_eq(context.len, strlen("sealift job v1") + 1 + 16 + 16 + 1);
+    cr_assert_eq(memcmp(context.data, "sealift job v1", 15), 0);
+    cr_assert_eq(memcmp(context.data + 15, site.id.bytes, 16), 0);
+}
