@@ -11,7 +11,8 @@
 
 struct journal; /* an open, appendable file that is not published yet */
 
-/* For each object below a prefix; false from the callback stops the listing. */
+/* For each object below a directory ("" for all), in no order, unfinished temporary names (FILE_TEMP_PREFIX)
+ * among them; false from the callback stops the listing, which then still succeeds. */
 typedef bool storage_each_fn(void *arg, const char *name, uint64_t size);
 
 struct storage_ops {
@@ -22,13 +23,20 @@ struct storage_ops {
     /* exactly len bytes at offset; ERR_TRUNCATED if the object is shorter */
     bool (*get_range)(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err);
     bool (*size)(void *self, const char *name, uint64_t *out, struct err *err);
-    bool (*list)(void *self, const char *prefix, storage_each_fn *each, void *arg, struct err *err);
+    bool (*list)(void *self, const char *directory, storage_each_fn *each, void *arg, struct err *err);
     bool (*remove)(void *self, const char *name, struct err *err);
     /* free bytes for backups below which they stop are the caller's rule */
     bool (*free_space)(void *self, uint64_t *free_bytes, uint64_t *total_bytes, struct err *err);
+    /* Keeps other owners out while the storage is open, where the driver can: ERR_BUSY. */
+    bool (*claim)(void *self, struct err *err);
+    /* A hint that the range will be read soon. NULL where the driver has none. */
+    void (*will_read)(void *self, const char *name, uint64_t offset, uint64_t len);
 
-    /* Journals, named "open/<session>/<n>". create: ERR_EXISTS if taken. append goes to the end;
-     * sync makes everything appended so far durable and may run beside append in another thread. */
+    /* Journals, named "open/<session>/<n>". create: ERR_EXISTS if taken. open: ERR_EXISTS if the
+     * journal has been published already and only its own name is left to be removed. append goes to
+     * the end; sync makes everything appended before it durable and may run beside append in another
+     * thread. After a failed append or sync nothing more may be expected of the journal but
+     * truncating to a length that was synced. */
     bool (*journal_create)(void *self, const char *name, struct journal **out, struct err *err);
     bool (*journal_open)(void *self, const char *name, struct journal **out, struct err *err);
     bool (*journal_append)(void *self, struct journal *journal, struct span bytes, struct err *err);

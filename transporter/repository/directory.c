@@ -1,0 +1,361 @@
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "transporter/repository/storage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+enum { LIST_MAX_DEPTH = 8, COMPARE_STEP = 256 * 1024 };
+
+struct directory {
+    int fd;
+    char *path;
+};
+
+struct journal {
+    int fd;
+    char *name;
+    uint64_t size;
+    bool named; /* the directory that holds the name has been synced; the syncing thread's */
+};
+
+static void journal_free(struct journal *journal)
+{
+    if (!journal) return;
+    if (journal->fd >= 0) (void)close(journal->fd);
+    free(journal->name);
+    free(journal);
+}
+DEFINE_AUTO(journal, struct journal *, journal_free)
+
+/* The part before the last slash, or "."; caller frees. */
+static char *parent_of(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash ? xasprintf("%.*s", (int)(slash - name), name) : xstrdup(".");
+}
+
+static bool sync_parent(struct directory *directory, const char *name, struct err *err)
+{
+    AUTO(free) char *parent = parent_of(name);
+    return dir_sync(directory->fd, parent, err);
+}
+
+/* Makes the directories above `name`, each durable before what is put into it. */
+static bool make_parents(struct directory *directory, const char *name, struct err *err)
+{
+    AUTO(free) char *partial = xstrdup(name);
+    for (char *slash = strchr(partial, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        bool made = mkdirat(directory->fd, partial, 0700) == 0;
+        if (!made && errno != EEXIST)
+            return err_sys(err, errno, "cannot make the directory '%s/%s'", directory->path, partial);
+        if (made && !sync_parent(directory, partial, err)) return false;
+        *slash = '/';
+    }
+    return true;
+}
+
+static bool put_if_absent(void *self, const char *name, struct span bytes, struct err *err)
+{
+    struct directory *directory = self;
+    return make_parents(directory, name, err) && file_create(directory->fd, name, bytes, 0600, err);
+}
+
+/* Opens a published object or a journal for reading. Anything but a regular file is damage: a fifo
+ * would hang, a link would lead out of the repository. */
+static bool open_object(struct directory *directory, const char *name, int *fd, uint64_t *size,
+                        struct err *err)
+{
+    AUTO(fd) int opened = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (opened < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    struct stat st;
+    if (fstat(opened, &st) != 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_DAMAGED, "'%s/%s' is not a file", directory->path, name);
+    *size = (uint64_t)st.st_size;
+    *fd = opened;
+    opened = -1;
+    return true;
+}
+
+static bool get(void *self, const char *name, size_t limit, struct buf *out, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    uint64_t size;
+    if (!open_object(self, name, &fd, &size, err)) return false;
+    if (size > limit) return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", name, limit);
+    AUTO(buf) struct buf bytes = {0};
+    if (!fd_pread_all(fd, buf_grow(&bytes, (size_t)size), (size_t)size, 0, name, err)) return false;
+    struct buf old = *out;
+    *out = bytes;
+    bytes = old;
+    return true;
+}
+
+static bool get_range(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    uint64_t size;
+    return open_object(self, name, &fd, &size, err) && fd_pread_all(fd, out, len, offset, name, err);
+}
+
+static bool object_size(void *self, const char *name, uint64_t *out, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    return open_object(self, name, &fd, out, err);
+}
+
+static void will_read(void *self, const char *name, uint64_t offset, uint64_t len)
+{
+    AUTO(fd) int fd = -1;
+    uint64_t size;
+    struct err ignored;
+    if (!open_object(self, name, &fd, &size, &ignored)) return;
+    (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
+struct listing {
+    struct directory *directory;
+    storage_each_fn *each;
+    void *arg;
+    bool stopped;
+};
+
+static bool list_below(struct listing *listing, const char *name, unsigned depth, struct err *err);
+
+static bool list_entry(struct listing *listing, const char *name, unsigned depth, struct err *err)
+{
+    struct stat st;
+    if (fstatat(listing->directory->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return true; /* removed meanwhile */
+        return err_sys(err, errno, "cannot read '%s/%s'", listing->directory->path, name);
+    }
+    if (S_ISDIR(st.st_mode)) return depth == LIST_MAX_DEPTH || list_below(listing, name, depth + 1, err);
+    if (S_ISREG(st.st_mode) && !listing->each(listing->arg, name, (uint64_t)st.st_size))
+        listing->stopped = true;
+    return true;
+}
+
+static void close_dir(DIR *dir)
+{
+    if (dir) (void)closedir(dir);
+}
+DEFINE_AUTO(dir, DIR *, close_dir)
+
+static bool list_below(struct listing *listing, const char *name, unsigned depth, struct err *err)
+{
+    int fd = openat(listing->directory->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return true;
+    if (fd < 0)
+        return err_sys(err, errno, "cannot open the directory '%s/%s'", listing->directory->path, name);
+    AUTO(dir) DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int sys = errno;
+        (void)close(fd);
+        return err_sys(err, sys, "cannot open the directory '%s/%s'", listing->directory->path, name);
+    }
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry && errno)
+            return err_sys(err, errno, "cannot read the directory '%s/%s'", listing->directory->path, name);
+        if (!entry || listing->stopped) return true;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        AUTO(free) char *below = *name ? xasprintf("%s/%s", name, entry->d_name) : xstrdup(entry->d_name);
+        if (!list_entry(listing, below, depth, err)) return false;
+    }
+}
+
+static bool list(void *self, const char *directory, storage_each_fn *each, void *arg, struct err *err)
+{
+    struct listing listing = {.directory = self, .each = each, .arg = arg};
+    return list_below(&listing, directory, 0, err);
+}
+
+/* Directories of sessions go with their last journal. */
+static void drop_session_directory(struct directory *directory, const char *name)
+{
+    if (strncmp(name, "open/", 5) != 0) return;
+    AUTO(free) char *parent = parent_of(name);
+    if (strchr(parent, '/')) (void)unlinkat(directory->fd, parent, AT_REMOVEDIR);
+}
+
+static bool remove_object(void *self, const char *name, struct err *err)
+{
+    struct directory *directory = self;
+    if (unlinkat(directory->fd, name, 0) != 0)
+        return err_sys(err, errno, "cannot remove '%s/%s'", directory->path, name);
+    if (!sync_parent(directory, name, err)) return false;
+    drop_session_directory(directory, name);
+    return true;
+}
+
+static bool free_space(void *self, uint64_t *free_bytes, uint64_t *total_bytes, struct err *err)
+{
+    struct directory *directory = self;
+    struct statvfs st;
+    if (fstatvfs(directory->fd, &st) != 0)
+        return err_sys(err, errno, "cannot ask for the free space of '%s'", directory->path);
+    *free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    *total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+    return true;
+}
+
+static bool claim(void *self, struct err *err)
+{
+    struct directory *directory = self;
+    if (flock(directory->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+    return err_set(err, ERR_BUSY, "'%s' is in use by another owner", directory->path);
+}
+
+/* --- journals --- */
+
+static bool journal_take(struct directory *directory, const char *name, int flags, struct journal **out,
+                         struct err *err)
+{
+    AUTO(journal) struct journal *journal = xcalloc(1, sizeof(*journal));
+    journal->name = xstrdup(name);
+    journal->fd = openat(directory->fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    if (journal->fd < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    struct stat st;
+    if (fstat(journal->fd, &st) != 0)
+        return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_DAMAGED, "'%s/%s' is not a file", directory->path, name);
+    if (st.st_nlink > 1)
+        return err_set(err, ERR_EXISTS, "'%s/%s' has been published already", directory->path, name);
+    journal->size = (uint64_t)st.st_size;
+    *out = journal;
+    journal = NULL;
+    return true;
+}
+
+static bool journal_create(void *self, const char *name, struct journal **out, struct err *err)
+{
+    return make_parents(self, name, err) && journal_take(self, name, O_CREAT | O_EXCL, out, err);
+}
+
+static bool journal_open(void *self, const char *name, struct journal **out, struct err *err)
+{
+    return journal_take(self, name, 0, out, err);
+}
+
+static bool journal_append(void *self, struct journal *journal, struct span bytes, struct err *err)
+{
+    if (!fd_pwrite_all(journal->fd, bytes, journal->size, journal->name, err)) return false;
+    journal->size += bytes.len;
+    return true;
+}
+
+static bool journal_sync(void *self, struct journal *journal, struct err *err)
+{
+    if (fdatasync(journal->fd) != 0) return err_sys(err, errno, "cannot sync '%s'", journal->name);
+    if (journal->named) return true;
+    if (!sync_parent(self, journal->name, err)) return false;
+    journal->named = true;
+    return true;
+}
+
+static bool journal_truncate(void *self, struct journal *journal, uint64_t size, struct err *err)
+{
+    if (ftruncate(journal->fd, (off_t)size) != 0)
+        return err_sys(err, errno, "cannot truncate '%s'", journal->name);
+    journal->size = size;
+    return true;
+}
+
+/* Whether a published object has the bytes of the journal. */
+static bool same_content(struct directory *directory, struct journal *journal, const char *name, bool *same,
+                         struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    uint64_t size;
+    if (!open_object(directory, name, &fd, &size, err)) return false;
+    bool equal = size == journal->size;
+    AUTO(free) uint8_t *one = xmalloc(COMPARE_STEP);
+    AUTO(free) uint8_t *other = xmalloc(COMPARE_STEP);
+    for (uint64_t at = 0; equal && at < size; at += COMPARE_STEP) {
+        size_t len = size - at < COMPARE_STEP ? (size_t)(size - at) : COMPARE_STEP;
+        if (!fd_pread_all(fd, one, len, at, name, err) ||
+            !fd_pread_all(journal->fd, other, len, at, journal->name, err))
+            return false;
+        equal = memcmp(one, other, len) == 0;
+    }
+    *same = equal;
+    return true;
+}
+
+static bool link_journal(struct directory *directory, struct journal *journal, const char *name,
+                         struct err *err)
+{
+    if (linkat(directory->fd, journal->name, directory->fd, name, 0) == 0) return true;
+    if (errno != EEXIST)
+        return err_sys(err, errno, "cannot publish '%s' as '%s/%s'", journal->name, directory->path, name);
+    bool same;
+    if (!same_content(directory, journal, name, &same, err)) return false;
+    return same || err_set(err, ERR_EXISTS, "'%s/%s' exists with other bytes", directory->path, name);
+}
+
+static bool journal_publish(void *self, struct journal *journal, const char *name, struct err *err)
+{
+    struct directory *directory = self;
+    if (fdatasync(journal->fd) != 0) return err_sys(err, errno, "cannot sync '%s'", journal->name);
+    if (!make_parents(directory, name, err) || !link_journal(directory, journal, name, err) ||
+        !sync_parent(directory, name, err))
+        return false;
+    /* What is left of the old name after a crash here is removed when the repository is opened. */
+    if (unlinkat(directory->fd, journal->name, 0) == 0) drop_session_directory(directory, journal->name);
+    return true;
+}
+
+static void journal_close(void *self, struct journal *journal)
+{
+    journal_free(journal);
+}
+
+static void directory_close(void *self)
+{
+    struct directory *directory = self;
+    if (!directory) return;
+    if (directory->fd >= 0) (void)close(directory->fd);
+    free(directory->path);
+    free(directory);
+}
+DEFINE_AUTO(directory, struct directory *, directory_close)
+
+static const struct storage_ops directory_ops = {
+    .put_if_absent = put_if_absent,
+    .get = get,
+    .get_range = get_range,
+    .size = object_size,
+    .list = list,
+    .remove = remove_object,
+    .free_space = free_space,
+    .claim = claim,
+    .will_read = will_read,
+    .journal_create = journal_create,
+    .journal_open = journal_open,
+    .journal_append = journal_append,
+    .journal_sync = journal_sync,
+    .journal_truncate = journal_truncate,
+    .journal_publish = journal_publish,
+    .journal_close = journal_close,
+    .close = directory_close,
+};
+
+bool storage_directory_open(const char *path, struct storage *out, struct err *err)
+{
+    AUTO(directory) struct directory *directory = xcalloc(1, sizeof(*directory));
+    directory->path = xstrdup(path);
+    directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory->fd < 0) return err_sys(err, errno, "cannot open the directory '%s'", path);
+    *out = (struct storage){.ops = &directory_ops, .self = directory};
+    directory = NULL;
+    return true;
+}
