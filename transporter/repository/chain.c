@@ -1,0 +1,234 @@
+#include "transporter/repository/chain.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME_PREFIX "log/"
+#define NAME_DIGITS 10
+#define NUMBER_MAX UINT64_C(9999999999)
+
+#define HEAD_MAGIC "SLHEAD1"
+#define HEAD_LEN (8 + ID_LEN + 8 + HASH_LEN)
+
+void chain_name(uint64_t number, char out[static CHAIN_NAME_LEN])
+{
+    memcpy(out, NAME_PREFIX, sizeof(NAME_PREFIX) - 1);
+    for (unsigned i = CHAIN_NAME_LEN - 2; i >= sizeof(NAME_PREFIX) - 1; i--, number /= 10)
+        out[i] = (char)('0' + number % 10);
+    out[CHAIN_NAME_LEN - 1] = 0;
+}
+
+bool chain_parse_name(const char *name, uint64_t *number)
+{
+    if (strlen(name) != CHAIN_NAME_LEN - 1 || strncmp(name, NAME_PREFIX, sizeof(NAME_PREFIX) - 1) != 0)
+        return false;
+    uint64_t value = 0;
+    for (const char *digit = name + sizeof(NAME_PREFIX) - 1; *digit; digit++) {
+        if (*digit < '0' || *digit > '9') return false;
+        value = value * 10 + (uint64_t)(*digit - '0');
+    }
+    if (value == 0) return false;
+    *number = value;
+    return true;
+}
+
+struct span_of_log {
+    uint64_t from, highest, above;
+};
+
+static bool note_entry(void *arg, const char *name, uint64_t size)
+{
+    struct span_of_log *seen = arg;
+    uint64_t number;
+    if (!chain_parse_name(name, &number)) return true;
+    if (number > seen->highest) seen->highest = number;
+    if (number > seen->from) seen->above++;
+    return true;
+}
+
+bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, struct err *err)
+{
+    struct span_of_log seen = {.from = from};
+    if (!storage->ops->list(storage->self, "log", note_entry, &seen, err)) return false;
+    if (seen.highest > from && seen.highest - from != seen.above)
+        return err_set(err, ERR_DAMAGED,
+                       "the log is broken: of the entries %" PRIu64 " to %" PRIu64 " only %" PRIu64
+                       " are there",
+                       from + 1, seen.highest, seen.above);
+    *last = seen.highest;
+    return true;
+}
+
+/* What the first entry says is where a chain starts. */
+static bool start(struct chain *chain, const Sealift__LogEntry *entry, const uint8_t *signer, struct err *err)
+{
+    if (entry->kind != SEALIFT__LOG_KIND__LOG_CREATED)
+        return err_set(err, ERR_DAMAGED, "log entry 1 is not 'created'");
+    chain->site = stored_id(&entry->site);
+    chain->repository = stored_id(&entry->repository);
+    chain->kind = entry->plaintext ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED;
+    memcpy(chain->owner, signer, SIGN_PK_LEN);
+    return true;
+}
+
+static bool follows(const struct chain *chain, const Sealift__LogEntry *entry, const uint8_t *signer,
+                    struct err *err)
+{
+    uint64_t number = chain->number + 1;
+    struct id repository = stored_id(&entry->repository);
+    struct hash previous = stored_hash(&entry->previous);
+    if (entry->number != number)
+        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " says that it is number %" PRIu64,
+                       number, entry->number);
+    if (!id_eq(&repository, &chain->repository))
+        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " is of another repository", number);
+    if (memcmp(signer, chain->owner, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " is not signed by the repository's owner",
+                       number);
+    if (!hash_eq(&previous, &chain->hash))
+        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " does not follow entry %" PRIu64, number,
+                       chain->number);
+    if (entry->time_ns < chain->time_ns)
+        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " is older than entry %" PRIu64, number,
+                       chain->number);
+    return true;
+}
+
+bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **out, struct err *err)
+{
+    struct span payload;
+    uint8_t signer[SIGN_PK_LEN];
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    if (!stored_verify(file, "log", &payload, signer, err) || !stored_log_decode(payload, &entry, err))
+        return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
+    struct chain next = *chain;
+    if (chain->number == 0 && !start(&next, entry, signer, err)) return false;
+    if (!follows(&next, entry, signer, err)) return false;
+    next.number++;
+    next.hash = hash_of(file);
+    next.time_ns = entry->time_ns;
+    *chain = next;
+    *out = entry;
+    entry = NULL;
+    return true;
+}
+
+bool chain_next(struct chain *chain, const struct storage *storage, Sealift__LogEntry **entry,
+                struct err *err)
+{
+    char name[CHAIN_NAME_LEN];
+    chain_name(chain->number + 1, name);
+    AUTO(buf) struct buf file = {0};
+    return storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, err) &&
+           chain_step(chain, buf_span(&file), entry, err);
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* After a failed put: only a name that is surely absent leaves the log as it was. */
+static void judge_failed_put(struct chain *chain, const struct storage *storage, const char *name)
+{
+    struct err absent;
+    uint64_t size;
+    chain->broken =
+        storage->ops->size(storage->self, name, &size, &absent) || absent.code != ERR_NOT_FOUND;
+}
+
+static bool put_entry(struct chain *chain, const struct storage *storage, struct span file, struct err *err)
+{
+    char name[CHAIN_NAME_LEN];
+    chain_name(chain->number + 1, name);
+    if (storage->ops->put_if_absent(storage->self, name, file, err)) return true;
+    if (err->code == ERR_EXISTS) {
+        chain->broken = true;
+        return err_set(err, ERR_BUSY, "another owner has written log entry %" PRIu64, chain->number + 1);
+    }
+    judge_failed_put(chain, storage, name);
+    return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
+}
+
+bool chain_append(struct chain *chain, const struct storage *storage, const struct sign_pair *owner,
+                  Sealift__LogEntry *entry, struct err *err)
+{
+    if (chain->broken)
+        return err_set(err, ERR_FAILED,
+                       "an earlier log entry failed half-way or was another owner's: open the repository anew");
+    if (chain->number >= NUMBER_MAX) return err_set(err, ERR_LIMIT, "the log is full");
+    uint64_t now = clock_ns();
+    entry->version = 1;
+    entry->number = chain->number + 1;
+    entry->time_ns = now > chain->time_ns ? now : chain->time_ns;
+    entry->repository = stored_bytes(span_of(chain->repository.bytes, ID_LEN));
+    entry->previous = stored_bytes(span_of(chain->hash.bytes, HASH_LEN));
+    AUTO(buf) struct buf payload = {0};
+    AUTO(buf) struct buf file = {0};
+    if (!stored_log_encode(entry, &payload, err)) return false;
+    stored_sign(owner, "log", buf_span(&payload), &file);
+    if (!put_entry(chain, storage, buf_span(&file), err)) return false;
+    chain->number++;
+    chain->hash = hash_of(buf_span(&file));
+    chain->time_ns = entry->time_ns;
+    return true;
+}
+
+/* --- the remembered head --- */
+
+bool chain_recall(const char *state_dir, struct chain_head *out, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/head", state_dir);
+    AUTO(buf) struct buf bytes = {0};
+    if (!file_read(AT_FDCWD, path, HEAD_LEN, &bytes, err)) {
+        if (err->code != ERR_NOT_FOUND) return false;
+        *out = (struct chain_head){0};
+        return true;
+    }
+    struct chain_head head;
+    struct reader reader = reader_of(buf_span(&bytes));
+    struct span magic = reader_bytes(&reader, 8);
+    reader_copy(&reader, head.repository.bytes, ID_LEN);
+    head.number = reader_u64(&reader);
+    reader_copy(&reader, head.hash.bytes, HASH_LEN);
+    if (!reader_done(&reader) || !span_eq(magic, span_of(HEAD_MAGIC, 8)))
+        return err_set(err, ERR_DAMAGED, "'%s' is no remembered log head", path);
+    *out = head;
+    return true;
+}
+
+bool chain_remember(const char *state_dir, const struct chain *chain, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/head", state_dir);
+    AUTO(buf) struct buf bytes = {0};
+    buf_put(&bytes, HEAD_MAGIC, 8);
+    buf_put(&bytes, chain->repository.bytes, ID_LEN);
+    buf_put_u64(&bytes, chain->number);
+    buf_put(&bytes, chain->hash.bytes, HASH_LEN);
+    return file_replace(AT_FDCWD, path, buf_span(&bytes), 0600, err);
+}
+
+bool chain_matches(const struct chain *chain, const struct chain_head *head, struct err *err)
+{
+    if (!id_eq(&head->repository, &chain->repository)) {
+        char have[2 * ID_LEN + 1];
+        char want[2 * ID_LEN + 1];
+        hex_encode(chain->repository.bytes, ID_LEN, have);
+        hex_encode(head->repository.bytes, ID_LEN, want);
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "this is the repository %s, the state kept here belongs to %s", have, want);
+    }
+    if (!hash_eq(&head->hash, &chain->hash))
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "log entry %" PRIu64 " is not the one that was there before: history was rewritten",
+                       head->number);
+    return true;
+}

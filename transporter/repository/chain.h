@@ -1,0 +1,57 @@
+/* The log: numbered, signed entries, each with the hash of the one before (docs/format.md section 7).
+ * A struct chain is a verified position in it: a value. Callers serialise appending. */
+#ifndef SEALIFT_REPOSITORY_CHAIN_H
+#define SEALIFT_REPOSITORY_CHAIN_H
+
+#include "common/wire/stored.h"
+#include "transporter/repository/repository.h"
+#include "transporter/repository/storage.h"
+
+#define CHAIN_NAME_LEN 15 /* "log/0000000001" and NUL */
+
+struct chain {
+    struct id site;
+    struct id repository;
+    enum repository_kind kind;
+    uint8_t owner[SIGN_PK_LEN]; /* the signer of every entry */
+    uint64_t number;            /* of the last verified entry; 0: none, and nothing above is known */
+    struct hash hash;           /* of its file */
+    uint64_t time_ns;
+    bool broken; /* an entry may have been written without our knowing: nothing more is appended */
+};
+
+void chain_name(uint64_t number, char out[static CHAIN_NAME_LEN]);
+/* false: no name of a log entry */
+bool chain_parse_name(const char *name, uint64_t *number);
+
+/* The highest entry that is there, 0 for none. ERR_DAMAGED if an entry above `from` and below the
+ * highest is not. */
+bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, struct err *err) MUST_CHECK;
+
+/* Verifies that `file` is the next entry and moves on: signature, signer, repository, number, previous
+ * hash, time. The first must be `created`. ERR_NOT_AUTHENTIC, ERR_DAMAGED, ERR_VERSION, ERR_LIMIT. */
+bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **entry, struct err *err) MUST_CHECK;
+
+/* Reads and verifies the entry after the last one. */
+bool chain_next(struct chain *chain, const struct storage *storage, Sealift__LogEntry **entry,
+                struct err *err) MUST_CHECK;
+
+/* Fills in everything of `entry` but what its kind carries, signs it, stores it durably and moves on.
+ * The time is the clock's, never below the previous entry's. ERR_BUSY: the number is taken by another
+ * owner's entry. After a failure that leaves it open whether the entry is there, the chain is broken
+ * and every further append fails: only opening the repository anew can tell. */
+bool chain_append(struct chain *chain, const struct storage *storage, const struct sign_pair *owner,
+                  Sealift__LogEntry *entry, struct err *err) MUST_CHECK;
+
+/* The last position that this machine has seen, kept in its own state. */
+struct chain_head {
+    struct id repository;
+    uint64_t number; /* 0: nothing remembered */
+    struct hash hash;
+};
+bool chain_recall(const char *state_dir, struct chain_head *out, struct err *err) MUST_CHECK;
+bool chain_remember(const char *state_dir, const struct chain *chain, struct err *err) MUST_CHECK;
+/* Once the chain has come to the remembered number: ERR_NOT_AUTHENTIC if it is another entry. */
+bool chain_matches(const struct chain *chain, const struct chain_head *head, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,130 @@
+/* The chunk index: which frame lies where, in LMDB in the transporter's local state. It is a cache of
+ * the repository: whoever deletes it loses time only. Writes are not synced one by one; a marker file
+ * says whether the index survived (closed in order, or the machine has not restarted since), and an
+ * index that may not have is thrown away unread. Any thread. */
+#ifndef SEALIFT_REPOSITORY_INDEX_H
+#define SEALIFT_REPOSITORY_INDEX_H
+
+#include "common/crypto/hash.h"
+#include "transporter/repository/chain.h"
+#include "transporter/repository/pack.h"
+
+struct index;
+
+/* dir: NULL for an index that lives in a temporary directory and vanishes when closed. */
+bool index_open(const char *dir, struct index **out, struct err *err) MUST_CHECK;
+/* Syncs and marks the index as closed in order. */
+void index_close(struct index *index);
+DEFINE_AUTO(index, struct index *, index_close)
+/* Empties everything. */
+bool index_reset(struct index *index, struct err *err) MUST_CHECK;
+
+/* The log position that the index matches; number 0 in an empty one. */
+bool index_chain(struct index *index, struct chain *out, struct err *err) MUST_CHECK;
+bool index_set_chain(struct index *index, const struct chain *chain, struct err *err) MUST_CHECK;
+
+/* --- packs --- */
+
+enum index_state {
+    INDEX_OPEN = 1,  /* a journal of a live session, or a pack that is just being added */
+    INDEX_PACK,      /* published */
+    INDEX_STRAY,     /* a dead session's journal that could not be published: readable, no more */
+    INDEX_CONDEMNED, /* to be swept: readable, but nothing new may rely on it */
+    INDEX_LOST       /* gone or cut: its name is kept so that a check can tell what is missing */
+};
+
+struct index_pack {
+    uint32_t no; /* never used again */
+    enum index_state state;
+    enum pack_class class_;
+    uint64_t size;
+    uint64_t frames;
+    struct hash name;   /* when published */
+    struct id session;  /* of a journal */
+    uint32_t journal;
+};
+
+/* Adds a pack under the next free number, which is put into pack->no. */
+bool index_pack_add(struct index *index, struct index_pack *pack, struct err *err) MUST_CHECK;
+/* Replaces the record of pack->no. Once a pack is condemned or lost, no node counts as closed. */
+bool index_pack_set(struct index *index, const struct index_pack *pack, struct err *err) MUST_CHECK;
+bool index_pack_drop(struct index *index, uint32_t no, struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND */
+bool index_pack_get(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
+bool index_pack_find(struct index *index, const struct hash *name, struct index_pack *out,
+                     struct err *err) MUST_CHECK;
+/* The first pack with a number of at least `no`; ERR_NOT_FOUND at the end. */
+bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
+
+struct index_totals {
+    uint64_t packs, bytes, frames;
+};
+/* of published packs */
+void index_totals(struct index *index, struct index_totals *out);
+
+/* --- what lies in packs --- */
+
+/* A dedup domain's number in this index: 0 is the plaintext domain. */
+bool index_domain(struct index *index, const struct hash *domain, uint32_t *no, struct err *err) MUST_CHECK;
+
+/* Adds frames, envelopes and lists of a pack. domains[i] is the domain of the pack's envelope number i
+ * (domains[0] = 0 for frames without a seal); `envelopes` of them stand before the first entry. */
+bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
+               const uint32_t *domains, uint32_t envelopes, struct err *err) MUST_CHECK;
+
+struct index_location {
+    uint32_t pack;
+    uint32_t offset; /* of the payload */
+    uint32_t len;
+    uint32_t domain;
+    enum frame_type type;
+    enum index_state state; /* of the pack */
+};
+
+/* A consistent view for a batch of questions. Short-lived, and closed before the same thread changes
+ * the index: who must grow the map waits for every view. One thread. */
+struct index_view;
+bool index_view_open(struct index *index, struct index_view **out, struct err *err) MUST_CHECK;
+void index_view_close(struct index_view *view);
+DEFINE_AUTO(index_view, struct index_view *, index_view_close)
+
+#define INDEX_ANY_DOMAIN UINT32_MAX
+#define INDEX_MAX_LOCATIONS 16
+
+enum index_use {
+    INDEX_FOR_READING, /* also in condemned packs */
+    INDEX_FOR_KEEPING  /* where a new point may rely on it */
+};
+/* Locations of a frame in packs and journals that are there, published ones first; at most
+ * INDEX_MAX_LOCATIONS. Returns their number. */
+size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                    struct index_location out[static INDEX_MAX_LOCATIONS]);
+/* The envelope of a seal within one pack: its offset. false: not there. */
+bool index_envelope(struct index_view *view, const struct id *seal, uint32_t pack, uint32_t *offset);
+/* An envelope of the seal in any pack that is there. */
+bool index_any_envelope(struct index_view *view, const struct id *seal, struct index_location *out);
+bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *out);
+/* The highest number n such that lists 1 to n of the seal are in packs that are there. */
+uint64_t index_lists(struct index_view *view, const struct id *seal);
+
+/* Nodes whose whole subtree was there at a commit. */
+bool index_is_closed(struct index_view *view, const struct hash *node, uint32_t domain);
+bool index_add_closed(struct index *index, const struct hash *nodes, size_t count, uint32_t domain,
+                      struct err *err) MUST_CHECK;
+
+/* --- points, as the log lists them --- */
+
+bool index_point_put(struct index *index, const struct repository_point *point, struct err *err) MUST_CHECK;
+/* Marks as removed, or as there again. */
+enum index_mark { INDEX_THERE, INDEX_REMOVED };
+bool index_point_mark(struct index *index, const struct id *point, enum index_mark mark,
+                      struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND; removed points are found too. */
+bool index_point_find(struct index *index, const struct id *point, struct repository_point *out,
+                      enum index_mark *mark, struct err *err) MUST_CHECK;
+/* The first point that is there with a log number of at least `number`; ERR_NOT_FOUND at the end. */
+bool index_point_from(struct index *index, uint64_t number, struct repository_point *out,
+                      struct err *err) MUST_CHECK;
+bool index_point_count(struct index *index, uint64_t *out, struct err *err) MUST_CHECK;
+
+#endif

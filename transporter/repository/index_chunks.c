@@ -1,0 +1,300 @@
+#include "common/base/alloc.h"
+#include "transporter/repository/index_db.h"
+
+#include <string.h>
+
+/* --- domains --- */
+
+struct domain_work {
+    const struct hash *domain;
+    uint32_t no;
+};
+
+static int number_domain(struct index *index, MDB_txn *txn, void *arg)
+{
+    struct domain_work *work = arg;
+    MDB_val key = index_val(work->domain->bytes, HASH_LEN);
+    MDB_val value;
+    int code = mdb_get(txn, index->tables[TABLE_DOMAINS], &key, &value);
+    if (code == 0) {
+        work->no = le32_get(value.mv_data);
+        return 0;
+    }
+    if (code != MDB_NOTFOUND) return code;
+    MDB_stat stat;
+    code = mdb_stat(txn, index->tables[TABLE_DOMAINS], &stat);
+    if (code != 0) return code;
+    uint8_t no[4];
+    work->no = (uint32_t)stat.ms_entries + 1; /* none is ever dropped */
+    le32_put(no, work->no);
+    value = index_val(no, sizeof(no));
+    return mdb_put(txn, index->tables[TABLE_DOMAINS], &key, &value, 0);
+}
+
+bool index_domain(struct index *index, const struct hash *domain, uint32_t *no, struct err *err)
+{
+    struct domain_work work = {.domain = domain};
+    if (!index_write(index, number_domain, &work, err)) return false;
+    *no = work.no;
+    return true;
+}
+
+/* --- adding --- */
+
+struct add_work {
+    uint32_t pack;
+    const struct pack_entry *entries;
+    size_t count;
+    const uint32_t *domains;
+    uint32_t envelopes; /* before the first of these entries */
+};
+
+static int add_chunk(struct index *index, MDB_txn *txn, uint32_t pack, const struct pack_entry *entry,
+                     uint32_t domain)
+{
+    uint8_t bytes[INDEX_CHUNK_LEN];
+    le32_put(bytes, pack);
+    le32_put(bytes + 4, entry->offset);
+    le32_put(bytes + 8, entry->len | (uint32_t)entry->type << 24);
+    le32_put(bytes + 12, domain);
+    MDB_val key = index_val(entry->id.bytes, INDEX_ID_LEN);
+    MDB_val value = index_val(bytes, sizeof(bytes));
+    int code = mdb_put(txn, index->tables[TABLE_CHUNKS], &key, &value, MDB_NODUPDATA);
+    return code == MDB_KEYEXIST ? 0 : code;
+}
+
+static int add_seal(struct index *index, MDB_txn *txn, uint32_t pack, const struct pack_entry *entry,
+                    uint32_t domain)
+{
+    uint8_t bytes[INDEX_SEAL_LEN];
+    le32_put(bytes, pack);
+    le32_put(bytes + 4, entry->offset);
+    le32_put(bytes + 8, domain);
+    MDB_val key = index_val(entry->id.bytes, ID_LEN);
+    MDB_val value = index_val(bytes, sizeof(bytes));
+    int code = mdb_put(txn, index->tables[TABLE_SEALS], &key, &value, MDB_NODUPDATA);
+    return code == MDB_KEYEXIST ? 0 : code;
+}
+
+static int add_list(struct index *index, MDB_txn *txn, uint32_t pack, const struct pack_entry *entry)
+{
+    uint8_t bytes[ID_LEN + 8];
+    uint8_t no[4];
+    struct id seal = pack_entry_seal(entry);
+    memcpy(bytes, seal.bytes, ID_LEN);
+    index_key64(pack_entry_number(entry), bytes + ID_LEN);
+    le32_put(no, pack);
+    MDB_val key = index_val(bytes, sizeof(bytes));
+    MDB_val value = index_val(no, sizeof(no));
+    return mdb_put(txn, index->tables[TABLE_LISTS], &key, &value, 0);
+}
+
+static int add_entries(struct index *index, MDB_txn *txn, void *arg)
+{
+    const struct add_work *work = arg;
+    uint32_t envelope = work->envelopes;
+    int code = 0;
+    for (size_t i = 0; i < work->count && code == 0; i++) {
+        const struct pack_entry *entry = &work->entries[i];
+        if (entry->kind == RECORD_ENVELOPE)
+            code = add_seal(index, txn, work->pack, entry, work->domains[++envelope]);
+        else if (entry->kind == RECORD_FRAME)
+            code = add_chunk(index, txn, work->pack, entry, work->domains[entry->envelope]);
+        else
+            code = add_list(index, txn, work->pack, entry);
+    }
+    return code;
+}
+
+bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
+               const uint32_t *domains, uint32_t envelopes, struct err *err)
+{
+    struct add_work work = {.pack = pack, .entries = entries, .domains = domains, .envelopes = envelopes};
+    while (count > 0) {
+        work.count = count < INDEX_TXN_ENTRIES ? count : INDEX_TXN_ENTRIES;
+        if (!index_write(index, add_entries, &work, err)) return false;
+        for (size_t i = 0; i < work.count; i++)
+            if (work.entries[i].kind == RECORD_ENVELOPE) work.envelopes++;
+        work.entries += work.count;
+        count -= work.count;
+    }
+    return true;
+}
+
+/* --- asking --- */
+
+static bool is_there(const struct index_pack *pack, enum index_use use)
+{
+    if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN) return true;
+    bool readable = pack->state == INDEX_CONDEMNED || pack->state == INDEX_STRAY;
+    return readable && use == INDEX_FOR_READING;
+}
+
+static struct index_location decode_chunk(const uint8_t *bytes)
+{
+    uint32_t len_and_type = le32_get(bytes + 8);
+    return (struct index_location){.pack = le32_get(bytes),
+                                   .offset = le32_get(bytes + 4),
+                                   .len = len_and_type & 0xffffff,
+                                   .type = len_and_type >> 24,
+                                   .domain = le32_get(bytes + 12)};
+}
+
+/* Puts a location behind the others, but a published one before those in journals. */
+static size_t take_location(struct index_view *view, struct index_location *location, uint32_t domain,
+                            enum index_use use, struct index_location *out, size_t count)
+{
+    struct index_pack pack;
+    if (domain != INDEX_ANY_DOMAIN && location->domain != domain) return count;
+    if (!index_view_pack(view, location->pack, &pack) || !is_there(&pack, use)) return count;
+    location->state = pack.state;
+    size_t at = count;
+    while (at > 0 && pack.state != INDEX_OPEN && out[at - 1].state == INDEX_OPEN)
+        at--;
+    memmove(&out[at + 1], &out[at], (count - at) * sizeof(*out));
+    out[at] = *location;
+    return count + 1;
+}
+
+size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                    struct index_location out[static INDEX_MAX_LOCATIONS])
+{
+    MDB_cursor *cursor;
+    if (mdb_cursor_open(view->txn, view->index->tables[TABLE_CHUNKS], &cursor) != 0) return 0;
+    MDB_val key = index_val(id->bytes, INDEX_ID_LEN);
+    MDB_val value;
+    size_t count = 0;
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
+    for (; code == 0 && count < INDEX_MAX_LOCATIONS; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
+        if (value.mv_size != INDEX_CHUNK_LEN) break;
+        struct index_location location = decode_chunk(value.mv_data);
+        count = take_location(view, &location, domain, use, out, count);
+    }
+    mdb_cursor_close(cursor);
+    return count;
+}
+
+typedef bool seal_fn(void *arg, const uint8_t *row);
+
+/* Calls `each` for the places of a seal's envelope until it returns true. */
+static bool any_seal(struct index_view *view, const struct id *seal, seal_fn *each, void *arg)
+{
+    MDB_cursor *cursor;
+    if (mdb_cursor_open(view->txn, view->index->tables[TABLE_SEALS], &cursor) != 0) return false;
+    MDB_val key = index_val(seal->bytes, ID_LEN);
+    MDB_val value;
+    bool found = false;
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
+    for (; code == 0 && !found; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP))
+        found = value.mv_size == INDEX_SEAL_LEN && each(arg, value.mv_data);
+    mdb_cursor_close(cursor);
+    return found;
+}
+
+struct seal_question {
+    struct index_view *view;
+    uint32_t pack;
+    struct index_location found;
+};
+
+static bool in_pack(void *arg, const uint8_t *row)
+{
+    struct seal_question *question = arg;
+    question->found.offset = le32_get(row + 4);
+    return le32_get(row) == question->pack;
+}
+
+bool index_envelope(struct index_view *view, const struct id *seal, uint32_t pack, uint32_t *offset)
+{
+    struct seal_question question = {.view = view, .pack = pack};
+    if (!any_seal(view, seal, in_pack, &question)) return false;
+    *offset = question.found.offset;
+    return true;
+}
+
+static bool in_any_pack(void *arg, const uint8_t *row)
+{
+    struct seal_question *question = arg;
+    struct index_pack pack;
+    question->found.pack = le32_get(row);
+    question->found.offset = le32_get(row + 4);
+    question->found.domain = le32_get(row + 8);
+    if (!index_view_pack(question->view, question->found.pack, &pack)) return false;
+    question->found.state = pack.state;
+    return is_there(&pack, INDEX_FOR_READING);
+}
+
+bool index_any_envelope(struct index_view *view, const struct id *seal, struct index_location *out)
+{
+    struct seal_question question = {.view = view};
+    if (!any_seal(view, seal, in_any_pack, &question)) return false;
+    *out = question.found;
+    return true;
+}
+
+uint64_t index_lists(struct index_view *view, const struct id *seal)
+{
+    uint8_t bytes[ID_LEN + 8];
+    memcpy(bytes, seal->bytes, ID_LEN);
+    struct index_pack pack;
+    for (uint64_t number = 1;; number++) {
+        index_key64(number, bytes + ID_LEN);
+        MDB_val key = index_val(bytes, sizeof(bytes));
+        MDB_val value;
+        if (mdb_get(view->txn, view->index->tables[TABLE_LISTS], &key, &value) != 0 || value.mv_size != 4 ||
+            !index_view_pack(view, le32_get(value.mv_data), &pack) || !is_there(&pack, INDEX_FOR_KEEPING))
+            return number - 1;
+    }
+}
+
+/* --- closed nodes --- */
+
+enum { CLOSED_KEY_LEN = INDEX_ID_LEN + 4 };
+
+static void closed_key(const struct hash *node, uint32_t domain, uint8_t out[static CLOSED_KEY_LEN])
+{
+    memcpy(out, node->bytes, INDEX_ID_LEN);
+    index_key32(domain, out + INDEX_ID_LEN);
+}
+
+bool index_is_closed(struct index_view *view, const struct hash *node, uint32_t domain)
+{
+    uint8_t bytes[CLOSED_KEY_LEN];
+    closed_key(node, domain, bytes);
+    MDB_val key = index_val(bytes, sizeof(bytes));
+    MDB_val value;
+    return mdb_get(view->txn, view->index->tables[TABLE_CLOSED], &key, &value) == 0;
+}
+
+struct closed_work {
+    const struct hash *nodes;
+    size_t count;
+    uint32_t domain;
+};
+
+static int add_closed(struct index *index, MDB_txn *txn, void *arg)
+{
+    const struct closed_work *work = arg;
+    int code = 0;
+    for (size_t i = 0; i < work->count && code == 0; i++) {
+        uint8_t bytes[CLOSED_KEY_LEN];
+        closed_key(&work->nodes[i], work->domain, bytes);
+        MDB_val key = index_val(bytes, sizeof(bytes));
+        MDB_val value = index_val("", 0);
+        code = mdb_put(txn, index->tables[TABLE_CLOSED], &key, &value, 0);
+    }
+    return code;
+}
+
+bool index_add_closed(struct index *index, const struct hash *nodes, size_t count, uint32_t domain,
+                      struct err *err)
+{
+    while (count > 0) {
+        size_t part = count < INDEX_TXN_ENTRIES ? count : INDEX_TXN_ENTRIES;
+        struct closed_work work = {.nodes = nodes, .count = part, .domain = domain};
+        if (!index_write(index, add_closed, &work, err)) return false;
+        nodes += part;
+        count -= part;
+    }
+    return true;
+}

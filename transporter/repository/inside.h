@@ -1,0 +1,64 @@
+/* What a repository consists of. Private to this folder and its tests. */
+#ifndef SEALIFT_REPOSITORY_INSIDE_H
+#define SEALIFT_REPOSITORY_INSIDE_H
+
+#include "transporter/repository/chain.h"
+#include "transporter/repository/index.h"
+#include "transporter/repository/pack_rules.h"
+#include "transporter/repository/repository.h"
+#include "transporter/repository/storage.h"
+
+#include <pthread.h>
+
+#define POINT_NAME_LEN 40   /* "points/", 32 digits, NUL */
+#define JOURNAL_NAME_LEN 47 /* "open/", 32 digits, "/", 8 digits, NUL */
+
+struct ingest;
+
+struct repository {
+    struct storage storage;
+    const struct sign_pair *owner; /* NULL: read only */
+    char *state_dir;               /* NULL: none */
+    int lock_fd;
+    struct index *index;
+    struct pack_header ours;       /* site and repository id of every pack */
+    enum repository_kind kind;
+
+    pthread_mutex_t chain_lock; /* held over a whole commit: commits are serial */
+    struct chain chain;
+
+    pthread_mutex_t sessions_lock;
+    struct ingest *sessions; /* live ones, linked */
+};
+
+/* repository_open on a storage driver that is open already, and which the repository closes; on failure
+ * the caller still owns it. options->path is only for messages. */
+bool repository_open_on(const struct storage *storage, const struct repository_options *options,
+                        struct repository **out, struct err *err) MUST_CHECK;
+/* repository_create on an open, empty storage. */
+bool repository_create_on(const struct storage *storage, const struct id *site, const struct id *repository,
+                          enum repository_kind kind, struct span statement, const struct sign_pair *owner,
+                          struct err *err) MUST_CHECK;
+
+void point_name(const struct id *point, char out[static POINT_NAME_LEN]);
+void journal_name(const struct id *session, uint32_t number, char out[static JOURNAL_NAME_LEN]);
+bool journal_parse_name(const char *name, struct id *session, uint32_t *number);
+
+/* The name under which a pack's bytes are found: the pack's, or the journal's. */
+#define BYTES_NAME_LEN PACK_NAME_LEN
+void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN]);
+
+/* reconcile.c: makes the index's packs those that are there. */
+bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;
+/* Adds a pack (or stray journal) with these entries; pack->no is set. Domains are those of `seals`. */
+bool reconcile_add(struct repository *repository, struct index_pack *pack, const struct pack_toc *toc,
+                   const struct pack_seal *seals, struct err *err) MUST_CHECK;
+
+/* salvage.c: publishes what dead sessions left in journals, as far as it is covered by lists, and removes
+ * the rest and unfinished temporary names. In a read-only repository, and where writing fails, such
+ * journals are only made readable. */
+bool salvage_journals(struct repository *repository, struct err *err) MUST_CHECK;
+/* The same of one journal that no session holds any more. */
+bool salvage_journal(struct repository *repository, const char *name, struct err *err) MUST_CHECK;
+
+#endif

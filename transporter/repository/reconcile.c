@@ -1,0 +1,178 @@
+#include "common/base/alloc.h"
+#include "transporter/repository/inside.h"
+#include "transporter/repository/pack_scan.h"
+
+#include <string.h>
+
+/* --- adding one pack --- */
+
+static bool number_domains(struct repository *repository, const struct pack_toc *toc,
+                           const struct pack_seal *seals, uint32_t *domains, struct err *err)
+{
+    for (uint32_t i = 0; i < toc->envelopes; i++)
+        if (!index_domain(repository->index, &seals[i].domain, &domains[i + 1], err)) return false;
+    return true;
+}
+
+bool reconcile_add(struct repository *repository, struct index_pack *pack, const struct pack_toc *toc,
+                   const struct pack_seal *seals, struct err *err)
+{
+    AUTO(free) uint32_t *domains = xcalloc((size_t)toc->envelopes + 1, sizeof(*domains));
+    if (!number_domains(repository, toc, seals, domains, err)) return false;
+    /* until all entries are in, the pack is not there: a crash in between starts over */
+    enum index_state state = pack->state;
+    pack->state = INDEX_OPEN;
+    pack->frames = toc->frames;
+    if (!index_pack_add(repository->index, pack, err) ||
+        !index_add(repository->index, pack->no, toc->entries, toc->count, domains, 0, err))
+        return false;
+    pack->state = state;
+    return index_pack_set(repository->index, pack, err);
+}
+
+/* --- reading one pack --- */
+
+static bool read_seal(struct repository *repository, const char *name, const struct pack_entry *entry,
+                      struct pack_seal *out, struct err *err)
+{
+    uint8_t bytes[RECORD_HEADER_LEN + ENVELOPE_LEN];
+    const struct storage *storage = &repository->storage;
+    struct record_view record;
+    struct envelope_view envelope;
+    if (!storage->ops->get_range(storage->self, name, entry->offset - RECORD_HEADER_LEN, bytes, sizeof(bytes),
+                                 err) ||
+        !record_parse(span_of(bytes, sizeof(bytes)), &record, err) ||
+        !envelope_parse(record.payload, &envelope, err))
+        return false;
+    struct id listed = pack_entry_seal(entry);
+    if (record.kind != RECORD_ENVELOPE || !id_eq(&envelope.seal, &listed))
+        return err_set(err, ERR_DAMAGED, "the pack's trailer names another envelope than is there");
+    *out = (struct pack_seal){.seal = envelope.seal, .domain = envelope.domain};
+    memcpy(out->writer, envelope.writer, SIGN_PK_LEN);
+    return true;
+}
+
+static bool read_seals(struct repository *repository, const char *name, const struct pack_toc *toc,
+                       struct pack_seal *seals, struct err *err)
+{
+    bool plain = repository->kind == REPOSITORY_PLAINTEXT;
+    size_t found = 0;
+    for (size_t i = 0; i < toc->count; i++) {
+        const struct pack_entry *entry = &toc->entries[i];
+        if (entry->kind == RECORD_FRAME && (entry->envelope == 0) != plain)
+            return err_set(err, ERR_DAMAGED, "the pack's trailer mixes sealed and plain");
+        if (entry->kind == RECORD_ENVELOPE &&
+            (plain || !read_seal(repository, name, entry, &seals[found++], err)))
+            return plain ? err_set(err, ERR_DAMAGED, "an envelope in a plaintext repository") : false;
+    }
+    return true;
+}
+
+/* What the trailer says, or, of a damaged pack, what is found from its start. The frames of a pack are
+ * worth more than its trailer. */
+static bool read_pack(struct repository *repository, struct index_pack *pack, const char *name,
+                      bool *indexed, struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    struct pack_header header;
+    struct err why;
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    *indexed = false;
+    if (pack_toc_read(storage, name, pack->size, &repository->ours, &header, &toc, &why)) {
+        AUTO(free) struct pack_seal *seals = xcalloc((size_t)toc.envelopes + 1, sizeof(*seals));
+        if (read_seals(repository, name, &toc, seals, &why)) {
+            pack->class_ = header.class_;
+            *indexed = true;
+            return reconcile_add(repository, pack, &toc, seals, err);
+        }
+    }
+    AUTO(pack_prefix) struct pack_prefix prefix = {0};
+    if (!pack_scan_prefix(storage, name, &repository->ours, repository->kind, &prefix, &why)) return true;
+    if (prefix.rules.toc.count == 0) return true;
+    pack->class_ = prefix.rules.class_;
+    *indexed = true;
+    return reconcile_add(repository, pack, &prefix.rules.toc, prefix.rules.seals, err);
+}
+
+/* --- comparing with the listing --- */
+
+struct reconciling {
+    struct repository *repository;
+    uint64_t seen; /* packs of the listing that the index has */
+    bool failed;
+    struct err *err;
+};
+
+static bool see_new(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size)
+{
+    struct index_pack pack = {.state = INDEX_PACK, .size = size, .name = *hash};
+    bool indexed;
+    if (!read_pack(work->repository, &pack, name, &indexed, work->err)) return false;
+    if (indexed) work->seen++;
+    return true;
+}
+
+static bool see_pack(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size)
+{
+    struct index *index = work->repository->index;
+    struct index_pack known;
+    if (!index_pack_find(index, hash, &known, work->err))
+        return work->err->code == ERR_NOT_FOUND && see_new(work, hash, name, size);
+    if (known.state != INDEX_LOST && known.size == size) {
+        work->seen++;
+        return true;
+    }
+    /* cut, or back again: what the index says of it no longer holds */
+    known.state = INDEX_LOST;
+    return index_pack_set(index, &known, work->err) && index_pack_drop(index, known.no, work->err) &&
+           see_new(work, hash, name, size);
+}
+
+static bool see_object(void *arg, const char *name, uint64_t size)
+{
+    struct reconciling *work = arg;
+    struct hash hash;
+    if (pack_parse_name(name, &hash) && !see_pack(work, &hash, name, size)) work->failed = true;
+    return !work->failed;
+}
+
+/* Journals are read anew by salvage; what the index said of them is void. */
+static bool drop_journals(struct index *index, struct err *err)
+{
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1) {
+        bool journal = pack.state == INDEX_OPEN || pack.state == INDEX_STRAY;
+        if (journal && !index_pack_drop(index, pack.no, err)) return false;
+    }
+    return err->code == ERR_NOT_FOUND;
+}
+
+static bool find_lost(struct repository *repository, struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1) {
+        char name[BYTES_NAME_LEN];
+        uint64_t size;
+        if (pack.state == INDEX_LOST) continue;
+        bytes_name(&pack, name);
+        if (storage->ops->size(storage->self, name, &size, err)) continue;
+        if (err->code != ERR_NOT_FOUND) return false;
+        pack.state = INDEX_LOST;
+        if (!index_pack_set(repository->index, &pack, err)) return false;
+    }
+    return err->code == ERR_NOT_FOUND;
+}
+
+bool reconcile_packs(struct repository *repository, struct err *err)
+{
+    struct reconciling work = {.repository = repository, .err = err};
+    const struct storage *storage = &repository->storage;
+    if (!drop_journals(repository->index, err) ||
+        !storage->ops->list(storage->self, "packs", see_object, &work, err) || work.failed)
+        return false;
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    return totals.packs == work.seen || find_lost(repository, err);
+}

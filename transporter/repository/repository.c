@@ -1,0 +1,387 @@
+#include "transporter/repository/repository.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+#include "transporter/repository/inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+
+enum { ENTRIES_PER_MARK = 1000 };
+
+/* --- names --- */
+
+void point_name(const struct id *point, char out[static POINT_NAME_LEN])
+{
+    memcpy(out, "points/", 7);
+    hex_encode(point->bytes, ID_LEN, out + 7);
+}
+
+void journal_name(const struct id *session, uint32_t number, char out[static JOURNAL_NAME_LEN])
+{
+    char digits[2 * ID_LEN + 1];
+    hex_encode(session->bytes, ID_LEN, digits);
+    (void)snprintf(out, JOURNAL_NAME_LEN, "open/%s/%08" PRIx32, digits, number);
+}
+
+bool journal_parse_name(const char *name, struct id *session, uint32_t *number)
+{
+    struct id id;
+    uint8_t bytes[4];
+    char again[JOURNAL_NAME_LEN];
+    char digits[2 * ID_LEN + 1];
+    struct err ignored;
+    if (strlen(name) != JOURNAL_NAME_LEN - 1) return false;
+    memcpy(digits, name + 5, 2 * ID_LEN);
+    digits[2 * ID_LEN] = 0;
+    if (!hex_decode(digits, id.bytes, ID_LEN, &ignored) ||
+        !hex_decode(name + 6 + 2 * ID_LEN, bytes, sizeof(bytes), &ignored))
+        return false;
+    uint32_t value = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    journal_name(&id, value, again);
+    if (strcmp(name, again) != 0) return false;
+    *session = id;
+    *number = value;
+    return true;
+}
+
+void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN])
+{
+    if (pack->state == INDEX_OPEN || pack->state == INDEX_STRAY)
+        journal_name(&pack->session, pack->journal, out);
+    else
+        pack_name(&pack->name, out);
+}
+
+/* --- creating --- */
+
+static bool note_object(void *arg, const char *name, uint64_t size)
+{
+    const char *slash = strrchr(name, '/');
+    const char *base = slash ? slash + 1 : name;
+    bool *occupied = arg;
+    *occupied = strncmp(base, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) != 0;
+    return !*occupied;
+}
+
+bool repository_create_on(const struct storage *storage, const struct id *site, const struct id *repository,
+                          enum repository_kind kind, struct span statement, const struct sign_pair *owner,
+                          struct err *err)
+{
+    bool occupied = false;
+    if (!storage->ops->list(storage->self, "", note_object, &occupied, err)) return false;
+    if (occupied) return err_set(err, ERR_EXISTS, "the directory is not empty");
+    struct chain chain = {.site = *site, .repository = *repository, .kind = kind};
+    Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
+    entry.kind = SEALIFT__LOG_KIND__LOG_CREATED;
+    entry.site = stored_bytes(span_of(site->bytes, ID_LEN));
+    entry.plaintext = kind == REPOSITORY_PLAINTEXT;
+    entry.statement = stored_bytes(statement);
+    return chain_append(&chain, storage, owner, &entry, err);
+}
+
+static void close_storage(struct storage *storage)
+{
+    if (storage->ops) storage->ops->close(storage->self);
+}
+DEFINE_AUTO_IN_PLACE(storage, struct storage, close_storage)
+
+bool repository_create(const char *path, const struct id *site, const struct id *repository,
+                       enum repository_kind kind, struct span statement, const struct sign_pair *owner,
+                       struct err *err)
+{
+    AUTO(storage) struct storage storage = {0};
+    if (!dir_make(path, 0700, err) || !storage_directory_open(path, &storage, err)) return false;
+    if (repository_create_on(&storage, site, repository, kind, statement, owner, err)) return true;
+    return err_wrap(err, "cannot create a repository in '%s'", path);
+}
+
+/* --- opening --- */
+
+static bool lock_state(struct repository *repository, struct err *err)
+{
+    if (!dir_make(repository->state_dir, 0700, err)) return false;
+    AUTO(free) char *path = xasprintf("%s/lock", repository->state_dir);
+    repository->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (repository->lock_fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
+    if (flock(repository->lock_fd, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK) return err_sys(err, errno, "cannot lock '%s'", path);
+    return err_set(err, ERR_BUSY, "the repository is in use by another process ('%s' is locked)", path);
+}
+
+/* The first entry says which repository this is. */
+static bool learn_identity(struct repository *repository, struct chain *first, struct err *err)
+{
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    if (!chain_next(first, &repository->storage, &entry, err)) {
+        if (err->code != ERR_NOT_FOUND) return false;
+        return err_set(err, ERR_NOT_FOUND, "there is no repository: it has no log");
+    }
+    repository->ours = (struct pack_header){.site = first->site, .repository = first->repository};
+    repository->kind = first->kind;
+    return true;
+}
+
+/* The position that a trustworthy index of this repository matches; else the index is emptied and the
+ * log is read from its start. */
+static bool resume_position(struct repository *repository, const struct chain *first, struct err *err)
+{
+    struct chain known;
+    if (!index_chain(repository->index, &known, err)) return false;
+    bool ours = known.number > 0 && id_eq(&known.repository, &first->repository) &&
+                id_eq(&known.site, &first->site) && known.kind == first->kind &&
+                memcmp(known.owner, first->owner, SIGN_PK_LEN) == 0;
+    if (ours) {
+        repository->chain = known;
+        return true;
+    }
+    repository->chain = (struct chain){0};
+    return index_reset(repository->index, err);
+}
+
+/* What was seen before must still be there: the entry that the index matches. */
+static bool verify_position(struct repository *repository, uint64_t last, struct err *err)
+{
+    const struct chain *known = &repository->chain;
+    if (known->number == 0) return true;
+    if (last < known->number)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the log ends at entry %" PRIu64 ", but entry %" PRIu64 " was seen before", last,
+                       known->number);
+    char name[CHAIN_NAME_LEN];
+    chain_name(known->number, name);
+    AUTO(buf) struct buf file = {0};
+    if (!repository->storage.ops->get(repository->storage.self, name, STORED_MAX_SIGNED, &file, err))
+        return false;
+    struct hash hash = hash_of(buf_span(&file));
+    if (hash_eq(&hash, &known->hash)) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC,
+                   "log entry %" PRIu64 " is not the one that was there before: history was rewritten",
+                   known->number);
+}
+
+static bool condemn(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    for (size_t i = 0; i < entry->n_packs; i++) {
+        struct hash name = stored_hash(&entry->packs[i]);
+        struct index_pack pack;
+        if (!index_pack_find(repository->index, &name, &pack, err)) {
+            if (err->code != ERR_NOT_FOUND) return false;
+            continue;
+        }
+        pack.state = INDEX_CONDEMNED;
+        if (!index_pack_set(repository->index, &pack, err)) return false;
+    }
+    return true;
+}
+
+static bool apply_mark(struct repository *repository, const Sealift__LogEntry *entry, enum index_mark mark,
+                       struct err *err)
+{
+    struct id point = stored_id(&entry->object);
+    if (index_point_mark(repository->index, &point, mark, err)) return true;
+    if (err->code != ERR_NOT_FOUND) return false;
+    return err_set(err, ERR_DAMAGED, "log entry %" PRIu64 " speaks of a point that the log does not name",
+                   entry->number);
+}
+
+static bool apply_entry(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    switch (entry->kind) {
+    case SEALIFT__LOG_KIND__LOG_POINT: {
+        struct repository_point point = {.point = stored_id(&entry->object),
+                                         .number = entry->number,
+                                         .time_ns = entry->time_ns,
+                                         .hash = stored_hash(&entry->object_hash)};
+        return index_point_put(repository->index, &point, err);
+    }
+    case SEALIFT__LOG_KIND__LOG_REMOVED:
+        return apply_mark(repository, entry, INDEX_REMOVED, err);
+    case SEALIFT__LOG_KIND__LOG_UNDELETED:
+        return apply_mark(repository, entry, INDEX_THERE, err);
+    case SEALIFT__LOG_KIND__LOG_CONDEMNED:
+        return condemn(repository, entry, err);
+    default:
+        return true;
+    }
+}
+
+/* Verifies and applies the entries that the index does not know yet. */
+static bool follow_log(struct repository *repository, const struct chain_head *head, struct err *err)
+{
+    struct chain *chain = &repository->chain;
+    uint64_t last;
+    if (!chain_last(&repository->storage, chain->number, &last, err) ||
+        !verify_position(repository, last, err))
+        return false;
+    if (last < head->number)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the log ends at entry %" PRIu64 ", but entry %" PRIu64 " was seen before", last,
+                       head->number);
+    while (chain->number < last) {
+        AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+        if (!chain_next(chain, &repository->storage, &entry, err) || !apply_entry(repository, entry, err))
+            return false;
+        if (chain->number == head->number && !chain_matches(chain, head, err)) return false;
+        if (chain->number % ENTRIES_PER_MARK == 0 && !index_set_chain(repository->index, chain, err))
+            return false;
+    }
+    return index_set_chain(repository->index, chain, err);
+}
+
+static bool load(struct repository *repository, struct err *err)
+{
+    struct chain first = {0};
+    struct chain_head head = {0};
+    if (!learn_identity(repository, &first, err)) return false;
+    if (repository->state_dir && !chain_recall(repository->state_dir, &head, err)) return false;
+    if (head.number > 0 && !id_eq(&head.repository, &first.repository) && !chain_matches(&first, &head, err))
+        return false;
+    if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
+        !follow_log(repository, &head, err))
+        return false;
+    if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
+    return salvage_journals(repository, err);
+}
+
+static void free_repository(struct repository *repository)
+{
+    if (!repository) return;
+    index_close(repository->index);
+    auto_close_fd(repository->lock_fd);
+    (void)pthread_mutex_destroy(&repository->chain_lock);
+    (void)pthread_mutex_destroy(&repository->sessions_lock);
+    free(repository->state_dir);
+    free(repository);
+}
+DEFINE_AUTO(raw_repository, struct repository *, free_repository)
+
+/* An owner with nowhere to remember what it saw is none. */
+static bool become_owner(struct repository *repository, const struct repository_options *options,
+                         struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    if (!options->owner || !options->state_dir) return true;
+    if (!lock_state(repository, err) || !storage->ops->claim(storage->self, err)) return false;
+    struct chain first = {0};
+    if (!learn_identity(repository, &first, err)) return false;
+    if (memcmp(first.owner, options->owner->pk, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "the repository's log is signed by another owner");
+    repository->owner = options->owner;
+    return true;
+}
+
+bool repository_open_on(const struct storage *storage, const struct repository_options *options,
+                        struct repository **out, struct err *err)
+{
+    AUTO(raw_repository) struct repository *repository = xcalloc(1, sizeof(*repository));
+    (void)pthread_mutex_init(&repository->chain_lock, NULL);
+    (void)pthread_mutex_init(&repository->sessions_lock, NULL);
+    repository->lock_fd = -1;
+    repository->storage = *storage;
+    if (options->state_dir) repository->state_dir = xstrdup(options->state_dir);
+    if (!become_owner(repository, options, err) ||
+        !index_open(repository->owner ? repository->state_dir : NULL, &repository->index, err) ||
+        !load(repository, err))
+        return err_wrap(err, "cannot open the repository '%s'", options->path);
+    *out = repository;
+    repository = NULL;
+    return true;
+}
+
+bool repository_open(const struct repository_options *options, struct repository **out, struct err *err)
+{
+    AUTO(storage) struct storage storage = {0};
+    if (!storage_directory_open(options->path, &storage, err) ||
+        !repository_open_on(&storage, options, out, err))
+        return false;
+    storage.ops = NULL;
+    return true;
+}
+
+void repository_close(struct repository *repository)
+{
+    if (!repository) return;
+    assert(!repository->sessions); /* every ingest is closed before */
+    struct storage storage = repository->storage;
+    free_repository(repository);
+    storage.ops->close(storage.self);
+}
+
+/* --- asking --- */
+
+void repository_info(struct repository *repository, struct repository_info *out)
+{
+    struct repository_info info = {.site = repository->ours.site,
+                                   .repository = repository->ours.repository,
+                                   .kind = repository->kind};
+    (void)pthread_mutex_lock(&repository->chain_lock);
+    memcpy(info.owner, repository->chain.owner, SIGN_PK_LEN);
+    info.head_number = repository->chain.number;
+    info.head_hash = repository->chain.hash;
+    (void)pthread_mutex_unlock(&repository->chain_lock);
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    info.chunks = totals.frames;
+    info.pack_bytes = totals.bytes;
+    struct err ignored;
+    if (!index_point_count(repository->index, &info.points, &ignored)) info.points = 0;
+    *out = info;
+}
+
+bool repository_points(struct repository *repository, repository_point_fn *each, void *arg, struct err *err)
+{
+    struct repository_point point = {0};
+    for (uint64_t number = 0; index_point_from(repository->index, number, &point, err);
+         number = point.number + 1)
+        if (!each(arg, &point)) return true;
+    return err->code == ERR_NOT_FOUND;
+}
+
+bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,
+                           struct err *err)
+{
+    struct repository_point listed;
+    enum index_mark mark;
+    if (!index_point_find(repository->index, point, &listed, &mark, err)) return false;
+    char name[POINT_NAME_LEN];
+    point_name(point, name);
+    AUTO(buf) struct buf file = {0};
+    if (!repository->storage.ops->get(repository->storage.self, name, STORED_MAX_POINT, &file, err))
+        return false;
+    struct hash hash = hash_of(buf_span(&file));
+    if (!hash_eq(&hash, &listed.hash))
+        return err_set(err, ERR_DAMAGED, "'%s' is not the file that the log names", name);
+    struct buf old = *out;
+    *out = file;
+    file = old;
+    return true;
+}
+
+static uint64_t head_number(struct repository *repository)
+{
+    (void)pthread_mutex_lock(&repository->chain_lock);
+    uint64_t number = repository->chain.number;
+    (void)pthread_mutex_unlock(&repository->chain_lock);
+    return number;
+}
+
+bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,
+                    struct err *err)
+{
+    uint64_t last = head_number(repository);
+    for (uint64_t number = from ? from : 1; number <= last; number++) {
+        char name[CHAIN_NAME_LEN];
+        AUTO(buf) struct buf file = {0};
+        chain_name(number, name);
+        if (!repository->storage.ops->get(repository->storage.self, name, STORED_MAX_SIGNED, &file, err))
+            return false;
+        if (!each(arg, number, buf_span(&file))) return true;
+    }
+    return true;
+}
