@@ -45,7 +45,7 @@ static bool read_file(const char *path, enum conf_readers readers, struct buf *o
 {
     /* O_NONBLOCK: opening a fifo does not wait */
     AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    size_t size;
+    size_t size = 0;
 
     if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
     if (!check_file(fd, path, readers, &size, err)) return false;
