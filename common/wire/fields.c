@@ -57,7 +57,6 @@ static const struct rule rules[] = {
     {"head_hash", 32, 32, MAY_BE_EMPTY},
     {"log_hash", 32, 32, NEVER_EMPTY},
     {"root", 32, 32, NEVER_EMPTY},
-    {"warnings", 1, 2048, NEVER_EMPTY},
 };
 
 static const size_t repeated_max = 65536;

@@ -8,6 +8,7 @@
 enum {
     TEXT_MAX_LEN = 2048,
     ANSWER_MAX = 1024 * 1024 + 128,
+    WARNINGS_MAX = 1024 * 1024,
     STATEMENT_MAX_LEN = 1024 * 1024,
     BATCH_MAX = 8 * 1024 * 1024 + 64 * 1024,
     LIST_MAX = 8 * 1024 * 1024,
@@ -51,7 +52,7 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_STATEMENT_SEEN, "statement seen", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_READY, "run ready", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_PROGRESS, "run progress", CONTROL_OUT, 0},
-    {SEALIFT__HEAD__KIND_RUN_END, "run end", CONTROL_OUT, 0},
+    {SEALIFT__HEAD__KIND_RUN_END, "run end", CONTROL_OUT, WARNINGS_MAX},
     {SEALIFT__HEAD__KIND_RUN_ANSWER, "run answer", CONTROL_OUT, ANSWER_MAX},
     {SEALIFT__HEAD__KIND_POINT_NEWS, "point news", CONTROL_OUT, 1024 * 1024},
     {SEALIFT__HEAD__KIND_REPOSITORY_STATE, "repository state", CONTROL_OUT, 0},
@@ -159,3 +160,4 @@ PAYLOAD(blobs, Sealift__Blobs, sealift__blobs__descriptor)
 PAYLOAD(status, Sealift__StatusAnswer, sealift__status_answer__descriptor)
 PAYLOAD(run_list, Sealift__RunListAnswer, sealift__run_list_answer__descriptor)
 PAYLOAD(point_list, Sealift__PointListAnswer, sealift__point_list_answer__descriptor)
+PAYLOAD(warnings, Sealift__Warnings, sealift__warnings__descriptor)
