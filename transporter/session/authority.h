@@ -7,18 +7,10 @@
 
 #include "common/crypto/identity.h"
 #include "common/crypto/seal/key.h"
+#include "common/wire/site_line.h"
 #include "common/wire/statement.h"
 
 struct authority;
-
-/* The pinned site line (docs/protocol.md, Enrolment). */
-struct site_line {
-    struct id site;
-    uint8_t admin[SIGN_PK_LEN];
-    uint8_t director_curve[32];
-    char address[256]; /* tcp://host:port of the control port */
-};
-bool site_line_parse(const char *text, struct site_line *out, struct err *err) MUST_CHECK;
 
 bool authority_open(const char *state_dir, const struct site_line *line, const struct identity *self,
                     struct authority **out, struct err *err) MUST_CHECK;

@@ -1,0 +1,83 @@
+#include "transporter/core/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void free_all(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+void policy_deinit(struct policy *policy)
+{
+    free_all(policy->read_roots, policy->read_count);
+    free_all(policy->restore_roots, policy->restore_count);
+    free_all(policy->repository_roots, policy->repository_count);
+    free_all(policy->plaintext_to, policy->plaintext_count);
+    *policy = (struct policy){0};
+}
+
+/* Absolute, no empty, "." or ".." component, no trailing slash but in "/" itself. */
+static bool is_plain_absolute(struct span path)
+{
+    if (path.len == 0 || path.data[0] != '/' || memchr(path.data, 0, path.len)) return false;
+    if (path.len == 1) return true;
+    size_t start = 1;
+    for (size_t i = 1; i <= path.len; i++) {
+        if (i < path.len && path.data[i] != '/') continue;
+        size_t len = i - start;
+        if (len == 0 || (len == 1 && path.data[start] == '.') ||
+            (len == 2 && path.data[start] == '.' && path.data[start + 1] == '.'))
+            return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+static bool is_below(struct span path, const char *root)
+{
+    size_t len = strlen(root);
+    if (len == 1) return true; /* "/" */
+    if (path.len < len || memcmp(path.data, root, len) != 0) return false;
+    return path.len == len || path.data[len] == '/';
+}
+
+static bool allowed(struct span path, char *const *roots, size_t count, const char *verb, const char *setting,
+                    struct err *err)
+{
+    if (!is_plain_absolute(path))
+        return err_set(err, ERR_POLICY, "'%.*s' is not an absolute path without '.', '..' and double slashes",
+                       (int)(path.len < 300 ? path.len : 300), (const char *)path.data);
+    for (size_t i = 0; i < count; i++)
+        if (is_below(path, roots[i])) return true;
+    return err_set(err, ERR_POLICY, "this transporter's configuration does not allow to %s '%.*s' (setting '%s')",
+                   verb, (int)(path.len < 300 ? path.len : 300), (const char *)path.data, setting);
+}
+
+bool policy_may_read(const struct policy *policy, struct span path, struct err *err)
+{
+    return allowed(path, policy->read_roots, policy->read_count, "back up", "read", err);
+}
+
+bool policy_may_restore(const struct policy *policy, struct span path, struct err *err)
+{
+    return allowed(path, policy->restore_roots, policy->restore_count, "restore to", "restore", err);
+}
+
+bool policy_may_store(const struct policy *policy, struct span path, struct err *err)
+{
+    return allowed(path, policy->repository_roots, policy->repository_count, "keep a repository in",
+                   "repositories", err);
+}
+
+bool policy_may_send_plaintext(const struct policy *policy, const char *transporter, struct err *err)
+{
+    for (size_t i = 0; i < policy->plaintext_count; i++)
+        if (strcmp(policy->plaintext_to[i], transporter) == 0) return true;
+    return err_set(err, ERR_POLICY,
+                   "this transporter's configuration does not allow to send data to '%s' unsealed "
+                   "(setting 'plaintext_to')",
+                   transporter);
+}

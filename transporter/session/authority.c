@@ -1,0 +1,349 @@
+#include "transporter/session/authority.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+#include "common/wire/grant.h"
+#include "common/wire/stored.h"
+#include "transporter/session/roster_chain.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { STATEMENTS_MAX = 8192, FILES_MAX = 65536, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
+
+/* local state: rosters/ statements/TYPE-ID unlock/HASH executed/ORDER */
+struct authority {
+    const struct identity *self; /* borrowed */
+    struct id site;
+    pthread_mutex_t lock; /* everything below */
+    struct roster_chain *rosters;
+    struct version_memory *memory;
+    struct statement **statements;
+    size_t statement_count;
+    int statement_dir, unlock_dir, executed_dir;
+    size_t unlock_count, executed_count;
+};
+
+static bool open_dir(const char *state_dir, const char *name, int *out, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/%s", state_dir, name);
+    if (!dir_make(path, DIR_MODE, err)) return false;
+    *out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *out >= 0 || err_sys(err, errno, "cannot open '%s'", path);
+}
+
+static void statement_file(const struct statement *statement, char out[static NAME_LEN])
+{
+    char id[2 * ID_LEN + 1];
+    hex_encode(statement->id.bytes, ID_LEN, id);
+    (void)snprintf(out, NAME_LEN, "%s-%s", statement_type_name(statement->type), id);
+}
+
+static size_t index_of(const struct authority *authority, Sealift__StatementType type, const struct id *id)
+{
+    size_t i = 0;
+    while (i < authority->statement_count &&
+           !(authority->statements[i]->type == type && id_eq(&authority->statements[i]->id, id)))
+        i++;
+    return i;
+}
+
+/* Puts the statement into memory in the place of an older one. */
+static void keep(struct authority *authority, struct statement *statement)
+{
+    size_t at = index_of(authority, statement->type, &statement->id);
+    if (at == authority->statement_count) {
+        authority->statements = xreallocarray(authority->statements, at + 1, sizeof(struct statement *));
+        authority->statement_count++;
+    } else {
+        statement_free(authority->statements[at]);
+    }
+    authority->statements[at] = statement;
+}
+
+/* A stored statement counts if it was signed by somebody who was an operator, and is of this site. */
+static bool load_statement(struct authority *authority, const char *name, struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(statement) struct statement *statement = NULL;
+    if (!file_read(authority->statement_dir, name, STATEMENT_MAX, &bytes, err)) return false;
+    if (!statement_decode(buf_span(&bytes), &statement, err)) return false;
+    char expected[NAME_LEN];
+    statement_file(statement, expected);
+    if (strcmp(expected, name) != 0 || !id_eq(&statement->site, &authority->site) ||
+        !roster_chain_had_operator(authority->rosters, statement->signer))
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is not a statement of this site's operators under its own name");
+    version_memory_put(authority->memory, statement->type, &statement->id, statement->version, &statement->hash);
+    keep(authority, statement);
+    statement = NULL;
+    return true;
+}
+
+static bool for_each_file(int dir, const char *what, size_t *count,
+                          bool (*each)(struct authority *authority, const char *name, struct err *err),
+                          struct authority *authority, struct err *err)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (!listing) {
+        auto_close_fd(fd);
+        return err_sys(err, errno, "cannot list %s", what);
+    }
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(listing));) {
+        if (entry->d_name[0] == '.') continue; /* also unfinished files */
+        (*count)++;
+        ok = !each || each(authority, entry->d_name, err) ||
+             err_wrap(err, "%s '%s' in the local state", what, entry->d_name);
+    }
+    (void)closedir(listing);
+    return ok;
+}
+
+static bool load(struct authority *authority, struct err *err)
+{
+    size_t statements = 0;
+    return for_each_file(authority->statement_dir, "statement", &statements, load_statement, authority, err) &&
+           for_each_file(authority->unlock_dir, "unlock section", &authority->unlock_count, NULL, authority, err) &&
+           for_each_file(authority->executed_dir, "executed order", &authority->executed_count, NULL, authority, err);
+}
+
+bool authority_open(const char *state_dir, const struct site_line *line, const struct identity *self,
+                    struct authority **out, struct err *err)
+{
+    AUTO(authority) struct authority *authority = xcalloc(1, sizeof(*authority));
+    authority->self = self;
+    authority->site = line->site;
+    authority->statement_dir = authority->unlock_dir = authority->executed_dir = -1;
+    (void)pthread_mutex_init(&authority->lock, NULL);
+    authority->memory = version_memory_new();
+    AUTO(free) char *rosters = xasprintf("%s/rosters", state_dir);
+    if (!roster_chain_open(rosters, line, &authority->rosters, err)) return false;
+    if (!open_dir(state_dir, "statements", &authority->statement_dir, err)) return false;
+    if (!open_dir(state_dir, "unlock", &authority->unlock_dir, err)) return false;
+    if (!open_dir(state_dir, "executed", &authority->executed_dir, err)) return false;
+    if (!load(authority, err)) return false;
+    *out = authority;
+    authority = NULL;
+    return true;
+}
+
+void authority_close(struct authority *authority)
+{
+    if (!authority) return;
+    for (size_t i = 0; i < authority->statement_count; i++)
+        statement_free(authority->statements[i]);
+    free(authority->statements);
+    version_memory_free(authority->memory);
+    roster_chain_close(authority->rosters);
+    auto_close_fd(authority->statement_dir);
+    auto_close_fd(authority->unlock_dir);
+    auto_close_fd(authority->executed_dir);
+    (void)pthread_mutex_destroy(&authority->lock);
+    free(authority);
+}
+
+static void unlock_mutex(pthread_mutex_t **lock)
+{
+    (void)pthread_mutex_unlock(*lock);
+}
+#define LOCKED(authority)                                                                                    \
+    __attribute__((cleanup(unlock_mutex), unused)) pthread_mutex_t *held = &(authority)->lock;               \
+    (void)pthread_mutex_lock(held)
+
+/* --- accepting --- */
+
+static bool accept_other(struct authority *authority, const struct statement *statement, struct err *err)
+{
+    const struct roster *roster = roster_chain_current(authority->rosters);
+    if (!roster)
+        return err_set(err, ERR_NOT_AUTHENTIC, "a %s statement before the first roster",
+                       statement_type_name(statement->type));
+    if (authority->statement_count >= STATEMENTS_MAX &&
+        index_of(authority, statement->type, &statement->id) == authority->statement_count)
+        return err_set(err, ERR_LIMIT, "more than %d statements", STATEMENTS_MAX);
+    AUTO(version_memory) struct version_memory *probe = version_memory_new();
+    size_t at = index_of(authority, statement->type, &statement->id);
+    if (at < authority->statement_count) {
+        const struct statement *known = authority->statements[at];
+        version_memory_put(probe, known->type, &known->id, known->version, &known->hash);
+    }
+    if (!statement_check(statement, roster, authority->self->known.sign_pk, (uint64_t)time(NULL), probe, err))
+        return false;
+
+    char name[NAME_LEN];
+    statement_file(statement, name);
+    if (!file_replace(authority->statement_dir, name, buf_span(&statement->bytes), FILE_MODE, err))
+        return err_wrap(err, "cannot keep the %s statement", statement_type_name(statement->type));
+    struct statement *copy = NULL;
+    if (!statement_decode(buf_span(&statement->bytes), &copy, err)) return false;
+    keep(authority, copy);
+    return true;
+}
+
+bool authority_accept(struct authority *authority, struct span bytes, struct statement **out,
+                      struct err *err)
+{
+    AUTO(statement) struct statement *statement = NULL;
+    if (!statement_decode(bytes, &statement, err)) return false;
+    LOCKED(authority);
+    bool is_roster = statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER;
+    if (!(is_roster ? roster_chain_add(authority->rosters, statement, err)
+                    : accept_other(authority, statement, err)))
+        return false;
+    *out = statement;
+    statement = NULL;
+    return true;
+}
+
+bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err)
+{
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    if (!stored_unlock_decode(bytes, &section, err)) return err_wrap(err, "the unlock section");
+    struct hash hash = hash_of(bytes);
+    char name[2 * HASH_LEN + 1];
+    hex_encode(hash.bytes, HASH_LEN, name);
+    LOCKED(authority);
+    if (faccessat(authority->unlock_dir, name, F_OK, 0) == 0) return true;
+    if (authority->unlock_count >= FILES_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d unlock sections", FILES_MAX);
+    if (!file_replace(authority->unlock_dir, name, bytes, FILE_MODE, err)) return false;
+    authority->unlock_count++;
+    return true;
+}
+
+bool authority_execute_once(struct authority *authority, const struct id *order, struct err *err)
+{
+    char name[2 * ID_LEN + 1];
+    hex_encode(order->bytes, ID_LEN, name);
+    LOCKED(authority);
+    if (authority->executed_count >= FILES_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d executed orders", FILES_MAX);
+    if (!file_create(authority->executed_dir, name, span_of("", 0), FILE_MODE, err)) {
+        if (err->code == ERR_EXISTS) return err_set(err, ERR_EXISTS, "the order %s was executed before", name);
+        return err_wrap(err, "cannot mark the order as executed");
+    }
+    authority->executed_count++;
+    return true;
+}
+
+/* --- looking up --- */
+
+const struct roster *authority_roster_take(struct authority *authority)
+{
+    LOCKED(authority);
+    return roster_chain_take(authority->rosters);
+}
+
+void authority_roster_release(struct authority *authority, const struct roster *roster)
+{
+    LOCKED(authority);
+    if (roster) roster_chain_release(authority->rosters, roster);
+}
+
+bool authority_member(struct authority *authority)
+{
+    LOCKED(authority);
+    const struct roster *roster = roster_chain_current(authority->rosters);
+    const Sealift__Member *self = roster ? roster_transporter(roster, authority->self->known.sign_pk) : NULL;
+    return self && memcmp(self->box_pk.data, authority->self->known.box_pk, BOX_PK_LEN) == 0 &&
+           memcmp(self->curve_pk.data, authority->self->known.transport_pk, BOX_PK_LEN) == 0;
+}
+
+bool authority_statement(struct authority *authority, Sealift__StatementType type, const struct id *id,
+                         struct statement **out, struct err *err)
+{
+    LOCKED(authority);
+    size_t at = index_of(authority, type, id);
+    if (at < authority->statement_count)
+        return statement_decode(buf_span(&authority->statements[at]->bytes), out, err);
+    char text[2 * ID_LEN + 1];
+    hex_encode(id->bytes, ID_LEN, text);
+    return err_set(err, ERR_NOT_FOUND, "there is no %s statement %s here", statement_type_name(type), text);
+}
+
+void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each, void *arg)
+{
+    LOCKED(authority);
+    for (size_t i = 0; i < authority->statement_count; i++)
+        if (authority->statements[i]->type == type) each(arg, authority->statements[i]);
+}
+
+/* --- keys --- */
+
+/* Opens the sealed half of the grant to us, if there is one that is not withdrawn. */
+static bool open_grant(struct authority *authority, const struct hash *key_id, Sealift__Half half,
+                       const struct hash *domain, const Sealift__GrantBody **body, struct secret **out,
+                       struct err *err)
+{
+    struct id id = grant_id(key_id, authority->self->known.sign_pk, half, domain);
+    size_t at = index_of(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &id);
+    bool found = at < authority->statement_count && !authority->statements[at]->body.grant->withdrawn;
+    if (!found)
+        return err_set(err, ERR_NO_KEY, "this transporter has no %s grant of the key",
+                       half == SEALIFT__HALF__HALF_WRITE ? "write" : "read");
+    const Sealift__GrantBody *grant = authority->statements[at]->body.grant;
+    AUTO(buf) struct buf context = {0};
+    grant_box_context(&authority->site, &id, grant, &context);
+    struct span sealed = span_of(grant->sealed.data, grant->sealed.len);
+    if (!box_open(authority->self->box, buf_span(&context), sealed, out, err))
+        return err_wrap(err, "the grant of key '%s'", grant->key_label);
+    *body = grant;
+    return true;
+}
+
+static bool read_unlock(const struct authority *authority, const Sealift__GrantBody *grant, struct buf *out,
+                        struct err *err)
+{
+    char name[2 * HASH_LEN + 1];
+    hex_encode(grant->unlock_hash.data, HASH_LEN, name);
+    AUTO(buf) struct buf bytes = {0};
+    if (!file_read(authority->unlock_dir, name, STORED_MAX_UNLOCK, &bytes, err))
+        return err_wrap(err, "the unlock section that the grant of key '%s' names", grant->key_label);
+    struct hash hash = hash_of(buf_span(&bytes));
+    if (memcmp(hash.bytes, grant->unlock_hash.data, HASH_LEN) != 0)
+        return err_set(err, ERR_DAMAGED, "the unlock section of key '%s' was changed", grant->key_label);
+    buf_put_span(out, buf_span(&bytes));
+    return true;
+}
+
+bool authority_write_half(struct authority *authority, const struct hash *key_id, const struct hash *domain,
+                          struct write_half **half, struct buf *unlock, char label[static 256],
+                          struct err *err)
+{
+    LOCKED(authority);
+    const Sealift__GrantBody *grant = NULL;
+    AUTO(secret) struct secret *bytes = NULL;
+    AUTO(write_half) struct write_half *opened = NULL;
+    if (!open_grant(authority, key_id, SEALIFT__HALF__HALF_WRITE, domain, &grant, &bytes, err)) return false;
+    if (!write_half_decode(span_of(bytes->data, bytes->len), key_id, domain, &opened, err))
+        return err_wrap(err, "the grant of key '%s'", grant->key_label);
+    if (!read_unlock(authority, grant, unlock, err)) return false;
+    (void)snprintf(label, 256, "%s", grant->key_label);
+    *half = opened;
+    opened = NULL;
+    return true;
+}
+
+bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
+                           struct err *err)
+{
+    LOCKED(authority);
+    const Sealift__GrantBody *grant = NULL;
+    AUTO(secret) struct secret *bytes = NULL;
+    if (!open_grant(authority, key_id, SEALIFT__HALF__HALF_READ, NULL, &grant, &bytes, err)) return false;
+    uint8_t unlock_pk[32];
+    struct hash found = {{0}};
+    if (bytes->len == KEY_SECRET_LEN) key_identity(bytes->data, unlock_pk, &found);
+    if (!hash_eq(&found, key_id))
+        return err_set(err, ERR_WRONG_KEY, "the read grant of key '%s' holds another key", grant->key_label);
+    *s = bytes;
+    bytes = NULL;
+    return true;
+}
