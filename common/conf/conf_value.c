@@ -10,7 +10,7 @@
 static bool string_value(struct conf_group at, const char *key, const char *due, const char **out,
                          struct err *err)
 {
-    config_setting_t *setting;
+    config_setting_t *setting = NULL;
 
     if (!conf_demand(at, key, CONFIG_TYPE_STRING, due, &setting, err)) return false;
     const char *text = config_setting_get_string(setting);
@@ -34,7 +34,7 @@ bool conf_get_string_or(struct conf_group at, const char *key, const char *fallb
 
 bool conf_get_path(struct conf_group at, const char *key, const char **out, struct err *err)
 {
-    const char *path;
+    const char *path = "";
 
     if (!conf_get_string(at, key, &path, err)) return false;
     if (*path != '/') return conf_reject(at, key, err, "must be an absolute path");
@@ -53,7 +53,7 @@ bool conf_get_path_or(struct conf_group at, const char *key, const char *fallbac
 
 bool conf_get_bool(struct conf_group at, const char *key, bool *out, struct err *err)
 {
-    config_setting_t *setting;
+    config_setting_t *setting = NULL;
 
     if (!conf_demand(at, key, CONFIG_TYPE_BOOL, "true or false", &setting, err)) return false;
     *out = config_setting_get_bool(setting) != 0;
@@ -69,7 +69,7 @@ bool conf_get_bool_or(struct conf_group at, const char *key, bool fallback, bool
 
 bool conf_get_integer(struct conf_group at, const char *key, int least, int most, int *out, struct err *err)
 {
-    config_setting_t *setting;
+    config_setting_t *setting = NULL;
 
     if (!conf_demand(at, key, CONFIG_TYPE_INT, "a number", &setting, err)) return false;
     int value = config_setting_get_int(setting);
@@ -130,8 +130,8 @@ static bool reject_bound(struct conf_group at, const char *key, const struct qua
 static bool get_quantity(struct conf_group at, const char *key, const struct quantity *quantity,
                          uint64_t least, uint64_t most, uint64_t *out, struct err *err)
 {
-    const char *text;
-    uint64_t value;
+    const char *text = "";
+    uint64_t value = 0;
     struct err cause = {0};
 
     if (!string_value(at, key, quantity->due, &text, err)) return false;
@@ -183,7 +183,7 @@ static bool reject_word(struct conf_group at, const char *key, const struct conf
 bool conf_get_word(struct conf_group at, const char *key, const struct conf_word *words, int *out,
                    struct err *err)
 {
-    const char *text;
+    const char *text = "";
 
     if (!conf_get_string(at, key, &text, err)) return false;
     for (const struct conf_word *word = words; word->word; word++) {
