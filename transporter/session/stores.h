@@ -24,5 +24,7 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
 typedef void stores_each_fn(void *arg, const struct id *repository, const char *name, struct repository *store,
                             const struct err *failure); /* store NULL: failure says why */
 void stores_each(struct stores *stores, stores_each_fn *each, void *arg);
+/* Directories of our repositories: a backup never reads them. */
+void stores_paths(struct stores *stores, void (*each)(void *arg, const char *path), void *arg);
 
 #endif

@@ -1,0 +1,200 @@
+#include "transporter/session/stores.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+#include "common/wire/grant.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* One repository that we own. `store` NULL: `failure` says why it is not open. */
+struct store {
+    struct id id;
+    char *name;
+    char *path;
+    struct repository *open;
+    struct err failure;
+    struct store *next;
+};
+
+struct stores {
+    const char *state_dir;
+    const struct identity *self;
+    const struct policy *policy;
+    pthread_mutex_t lock;
+    struct store *first;
+};
+
+struct stores *stores_new(const char *state_dir, const struct identity *self, const struct policy *policy)
+{
+    struct stores *stores = xcalloc(1, sizeof(*stores));
+    stores->state_dir = state_dir;
+    stores->self = self;
+    stores->policy = policy;
+    (void)pthread_mutex_init(&stores->lock, NULL);
+    return stores;
+}
+
+static void store_free(struct store *store)
+{
+    if (!store) return;
+    repository_close(store->open);
+    free(store->name);
+    free(store->path);
+    free(store);
+}
+DEFINE_AUTO(store, struct store *, store_free)
+
+void stores_free(struct stores *stores)
+{
+    if (!stores) return;
+    while (stores->first) {
+        struct store *store = stores->first;
+        stores->first = store->next;
+        store_free(store);
+    }
+    (void)pthread_mutex_destroy(&stores->lock);
+    free(stores);
+}
+
+static void unlock_mutex(pthread_mutex_t **lock)
+{
+    (void)pthread_mutex_unlock(*lock);
+}
+#define LOCKED(stores)                                                                                       \
+    __attribute__((cleanup(unlock_mutex), unused)) pthread_mutex_t *held = &(stores)->lock;                  \
+    (void)pthread_mutex_lock(held)
+
+static struct store *find(const struct stores *stores, const struct id *id)
+{
+    struct store *store = stores->first;
+    while (store && !id_eq(&store->id, id))
+        store = store->next;
+    return store;
+}
+
+/* The directory, from the part of the statement that is sealed to us. */
+static bool path_of(const struct stores *stores, const struct statement *statement, char **out, struct err *err)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    AUTO(secret) struct secret *path = NULL;
+    if (!sealed_copy_open(body->path, body->n_path, stores->self->known.sign_pk, stores->self->box, "repository",
+                          &statement->site, &statement->id, &path, err))
+        return false;
+    if (!policy_may_store(stores->policy, span_of(path->data, path->len), err)) return false;
+    char *text = xcalloc(1, path->len + 1);
+    memcpy(text, path->data, path->len);
+    *out = text;
+    return true;
+}
+
+/* The repository that lies there must be the one that the statement means, of the same kind. */
+static bool matches(struct repository *repository, const struct statement *statement, struct err *err)
+{
+    struct repository_info info;
+    repository_info(repository, &info);
+    bool plain = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    if (!id_eq(&info.repository, &statement->id) || !id_eq(&info.site, &statement->site))
+        return err_set(err, ERR_POLICY, "the directory holds another repository");
+    if ((info.kind == REPOSITORY_PLAINTEXT) != plain)
+        return err_set(err, ERR_POLICY, "the repository there is not of the kind that the statement says");
+    return true;
+}
+
+static bool open_at(const struct stores *stores, const struct statement *statement, const char *path,
+                    struct repository **out, struct err *err)
+{
+    char id[2 * ID_LEN + 1];
+    hex_encode(statement->id.bytes, ID_LEN, id);
+    AUTO(free) char *state = xasprintf("%s/repositories/%s", stores->state_dir, id);
+    /* a repository that we once had and that is gone is a disk not mounted, never a new repository */
+    bool known_here = access(state, F_OK) == 0;
+    struct repository_options options = {.path = path, .state_dir = state, .owner = stores->self->sign};
+    AUTO(repository) struct repository *repository = NULL;
+    if (!repository_open(&options, &repository, err)) {
+        if (err->code != ERR_NOT_FOUND || known_here) return false;
+        err_clear(err);
+        enum repository_kind kind = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT
+                                        ? REPOSITORY_PLAINTEXT
+                                        : REPOSITORY_ENCRYPTED;
+        if (!repository_create(path, &statement->site, &statement->id, kind, buf_span(&statement->bytes),
+                               stores->self->sign, err) ||
+            !repository_open(&options, &repository, err))
+            return false;
+    }
+    if (!matches(repository, statement, err)) return false;
+    *out = repository;
+    repository = NULL;
+    return true;
+}
+
+static bool open_store(const struct stores *stores, const struct statement *statement, struct store *store,
+                       struct err *err)
+{
+    if (!path_of(stores, statement, &store->path, err)) return false;
+    if (!dir_make(store->path, 0700, err)) return false;
+    return open_at(stores, statement, store->path, &store->open, err);
+}
+
+bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    if (memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_POLICY, "the repository '%s' belongs to another transporter", body->name);
+    LOCKED(stores);
+    struct store *known = find(stores, &statement->id);
+    if (known && known->open) return true;
+
+    AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
+    store->id = statement->id;
+    store->name = xstrdup(body->name);
+    bool ok = open_store(stores, statement, store, err);
+    if (!ok) {
+        (void)err_wrap(err, "repository '%s'", body->name);
+        store->failure = *err;
+    }
+    if (known) {
+        /* a second try: what failed before is replaced in place, nobody holds it */
+        known->failure = store->failure;
+        known->open = store->open;
+        store->open = NULL;
+        return ok;
+    }
+    store->next = stores->first;
+    stores->first = store;
+    store = NULL;
+    return ok;
+}
+
+bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
+                struct err *err)
+{
+    LOCKED(stores);
+    const struct store *store = find(stores, repository);
+    if (!store) {
+        char id[2 * ID_LEN + 1];
+        hex_encode(repository->bytes, ID_LEN, id);
+        return err_set(err, ERR_NOT_FOUND, "this transporter has no repository %s", id);
+    }
+    if (!store->open) {
+        *err = store->failure;
+        return false;
+    }
+    *out = store->open;
+    return true;
+}
+
+void stores_each(struct stores *stores, stores_each_fn *each, void *arg)
+{
+    LOCKED(stores);
+    for (const struct store *store = stores->first; store; store = store->next)
+        each(arg, &store->id, store->name, store->open, store->open ? NULL : &store->failure);
+}
+
+void stores_paths(struct stores *stores, void (*each)(void *arg, const char *path), void *arg)
+{
+    LOCKED(stores);
+    for (const struct store *store = stores->first; store; store = store->next)
+        if (store->path) each(arg, store->path);
+}
