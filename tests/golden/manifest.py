@@ -103,17 +103,8 @@ def cut(items, ends, limit):
     return runs
 
 
-def stream():
-    """12,000 entries: 40 directories of files with one chunk each; and what the manifest makes of them."""
-    made = []
-    for d in range(40):
-        folder = b"d%02d" % d
-        made.append((b"", folder, 0, entry(1, folder, 1, 0o755)))
-        for f in range(299):
-            name = b"file-%03d%s" % (f, b"x" * (d + f % 7))
-            size = d * 1000 + f + 1
-            made.append((folder, folder + b"/" + name, size,
-                         entry(2, name, 2, 0o644, size=size, refs=[reference(0, size, 0, filled(d + 1))])))
+def manifest(made):
+    """Of (parent, path, size, entry) each: number of nodes, and H of the root."""
     values = dict(zip([m[1] for m in made], hashes([m[1] for m in made])))
     runs = cut(made, lambda run: sum(len(e[3]) for e in run) >= 65536 and int.from_bytes(values[run[-1][1]][:2], "big") < 2048,
                lambda run, item: sum(len(e[3]) for e in run) + len(item[3]) > 131072)
@@ -123,14 +114,38 @@ def stream():
     nodes = len(leaves)
     while len(items) > 1:
         level += 1
-        # no item here comes near the limits of a tree node but for the count
-        runs = cut(items, lambda run: len(run) == 1024 or (len(run) >= 64 and HASH(run[-1][3])[0] == 0), lambda run, item: False)
+        # no node here comes near the limit of its bytes
+        runs = cut(items, lambda run: len(run) == 1024 or (len(run) >= 64 and values[run[-1][3]][0] == 0),
+                   lambda run, item: False)
         trees = [node(2, level, [child(*i) for i in run]) for run in runs]
         items = [(h, sum(i[1] for i in run), sum(i[2] for i in run), run[0][3]) for h, run in zip(hashes(trees), runs)]
         nodes += len(trees)
     top = items[0]
     root = node(4, 0, [top[0] + struct.pack("<QQB3xIIIH", top[1], top[2], 1, 0, 0, 0, 0) + struct.pack("<H", 0)])
     return struct.pack("<Q", nodes) + HASH(root)
+
+
+def stream():
+    """12,000 entries: 40 directories of files with one chunk each."""
+    made = []
+    for d in range(40):
+        folder = b"d%02d" % d
+        made.append((b"", folder, 0, entry(1, folder, 1, 0o755)))
+        for f in range(299):
+            name = b"file-%03d%s" % (f, b"x" * (d + f % 7))
+            size = d * 1000 + f + 1
+            made.append((folder, folder + b"/" + name, size,
+                         entry(2, name, 2, 0o644, size=size, refs=[reference(0, size, 0, filled(d + 1))])))
+    return manifest(made)
+
+
+def wide():
+    """3,000 symbolic links so long that hardly a leaf holds two: several tree nodes."""
+    made = []
+    for i in range(3000):
+        name = b"%04d" % i
+        made.append((b"", name, 0, entry(3, name, 1, target=b"t" * (65000 + i % 500))))
+    return manifest(made)
 
 
 def long_refs():
@@ -167,6 +182,7 @@ def main():
                             + struct.pack("<H", 4) + b"host" + struct.pack("<H", 3) + struct.pack("<H", 0)
                             + struct.pack("<H", 3) + b"srv" + struct.pack("<H", 8) + b"var/disk"]),
         "stream": stream(),
+        "wide": wide(),
         "long": long_refs(),
     }
     with open(HERE / "manifest.hex", "w", encoding="ascii") as out:

@@ -147,6 +147,19 @@ Test(hostile, first_paths_are_checked)
     expect_damage(&store, &root, "damaged manifest tree: an improper path");
 }
 
+Test(hostile, first_paths_of_inner_nodes_are_checked)
+{
+    AUTO(store) struct store store = {0};
+    struct tree_child children[2];
+    const struct hash inner = {{4}};
+    const struct tree_child claim = {.content = inner, .entries = 4, .content_bytes = 15, PATH("b")};
+    two_leaves(&store, children);
+    put_tree(&store, inner, 1, children, 2);
+    put_tree(&store, top, 2, &claim, 1);
+    struct hash root = put_root(&store, top, 4, 15);
+    expect_damage(&store, &root, "damaged manifest: a tree node starts at another path than its parent says");
+}
+
 Test(hostile, a_leaf_must_follow_the_one_before)
 {
     static const struct {
@@ -197,6 +210,25 @@ Test(hostile, a_leaf_must_follow_the_one_before)
         put_tree(&store, top, 1, children, 2);
         struct hash root = put_root(&store, top, 3, 0);
         expect_damage(&store, &root, cases[i].text);
+    }
+}
+
+Test(hostile, a_hard_link_must_point_back)
+{
+    static const char *const targets[] = {"b", "c", "b/c"};
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        AUTO(store) struct store store = {0};
+        AUTO(buf) struct buf node = {0};
+        const struct node_header header = {.kind = NODE_LEAF, .count = 1};
+        const struct entry link = {
+            .type = ENTRY_HARD_LINK, .depth = 1, .name = span_str("b"), .target = span_str(targets[i])};
+        struct err err;
+        node_header_encode(&header, buf_grow(&node, NODE_HEADER_LEN));
+        buf_put_u16(&node, 0);
+        cr_assert(entry_encode(&link, &node, &err), "%s", err.text);
+        store_put_as(&store, &top, buf_span(&node));
+        struct hash root = put_root(&store, top, 1, 0);
+        expect_damage(&store, &root, "damaged manifest leaf: a hard link to a later entry");
     }
 }
 
