@@ -21,6 +21,9 @@ struct fetch_sink {
      * `why` says which pack. The fetch goes on. */
     bool (*missing)(void *arg, const struct hash *id, const struct err *why, struct err *err);
     void *arg;
+    /* Only frames of this dedup domain: a writer of another domain can plant a frame under any id, and
+     * its frame would open to other bytes, or not at all. NULL: of any (plaintext repositories). */
+    const struct hash *domain;
 };
 
 /* At most FETCH_MAX_IDS. Envelopes are told once per call. When an id has several locations and one is
