@@ -9,6 +9,10 @@
 
 #include "transporter/repository/repository.h"
 
+#define INGEST_MAX_BATCH (16u * 1024 * 1024)
+#define INGEST_MAX_RECORDS 8192u                       /* in one batch */
+#define INGEST_MIN_FREE (UINT64_C(1024) * 1024 * 1024) /* free space below which backups stop */
+
 struct ingest;
 
 enum ingest_kind {
@@ -40,7 +44,7 @@ void ingest_close(struct ingest *ingest);
 DEFINE_AUTO(ingest, struct ingest *, ingest_close)
 
 /* The highest batch number that is durable (after a reconnect or a restart of the repository side:
- * where the writer goes on). */
+ * where the writer goes on). A copy's numbers start at 1 each time that the session is opened. */
 uint64_t ingest_acknowledged(struct ingest *ingest);
 
 /* The seal's envelope, once, before the first batch (encrypted repositories). ERR_NOT_AUTHENTIC,

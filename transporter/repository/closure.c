@@ -1,0 +1,125 @@
+#include "transporter/repository/closure.h"
+
+#include "common/base/alloc.h"
+#include "transporter/repository/frame_reader.h"
+
+#include <string.h>
+
+enum { WINDOW = 4096 };
+
+struct walk {
+    struct repository *repository;
+    struct closure *closure;
+    uint32_t domain;
+};
+
+void closure_deinit(struct closure *closure)
+{
+    free(closure->nodes);
+    id_set_deinit(&closure->met);
+    buf_deinit(&closure->missing);
+    id_set_deinit(&closure->missing_met);
+    *closure = (struct closure){0};
+}
+
+static bool is_full(const struct closure *closure)
+{
+    return closure->missing.len >= CLOSURE_MAX_MISSING * HASH_LEN ||
+           closure->journal_count >= CLOSURE_MAX_JOURNALS;
+}
+
+static void add_missing(struct closure *closure, const uint8_t *id)
+{
+    if (is_full(closure) || !id_set_add(&closure->missing_met, id)) return;
+    buf_put(&closure->missing, id, HASH_LEN);
+}
+
+static void add_journal(struct closure *closure, uint32_t pack)
+{
+    for (size_t i = 0; i < closure->journal_count; i++)
+        if (closure->journals[i] == pack) return;
+    if (closure->journal_count < CLOSURE_MAX_JOURNALS) closure->journals[closure->journal_count++] = pack;
+}
+
+static void add_node(struct walk *walk, struct index_view *view, const uint8_t *id)
+{
+    struct closure *closure = walk->closure;
+    struct hash node;
+    memcpy(node.bytes, id, HASH_LEN);
+    if (!id_set_add(&closure->met, id) || index_is_closed(view, &node, walk->domain)) return;
+    if (closure->node_count == closure->node_cap) {
+        closure->node_cap = closure->node_cap ? 2 * closure->node_cap : 256;
+        closure->nodes = xreallocarray(closure->nodes, closure->node_cap, sizeof(*closure->nodes));
+    }
+    closure->nodes[closure->node_count++] = node;
+}
+
+static void check_data(struct walk *walk, struct index_view *view, const uint8_t *id)
+{
+    struct hash chunk;
+    struct index_location places[INDEX_MAX_LOCATIONS];
+    memcpy(chunk.bytes, id, HASH_LEN);
+    size_t count = index_locate(view, &chunk, walk->domain, INDEX_FOR_KEEPING, places);
+    size_t first = 0;
+    while (first < count && places[first].type != FRAME_DATA)
+        first++;
+    if (first == count)
+        add_missing(walk->closure, id);
+    else if (places[first].state == INDEX_OPEN)
+        add_journal(walk->closure, places[first].pack);
+}
+
+static bool is_node(void *arg, const struct frame_read *frame, struct err *why)
+{
+    return frame->view.type == FRAME_NODE || err_set(why, ERR_DAMAGED, "a data frame under a node's id");
+}
+
+static bool walk_node(void *arg, const struct frame_read *frame, struct err *err)
+{
+    struct walk *walk = arg;
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(walk->repository->index, &view, err)) return false;
+    if (frame->at.state == INDEX_OPEN) add_journal(walk->closure, frame->at.pack);
+    for (size_t i = 0; i < frame->view.node_ids; i++)
+        add_node(walk, view, frame->view.clear_nodes + i * HASH_LEN);
+    for (size_t i = 0; i < frame->view.data_ids; i++)
+        check_data(walk, view, frame->view.clear_data + i * HASH_LEN);
+    return true;
+}
+
+static bool node_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    struct walk *walk = arg;
+    add_missing(walk->closure, id->bytes);
+    return true;
+}
+
+static bool start(struct walk *walk, const struct hash *root, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(walk->repository->index, &view, err)) return false;
+    add_node(walk, view, root->bytes);
+    return true;
+}
+
+bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain,
+                  struct closure *closure, struct err *err)
+{
+    struct walk walk = {.repository = repository, .closure = closure, .domain = domain};
+    struct frame_reader reader = {.repository = repository,
+                                  .domain = domain,
+                                  .use = INDEX_FOR_KEEPING,
+                                  .frame = walk_node,
+                                  .missing = node_missing,
+                                  .usable = is_node,
+                                  .arg = &walk};
+    if (!start(&walk, root, err)) return false;
+    AUTO(free) struct hash *window = xreallocarray(NULL, WINDOW, sizeof(*window));
+    for (size_t at = 0; at < closure->node_count && !is_full(closure);) {
+        size_t count = closure->node_count - at < WINDOW ? closure->node_count - at : WINDOW;
+        memcpy(window, closure->nodes + at, count * sizeof(*window)); /* the array may move meanwhile */
+        if (!frame_reader_run(&reader, window, count, err)) return false;
+        at += count;
+    }
+    return true;
+}

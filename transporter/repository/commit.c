@@ -1,0 +1,205 @@
+#include "transporter/repository/closure.h"
+#include "transporter/repository/ingest_state.h"
+
+#include <string.h>
+
+enum { MAX_ROUNDS = 8 };
+
+/* One commit, under the repository's chain_lock. */
+struct commit {
+    struct ingest *ingest;
+    struct repository *repository;
+    const struct id *point;
+    const struct hash *root;
+    struct span file;
+    struct hash file_hash;
+    uint32_t domain;
+};
+
+/* --- what the point says of itself --- */
+
+static bool writer_fits(const struct ingest *ingest, const Sealift__PointBody *body, struct err *err)
+{
+    const struct ingest_options *options = &ingest->options;
+    if (options->kind == INGEST_COPY) {
+        if (!options->admitted || options->admitted(options->arg, body->writer.data)) return true;
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point's writer was never admitted");
+    }
+    struct id seal = stored_id(&body->seal);
+    struct hash domain = stored_hash(&body->domain_id);
+    if (memcmp(body->writer.data, options->writer, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point is not signed by the run's writer");
+    if (!id_eq(&seal, &options->seal))
+        return err_set(err, ERR_POLICY, "the point is of another seal than the run's");
+    if (body->cipher && !hash_eq(&domain, &options->domain))
+        return err_set(err, ERR_POLICY, "the point is of another dedup domain than the job's");
+    return true;
+}
+
+static bool kind_fits(const struct repository *repository, const Sealift__PointBody *body, struct err *err)
+{
+    struct id site = stored_id(&body->site);
+    if (!id_eq(&site, &repository->ours.site))
+        return err_set(err, ERR_POLICY, "the point is of another site than the repository");
+    if (repository->kind == REPOSITORY_ENCRYPTED && body->cipher == 0)
+        return err_set(err, ERR_POLICY, "a point that is not sealed, in an encrypted repository");
+    if (repository->kind == REPOSITORY_PLAINTEXT && body->cipher != 0)
+        return err_set(err, ERR_POLICY, "a sealed point in a plaintext repository");
+    return true;
+}
+
+static bool open_point(struct commit *commit, struct err *err)
+{
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    if (!stored_point_decode(commit->file, &file, err) || !stored_point_open(file, &body, err)) return false;
+    struct id point = stored_id(&body->point);
+    struct hash root = stored_hash(&body->root);
+    if (!id_eq(&point, commit->point) || !hash_eq(&root, commit->root))
+        return err_set(err, ERR_PROTOCOL, "the point file is of another point or root than the commit");
+    if (!kind_fits(commit->repository, body, err) || !writer_fits(commit->ingest, body, err)) return false;
+    struct hash domain = stored_hash(&body->domain_id);
+    if (body->cipher) return index_domain(commit->repository->index, &domain, &commit->domain, err);
+    commit->domain = 0;
+    return true;
+}
+
+/* --- what it reaches --- */
+
+/* Publishes the journal of whichever session holds it. */
+static bool publish_journal(struct repository *repository, uint32_t no, struct err *err)
+{
+    struct index_pack pack;
+    if (!index_pack_get(repository->index, no, &pack, err)) return err->code == ERR_NOT_FOUND;
+    (void)pthread_mutex_lock(&repository->sessions_lock);
+    for (struct ingest *session = repository->sessions; session; session = session->next)
+        if (id_eq(&session->options.session, &pack.session)) {
+            /* a session that fails takes its journal along: the next round finds that out */
+            struct err ignored;
+            (void)!ingest_flush(session, &ignored);
+        }
+    (void)pthread_mutex_unlock(&repository->sessions_lock);
+    return true;
+}
+
+/* Walks until the point rests on published packs only. */
+static bool prove_whole(struct commit *commit, struct buf *missing, struct err *err)
+{
+    struct repository *repository = commit->repository;
+    for (int round = 0; round < MAX_ROUNDS; round++) {
+        AUTO(closure) struct closure closure = {0};
+        if (!closure_walk(repository, commit->root, commit->domain, &closure, err)) return false;
+        if (closure.missing.len) {
+            buf_put_span(missing, buf_span(&closure.missing));
+            return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu chunks that the point refers to",
+                           closure.missing.len / HASH_LEN);
+        }
+        if (closure.journal_count == 0)
+            return index_add_closed(repository->index, closure.nodes, closure.node_count, commit->domain, err);
+        for (size_t i = 0; i < closure.journal_count; i++)
+            if (!publish_journal(repository, closure.journals[i], err)) return false;
+    }
+    return err_set(err, ERR_BUSY, "other sessions hold chunks that the point refers to in unfinished packs");
+}
+
+/* --- writing it --- */
+
+static bool put_point(struct commit *commit, struct err *err)
+{
+    const struct storage *storage = &commit->repository->storage;
+    char name[POINT_NAME_LEN];
+    point_name(commit->point, name);
+    if (storage->ops->put_if_absent(storage->self, name, commit->file, err)) return true;
+    if (err->code != ERR_EXISTS) return false;
+    /* left by a commit that did not come to its log entry */
+    AUTO(buf) struct buf there = {0};
+    if (!storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, err)) return false;
+    if (span_eq(buf_span(&there), commit->file)) return true;
+    return err_set(err, ERR_EXISTS, "'%s' exists with other bytes", name);
+}
+
+/* The log entry is the commit: what fails behind it does not undo it, but this process can no longer
+ * trust its index. */
+static void note_commit(struct commit *commit, const struct repository_point *point)
+{
+    struct repository *repository = commit->repository;
+    struct err err;
+    if (!index_point_put(repository->index, point, &err) ||
+        !index_set_chain(repository->index, &repository->chain, &err))
+        repository->chain.broken = true;
+    (void)!chain_remember(repository->state_dir, &repository->chain, &err); /* an older head is no lie */
+}
+
+static void fill_receipt(struct commit *commit, const struct repository_point *point, const struct hash *log_hash,
+                         struct ingest_receipt *receipt)
+{
+    struct ingest *ingest = commit->ingest;
+    (void)pthread_mutex_lock(&ingest->lock);
+    uint64_t stored = ingest->stored_bytes;
+    (void)pthread_mutex_unlock(&ingest->lock);
+    *receipt = (struct ingest_receipt){
+        .number = point->number, .log_hash = *log_hash, .time_ns = point->time_ns, .new_bytes = stored};
+}
+
+static bool append_point(struct commit *commit, struct ingest_receipt *receipt, struct err *err)
+{
+    struct repository *repository = commit->repository;
+    Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
+    entry.kind = SEALIFT__LOG_KIND__LOG_POINT;
+    entry.object = stored_bytes(span_of(commit->point->bytes, ID_LEN));
+    entry.object_hash = stored_bytes(span_of(commit->file_hash.bytes, HASH_LEN));
+    if (!chain_append(&repository->chain, &repository->storage, repository->owner, &entry, err)) return false;
+    struct repository_point point = {.point = *commit->point,
+                                     .number = repository->chain.number,
+                                     .time_ns = repository->chain.time_ns,
+                                     .hash = commit->file_hash};
+    note_commit(commit, &point);
+    fill_receipt(commit, &point, &repository->chain.hash, receipt);
+    return true;
+}
+
+/* --- the same commit again --- */
+
+static bool first_receipt(struct commit *commit, const struct repository_point *point,
+                          struct ingest_receipt *receipt, struct err *err)
+{
+    const struct storage *storage = &commit->repository->storage;
+    char name[CHAIN_NAME_LEN];
+    AUTO(buf) struct buf entry = {0};
+    chain_name(point->number, name);
+    if (!storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &entry, err)) return false;
+    struct hash log_hash = hash_of(buf_span(&entry));
+    fill_receipt(commit, point, &log_hash, receipt);
+    return true;
+}
+
+static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt, struct buf *missing,
+                          struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    if (index_point_find(commit->repository->index, commit->point, &known, &mark, err)) {
+        if (mark == INDEX_THERE && hash_eq(&known.hash, &commit->file_hash))
+            return first_receipt(commit, &known, receipt, err);
+        return err_set(err, ERR_EXISTS, "a point of this id has been committed before, or removed");
+    }
+    if (err->code != ERR_NOT_FOUND) return false;
+    return prove_whole(commit, missing, err) && put_point(commit, err) && append_point(commit, receipt, err);
+}
+
+bool ingest_commit(struct ingest *ingest, const struct id *point, const struct hash *root,
+                   struct span point_file, struct ingest_receipt *receipt, struct buf *missing,
+                   struct err *err)
+{
+    struct commit commit = {.ingest = ingest,
+                            .repository = ingest->repository,
+                            .point = point,
+                            .root = root,
+                            .file = point_file,
+                            .file_hash = hash_of(point_file)};
+    if (!open_point(&commit, err) || !ingest_flush(ingest, err)) return false;
+    (void)pthread_mutex_lock(&ingest->repository->chain_lock);
+    bool done = commit_locked(&commit, receipt, missing, err);
+    (void)pthread_mutex_unlock(&ingest->repository->chain_lock);
+    return done;
+}
