@@ -5,7 +5,7 @@
 
 enum { MAX_ROUNDS = 8 };
 
-/* One commit, under the repository's chain_lock. */
+/* One commit, under the repository's commit_lock. */
 struct commit {
     struct ingest *ingest;
     struct repository *repository;
@@ -127,6 +127,7 @@ static void note_commit(struct commit *commit, const struct repository_point *po
     if (!index_point_put(repository->index, point, &err) ||
         !index_set_chain(repository->index, &repository->chain, &err))
         repository->chain.broken = true;
+    repository_show_head(repository);
     (void)!chain_remember(repository->state_dir, &repository->chain, &err); /* an older head is no lie */
 }
 
@@ -198,8 +199,8 @@ bool ingest_commit(struct ingest *ingest, const struct id *point, const struct h
                             .file = point_file,
                             .file_hash = hash_of(point_file)};
     if (!open_point(&commit, err) || !ingest_flush(ingest, err)) return false;
-    (void)pthread_mutex_lock(&ingest->repository->chain_lock);
+    (void)pthread_mutex_lock(&ingest->repository->commit_lock);
     bool done = commit_locked(&commit, receipt, missing, err);
-    (void)pthread_mutex_unlock(&ingest->repository->chain_lock);
+    (void)pthread_mutex_unlock(&ingest->repository->commit_lock);
     return done;
 }

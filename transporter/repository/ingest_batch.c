@@ -132,7 +132,7 @@ static bool lead_with_envelope(struct batch *batch, const struct id *seal, struc
 static struct id seal_of_frame(struct span payload)
 {
     struct id seal = {{0}};
-    if (payload.len >= FRAME_HEADER_LEN) memcpy(seal.bytes, payload.data + 8, ID_LEN);
+    if (payload.len >= FRAME_HEADER_LEN) memcpy(seal.bytes, payload.data + FRAME_AT_SEAL, ID_LEN);
     return seal;
 }
 
@@ -212,7 +212,7 @@ static bool class_of(struct span bytes, enum pack_class *out, struct err *err)
 {
     for (size_t at = 0; at + RECORD_HEADER_LEN + 2 <= bytes.len;) {
         if (bytes.data[at] == RECORD_FRAME) {
-            *out = bytes.data[at + RECORD_HEADER_LEN + 1] == FRAME_NODE ? PACK_META : PACK_DATA;
+            *out = bytes.data[at + RECORD_HEADER_LEN + FRAME_AT_TYPE] == FRAME_NODE ? PACK_META : PACK_DATA;
             return true;
         }
         at += RECORD_HEADER_LEN + (size_t)le32_get(bytes.data + at + 4);

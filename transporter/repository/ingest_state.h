@@ -1,6 +1,6 @@
 /* An ingest session from the inside. Private to ingest*.c and commit.c.
  *
- * Locks, in the order in which they are taken: the repository's chain_lock, its sessions_lock, then
+ * Locks, in the order in which they are taken: the repository's commit_lock, its sessions_lock, then
  * batch_lock (over one batch, and while packs are closed), then lock (short, never over I/O). */
 #ifndef SEALIFT_REPOSITORY_INGEST_STATE_H
 #define SEALIFT_REPOSITORY_INGEST_STATE_H

@@ -24,8 +24,10 @@ struct repository {
     struct pack_header ours;       /* site and repository id of every pack */
     enum repository_kind kind;
 
-    pthread_mutex_t chain_lock; /* held over a whole commit: commits are serial */
-    struct chain chain;
+    pthread_mutex_t commit_lock; /* held over a whole commit: commits are serial */
+    struct chain chain;          /* under commit_lock */
+    pthread_mutex_t head_lock;
+    struct chain head;           /* what chain was after the last commit, for those who only ask */
 
     pthread_mutex_t sessions_lock;
     struct ingest *sessions; /* live ones, linked */
@@ -39,6 +41,9 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
 bool repository_create_on(const struct storage *storage, const struct id *site, const struct id *repository,
                           enum repository_kind kind, struct span statement, const struct sign_pair *owner,
                           struct err *err) MUST_CHECK;
+
+/* Makes the chain's position the one that is told. Under commit_lock. */
+void repository_show_head(struct repository *repository);
 
 void point_name(const struct id *point, char out[static POINT_NAME_LEN]);
 void journal_name(const struct id *session, uint32_t number, char out[static JOURNAL_NAME_LEN]);

@@ -245,6 +245,7 @@ static bool load(struct repository *repository, struct err *err)
     if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
         !follow_log(repository, &head, err))
         return false;
+    repository_show_head(repository);
     if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
     return salvage_journals(repository, err);
 }
@@ -254,7 +255,8 @@ static void free_repository(struct repository *repository)
     if (!repository) return;
     index_close(repository->index);
     auto_close_fd(repository->lock_fd);
-    (void)pthread_mutex_destroy(&repository->chain_lock);
+    (void)pthread_mutex_destroy(&repository->commit_lock);
+    (void)pthread_mutex_destroy(&repository->head_lock);
     (void)pthread_mutex_destroy(&repository->sessions_lock);
     free(repository->state_dir);
     free(repository);
@@ -280,7 +282,8 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
                         struct repository **out, struct err *err)
 {
     AUTO(raw_repository) struct repository *repository = xcalloc(1, sizeof(*repository));
-    (void)pthread_mutex_init(&repository->chain_lock, NULL);
+    (void)pthread_mutex_init(&repository->commit_lock, NULL);
+    (void)pthread_mutex_init(&repository->head_lock, NULL);
     (void)pthread_mutex_init(&repository->sessions_lock, NULL);
     repository->lock_fd = -1;
     repository->storage = *storage;
@@ -315,16 +318,30 @@ void repository_close(struct repository *repository)
 
 /* --- asking --- */
 
+void repository_show_head(struct repository *repository)
+{
+    (void)pthread_mutex_lock(&repository->head_lock);
+    repository->head = repository->chain;
+    (void)pthread_mutex_unlock(&repository->head_lock);
+}
+
+static struct chain head_of(struct repository *repository)
+{
+    (void)pthread_mutex_lock(&repository->head_lock);
+    struct chain head = repository->head;
+    (void)pthread_mutex_unlock(&repository->head_lock);
+    return head;
+}
+
 void repository_info(struct repository *repository, struct repository_info *out)
 {
     struct repository_info info = {.site = repository->ours.site,
                                    .repository = repository->ours.repository,
                                    .kind = repository->kind};
-    (void)pthread_mutex_lock(&repository->chain_lock);
-    memcpy(info.owner, repository->chain.owner, SIGN_PK_LEN);
-    info.head_number = repository->chain.number;
-    info.head_hash = repository->chain.hash;
-    (void)pthread_mutex_unlock(&repository->chain_lock);
+    struct chain head = head_of(repository);
+    memcpy(info.owner, head.owner, SIGN_PK_LEN);
+    info.head_number = head.number;
+    info.head_hash = head.hash;
     struct index_totals totals;
     index_totals(repository->index, &totals);
     info.chunks = totals.frames;
@@ -363,18 +380,10 @@ bool repository_point_read(struct repository *repository, const struct id *point
     return true;
 }
 
-static uint64_t head_number(struct repository *repository)
-{
-    (void)pthread_mutex_lock(&repository->chain_lock);
-    uint64_t number = repository->chain.number;
-    (void)pthread_mutex_unlock(&repository->chain_lock);
-    return number;
-}
-
 bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,
                     struct err *err)
 {
-    uint64_t last = head_number(repository);
+    uint64_t last = head_of(repository).number;
     for (uint64_t number = from ? from : 1; number <= last; number++) {
         char name[CHAIN_NAME_LEN];
         AUTO(buf) struct buf file = {0};
