@@ -15,7 +15,7 @@ struct opener_thread;
 struct opener *opener_new(const struct read_half *half, const char *domain);
 void opener_free(struct opener *opener);
 DEFINE_AUTO(opener, struct opener *, opener_free)
-struct opener_thread *opener_thread_new(struct opener *opener);
+bool opener_thread_new(struct opener *opener, struct opener_thread **out, struct err *err) MUST_CHECK;
 void opener_thread_free(struct opener_thread *thread);
 DEFINE_AUTO(opener_thread, struct opener_thread *, opener_thread_free)
 

@@ -1,0 +1,232 @@
+#include "transporter/pipeline/opener.h"
+
+#include "common/base/alloc.h"
+#include "common/chunk/compress.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { SEALS_MAX = 1 << 20 };
+
+struct opener {
+    const struct read_half *half; /* NULL: plaintext repository */
+    struct secret *dedup_key;
+    pthread_rwlock_t lock; /* seals; a run key stays where it is once it is in */
+    struct run_key **seals; /* ascending by seal id */
+    size_t seal_count, seal_cap;
+};
+
+struct opener_thread {
+    struct opener *opener;
+    struct frame_opener *frames;
+    struct decompressor *decompressor;
+    struct buf scratch;
+};
+
+struct opener *opener_new(const struct read_half *half, const char *domain)
+{
+    struct opener *opener = xcalloc(1, sizeof(*opener));
+    opener->half = half;
+    if (half) {
+        opener->dedup_key = read_half_dedup_key(half, domain);
+    } else {
+        opener->dedup_key = secret_new(HASH_LEN);
+        plaintext_dedup_key(opener->dedup_key->data);
+    }
+    (void)pthread_rwlock_init(&opener->lock, NULL);
+    return opener;
+}
+
+void opener_free(struct opener *opener)
+{
+    if (!opener) return;
+    for (size_t i = 0; i < opener->seal_count; i++)
+        run_key_free(opener->seals[i]);
+    free(opener->seals);
+    secret_free(opener->dedup_key);
+    (void)pthread_rwlock_destroy(&opener->lock);
+    free(opener);
+}
+
+bool opener_thread_new(struct opener *opener, struct opener_thread **out, struct err *err)
+{
+    AUTO(opener_thread) struct opener_thread *thread = xcalloc(1, sizeof(*thread));
+    thread->opener = opener;
+    thread->frames = frame_opener_new();
+    if (!decompressor_new(&thread->decompressor, err)) return false;
+    *out = thread;
+    thread = NULL;
+    return true;
+}
+
+void opener_thread_free(struct opener_thread *thread)
+{
+    if (!thread) return;
+    frame_opener_free(thread->frames);
+    decompressor_free(thread->decompressor);
+    wipe(thread->scratch.data, thread->scratch.cap);
+    buf_deinit(&thread->scratch);
+    free(thread);
+}
+
+struct hash opener_chunk_id(const struct opener *opener, enum frame_type type, const struct hash *content)
+{
+    return chunk_id(opener->dedup_key->data, type, content);
+}
+
+/* --- seals --- */
+
+/* index of the seal, or of the place where it belongs */
+static size_t place_of(const struct opener *opener, const struct id *seal, bool *found)
+{
+    size_t low = 0, high = opener->seal_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = memcmp(opener->seals[middle]->seal.bytes, seal->bytes, ID_LEN);
+        if (order == 0) {
+            *found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *found = false;
+    return low;
+}
+
+static const struct run_key *find_seal(struct opener *opener, const struct id *seal)
+{
+    bool found = false;
+    (void)pthread_rwlock_rdlock(&opener->lock);
+    size_t at = place_of(opener, seal, &found);
+    const struct run_key *run = found ? opener->seals[at] : NULL;
+    (void)pthread_rwlock_unlock(&opener->lock);
+    return run;
+}
+
+static void insert_seal(struct opener *opener, struct run_key *run)
+{
+    bool found = false;
+    (void)pthread_rwlock_wrlock(&opener->lock);
+    size_t at = place_of(opener, &run->seal, &found);
+    if (!found) {
+        if (opener->seal_count == opener->seal_cap) {
+            opener->seal_cap = opener->seal_cap ? opener->seal_cap * 2 : 16;
+            opener->seals = xreallocarray(opener->seals, opener->seal_cap, sizeof(struct run_key *));
+        }
+        memmove(&opener->seals[at + 1], &opener->seals[at],
+                (opener->seal_count - at) * sizeof(struct run_key *));
+        opener->seals[at] = run;
+        opener->seal_count++;
+    }
+    (void)pthread_rwlock_unlock(&opener->lock);
+    if (found) run_key_free(run);
+}
+
+bool opener_envelope(struct opener *opener, struct span envelope, struct err *err)
+{
+    if (!opener->half) return err_set(err, ERR_NOT_ENCRYPTED, "an envelope in a plaintext repository");
+    struct envelope_view view;
+    if (!envelope_parse(envelope, &view, err)) return false;
+    if (find_seal(opener, &view.seal)) return true;
+    if (opener->seal_count >= SEALS_MAX) return err_set(err, ERR_LIMIT, "more than %d seals", SEALS_MAX);
+    struct run_key *run = NULL;
+    if (!envelope_open(envelope, opener->half, &run, err)) return false;
+    insert_seal(opener, run);
+    return true;
+}
+
+/* --- frames --- */
+
+static bool check_id(const struct opener *opener, const struct hash *id, enum frame_type type,
+                     const struct buf *plain, struct err *err)
+{
+    struct hash content = hash_of(buf_span(plain));
+    struct hash found = opener_chunk_id(opener, type, &content);
+    if (hash_eq(&found, id)) return true;
+    return err_set(err, ERR_DAMAGED, "the chunk's content does not match its id");
+}
+
+static bool open_parsed(struct opener_thread *thread, const struct hash *id, const struct frame_view *view,
+                        struct buf *plain, struct err *err)
+{
+    struct opener *opener = thread->opener;
+    const struct run_key *run = NULL;
+    if (opener->half && view->cipher != CIPHER_NONE) {
+        run = find_seal(opener, &view->seal);
+        if (!run) return err_set(err, ERR_DAMAGED, "the envelope of the chunk's seal is missing");
+    }
+    if (opener->half && view->cipher == CIPHER_NONE)
+        return err_set(err, ERR_NOT_AUTHENTIC, "a plain chunk in an encrypted backup");
+
+    struct frame_content content;
+    if (!frame_open(thread->frames, run, view, &thread->scratch, &content, err)) return false;
+    buf_clear(plain);
+    uint8_t *raw = buf_grow(plain, content.raw_len);
+    if (!decompress_chunk(thread->decompressor, content.compression, content.stored, raw, content.raw_len, err))
+        return false;
+    return check_id(opener, id, view->type, plain, err);
+}
+
+bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
+                  struct err *err)
+{
+    struct frame_view view;
+    if (!frame_parse(frame, &view, err)) return false;
+    if (!hash_eq(&view.chunk, id)) return err_set(err, ERR_DAMAGED, "the frame is of another chunk");
+    if (open_parsed(thread, id, &view, plain, err)) return true;
+    buf_clear(plain);
+    return false;
+}
+
+/* --- one node --- */
+
+struct one {
+    struct opener_thread *thread;
+    const struct hash *id;
+    struct buf *plain;
+    bool found;
+};
+
+static bool one_envelope(void *arg, struct span envelope, struct err *err)
+{
+    struct one *one = arg;
+    return opener_envelope(one->thread->opener, envelope, err);
+}
+
+static bool one_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    struct one *one = arg;
+    if (!hash_eq(id, one->id)) return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
+    if (!opener_frame(one->thread, id, frame, one->plain, err)) return false;
+    one->found = true;
+    return true;
+}
+
+static bool one_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    (void)arg;
+    (void)id;
+    *err = *why;
+    return false;
+}
+
+bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,
+                 struct buf *node, struct err *err)
+{
+    struct one one = {.thread = thread, .id = chunk, .plain = node};
+    struct inlet_sink sink = {
+        .envelope = one_envelope, .frame = one_frame, .missing = one_missing, .arg = &one};
+    if (!inlet->ops->fetch(inlet->self, chunk, 1, &sink, err)) return false;
+    if (one.found) return true;
+    return err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
+}
+
+bool opener_node(struct opener_thread *thread, const struct inlet *inlet, const struct hash *content,
+                 struct buf *node, struct err *err)
+{
+    struct hash chunk = opener_chunk_id(thread->opener, FRAME_NODE, content);
+    return opener_root(thread, inlet, &chunk, node, err);
+}
