@@ -148,8 +148,8 @@ ProtobufCMessage *message_decode(const ProtobufCMessageDescriptor *type, struct 
     }
     struct budget budget = {.left = MESSAGE_MEMORY(bytes.len)};
     ProtobufCAllocator allocator = {.alloc = budget_alloc, .free = budget_free, .allocator_data = &budget};
-    AUTO(message) ProtobufCMessage *message =
-        protobuf_c_message_unpack(type, &allocator, bytes.len, bytes.data);
+    AUTO(message)
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, bytes.len, bytes.data);
     if (!message) {
         (void)err_set(err, ERR_DAMAGED, "%s does not parse", what);
         return NULL;

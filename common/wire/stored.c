@@ -80,7 +80,8 @@ bool stored_verify(struct span bytes, const char *name, struct span *payload,
                    uint8_t signer[static SIGN_PK_LEN], struct err *err)
 {
     const char *what = "the signed message";
-    AUTO(signed_message) Sealift__Signed *message = (Sealift__Signed *)message_decode(
+    AUTO(signed_message)
+    Sealift__Signed *message = (Sealift__Signed *)message_decode(
         &sealift__signed__descriptor, bytes, STORED_MAX_SIGNED, STORED_MAX_NAME, what, err);
     if (!message) return false;
     if (!exactly(&message->signer, SIGN_PK_LEN, "signer", what, err) ||
@@ -101,8 +102,7 @@ static const char log_what[] = "the log entry";
 
 static bool log_created_ok(const Sealift__LogEntry *entry, struct err *err)
 {
-    if (entry->number != 1)
-        return err_set(err, ERR_DAMAGED, "%s: 'created' may only stand first", log_what);
+    if (entry->number != 1) return err_set(err, ERR_DAMAGED, "%s: 'created' may only stand first", log_what);
     if (entry->plaintext > 1)
         return err_set(err, ERR_VERSION, "%s: 'plaintext' has the unknown value %u", log_what,
                        entry->plaintext);
@@ -175,7 +175,8 @@ bool stored_log_encode(const Sealift__LogEntry *entry, struct buf *out, struct e
 
 bool stored_log_decode(struct span bytes, Sealift__LogEntry **out, struct err *err)
 {
-    AUTO(stored_log) Sealift__LogEntry *entry = (Sealift__LogEntry *)message_decode(
+    AUTO(stored_log)
+    Sealift__LogEntry *entry = (Sealift__LogEntry *)message_decode(
         &sealift__log_entry__descriptor, bytes, STORED_MAX_SIGNED, STORED_MAX_NAME, log_what, err);
     if (!entry || !log_ok(entry, err)) return false;
     *out = entry;
@@ -243,7 +244,8 @@ bool stored_body_encode(const Sealift__PointBody *body, struct buf *out, struct 
 
 bool stored_body_decode(struct span bytes, Sealift__PointBody **out, struct err *err)
 {
-    AUTO(stored_body) Sealift__PointBody *body = (Sealift__PointBody *)message_decode(
+    AUTO(stored_body)
+    Sealift__PointBody *body = (Sealift__PointBody *)message_decode(
         &sealift__point_body__descriptor, bytes, MAX_BODY, STORED_MAX_NAME, body_what, err);
     if (!body || !body_ok(body, err)) return false;
     *out = body;
@@ -277,7 +279,8 @@ bool stored_point_encode(const Sealift__PointFile *file, struct buf *out, struct
 
 bool stored_point_decode(struct span bytes, Sealift__PointFile **out, struct err *err)
 {
-    AUTO(stored_point) Sealift__PointFile *file = (Sealift__PointFile *)message_decode(
+    AUTO(stored_point)
+    Sealift__PointFile *file = (Sealift__PointFile *)message_decode(
         &sealift__point_file__descriptor, bytes, STORED_MAX_POINT, STORED_MAX_NAME, point_what, err);
     if (!file || !point_ok(file, err)) return false;
     *out = file;
@@ -341,8 +344,7 @@ static bool wraps_ok(const Sealift__UnlockSection *unlock, struct err *err)
     for (size_t i = 0; i < unlock->n_passwords; i++) {
         const Sealift__PasswordWrap *wrap = unlock->passwords[i];
         if (!wrap->kdf) return err_set(err, ERR_DAMAGED, "%s: 'kdf' of a wrap is missing", unlock_what);
-        if (!kdf_ok(wrap->kdf, err) ||
-            !exactly(&wrap->sealed, PASSWORD_WRAP_LEN, "sealed", unlock_what, err))
+        if (!kdf_ok(wrap->kdf, err) || !exactly(&wrap->sealed, PASSWORD_WRAP_LEN, "sealed", unlock_what, err))
             return false;
     }
     return true;
@@ -381,7 +383,8 @@ bool stored_unlock_encode(const Sealift__UnlockSection *unlock, struct buf *out,
 
 bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struct err *err)
 {
-    AUTO(stored_unlock) Sealift__UnlockSection *unlock = (Sealift__UnlockSection *)message_decode(
+    AUTO(stored_unlock)
+    Sealift__UnlockSection *unlock = (Sealift__UnlockSection *)message_decode(
         &sealift__unlock_section__descriptor, bytes, STORED_MAX_UNLOCK, STORED_MAX_TEXT, unlock_what, err);
     if (!unlock || !unlock_ok(unlock, err)) return false;
     *out = unlock;

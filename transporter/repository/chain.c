@@ -89,8 +89,8 @@ static bool follows(const struct chain *chain, const Sealift__LogEntry *entry, c
     if (!id_eq(&repository, &chain->repository))
         return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " is of another repository", number);
     if (memcmp(signer, chain->owner, SIGN_PK_LEN) != 0)
-        return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " is not signed by the repository's owner",
-                       number);
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "log entry %" PRIu64 " is not signed by the repository's owner", number);
     if (!hash_eq(&previous, &chain->hash))
         return err_set(err, ERR_NOT_AUTHENTIC, "log entry %" PRIu64 " does not follow entry %" PRIu64, number,
                        chain->number);
@@ -141,8 +141,7 @@ static void judge_failed_put(struct chain *chain, const struct storage *storage,
 {
     struct err absent;
     uint64_t size;
-    chain->broken =
-        storage->ops->size(storage->self, name, &size, &absent) || absent.code != ERR_NOT_FOUND;
+    chain->broken = storage->ops->size(storage->self, name, &size, &absent) || absent.code != ERR_NOT_FOUND;
 }
 
 static bool put_entry(struct chain *chain, const struct storage *storage, struct span file, struct err *err)
@@ -162,8 +161,9 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
                   Sealift__LogEntry *entry, struct err *err)
 {
     if (chain->broken)
-        return err_set(err, ERR_FAILED,
-                       "an earlier log entry failed half-way or was another owner's: open the repository anew");
+        return err_set(
+            err, ERR_FAILED,
+            "an earlier log entry failed half-way or was another owner's: open the repository anew");
     if (chain->number >= NUMBER_MAX) return err_set(err, ERR_LIMIT, "the log is full");
     uint64_t now = clock_ns();
     entry->version = 1;
@@ -223,8 +223,8 @@ bool chain_matches(const struct chain *chain, const struct chain_head *head, str
         char want[2 * ID_LEN + 1];
         hex_encode(chain->repository.bytes, ID_LEN, have);
         hex_encode(head->repository.bytes, ID_LEN, want);
-        return err_set(err, ERR_NOT_AUTHENTIC,
-                       "this is the repository %s, the state kept here belongs to %s", have, want);
+        return err_set(err, ERR_NOT_AUTHENTIC, "this is the repository %s, the state kept here belongs to %s",
+                       have, want);
     }
     if (!hash_eq(&head->hash, &chain->hash))
         return err_set(err, ERR_NOT_AUTHENTIC,

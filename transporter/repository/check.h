@@ -11,9 +11,9 @@ enum check_level {
 };
 
 struct check_finding {
-    enum err_code code;     /* ERR_DAMAGED, ERR_TRUNCATED, ERR_NOT_FOUND, ERR_NOT_AUTHENTIC, ERR_VERSION */
-    const char *object;     /* "packs/ab/…", "points/…", "log/…" */
-    const char *text;       /* a sentence */
+    enum err_code code;      /* ERR_DAMAGED, ERR_TRUNCATED, ERR_NOT_FOUND, ERR_NOT_AUTHENTIC, ERR_VERSION */
+    const char *object;      /* "packs/ab/…", "points/…", "log/…" */
+    const char *text;        /* a sentence */
     const struct id *points; /* recovery points that cannot be restored whole because of it */
     size_t point_count;
 };

@@ -95,7 +95,8 @@ static bool prove_whole(struct commit *commit, struct buf *missing, struct err *
                            closure.missing.len / HASH_LEN);
         }
         if (closure.journal_count == 0)
-            return index_add_closed(repository->index, closure.nodes, closure.node_count, commit->domain, err);
+            return index_add_closed(repository->index, closure.nodes, closure.node_count, commit->domain,
+                                    err);
         for (size_t i = 0; i < closure.journal_count; i++)
             if (!publish_journal(repository, closure.journals[i], err)) return false;
     }
@@ -131,8 +132,8 @@ static void note_commit(struct commit *commit, const struct repository_point *po
     (void)!chain_remember(repository->state_dir, &repository->chain, &err); /* an older head is no lie */
 }
 
-static void fill_receipt(struct commit *commit, const struct repository_point *point, const struct hash *log_hash,
-                         struct ingest_receipt *receipt)
+static void fill_receipt(struct commit *commit, const struct repository_point *point,
+                         const struct hash *log_hash, struct ingest_receipt *receipt)
 {
     struct ingest *ingest = commit->ingest;
     (void)pthread_mutex_lock(&ingest->lock);

@@ -11,9 +11,9 @@ struct fetching {
     struct repository *repository;
     const struct fetch_sink *sink;
     enum fetch_proof proof;
-    struct id_set told;      /* seals whose envelope was told */
-    struct buf envelope;     /* of the frame that is told next; empty: told already, or none */
-    struct pack_toc toc;     /* of the pack being read, with FETCH_WITH_LISTS */
+    struct id_set told;  /* seals whose envelope was told */
+    struct buf envelope; /* of the frame that is told next; empty: told already, or none */
+    struct pack_toc toc; /* of the pack being read, with FETCH_WITH_LISTS */
     uint32_t toc_of;
     const struct pack_entry *list; /* covers the frames told last; told when they are all told */
     struct buf list_bytes;
@@ -42,7 +42,8 @@ static bool load_toc(struct fetching *fetching, const struct index_pack *pack, s
     fetching->toc_of = 0;
     struct pack_header header;
     if (pack->state != INDEX_OPEN && pack->state != INDEX_STRAY &&
-        pack_toc_read(&repository->storage, name, pack->size, &repository->ours, &header, &fetching->toc, err)) {
+        pack_toc_read(&repository->storage, name, pack->size, &repository->ours, &header, &fetching->toc,
+                      err)) {
         fetching->toc_of = pack->no;
         return true;
     }
@@ -109,7 +110,8 @@ static bool usable(void *arg, const struct frame_read *frame, struct err *why)
     struct fetching *fetching = arg;
     buf_clear(&fetching->envelope);
     if (frame->view.cipher != CIPHER_NONE && !id_set_has(&fetching->told, frame->view.seal.bytes) &&
-        !frame_reader_envelope(fetching->repository, frame->pack, &frame->view.seal, &fetching->envelope, why))
+        !frame_reader_envelope(fetching->repository, frame->pack, &frame->view.seal, &fetching->envelope,
+                               why))
         return false;
     return fetching->proof == FETCH_FRAMES || load_list(fetching, frame, why);
 }

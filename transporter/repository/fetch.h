@@ -8,15 +8,15 @@
 #define FETCH_MAX_IDS 4096
 
 enum fetch_proof {
-    FETCH_FRAMES,       /* frames and the envelopes they need */
-    FETCH_WITH_LISTS    /* also the signed lists that cover them, for copies */
+    FETCH_FRAMES,    /* frames and the envelopes they need */
+    FETCH_WITH_LISTS /* also the signed lists that cover them, for copies */
 };
 
 struct fetch_sink {
     /* Bytes are borrowed for the call. Returning false ends the fetch with *err set by the callback. */
     bool (*envelope)(void *arg, struct span envelope, struct err *err); /* before the seal's first frame */
     bool (*frame)(void *arg, const struct hash *id, struct span frame, struct err *err);
-    bool (*list)(void *arg, struct span list, struct err *err);         /* after the frames it covers */
+    bool (*list)(void *arg, struct span list, struct err *err); /* after the frames it covers */
     /* an id that is in no readable pack (or whose frame does not parse, or failed its record check);
      * `why` says which pack. The fetch goes on. */
     bool (*missing)(void *arg, const struct hash *id, const struct err *why, struct err *err);

@@ -21,10 +21,10 @@ struct want {
 struct reading {
     const struct frame_reader *reader;
     struct want *wants;
-    size_t count;         /* wants still open */
-    struct want *retry;   /* those to be tried elsewhere; as many as wants */
+    size_t count;       /* wants still open */
+    struct want *retry; /* those to be tried elsewhere; as many as wants */
     size_t retry_count;
-    struct err **why;     /* by want's number: what was wrong with the last location; NULL: nothing */
+    struct err **why; /* by want's number: what was wrong with the last location; NULL: nothing */
     size_t asked;
     struct buf bytes;
     struct index_pack pack; /* of the current run */
@@ -181,7 +181,8 @@ static bool read_run(struct reading *reading, const struct want *wants, size_t c
 static size_t run_length(const struct want *wants, size_t count)
 {
     size_t n = 1;
-    while (n < count && wants[n].at.pack == wants[0].at.pack && start_of(&wants[n]) >= end_of(&wants[n - 1]) &&
+    while (n < count && wants[n].at.pack == wants[0].at.pack &&
+           start_of(&wants[n]) >= end_of(&wants[n - 1]) &&
            start_of(&wants[n]) - end_of(&wants[n - 1]) <= GAP_MAX &&
            end_of(&wants[n]) - start_of(&wants[0]) <= RUN_MAX)
         n++;
@@ -195,7 +196,8 @@ static void announce(struct reading *reading, const struct want *wants, size_t c
     size_t n = run_length(wants, count);
     char name[BYTES_NAME_LEN];
     bytes_name(&reading->pack, name);
-    storage->ops->will_read(storage->self, name, start_of(&wants[0]), end_of(&wants[n - 1]) - start_of(&wants[0]));
+    storage->ops->will_read(storage->self, name, start_of(&wants[0]),
+                            end_of(&wants[n - 1]) - start_of(&wants[0]));
 }
 
 /* All wants that lie in the pack of the first one. */

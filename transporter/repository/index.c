@@ -160,8 +160,7 @@ static bool open_env(struct index *index, struct err *err)
     if (code == 0) code = mdb_env_set_maxdbs(index->env, TABLE_COUNT);
     if (code == 0) code = mdb_env_set_maxreaders(index->env, MAX_READERS);
     if (code == 0) code = mdb_env_set_mapsize(index->env, MAP_START);
-    if (code == 0)
-        code = mdb_env_open(index->env, index->dir, MDB_NORDAHEAD | MDB_NOSYNC | MDB_NOTLS, 0600);
+    if (code == 0) code = mdb_env_open(index->env, index->dir, MDB_NORDAHEAD | MDB_NOSYNC | MDB_NOTLS, 0600);
     int dead = 0;
     if (code == 0) code = mdb_reader_check(index->env, &dead);
     if (code != 0) return index_error(err, code, "open");

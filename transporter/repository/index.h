@@ -39,8 +39,8 @@ struct index_pack {
     enum pack_class class_;
     uint64_t size;
     uint64_t frames;
-    struct hash name;   /* when published */
-    struct id session;  /* of a journal */
+    struct hash name;  /* when published */
+    struct id session; /* of a journal */
     uint32_t journal;
 };
 

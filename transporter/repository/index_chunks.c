@@ -165,7 +165,8 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
     MDB_val value;
     size_t count = 0;
     int code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
-    for (; code == 0 && count < INDEX_MAX_LOCATIONS; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
+    for (; code == 0 && count < INDEX_MAX_LOCATIONS;
+         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
         if (value.mv_size != INDEX_CHUNK_LEN) break;
         struct index_location location = decode_chunk(value.mv_data);
         count = take_location(view, &location, domain, use, out, count);

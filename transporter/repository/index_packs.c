@@ -127,7 +127,7 @@ static void replace_in_totals(struct index *index, const struct index_pack *old,
         index->totals.bytes -= old->size;
         index->totals.frames -= old->frames;
     }
-    if (new && counts(new)) {
+    if (new &&counts(new)) {
         index->totals.packs++;
         index->totals.bytes += new->size;
         index->totals.frames += new->frames;

@@ -96,10 +96,10 @@ struct batch {
     struct ingest *ingest;
     struct span bytes;
     struct open_pack *pack;
-    size_t before;           /* records of the pack before the batch */
-    uint32_t envelopes;      /* of the pack before the batch */
-    struct buf lead;         /* envelope records that go before it */
-    struct buf rebuilt;      /* a copy's records, with the envelopes that the pack needs */
+    size_t before;      /* records of the pack before the batch */
+    uint32_t envelopes; /* of the pack before the batch */
+    struct buf lead;    /* envelope records that go before it */
+    struct buf rebuilt; /* a copy's records, with the envelopes that the pack needs */
     size_t frames, records;
     enum record_kind last;
 };
@@ -235,7 +235,8 @@ static bool enough_space(struct ingest *ingest, struct err *err)
     }
     if (free_bytes >= least) return true;
     return err_set(err, ERR_NO_SPACE,
-                   "only %" PRIu64 " MiB are free where the repository lies: backups stop below %" PRIu64 " MiB",
+                   "only %" PRIu64 " MiB are free where the repository lies: backups stop below %" PRIu64
+                   " MiB",
                    free_bytes >> 20, least >> 20);
 }
 
@@ -250,7 +251,8 @@ static struct pending *make_pending(struct batch *batch, uint64_t number, uint64
     pending->envelopes = batch->envelopes;
     pending->count = pack->rules.toc.count - batch->before;
     pending->entries = xreallocarray(NULL, pending->count, sizeof(*pending->entries));
-    memcpy(pending->entries, pack->rules.toc.entries + batch->before, pending->count * sizeof(*pending->entries));
+    memcpy(pending->entries, pack->rules.toc.entries + batch->before,
+           pending->count * sizeof(*pending->entries));
     size_t domains = (size_t)pack->rules.toc.envelopes + 1;
     pending->domains = xreallocarray(NULL, domains, sizeof(*pending->domains));
     memcpy(pending->domains, pack->domains, domains * sizeof(*pending->domains));
@@ -275,7 +277,8 @@ static bool take_batch(struct ingest *ingest, uint64_t number, struct span bytes
 {
     enum pack_class class_;
     if (bytes.len > INGEST_MAX_BATCH)
-        return err_set(err, ERR_LIMIT, "a batch of %zu bytes, at most %u are taken", bytes.len, INGEST_MAX_BATCH);
+        return err_set(err, ERR_LIMIT, "a batch of %zu bytes, at most %u are taken", bytes.len,
+                       INGEST_MAX_BATCH);
     if (!class_of(bytes, &class_, err)) return false;
     if (!ingest->packs[class_]) ingest->packs[class_] = open_pack_new(ingest->repository, class_);
     AUTO(batch) struct batch batch = {.ingest = ingest, .bytes = bytes, .pack = ingest->packs[class_]};
@@ -309,7 +312,8 @@ static bool is_next(struct ingest *ingest, uint64_t number, bool *next, struct e
     (void)pthread_mutex_unlock(&ingest->lock);
     if (!alive) return false;
     if (number == 0 || number > accepted + 1)
-        return err_set(err, ERR_PROTOCOL, "batch %" PRIu64 " came where %" PRIu64 " was due", number, accepted + 1);
+        return err_set(err, ERR_PROTOCOL, "batch %" PRIu64 " came where %" PRIu64 " was due", number,
+                       accepted + 1);
     *next = number == accepted + 1;
     return true;
 }

@@ -15,7 +15,7 @@ struct pending {
     uint64_t number;
     uint64_t bytes;
     struct open_pack *pack;
-    uint64_t end; /* of the batch in the pack */
+    uint64_t end;               /* of the batch in the pack */
     struct pack_entry *entries; /* its records, and the envelopes written before them */
     size_t count;
     uint32_t *domains;

@@ -3,11 +3,7 @@
 
 #include <time.h>
 
-enum {
-    SYNC_BYTES = 8 * 1024 * 1024,
-    SYNC_AFTER_MS = 250,
-    UNSYNCED_MAX = 64 * 1024 * 1024
-};
+enum { SYNC_BYTES = 8 * 1024 * 1024, SYNC_AFTER_MS = 250, UNSYNCED_MAX = 64 * 1024 * 1024 };
 
 bool ingest_alive(struct ingest *ingest, struct err *err)
 {
@@ -45,7 +41,8 @@ static void put_pending(struct ingest *ingest, struct pending *pending)
         (void)pthread_cond_signal(&ingest->work);
     }
     for (size_t i = 0; i < pending->count; i++)
-        if (pending->entries[i].kind == RECORD_FRAME) (void)id_set_add(&ingest->fresh, pending->entries[i].id.bytes);
+        if (pending->entries[i].kind == RECORD_FRAME)
+            (void)id_set_add(&ingest->fresh, pending->entries[i].id.bytes);
     *ingest->pending_end = pending;
     ingest->pending_end = &pending->next;
     ingest->unsynced_bytes += pending->bytes;
@@ -94,8 +91,8 @@ static bool wait_for_work(struct ingest *ingest)
         if (!has_work(ingest)) {
             if (ingest->stop) return false;
             (void)pthread_cond_wait(&ingest->work, &ingest->lock);
-        } else if (is_due(ingest) ||
-                   pthread_cond_clockwait(&ingest->work, &ingest->lock, CLOCK_MONOTONIC, &ingest->deadline) != 0) {
+        } else if (is_due(ingest) || pthread_cond_clockwait(&ingest->work, &ingest->lock, CLOCK_MONOTONIC,
+                                                            &ingest->deadline) != 0) {
             return true;
         }
     }

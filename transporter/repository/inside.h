@@ -21,13 +21,13 @@ struct repository {
     char *state_dir;               /* NULL: none */
     int lock_fd;
     struct index *index;
-    struct pack_header ours;       /* site and repository id of every pack */
+    struct pack_header ours; /* site and repository id of every pack */
     enum repository_kind kind;
 
     pthread_mutex_t commit_lock; /* held over a whole commit: commits are serial */
     struct chain chain;          /* under commit_lock */
     pthread_mutex_t head_lock;
-    struct chain head;           /* what chain was after the last commit, for those who only ask */
+    struct chain head; /* what chain was after the last commit, for those who only ask */
 
     pthread_mutex_t sessions_lock;
     struct ingest *sessions; /* live ones, linked */

@@ -5,10 +5,7 @@
 #include <string.h>
 
 /* A batch fits behind these in any pack. */
-enum {
-    FULL_RECORDS = PACK_MAX_RECORDS / 2,
-    FULL_ENVELOPES = PACK_MAX_ENVELOPES / 2
-};
+enum { FULL_RECORDS = PACK_MAX_RECORDS / 2, FULL_ENVELOPES = PACK_MAX_ENVELOPES / 2 };
 
 struct open_pack *open_pack_new(struct repository *repository, enum pack_class class_)
 {
@@ -24,7 +21,8 @@ struct open_pack *open_pack_new(struct repository *repository, enum pack_class c
 void open_pack_free(struct open_pack *pack)
 {
     if (!pack) return;
-    if (pack->journal) pack->repository->storage.ops->journal_close(pack->repository->storage.self, pack->journal);
+    if (pack->journal)
+        pack->repository->storage.ops->journal_close(pack->repository->storage.self, pack->journal);
     pack_rules_deinit(&pack->rules);
     free(pack->domains);
     free(pack);

@@ -213,8 +213,7 @@ static bool read_entries(struct span payload, struct pack_toc *toc, struct err *
 /* The offset of the trailer record, from the footer at the end of `tail`. */
 static bool read_footer(struct span tail, uint64_t size, uint64_t *trailer, struct err *err)
 {
-    if (tail.len < PACK_FOOTER_LEN ||
-        memcmp(tail.data + tail.len - MAGIC_LEN, FOOTER_MAGIC, MAGIC_LEN) != 0)
+    if (tail.len < PACK_FOOTER_LEN || memcmp(tail.data + tail.len - MAGIC_LEN, FOOTER_MAGIC, MAGIC_LEN) != 0)
         return err_set(err, ERR_TRUNCATED, "the pack has no end: it was cut, or its last bytes are damaged");
     uint64_t at = le64_get(tail.data + tail.len - PACK_FOOTER_LEN);
     if (at < PACK_HEADER_LEN || at > size || size - at > TAIL_MAX)

@@ -16,7 +16,7 @@
 #define PACK_MAX_BYTES (64u * 1024 * 1024)   /* without trailer and footer */
 #define PACK_MAX_RECORDS 131072u             /* so that the trailer is a record like others */
 #define PACK_MAX_ENVELOPES 16384u
-#define PACK_NAME_LEN 73                     /* "packs/ab/", 64 digits, NUL */
+#define PACK_NAME_LEN 74 /* "packs/ab/", 64 digits, NUL */
 
 void pack_name(const struct hash *hash, char out[static PACK_NAME_LEN]);
 bool pack_parse_name(const char *name, struct hash *out);
@@ -49,7 +49,7 @@ struct pack_toc {
     size_t count, cap;
     uint32_t envelopes; /* number of envelopes among them */
     uint32_t frames;
-    uint64_t end;       /* where the next record would start */
+    uint64_t end; /* where the next record would start */
 };
 void pack_toc_init(struct pack_toc *toc);
 void pack_toc_deinit(struct pack_toc *toc);

@@ -81,8 +81,11 @@ static bool add_frame(struct pack_rules *rules, const struct record_view *record
         return err_set(err, ERR_DAMAGED, "frames of two seals under one list");
     if (rules->group.len >= HASH_LEN * SEAL_LIST_MAX)
         return err_set(err, ERR_LIMIT, "more than %u frames without a list", SEAL_LIST_MAX);
-    struct pack_entry entry = {.kind = RECORD_FRAME, .type = frame.type, .envelope = envelope,
-                               .len = (uint32_t)record->payload.len, .id = frame.chunk};
+    struct pack_entry entry = {.kind = RECORD_FRAME,
+                               .type = frame.type,
+                               .envelope = envelope,
+                               .len = (uint32_t)record->payload.len,
+                               .id = frame.chunk};
     rules->group_envelope = envelope;
     buf_put(&rules->group, record->payload_hash.bytes, HASH_LEN);
     pack_toc_add(&rules->toc, &entry);

@@ -25,8 +25,8 @@ struct pack_rules {
     struct pack_toc toc;
     struct pack_seal *seals; /* toc.envelopes of them */
     size_t seal_cap;
-    struct buf group;        /* hashes of the frames since the last list */
-    uint32_t group_envelope; /* the envelope that they share */
+    struct buf group;                /* hashes of the frames since the last list */
+    uint32_t group_envelope;         /* the envelope that they share */
     struct seal_list_view last_list; /* its hashes are not kept */
 };
 

@@ -9,8 +9,8 @@ struct pack_scan {
     const struct storage *storage;
     const char *name; /* borrowed */
     uint64_t size;
-    uint64_t pos;         /* of the next record */
-    uint64_t window_at;   /* where the window lies in the object */
+    uint64_t pos;       /* of the next record */
+    uint64_t window_at; /* where the window lies in the object */
     struct buf window;
     struct hasher hasher; /* of bytes 0 to pos */
 };

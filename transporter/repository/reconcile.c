@@ -70,8 +70,8 @@ static bool read_seals(struct repository *repository, const char *name, const st
 
 /* What the trailer says, or, of a damaged pack, what is found from its start. The frames of a pack are
  * worth more than its trailer. */
-static bool read_pack(struct repository *repository, struct index_pack *pack, const char *name,
-                      bool *indexed, struct err *err)
+static bool read_pack(struct repository *repository, struct index_pack *pack, const char *name, bool *indexed,
+                      struct err *err)
 {
     const struct storage *storage = &repository->storage;
     struct pack_header header;

@@ -335,9 +335,8 @@ static struct chain head_of(struct repository *repository)
 
 void repository_info(struct repository *repository, struct repository_info *out)
 {
-    struct repository_info info = {.site = repository->ours.site,
-                                   .repository = repository->ours.repository,
-                                   .kind = repository->kind};
+    struct repository_info info = {
+        .site = repository->ours.site, .repository = repository->ours.repository, .kind = repository->kind};
     struct chain head = head_of(repository);
     memcpy(info.owner, head.owner, SIGN_PK_LEN);
     info.head_number = head.number;

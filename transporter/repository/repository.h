@@ -52,9 +52,9 @@ void repository_info(struct repository *repository, struct repository_info *out)
 /* A point as the log lists it; the body is not decoded here. */
 struct repository_point {
     struct id point;
-    uint64_t number;    /* of the log entry */
-    uint64_t time_ns;   /* the repository side's clock */
-    struct hash hash;   /* of points/<id> */
+    uint64_t number;  /* of the log entry */
+    uint64_t time_ns; /* the repository side's clock */
+    struct hash hash; /* of points/<id> */
 };
 /* Not-removed points in log order. false from the callback stops. */
 typedef bool repository_point_fn(void *arg, const struct repository_point *point);

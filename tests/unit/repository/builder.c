@@ -57,7 +57,8 @@ struct writer *writer_new_in(enum repository_kind kind, uint8_t seed, const char
     writer->run = run_key_new();
     writer->seal = writer->run->seal;
     buf_put_str(&writer->unlock, "an unlock section");
-    cr_assert(frame_sealer_new(writer->run, CIPHER_AES_256_GCM, PADDING_NONE, &writer->sealer, &err), "%s", err.text);
+    cr_assert(frame_sealer_new(writer->run, CIPHER_AES_256_GCM, PADDING_NONE, &writer->sealer, &err), "%s",
+              err.text);
     cr_assert(envelope_seal(writer->run, writer->half, writer->pair, writer->envelope, &err), "%s", err.text);
     return writer;
 }
@@ -167,7 +168,8 @@ uint64_t writer_batch(struct writer *writer, enum pack_class class_, struct buf 
     return writer->number;
 }
 
-void writer_point(const struct writer *writer, const struct id *point, const struct hash *root, struct buf *out)
+void writer_point(const struct writer *writer, const struct id *point, const struct hash *root,
+                  struct buf *out)
 {
     struct err err;
     bool sealed = writer->kind == REPOSITORY_ENCRYPTED;
@@ -233,7 +235,8 @@ static struct place *place_somewhere(void)
 
 bool repository_try_open(const struct place *place, struct repository **out, struct err *err)
 {
-    struct repository_options options = {.path = place->path, .state_dir = place->state, .owner = place->owner};
+    struct repository_options options = {
+        .path = place->path, .state_dir = place->state, .owner = place->owner};
     return repository_open(&options, out, err);
 }
 
@@ -253,8 +256,9 @@ struct place *place_new(enum repository_kind kind)
 {
     struct err err;
     struct place *place = place_somewhere();
-    cr_assert(repository_create(place->path, &place->site, &place->id, kind, span_of(NULL, 0), place->owner, &err),
-              "%s", err.text);
+    cr_assert(
+        repository_create(place->path, &place->site, &place->id, kind, span_of(NULL, 0), place->owner, &err),
+        "%s", err.text);
     place_open(place);
     return place;
 }
@@ -286,8 +290,11 @@ struct ingest *session_open(struct repository *repository, const struct writer *
 {
     struct err err;
     struct ingest *ingest = NULL;
-    struct ingest_options options = {.session = id_of(session), .kind = INGEST_WRITER, .seal = writer->seal,
-                                     .domain = writer->domain, .min_free_bytes = 1};
+    struct ingest_options options = {.session = id_of(session),
+                                     .kind = INGEST_WRITER,
+                                     .seal = writer->seal,
+                                     .domain = writer->domain,
+                                     .min_free_bytes = 1};
     memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
     cr_assert(ingest_open(repository, &options, &ingest, &err), "%s", err.text);
     if (writer->kind == REPOSITORY_ENCRYPTED)
@@ -394,7 +401,8 @@ static bool got_nothing(void *arg, const struct hash *id, const struct err *why,
 bool restores(struct repository *repository, const struct hash *root, size_t *frames)
 {
     struct restore restore = {0};
-    struct fetch_sink sink = {.envelope = got_envelope, .frame = got_frame, .missing = got_nothing, .arg = &restore};
+    struct fetch_sink sink = {
+        .envelope = got_envelope, .frame = got_frame, .missing = got_nothing, .arg = &restore};
     struct err err;
     want(&restore, root->bytes);
     for (size_t at = 0; at < restore.count;) {

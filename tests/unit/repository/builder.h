@@ -20,8 +20,8 @@ struct writer {
     struct hash domain;
     uint8_t dedup[HASH_LEN];
     uint8_t envelope[ENVELOPE_LEN];
-    uint64_t number;     /* of the last batch made */
-    struct buf frames;   /* records of the batch being made */
+    uint64_t number;   /* of the last batch made */
+    struct buf frames; /* records of the batch being made */
     struct buf hashes;
     struct buf unlock;
 };
@@ -43,13 +43,14 @@ struct hash writer_id(const struct writer *writer, enum frame_type type, uint32_
 /* Ends the batch with its list; appended to `out`. Returns its number. */
 uint64_t writer_batch(struct writer *writer, enum pack_class class_, struct buf *out);
 /* The point file of a root. */
-void writer_point(const struct writer *writer, const struct id *point, const struct hash *root, struct buf *out);
+void writer_point(const struct writer *writer, const struct id *point, const struct hash *root,
+                  struct buf *out);
 
 /* --- a repository in a directory of its own --- */
 
 struct place {
-    char *root;  /* holds the two others; removed in the end */
-    char *path;  /* the repository */
+    char *root; /* holds the two others; removed in the end */
+    char *path; /* the repository */
     char *state;
     struct sign_pair *owner;
     struct id site, id;

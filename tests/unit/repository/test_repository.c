@@ -28,8 +28,8 @@ Test(repository, create_refuses_a_directory_that_is_not_empty)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct err err;
-    cr_assert_not(repository_create(place->path, &place->site, &place->id, REPOSITORY_ENCRYPTED, span_of(NULL, 0),
-                                    place->owner, &err));
+    cr_assert_not(repository_create(place->path, &place->site, &place->id, REPOSITORY_ENCRYPTED,
+                                    span_of(NULL, 0), place->owner, &err));
     cr_assert_eq(err.code, ERR_EXISTS, "%s", err.text);
 }
 
