@@ -291,12 +291,11 @@ Test(identity, a_plain_key_file_whose_halves_do_not_belong_together_is_damaged)
         check_again(&file);
         check_open_refused(&file, NULL, ERR_DAMAGED);
     }
-    static const size_t heads[] = {8, 9, 11, 12}; /* protection 2 (after ^ 3), reserved, length */
+    static const size_t heads[] = {8, 9, 11, 12}; /* protection, reserved, length of the public part */
     for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         AUTO(buf) struct buf file = golden("identity", "plain_file");
-        struct err err;
         file.data[heads[i]] ^= heads[i] == 8 ? 2 : 1;
         check_again(&file);
-        cr_assert(!plain_opens(buf_span(&file), NULL, &err), "byte %zu", heads[i]);
+        check_open_refused(&file, NULL, ERR_DAMAGED);
     }
 }
