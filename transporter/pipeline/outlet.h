@@ -33,13 +33,16 @@ struct commit_receipt {
 };
 
 struct outlet_ops {
-    /* have[i] = 1 when the target has it (ids, or content hashes with SEAL_THERE; types tell node from data) */
+    /* have[i] = 1 when the target has it (ids, or content hashes with SEAL_THERE; types tell node from data)
+     */
     bool (*ask)(void *self, const enum frame_type *types, const struct hash *ids, size_t count, uint8_t *have,
                 struct err *err);
-    /* once, before the first send; not called with cipher none or SEAL_THERE */
+    /* Once, before the first send (so not at all when nothing is sent); not called with cipher none or
+     * SEAL_THERE. */
     bool (*envelope)(void *self, struct span envelope, struct err *err);
-    /* Takes the bytes (the buffer is left empty). Numbers come in order from 1. Blocks while the credit
-     * is used up. Success means accepted, not durable: the bytes are kept until acknowledged. */
+    /* Takes the bytes (the buffer is left empty, perhaps with other memory to be filled). Numbers come in
+     * order from 1. Blocks while the credit is used up. Success means accepted, not durable: the bytes
+     * are kept until acknowledged. */
     bool (*send)(void *self, uint64_t number, struct buf *batch, struct err *err);
     /* Waits until everything sent is durable, then commits. ERR_NOT_FOUND with `missing` (struct hash
      * each) when the target lacks references. */
