@@ -9,6 +9,7 @@
 #include "common/crypto/seal/envelope_key.h"
 #include "common/crypto/seal/frame_key.h"
 #include "transporter/pipeline/outlet.h"
+#include "transporter/pipeline/point.h"
 #include "transporter/source/stat_cache.h"
 #include "transporter/source/walk.h"
 
@@ -23,31 +24,18 @@ struct backup_progress {
     _Atomic uint64_t warnings;
 };
 
-/* What the point's body says beside what the engine finds out. Borrowed. */
-struct backup_identity {
-    struct id site, run, point, repository;
-    uint32_t attempt;
-    const char *job;
-    const char *writer_name;
-    const char *key_label;
-    const char *domain; /* name */
-    struct span unlock_section;
-    struct span writer_roster;
-    uint64_t head_number; /* the writer's view of the log */
-    struct hash head_hash;
-};
-
 struct backup_options {
     struct walk_options walk;
     const char *host;
     enum seal_place place;
-    const struct sign_pair *writer;  /* SEAL_HERE */
-    const struct write_half *half;   /* SEAL_HERE; NULL for a plaintext repository */
-    enum cipher cipher;              /* CIPHER_NONE goes with half == NULL only */
+    const struct sign_pair *writer; /* SEAL_HERE */
+    const struct run_key *run;      /* SEAL_HERE: new for this attempt; the outlet was told its seal id */
+    const struct write_half *half;  /* SEAL_HERE; NULL for a plaintext repository */
+    enum cipher cipher;             /* CIPHER_NONE goes with half == NULL only */
     enum padding padding;
-    struct compressor_spec compressor;
-    unsigned threads;                /* 0: twice the cores, at least 4 */
-    struct stat_cache *cache;        /* may be NULL */
+    struct compress_spec compress;
+    unsigned threads;         /* 0: twice the cores, at least 4 */
+    struct stat_cache *cache; /* may be NULL */
     struct outlet outlet;
     struct backup_identity identity;
     struct backup_progress *progress;
@@ -65,6 +53,7 @@ struct backup_result {
 
 /* Runs to the commit receipt and then makes the cache current. ERR_CANCELLED; ERR_NOT_FOUND when the
  * repository lacks references that the cache named (the cache is then reset: run again). */
-bool backup_tree(const struct backup_options *options, struct backup_result *result, struct err *err) MUST_CHECK;
+bool backup_tree(const struct backup_options *options, struct backup_result *result,
+                 struct err *err) MUST_CHECK;
 
 #endif

@@ -1,0 +1,170 @@
+#include "transporter/pipeline/point.h"
+
+#include "common/base/alloc.h"
+#include "common/wire/stored.h"
+
+#include <string.h>
+
+static const char *const object_names[] = {
+    [OBJECT_TREE] = "tree",
+    [OBJECT_IMAGE] = "image",
+    [OBJECT_STREAM] = "stream",
+};
+
+static ProtobufCBinaryData field(const void *data, size_t len)
+{
+    return stored_bytes(span_of(data, len));
+}
+
+/* protobuf-c has char * for text that it only reads */
+static char *text_field(const char *text)
+{
+    union {
+        const char *from;
+        char *to;
+    } text_of = {.from = text ? text : ""};
+    return text_of.to;
+}
+
+static void fill_counts(const struct point_counts *counts, Sealift__PointCounts *out)
+{
+    out->entries = counts->entries;
+    out->files = counts->files;
+    out->directories = counts->directories;
+    out->content_bytes = counts->content_bytes;
+    out->warnings = counts->warnings;
+}
+
+static void fill_identity(const struct backup_identity *identity, Sealift__PointBody *body)
+{
+    body->point = field(&identity->point, ID_LEN);
+    body->site = field(&identity->site, ID_LEN);
+    body->run = field(&identity->run, ID_LEN);
+    body->attempt = identity->attempt;
+    body->job = text_field(identity->job);
+    body->writer_name = text_field(identity->writer_name);
+    body->domain = text_field(identity->domain);
+    body->head_number = identity->head_number;
+    body->head_hash = field(&identity->head_hash, HASH_LEN);
+}
+
+static bool encode_body(const struct backup_identity *identity, const struct sealing *sealing,
+                        const struct point_draft *draft, struct buf *out, struct err *err)
+{
+    const struct sealing_options *options = sealing_options(sealing);
+    Sealift__PointCounts counts;
+    sealift__point_counts__init(&counts);
+    fill_counts(&draft->counts, &counts);
+    Sealift__PointBody body;
+    sealift__point_body__init(&body);
+    struct hash unlock_hash = hash_of(identity->unlock_section);
+    body.version = 1;
+    fill_identity(identity, &body);
+    body.writer = field(options->writer->pk, SIGN_PK_LEN);
+    body.root = field(&draft->root, HASH_LEN);
+    body.seal = field(sealing_seal(sealing), ID_LEN);
+    body.domain_id = field(sealing_domain(sealing), HASH_LEN);
+    body.cipher = options->cipher;
+    body.counts = &counts;
+    body.started_ns = draft->started_ns;
+    body.writer_time_ns = draft->written_ns;
+    body.object_kind = text_field(object_names[draft->object]);
+    if (options->half) {
+        body.key_id = field(&options->half->key_id, HASH_LEN);
+        body.key_label = text_field(identity->key_label);
+        body.unlock_hash = field(&unlock_hash, HASH_LEN);
+    }
+    return stored_body_encode(&body, out, err);
+}
+
+bool point_encode(const struct backup_identity *identity, const struct sealing *sealing,
+                  const struct point_draft *draft, struct buf *out, struct err *err)
+{
+    const struct sealing_options *options = sealing_options(sealing);
+    if (options->half && identity->unlock_section.len == 0)
+        return err_set(err, ERR_POLICY, "an encrypted recovery point needs its key's unlock section");
+    AUTO(buf) struct buf payload = {0};
+    if (!encode_body(identity, sealing, draft, &payload, err)) return false;
+    AUTO(buf) struct buf signed_body = {0};
+    stored_sign(options->writer, "point", buf_span(&payload), &signed_body);
+    Sealift__PointFile file;
+    sealift__point_file__init(&file);
+    file.body = stored_bytes(buf_span(&signed_body));
+    if (options->half) file.unlock = stored_bytes(identity->unlock_section);
+    file.writer_roster = stored_bytes(identity->writer_roster);
+    return stored_point_encode(&file, out, err);
+}
+
+struct point_parts {
+    Sealift__PointFile *file;
+    Sealift__PointBody *body;
+};
+
+static bool object_of(const char *name, enum object_kind *out, struct err *err)
+{
+    for (int kind = OBJECT_TREE; kind <= OBJECT_STREAM; kind++) {
+        if (strcmp(name, object_names[kind]) != 0) continue;
+        *out = kind;
+        return true;
+    }
+    return err_set(err, ERR_VERSION, "recovery point: unknown kind of object '%s'", name);
+}
+
+static void read_counts(const Sealift__PointCounts *counts, struct point_counts *out)
+{
+    if (!counts) return;
+    *out = (struct point_counts){
+        .entries = counts->entries,
+        .files = counts->files,
+        .directories = counts->directories,
+        .content_bytes = counts->content_bytes,
+        .warnings = counts->warnings,
+    };
+}
+
+static void read_fields(const Sealift__PointFile *file, const Sealift__PointBody *body, struct point *point)
+{
+    point->site = stored_id(&body->site);
+    point->run = stored_id(&body->run);
+    point->point = stored_id(&body->point);
+    point->seal = stored_id(&body->seal);
+    point->attempt = body->attempt;
+    point->job = body->job;
+    memcpy(point->writer, body->writer.data, SIGN_PK_LEN);
+    point->writer_name = body->writer_name;
+    point->root = stored_hash(&body->root);
+    point->cipher = body->cipher;
+    point->key_id = stored_hash(&body->key_id);
+    point->key_label = body->key_label;
+    point->domain = body->domain;
+    point->domain_id = stored_hash(&body->domain_id);
+    point->head_number = body->head_number;
+    point->head_hash = stored_hash(&body->head_hash);
+    point->written_ns = body->writer_time_ns;
+    point->started_ns = body->started_ns;
+    read_counts(body->counts, &point->counts);
+    point->unlock_section = stored_span(&file->unlock);
+    point->writer_roster = stored_span(&file->writer_roster);
+}
+
+bool point_decode(struct span file, struct point **out, struct err *err)
+{
+    AUTO(point) struct point *point = xcalloc(1, sizeof(*point));
+    struct point_parts *parts = point->parts = xcalloc(1, sizeof(*parts));
+    if (!stored_point_decode(file, &parts->file, err) || !stored_point_open(parts->file, &parts->body, err))
+        return false;
+    if (!object_of(parts->body->object_kind, &point->object, err)) return false;
+    read_fields(parts->file, parts->body, point);
+    *out = point;
+    point = NULL;
+    return true;
+}
+
+void point_free(struct point *point)
+{
+    if (!point) return;
+    stored_point_free(point->parts->file);
+    stored_body_free(point->parts->body);
+    free(point->parts);
+    free(point);
+}
