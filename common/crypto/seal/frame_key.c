@@ -3,7 +3,6 @@
 #include "common/base/alloc.h"
 #include "common/crypto/padme.h"
 
-#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -75,7 +74,9 @@ struct frame_sealer {
 bool frame_sealer_new(const struct run_key *run, enum cipher cipher, enum padding padding,
                       struct frame_sealer **out, struct err *err)
 {
-    assert((run == NULL) == (cipher == CIPHER_NONE));
+    if (cipher > CIPHER_CHACHA20_POLY1305) return err_set(err, ERR_FAILED, "cipher %u is not known", cipher);
+    if ((run == NULL) != (cipher == CIPHER_NONE))
+        return err_set(err, ERR_FAILED, "a run key and a cipher go together, or neither");
     AUTO(frame_sealer) struct frame_sealer *sealer = xcalloc(1, sizeof(*sealer));
     *sealer = (struct frame_sealer){.run = run, .cipher = cipher, .padding = padding};
     if (cipher != CIPHER_NONE) {
@@ -121,6 +122,8 @@ static bool input_is_valid(const struct frame_sealer *sealer, const struct frame
                            struct err *err)
 {
     size_t ids = input->node_count + input->data_count;
+    if (input->type != FRAME_DATA && input->type != FRAME_NODE)
+        return err_set(err, ERR_FAILED, "frame: unknown type %u", input->type);
     if (input->raw_len > frame_max_raw(input->type) || input->stored.len > frame_max_raw(input->type))
         return err_set(err, ERR_LIMIT, "frame: %u bytes are more than a frame holds", input->raw_len);
     if (ids > FRAME_MAX_CLEAR) return err_set(err, ERR_LIMIT, "frame: %zu ids in the clear list", ids);

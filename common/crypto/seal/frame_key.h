@@ -12,8 +12,8 @@ enum padding { PADDING_NONE, PADDING_PADME };
 
 struct frame_sealer;
 
-/* `run` is NULL with CIPHER_NONE, and only then; it must outlive the sealer. ERR_FAILED when libcrypto
- * has not the cipher. */
+/* `run` is NULL with CIPHER_NONE, and only then; it must outlive the sealer. ERR_FAILED otherwise, or when
+ * the cipher is not known or libcrypto has it not. */
 bool frame_sealer_new(const struct run_key *run, enum cipher cipher, enum padding padding,
                       struct frame_sealer **out, struct err *err) MUST_CHECK;
 void frame_sealer_free(struct frame_sealer *sealer);

@@ -377,6 +377,8 @@ Test(frame_key, seal_refuses_what_no_reader_would_open)
     check_input_refused(&input, ERR_FAILED, "node ids out of order");
     input = (struct frame_input){.type = FRAME_NODE, .datas = repeated, .data_count = 2};
     check_input_refused(&input, ERR_FAILED, "data ids with a repeat");
+    input = (struct frame_input){.type = 3};
+    check_input_refused(&input, ERR_FAILED, "unknown type");
 }
 
 Test(frame_key, the_largest_clear_list_is_bound_too)
@@ -398,10 +400,27 @@ Test(frame_key, the_largest_clear_list_is_bound_too)
     check_refused(run, buf_span(&frame), ERR_DAMAGED, "last id");
 }
 
+Test(frame_key, a_run_key_and_a_cipher_go_together)
+{
+    AUTO(run_key) struct run_key *run = run_key_new();
+    const struct {
+        const struct run_key *run;
+        enum cipher cipher;
+    } rows[] = {{NULL, CIPHER_AES_256_GCM}, {run, CIPHER_NONE}, {run, 3}, {run, 255}};
+    for (size_t i = 0; i < 4; i++) {
+        struct frame_sealer *sealer = NULL;
+        struct err err;
+        cr_assert(!frame_sealer_new(rows[i].run, rows[i].cipher, PADDING_PADME, &sealer, &err), "row %zu", i);
+        cr_assert_eq(err.code, ERR_FAILED);
+        cr_assert_null(sealer);
+    }
+}
+
 /* Each test is a process of its own, so the ciphers have not been looked up yet. */
 Test(frame_key, a_cipher_that_libcrypto_has_not_is_an_error_that_names_it)
 {
-    AUTO(run_key) struct run_key *run = run_key_new();
+    AUTO(run_key) struct run_key *run = fixture_run();
+    AUTO(buf) struct buf frame = golden("frame", "chacha_data");
     struct frame_sealer *sealer = NULL;
     struct err err;
     cr_assert_eq(EVP_set_default_properties(NULL, "provider=none-such"), 1);
@@ -409,4 +428,7 @@ Test(frame_key, a_cipher_that_libcrypto_has_not_is_an_error_that_names_it)
     cr_assert_eq(err.code, ERR_FAILED);
     cr_assert_not_null(strstr(err.text, "aes-256-gcm"));
     cr_assert_null(sealer);
+    cr_assert(!open_bytes(run, buf_span(&frame), NULL, &err));
+    cr_assert_eq(err.code, ERR_FAILED, "and not damage");
+    cr_assert_not_null(strstr(err.text, "chacha20-poly1305"));
 }

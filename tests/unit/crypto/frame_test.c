@@ -180,4 +180,5 @@ Test(frame, ciphers_are_known_by_name_and_others_refused_by_name)
     cr_assert(!cipher_parse("AES-256-GCM", &cipher, &err));
     cr_assert_eq(cipher, CIPHER_CHACHA20_POLY1305, "a failure leaves the output alone");
     cr_assert_neq(cipher_default(), CIPHER_NONE);
+    cr_assert_str_eq(cipher_name(3), "unknown");
 }
