@@ -1,0 +1,31 @@
+/* The process's one libzmq context: its I/O threads and its limits. Every other part of common/net
+ * lives inside one and is released before it. */
+#ifndef SEALIFT_NET_CONTEXT_H
+#define SEALIFT_NET_CONTEXT_H
+
+#include "common/base/auto.h"
+#include "common/base/err.h"
+
+#include <stdint.h>
+
+struct net_context;
+
+/* Raises the soft limit of open descriptors as far as the hard one allows, to at most 65,536: at
+ * libzmq's customary 1,024 a flood of silent connections would lock admitted peers out.
+ * `io_threads` is 1 to 16; one thread moves about 1 GB/s of CURVE traffic. */
+bool net_context_new(unsigned io_threads, struct net_context **out, struct err *err) MUST_CHECK;
+
+/* How many descriptors the process may open, as it stands after net_context_new. */
+uint64_t net_context_file_limit(const struct net_context *context);
+
+/* From any thread: each call that waits or will wait on this context's sockets, but for those of
+ * net_zap, comes back with NET_TERMINATED (or ERR_CANCELLED). */
+void net_context_shutdown(struct net_context *context);
+
+/* Waits until the sockets have sent what their linger time allows (and, where a proxy is being dialled,
+ * until its name is looked up). All of them must be freed
+ * before. NULL is allowed. */
+void net_context_free(struct net_context *context);
+DEFINE_AUTO(net_context, struct net_context *, net_context_free)
+
+#endif

@@ -1,0 +1,44 @@
+/* What happens to a socket's connections, reduced to what a loop acts on.
+ *
+ * On a client's socket the events are those of its one server, and the caller backs off by them:
+ * libzmq dials on at reconnect_ms for as long as TCP connects, however often the handshake fails,
+ * so after some NET_FAILED in a row the socket is to be closed and made again later. On a server's
+ * socket events do not name the peer; they are for counting. */
+#ifndef SEALIFT_NET_MONITOR_H
+#define SEALIFT_NET_MONITOR_H
+
+#include "common/net/net_socket.h"
+
+enum net_monitor_kind {
+    NET_UP,      /* the handshake is done; before that a connection counts for nothing */
+    NET_DOWN,    /* a connection ended, by either side, also before its handshake was done */
+    NET_FAILED,  /* the handshake failed */
+    NET_RETRIED, /* a connect failed, or waits for its next try */
+};
+
+enum net_monitor_cause {
+    NET_CAUSE_NONE,
+    NET_CAUSE_AUTH,     /* the server's ZAP refused us (client), or ours refused a peer (server) */
+    NET_CAUSE_PROTOCOL, /* not ZMTP, not CURVE, or a wrong server key */
+    NET_CAUSE_UNKNOWN,  /* closed or timed out on the way: also a client's wrong server key, or ZAP 300 */
+};
+
+struct net_monitor_event {
+    enum net_monitor_kind kind;
+    enum net_monitor_cause cause; /* of NET_FAILED */
+    uint32_t detail;   /* libzmq's number: the ZAP status, ZMQ_PROTOCOL_ERROR_*, errno; ms for NET_RETRIED */
+    char address[128]; /* the endpoint: as dialled, or as bound */
+};
+
+struct net_monitor;
+
+/* On the socket's thread, before it is attached. Free it before the socket, on the same thread. */
+bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct err *err) MUST_CHECK;
+/* NULL is allowed. */
+void net_monitor_free(struct net_monitor *monitor);
+DEFINE_AUTO(net_monitor, struct net_monitor *, net_monitor_free)
+
+/* Never waits: false when there is none to take. */
+bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out);
+
+#endif
