@@ -1,0 +1,111 @@
+#include "common/net/net_monitor.h"
+
+#include "common/base/alloc.h"
+#include "common/net/net_zmq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+struct net_monitor {
+    struct net_socket *socket;
+    void *handle; /* the PAIR that hears of the events */
+};
+
+bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct err *err)
+{
+    static atomic_uint serial;
+    char endpoint[64];
+    (void)snprintf(endpoint, sizeof(endpoint), "inproc://sealift-monitor-%u", atomic_fetch_add(&serial, 1));
+    const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    AUTO(net_zmq) void *handle = zmq_socket(net_context_handle(net_socket_context(socket)), ZMQ_PAIR);
+    if (!handle) return net_zmq_fail(err, errno, "cannot make a monitor");
+    if (!net_zmq_set_int(handle, ZMQ_LINGER, 0, err)) return false;
+    if (zmq_socket_monitor(net_socket_handle(socket), endpoint, events) != 0 ||
+        zmq_connect(handle, endpoint) != 0)
+        return net_zmq_fail(err, errno, "cannot monitor a socket");
+    struct net_monitor *monitor = xmalloc(sizeof(*monitor));
+    *monitor = (struct net_monitor){.socket = socket, .handle = handle};
+    handle = NULL;
+    *out = monitor;
+    return true;
+}
+
+void net_monitor_free(struct net_monitor *monitor)
+{
+    if (!monitor) return;
+    (void)zmq_socket_monitor(net_socket_handle(monitor->socket), NULL, 0);
+    net_zmq_close(monitor->handle);
+    free(monitor);
+}
+
+/* The two frames of one event: a number and a value in the machine's byte order, then the endpoint. */
+static bool receive(void *handle, uint16_t *number, uint32_t *value, char *address, size_t size)
+{
+    AUTO(net_zmq_msg) zmq_msg_t event;
+    AUTO(net_zmq_msg) zmq_msg_t endpoint;
+    (void)zmq_msg_init(&event);
+    (void)zmq_msg_init(&endpoint);
+    if (zmq_msg_recv(&event, handle, ZMQ_DONTWAIT) < 0) return false;
+    assert(zmq_msg_size(&event) == sizeof(*number) + sizeof(*value) && zmq_msg_more(&event));
+    memcpy(number, zmq_msg_data(&event), sizeof(*number));
+    memcpy(value, (const char *)zmq_msg_data(&event) + sizeof(*number), sizeof(*value));
+    if (zmq_msg_recv(&endpoint, handle, ZMQ_DONTWAIT) < 0) return false;
+    struct span text = net_zmq_span(&endpoint);
+    (void)snprintf(address, size, "%.*s", (int)(text.len < size ? text.len : size - 1),
+                   (const char *)text.data);
+    return true;
+}
+
+static bool classify(uint16_t number, struct net_monitor_event *out)
+{
+    switch (number) {
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        out->kind = NET_UP;
+        return true;
+    case ZMQ_EVENT_DISCONNECTED:
+        out->kind = NET_DOWN;
+        return true;
+    case ZMQ_EVENT_CONNECT_RETRIED:
+        out->kind = NET_RETRIED;
+        return true;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        out->kind = NET_FAILED;
+        out->cause = NET_CAUSE_AUTH;
+        return true;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        out->kind = NET_FAILED;
+        out->cause = NET_CAUSE_PROTOCOL;
+        return true;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        out->kind = NET_FAILED;
+        out->cause = NET_CAUSE_UNKNOWN;
+        return true;
+    default: /* ZMQ_EVENT_MONITOR_STOPPED */
+        return false;
+    }
+}
+
+bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out)
+{
+    struct net_monitor_event event = {.cause = NET_CAUSE_NONE};
+    char address[sizeof(event.address)];
+    uint16_t number;
+    while (receive(monitor->handle, &number, &event.detail, address, sizeof(address)))
+        if (classify(number, &event)) {
+            net_zmq_address(net_socket_dialled(monitor->socket, address), event.address,
+                            sizeof(event.address));
+            *out = event;
+            return true;
+        }
+    return false;
+}
+
+void *net_monitor_handle(const struct net_monitor *monitor)
+{
+    return monitor->handle;
+}

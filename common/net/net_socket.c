@@ -1,0 +1,448 @@
+#include "common/net/net_socket.h"
+
+#include "common/base/alloc.h"
+#include "common/net/net_arrival.h"
+#include "common/net/net_relay.h"
+#include "common/net/net_routes.h"
+#include "common/net/net_zmq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a message frame may grow by under CURVE (33 bytes today): MAXMSGSIZE counts it. */
+#define CURVE_OVERHEAD 64
+
+/* A NET_CONNECT through a proxy. */
+struct proxied {
+    struct proxied *next;
+    char *address;
+    struct net_relay *relay;
+};
+
+struct net_socket {
+    void *handle;
+    struct net_context *context;
+    enum net_role role;
+    uint32_t max_payload;
+    uint8_t server_key[NET_KEY_LEN]; /* client */
+    bool server_at_fault;            /* client */
+    struct net_zap *zap;             /* server */
+    char domain[NET_DOMAIN_MAX + 1]; /* server */
+    struct net_routes *routes;       /* server */
+    char bound[128];
+    struct proxied *proxied;
+    int linger_ms;
+    int connect_timeout_ms;
+    int handshake_timeout_ms;
+};
+
+struct net_options net_options_of(enum net_role role)
+{
+    return (struct net_options){
+        .role = role,
+        .max_payload = 1 << 20,
+        .send_queue = 32,
+        .recv_queue = 32,
+        .linger_ms = 1000,
+        .connect_timeout_ms = 10000,
+        .handshake_timeout_ms = 5000,
+        .heartbeat_ms = 10000,
+        .heartbeat_timeout_ms = 30000,
+        .reconnect_ms = 250,
+        .reconnect_max_ms = 30000,
+    };
+}
+
+const char *net_fault_text(enum net_fault fault)
+{
+    static const char *const texts[] = {
+        [NET_FAULT_FRAMES] = "the message is not a header and a payload",
+        [NET_FAULT_HEADER] = "the header is longer than 4096 bytes",
+        [NET_FAULT_PAYLOAD] = "the payload is longer than agreed",
+        [NET_FAULT_ROUTE] = "the routing id is not the peer's to use",
+        [NET_FAULT_KEY] = "the peer's key is no longer allowed",
+    };
+    return texts[fault];
+}
+
+static bool set_numbers(void *handle, const struct net_options *options, struct err *err)
+{
+    const struct {
+        int option;
+        int value;
+    } numbers[] = {
+        {ZMQ_SNDHWM, options->send_queue},
+        {ZMQ_RCVHWM, options->recv_queue},
+        {ZMQ_LINGER, options->linger_ms},
+        {ZMQ_CONNECT_TIMEOUT, options->connect_timeout_ms},
+        {ZMQ_HANDSHAKE_IVL, options->handshake_timeout_ms},
+        {ZMQ_HEARTBEAT_IVL, options->heartbeat_ms},
+        {ZMQ_HEARTBEAT_TIMEOUT, options->heartbeat_timeout_ms},
+        {ZMQ_HEARTBEAT_TTL, options->heartbeat_timeout_ms},
+        {ZMQ_RECONNECT_IVL, options->reconnect_ms},
+        {ZMQ_RECONNECT_IVL_MAX, options->reconnect_max_ms},
+        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_IPV6, 1},
+        /* no queue without a connection, and none that outlives it */
+        {ZMQ_IMMEDIATE, 1},
+    };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (!net_zmq_set_int(handle, numbers[i].option, numbers[i].value, err)) return false;
+    const int64_t frame = options->max_payload > NET_HEADER_MAX ? options->max_payload : NET_HEADER_MAX;
+    const int64_t limit = frame + CURVE_OVERHEAD;
+    return net_zmq_set(handle, ZMQ_MAXMSGSIZE, &limit, sizeof(limit), err);
+}
+
+static bool set_keys(void *handle, const struct net_options *options, struct err *err)
+{
+    const struct net_key *key = options->key;
+    if (!net_zmq_set(handle, ZMQ_CURVE_PUBLICKEY, net_key_public(key), NET_KEY_LEN, err) ||
+        !net_zmq_set(handle, ZMQ_CURVE_SECRETKEY, net_key_secret(key)->data, NET_KEY_LEN, err))
+        return false;
+    if (options->role == NET_CLIENT)
+        return net_zmq_set(handle, ZMQ_CURVE_SERVERKEY, options->server_key, NET_KEY_LEN, err);
+    /* by default libzmq lets everybody in while no ZAP handler is there */
+    return net_zmq_set_int(handle, ZMQ_CURVE_SERVER, 1, err) &&
+           net_zmq_set_text(handle, ZMQ_ZAP_DOMAIN, options->domain, err) &&
+           net_zmq_set_int(handle, NET_ZMQ_ZAP_ENFORCE_DOMAIN, 1, err) &&
+           net_zmq_set_int(handle, ZMQ_ROUTER_MANDATORY, 1, err);
+}
+
+/* libzmq numbers a ROUTER's connections from rand() on, and does not seed that: every process
+ * would count from the same number. A peer that takes the next one for its own routing id makes
+ * libzmq 4.3 abort the process when the next connection comes. */
+static void hide_next_route(void)
+{
+    unsigned seed;
+    random_bytes(&seed, sizeof(seed));
+    srand(seed);
+}
+
+static struct net_socket *socket_of(struct net_context *context, const struct net_options *options,
+                                    void *handle)
+{
+    struct net_socket *socket = xcalloc(1, sizeof(*socket));
+    socket->handle = handle;
+    socket->context = context;
+    socket->role = options->role;
+    socket->max_payload = options->max_payload;
+    socket->linger_ms = options->linger_ms;
+    socket->connect_timeout_ms = options->connect_timeout_ms;
+    socket->handshake_timeout_ms = options->handshake_timeout_ms;
+    if (options->role == NET_CLIENT) {
+        memcpy(socket->server_key, options->server_key, NET_KEY_LEN);
+    } else {
+        socket->zap = options->zap;
+        (void)snprintf(socket->domain, sizeof(socket->domain), "%s", options->domain);
+        socket->routes = xcalloc(1, sizeof(*socket->routes));
+    }
+    return socket;
+}
+
+bool net_socket_new(struct net_context *context, const struct net_options *options, struct net_socket **out,
+                    struct err *err)
+{
+    assert(options->key &&
+           (options->role == NET_CLIENT ? !!options->server_key : options->zap && options->domain));
+    if (options->role == NET_SERVER) hide_next_route();
+    AUTO(net_zmq)
+    void *handle =
+        zmq_socket(net_context_handle(context), options->role == NET_SERVER ? ZMQ_ROUTER : ZMQ_DEALER);
+    if (!handle) return net_zmq_fail(err, errno, "cannot make a socket");
+    if (!set_numbers(handle, options, err) || !set_keys(handle, options, err)) return false;
+    *out = socket_of(context, options, handle);
+    handle = NULL;
+    return true;
+}
+
+static void remove_proxied(struct net_socket *socket, struct proxied **place)
+{
+    struct proxied *gone = *place;
+    *place = gone->next;
+    net_relay_finish(gone->relay, socket->linger_ms);
+    free(gone->address);
+    free(gone);
+}
+
+void net_socket_free(struct net_socket *socket)
+{
+    if (!socket) return;
+    net_zmq_close(socket->handle);
+    while (socket->proxied)
+        remove_proxied(socket, &socket->proxied);
+    free(socket->routes);
+    free(socket);
+}
+
+#define TCP "tcp://"
+#define IPC "ipc://"
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool listen_at(struct net_socket *socket, const char *address, struct err *err)
+{
+    char bound[sizeof(socket->bound)];
+    size_t size = sizeof(bound);
+    if (zmq_bind(socket->handle, address) != 0 ||
+        zmq_getsockopt(socket->handle, ZMQ_LAST_ENDPOINT, bound, &size) != 0)
+        return net_zmq_fail(err, errno, "cannot listen at '%s'", address);
+    net_zmq_address(bound, socket->bound, sizeof(socket->bound));
+    return true;
+}
+
+static bool dial(struct net_socket *socket, const char *address, struct err *err)
+{
+    if (zmq_connect(socket->handle, address) == 0) return true;
+    return net_zmq_fail(err, errno, "cannot dial '%s'", address);
+}
+
+/* To libzmq the relay is a peer that is there at once and then slow to shake hands. */
+static bool dial_relay(struct net_socket *socket, const struct net_relay *relay, struct err *err)
+{
+    const int patience_ms = socket->connect_timeout_ms + socket->handshake_timeout_ms;
+    return net_zmq_set_int(socket->handle, ZMQ_HANDSHAKE_IVL, patience_ms, err) &&
+           dial(socket, net_relay_address(relay), err) &&
+           net_zmq_set_int(socket->handle, ZMQ_HANDSHAKE_IVL, socket->handshake_timeout_ms, err);
+}
+
+static bool dial_through(struct net_socket *socket, const struct net_endpoint *endpoint, struct err *err)
+{
+    if (!starts_with(endpoint->address, TCP))
+        return err_set(err, ERR_CONFIG, "'%s' cannot be dialled through a proxy", endpoint->address);
+    struct net_relay *relay = NULL;
+    if (!net_relay_start(socket->context, endpoint->socks5, endpoint->address + strlen(TCP),
+                         socket->connect_timeout_ms, &relay, err))
+        return err_wrap(err, "cannot dial '%s'", endpoint->address);
+    if (!dial_relay(socket, relay, err)) {
+        net_relay_finish(relay, 0);
+        return false;
+    }
+    struct proxied *proxied = xmalloc(sizeof(*proxied));
+    *proxied =
+        (struct proxied){.next = socket->proxied, .address = xstrdup(endpoint->address), .relay = relay};
+    socket->proxied = proxied;
+    return true;
+}
+
+bool net_socket_attach(struct net_socket *socket, const struct net_endpoint *endpoint, struct err *err)
+{
+    const char *address = endpoint->address;
+    if (!starts_with(address, TCP) && !starts_with(address, IPC))
+        return err_set(err, ERR_CONFIG, "'%s' is not an address: tcp://HOST:PORT is needed", address);
+    if (endpoint->side == NET_BIND) return listen_at(socket, address, err);
+    return endpoint->socks5 ? dial_through(socket, endpoint, err) : dial(socket, address, err);
+}
+
+static struct proxied **find_proxied(struct net_socket *socket, const char *address)
+{
+    struct proxied **place = &socket->proxied;
+    while (*place && strcmp((*place)->address, address) != 0)
+        place = &(*place)->next;
+    return place;
+}
+
+bool net_socket_detach(struct net_socket *socket, const char *address, struct err *err)
+{
+    struct proxied **place = find_proxied(socket, address);
+    const char *dialled = *place ? net_relay_address((*place)->relay) : address;
+    if (zmq_disconnect(socket->handle, dialled) != 0)
+        return net_zmq_fail(err, errno, "cannot leave '%s'", address);
+    if (*place) remove_proxied(socket, place);
+    return true;
+}
+
+bool net_socket_proxy_failure(struct net_socket *socket, const char *address, struct err *out)
+{
+    struct proxied **place = find_proxied(socket, address);
+    return *place && net_relay_failure((*place)->relay, out);
+}
+
+const char *net_socket_dialled(const struct net_socket *socket, const char *endpoint)
+{
+    for (const struct proxied *proxied = socket->proxied; proxied; proxied = proxied->next)
+        if (strcmp(net_relay_address(proxied->relay), endpoint) == 0) return proxied->address;
+    return endpoint;
+}
+
+const char *net_socket_bound(const struct net_socket *socket)
+{
+    return socket->bound;
+}
+
+static enum net_status status_of(int number)
+{
+    switch (number) {
+    case EAGAIN:
+        return NET_AGAIN;
+    case EHOSTUNREACH:
+        return NET_UNREACHABLE;
+    case ETERM:
+        return NET_TERMINATED;
+    default: /* ENOTSOCK, EFSM, EINVAL: our own mistake */
+        abort();
+    }
+}
+
+/* The first frame of a message: only here libzmq finds that there is no room or no such peer. */
+static enum net_status send_first(struct net_socket *socket, zmq_msg_t *frame, int timeout_ms)
+{
+    if (zmq_msg_send(frame, socket->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0) return NET_OK;
+    if (errno != EAGAIN || timeout_ms == 0) return status_of(errno);
+    /* a server cannot poll for one peer's room: libzmq has to do the waiting */
+    int64_t deadline = net_deadline(timeout_ms);
+    do {
+        int left = net_deadline_left(deadline);
+        if (zmq_setsockopt(socket->handle, ZMQ_SNDTIMEO, &left, sizeof(left)) != 0) return status_of(errno);
+        if (zmq_msg_send(frame, socket->handle, ZMQ_SNDMORE) >= 0) return NET_OK;
+    } while (errno == EINTR);
+    return status_of(errno);
+}
+
+static enum net_status send_route(struct net_socket *socket, const struct net_peer *to, int timeout_ms)
+{
+    const struct net_route *route = net_routes_find(socket->routes, to->route);
+    if (route && (route->refused || memcmp(route->key, to->key, NET_KEY_LEN) != 0)) return NET_UNREACHABLE;
+    AUTO(net_zmq_msg) zmq_msg_t frame;
+    (void)zmq_msg_init_size(&frame, NET_ROUTE_LEN);
+    net_route_format(to->route, zmq_msg_data(&frame));
+    return send_first(socket, &frame, timeout_ms);
+}
+
+enum net_status net_socket_send(struct net_socket *socket, const struct net_peer *to,
+                                struct net_message *message, int timeout_ms)
+{
+    assert((socket->role == NET_SERVER) == !!to);
+    assert(net_message_payload(message).len <= socket->max_payload);
+    if (socket->server_at_fault) return NET_AGAIN;
+    /* a copy, so that a message that could not be sent is still whole */
+    AUTO(net_zmq_msg) zmq_msg_t header;
+    (void)zmq_msg_init(&header);
+    if (zmq_msg_copy(&header, net_zmq_frame(&message->header)) != 0) abort();
+    enum net_status status;
+    if (to) {
+        status = send_route(socket, to, timeout_ms);
+        if (status == NET_OK && zmq_msg_send(&header, socket->handle, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+            status = status_of(errno);
+    } else {
+        status = send_first(socket, &header, timeout_ms);
+    }
+    if (status != NET_OK) return status;
+    /* never waits: when the connection is lost now, libzmq takes the first frames back */
+    if (zmq_msg_send(net_zmq_frame(&message->payload), socket->handle, ZMQ_DONTWAIT) < 0)
+        return status_of(errno);
+    net_message_deinit(message);
+    return NET_OK;
+}
+
+/* Whether this key may speak on this route, and may still speak at all. */
+static bool entitled(struct net_socket *socket, bool numbered, const struct net_route *route, bool authentic,
+                     struct net_peer *from, enum net_fault *fault)
+{
+    if (!numbered || (route && memcmp(route->key, from->key, NET_KEY_LEN) != 0)) {
+        *fault = NET_FAULT_ROUTE;
+        return false;
+    }
+    *fault = NET_FAULT_KEY;
+    if (!authentic) return false;
+    from->standing = net_zap_standing(socket->zap, socket->domain, from->key);
+    return from->standing != NET_STANDING_NONE;
+}
+
+/* NET_AGAIN: from a connection that was refused before. */
+static enum net_status judge_peer(struct net_socket *socket, struct net_arrival *arrival,
+                                  struct net_peer *from, enum net_fault *fault)
+{
+    uint64_t id;
+    bool numbered = net_route_parse(net_zmq_span(&arrival->route), &id);
+    bool authentic = net_arrival_key(arrival, from->key);
+    from->route = (uint32_t)id;
+    net_zmq_address(net_arrival_address(arrival), from->address, sizeof(from->address));
+
+    struct net_route *route = net_routes_find(socket->routes, id);
+    bool known = route && memcmp(route->key, from->key, NET_KEY_LEN) == 0;
+    if (known && route->refused) return NET_AGAIN;
+    bool good = entitled(socket, numbered, route, authentic, from, fault) &&
+                net_arrival_well_formed(arrival, socket->max_payload, fault);
+    if (!known) {
+        route = net_routes_claim(socket->routes, id, from->key);
+        net_route_attach(route, net_arrival_fd(arrival), net_arrival_address(arrival));
+    }
+    if (good) return NET_OK;
+    net_route_cut(route);
+    return NET_REFUSED;
+}
+
+static enum net_status judge_server(struct net_socket *socket, struct net_arrival *arrival,
+                                    struct net_peer *from, enum net_fault *fault)
+{
+    if (socket->server_at_fault) return NET_AGAIN;
+    memcpy(from->key, socket->server_key, NET_KEY_LEN);
+    from->standing = NET_STANDING_ALLOWED;
+    net_zmq_address(net_arrival_address(arrival), from->address, sizeof(from->address));
+    if (net_arrival_well_formed(arrival, socket->max_payload, fault)) return NET_OK;
+    socket->server_at_fault = true;
+    return NET_REFUSED;
+}
+
+/* The next message that is worth a word. */
+static enum net_status receive_now(struct net_socket *socket, struct net_peer *from,
+                                   struct net_message *message, enum net_fault *fault)
+{
+    for (;;) {
+        AUTO(net_arrival) struct net_arrival arrival;
+        net_arrival_init(&arrival);
+        int failed = net_arrival_receive(&arrival, socket->handle, socket->role);
+        if (failed) return status_of(failed);
+        struct net_peer peer = {.standing = NET_STANDING_NONE};
+        enum net_fault found = NET_FAULT_FRAMES;
+        enum net_status status = socket->role == NET_SERVER ? judge_peer(socket, &arrival, &peer, &found)
+                                                            : judge_server(socket, &arrival, &peer, &found);
+        if (status == NET_AGAIN) continue;
+        *from = peer;
+        if (status == NET_OK)
+            net_message_adopt(message, &arrival.header, &arrival.payload);
+        else
+            *fault = found;
+        return status;
+    }
+}
+
+enum net_status net_socket_recv(struct net_socket *socket, struct net_peer *from, struct net_message *message,
+                                enum net_fault *fault, int timeout_ms)
+{
+    assert(!message->live);
+    enum net_status status = receive_now(socket, from, message, fault);
+    if (status != NET_AGAIN || timeout_ms == 0) return status;
+    int64_t deadline = net_deadline(timeout_ms);
+    zmq_pollitem_t item = {.socket = socket->handle, .events = ZMQ_POLLIN};
+    for (;;) {
+        int left = net_deadline_left(deadline);
+        if (zmq_poll(&item, 1, left) < 0 && errno != EINTR) return status_of(errno);
+        status = receive_now(socket, from, message, fault);
+        if (status != NET_AGAIN || left == 0) return status;
+    }
+}
+
+void net_socket_drop(struct net_socket *socket, const struct net_peer *peer)
+{
+    assert(socket->role == NET_SERVER);
+    struct net_route *route = net_routes_find(socket->routes, peer->route);
+    if (!route) route = net_routes_claim(socket->routes, peer->route, peer->key);
+    if (memcmp(route->key, peer->key, NET_KEY_LEN) == 0) net_route_cut(route);
+}
+
+void *net_socket_handle(const struct net_socket *socket)
+{
+    return socket->handle;
+}
+
+struct net_context *net_socket_context(const struct net_socket *socket)
+{
+    return socket->context;
+}

@@ -1,0 +1,208 @@
+/* net_socket through a SOCKS5 proxy, and at the far end of a connection that went silent. */
+#include "common/net/net_poll.h"
+#include "common/net/net_socket.h"
+#include "joiner.h"
+#include "loopback.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static void dial_through(struct net_socket *socket, const struct joiner *joiner, const char *address)
+{
+    struct err err;
+    const struct net_endpoint endpoint = {.side = NET_CONNECT, .address = address, .socks5 = joiner->proxy};
+    cr_assert(net_socket_attach(socket, &endpoint, &err), "%s", err.text);
+}
+
+Test(net_proxy, a_client_reaches_its_server_through_a_proxy_that_knows_the_name)
+{
+    char address[128];
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_FORWARDS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    (void)snprintf(address, sizeof(address), "tcp://no-such-host.invalid:%s", strrchr(loop.address, ':') + 1);
+    dial_through(client, &joiner, address);
+    send_text(client, NULL, "hello", "");
+    struct net_peer peer = receive_text(loop.server, "hello", "");
+    cr_assert(same_key(&peer, loop.client_key));
+    send_text(loop.server, &peer, "welcome", "");
+    (void)receive_text(client, "welcome", "");
+    joiner_deinit(&joiner);
+    cr_assert_str_eq(joiner.asked_for[0], "no-such-host.invalid");
+}
+
+Test(net_proxy, a_client_and_a_server_that_both_dial_meet_at_a_name)
+{
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_JOINS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    dial_through(client, &joiner, "tcp://rendezvous-4711:1");
+    dial_through(loop.server, &joiner, "tcp://rendezvous-4711:1");
+    send_text(client, NULL, "hello", "");
+    struct net_peer peer = receive_text(loop.server, "hello", "");
+    cr_assert(same_key(&peer, loop.client_key));
+    cr_assert_eq(peer.standing, NET_STANDING_ALLOWED);
+    send_text(loop.server, &peer, "welcome", "");
+    struct net_peer server = receive_text(client, "welcome", "");
+    cr_assert(same_key(&server, loop.server_key));
+    joiner_deinit(&joiner);
+    cr_assert_str_eq(joiner.asked_for[0], "rendezvous-4711");
+    cr_assert_str_eq(joiner.asked_for[1], "rendezvous-4711");
+}
+
+Test(net_proxy, a_socket_dials_straight_after_it_dialled_through_a_proxy)
+{
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    AUTO(net_socket) struct net_socket *client = NULL;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_JOINS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    client = make_socket(&loop, &options);
+    attach(client, NET_BIND, "tcp://127.0.0.1:0");
+    dial_through(loop.server, &joiner, "tcp://rendezvous-4711:1");
+    attach(loop.server, NET_CONNECT, net_socket_bound(client));
+    send_text(client, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+}
+
+static void beat_fast(struct net_options *options)
+{
+    options->heartbeat_ms = 100;
+    options->heartbeat_timeout_ms = 1000;
+}
+
+Test(net_proxy, a_connection_that_went_silent_ends_at_both_ends)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_FORWARDS);
+    struct net_options options = loopback_server_options(&loop);
+    beat_fast(&options);
+    AUTO(net_socket) struct net_socket *server = make_socket(&loop, &options);
+    AUTO(net_monitor) struct net_monitor *server_monitor = NULL;
+    cr_assert(net_monitor_new(server, &server_monitor, &err));
+    attach(server, NET_BIND, "tcp://127.0.0.1:0");
+    options = loopback_client_options(&loop, loop.client_key);
+    beat_fast(&options);
+    AUTO(client) struct client client = {.socket = make_socket(&loop, &options)};
+    cr_assert(net_monitor_new(client.socket, &client.monitor, &err));
+    dial_through(client.socket, &joiner, net_socket_bound(server));
+    send_text(client.socket, NULL, "hello", "");
+    (void)receive_text(server, "hello", "");
+    atomic_store(&joiner.frozen, true);
+    (void)await(client.monitor, NET_DOWN);
+    (void)await(server_monitor, NET_DOWN);
+}
+
+Test(net_proxy, a_socket_can_be_freed_while_it_waits_to_try_its_proxy_again)
+{
+    for (int round = 0; round < 20; round++) {
+        struct err err;
+        AUTO(loopback) struct loopback loop;
+        loopback_init(&loop, NET_UNKNOWN_REFUSE);
+        struct net_options options = loopback_client_options(&loop, loop.client_key);
+        AUTO(client) struct client client = {.socket = make_socket(&loop, &options)};
+        cr_assert(net_monitor_new(client.socket, &client.monitor, &err));
+        const struct net_endpoint endpoint = {
+            .side = NET_CONNECT, .address = "tcp://target.invalid:1", .socks5 = "127.0.0.1:1"};
+        cr_assert(net_socket_attach(client.socket, &endpoint, &err), "%s", err.text);
+        struct net_monitor_event event = await(client.monitor, NET_FAILED);
+        cr_assert_str_eq(event.address, "tcp://target.invalid:1");
+        cr_assert_eq(event.cause, NET_CAUSE_UNKNOWN);
+        (void)await(client.monitor, NET_RETRIED);
+        cr_assert(net_socket_proxy_failure(client.socket, "tcp://target.invalid:1", &err));
+        cr_assert_str_eq(err.text, "proxy '127.0.0.1:1': cannot connect: Connection refused");
+        cr_assert(!net_socket_proxy_failure(client.socket, "tcp://other:1", &err));
+    }
+}
+
+Test(net_proxy, a_server_cuts_a_peer_that_it_reached_through_a_proxy)
+{
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_JOINS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    dial_through(client, &joiner, "tcp://rendezvous-4711:1");
+    dial_through(loop.server, &joiner, "tcp://rendezvous-4711:1");
+    send_text(client, NULL, "hello", "");
+    struct net_peer peer = receive_text(loop.server, "hello", "");
+    net_socket_drop(loop.server, &peer);
+    (void)await(loop.server_monitor, NET_DOWN);
+}
+
+Test(net_proxy, what_was_sent_before_the_socket_is_freed_arrives)
+{
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    static const uint8_t bytes[90000] = {1, 2, 3};
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_FORWARDS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    options.linger_ms = DEADLINE_MS;
+    struct net_socket *client = make_socket(&loop, &options);
+    dial_through(client, &joiner, loop.address);
+    for (int i = 0; i < 20; i++)
+        send_bytes(client, NULL, span_str("data"), span_of(bytes, sizeof(bytes)));
+    net_socket_free(client);
+    for (int i = 0; i < 20; i++) {
+        AUTO(net_message) struct net_message message = {0};
+        struct net_peer from;
+        enum net_fault fault;
+        cr_assert_eq(net_socket_recv(loop.server, &from, &message, &fault, DEADLINE_MS), NET_OK);
+        cr_assert(span_eq(net_message_payload(&message), span_of(bytes, sizeof(bytes))));
+    }
+}
+
+/* what is sent before that may go down with the old connection */
+static void await_unwritable(struct net_socket *socket)
+{
+    struct err err;
+    struct net_poll_item item;
+    do {
+        item = net_poll_socket(socket, NET_WRITABLE);
+        cr_assert(net_poll_wait(&item, 1, 0, &err), "%s", err.text);
+    } while (item.ready);
+}
+
+Test(net_proxy, a_proxied_address_can_be_left_and_dialled_anew)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    for (int i = 0; i < 3; i++) {
+        AUTO(joiner) struct joiner joiner;
+        joiner_init(&joiner, JOINER_FORWARDS);
+        dial_through(client, &joiner, loop.address);
+        send_text(client, NULL, "hello", "");
+        (void)receive_text(loop.server, "hello", "");
+        cr_assert(net_socket_detach(client, loop.address, &err), "%s", err.text);
+        await_unwritable(client);
+    }
+    cr_assert(!net_socket_detach(client, loop.address, &err));
+}
+
+Test(net_proxy, only_tcp_goes_through_a_proxy)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    struct net_endpoint endpoint = {.side = NET_CONNECT, .address = "ipc:///tmp/x", .socks5 = "127.0.0.1:1"};
+    cr_assert(!net_socket_attach(loop.server, &endpoint, &err));
+    cr_assert_str_eq(err.text, "'ipc:///tmp/x' cannot be dialled through a proxy");
+    endpoint.address = "tcp://nowhere";
+    cr_assert(!net_socket_attach(loop.server, &endpoint, &err));
+    cr_assert_str_eq(err.text, "cannot dial 'tcp://nowhere': address: 'nowhere' is not a HOST:PORT");
+}
