@@ -305,7 +305,7 @@ static bool is_next(struct ingest *ingest, uint64_t number, bool *next, struct e
     (void)pthread_mutex_lock(&ingest->lock);
     bool alive = ingest_alive(ingest, err);
     uint64_t accepted = ingest->accepted;
-    if (alive && number <= accepted) {
+    if (alive && number > 0 && number <= accepted) {
         ingest->repeat = true;
         (void)pthread_cond_signal(&ingest->work);
     }

@@ -246,6 +246,18 @@ void place_open(struct place *place)
     cr_assert(repository_try_open(place, &place->repository, &err), "%s", err.text);
 }
 
+struct fault *place_open_faulty(struct place *place)
+{
+    struct err err;
+    struct storage storage;
+    struct repository_options options = {.path = place->path, .state_dir = place->state, .owner = place->owner};
+    cr_assert(storage_directory_open(place->path, &storage, &err), "%s", err.text);
+    struct fault *fault = fault_new(&storage);
+    storage = fault_storage(fault);
+    cr_assert(repository_open_on(&storage, &options, &place->repository, &err), "%s", err.text);
+    return fault;
+}
+
 void place_close(struct place *place)
 {
     repository_close(place->repository);

@@ -4,6 +4,7 @@
 #define SEALIFT_TESTS_REPOSITORY_BUILDER_H
 
 #include "common/crypto/seal/frame_key.h"
+#include "fault.h"
 #include "transporter/repository/ingest.h"
 #include "transporter/repository/inside.h"
 
@@ -62,6 +63,8 @@ struct place *place_new(enum repository_kind kind);
 void place_free(struct place *place);
 DEFINE_AUTO(place, struct place *, place_free)
 void place_open(struct place *place);
+/* The same on a storage that fails where told. */
+struct fault *place_open_faulty(struct place *place);
 void place_close(struct place *place);
 /* A copy of repository and state as they are on disk this instant, opened: what a start after a crash
  * would see. */
