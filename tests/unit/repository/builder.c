@@ -254,7 +254,8 @@ struct fault *place_open_faulty(struct place *place)
 {
     struct err err;
     struct storage storage;
-    struct repository_options options = {.path = place->path, .state_dir = place->state, .owner = place->owner};
+    struct repository_options options = {
+        .path = place->path, .state_dir = place->state, .owner = place->owner};
     cr_assert(storage_directory_open(place->path, &storage, &err), "%s", err.text);
     struct fault *fault = fault_new(&storage);
     storage = fault_storage(fault);

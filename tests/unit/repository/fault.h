@@ -8,10 +8,10 @@
 
 enum fault_how {
     FAULT_NONE,
-    FAULT_EIO,         /* the call does nothing and fails */
-    FAULT_ENOSPC,      /* the same for want of space */
-    FAULT_SHORT,       /* an append or put writes its first half, then fails for want of space */
-    FAULT_AFTER        /* the call does its work, and then fails */
+    FAULT_EIO,    /* the call does nothing and fails */
+    FAULT_ENOSPC, /* the same for want of space */
+    FAULT_SHORT,  /* an append or put writes its first half, then fails for want of space */
+    FAULT_AFTER   /* the call does its work, and then fails */
 };
 
 struct fault {
@@ -19,13 +19,13 @@ struct fault {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum fault_how how;
-    int fail_at;      /* the number of the changing call that fails, from 0; later ones fail too if sticky */
+    int fail_at; /* the number of the changing call that fails, from 0; later ones fail too if sticky */
     int sticky;
-    int calls;        /* changing calls so far */
-    int hits;         /* calls that failed */
-    int syncs;        /* journal_sync and journal_publish calls */
-    int held;         /* journal_sync waits while set */
-    int waiting;      /* calls that wait now */
+    int calls;             /* changing calls so far */
+    int hits;              /* calls that failed */
+    int syncs;             /* journal_sync and journal_publish calls */
+    int held;              /* journal_sync waits while set */
+    int waiting;           /* calls that wait now */
     uint64_t pretend_free; /* what free_space says, unless 0 */
 };
 

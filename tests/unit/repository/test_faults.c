@@ -7,8 +7,8 @@
 #include <string.h>
 
 struct outcome {
-    bool committed;      /* the second point, as the session saw it */
-    bool no_space;       /* an error said so */
+    bool committed; /* the second point, as the session saw it */
+    bool no_space;  /* an error said so */
     uint64_t acknowledged;
     struct hash root;
 };
@@ -18,7 +18,8 @@ static void note(struct outcome *outcome, const struct err *err)
     outcome->no_space = outcome->no_space || err->code == ERR_NO_SPACE;
 }
 
-static bool send(struct ingest *ingest, struct writer *writer, enum pack_class class_, struct outcome *outcome)
+static bool send(struct ingest *ingest, struct writer *writer, enum pack_class class_,
+                 struct outcome *outcome)
 {
     struct err err;
     AUTO(buf) struct buf batch = {0};
@@ -64,7 +65,8 @@ static void expect_old_or_new(struct place *place, const struct hash *old_root, 
     if (info.points == 2)
         cr_expect(restores(place->repository, &outcome->root, NULL), "%s at %d: the new point", what, at);
     AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);
-    cr_expect_geq(ingest_acknowledged(ingest), outcome->acknowledged, "%s at %d: acknowledged, and gone", what, at);
+    cr_expect_geq(ingest_acknowledged(ingest), outcome->acknowledged, "%s at %d: acknowledged, and gone",
+                  what, at);
 }
 
 static void fail_everywhere(enum fault_how how, int sticky, const char *what)
@@ -168,8 +170,11 @@ Test(faults, a_failed_sync_ends_the_session_for_good, .timeout = 30)
     struct failure failure = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
     AUTO(ingest) struct ingest *ingest = NULL;
-    struct ingest_options options = {.session = id_of(1), .seal = writer->seal, .failed = note_failure,
-                                     .arg = &failure, .min_free_bytes = 1};
+    struct ingest_options options = {.session = id_of(1),
+                                     .seal = writer->seal,
+                                     .failed = note_failure,
+                                     .arg = &failure,
+                                     .min_free_bytes = 1};
     memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
     cr_assert(ingest_open(place->repository, &options, &ingest, &err));
     fault_hold(fault);

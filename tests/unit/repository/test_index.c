@@ -47,7 +47,8 @@ Test(index, is_built_again_when_lost_spoiled_or_not_known_to_have_survived)
         "rm \"$A/index/marker\"",
         "echo 00000000-0000-0000-0000-000000000000 > \"$A/index/marker\"", /* another boot */
         "echo clean > \"$A/index/marker\"; rm \"$A/index/data.mdb\"",
-        "printf x | dd of=\"$A/index/data.mdb\" bs=1 seek=5000 conv=notrunc 2>/dev/null; rm \"$A/index/marker\"",
+        "printf x | dd of=\"$A/index/data.mdb\" bs=1 seek=5000 conv=notrunc 2>/dev/null; rm "
+        "\"$A/index/marker\"",
         "true",
     };
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
@@ -188,7 +189,8 @@ Test(index, holds_more_than_its_first_map)
     for (uint32_t round = 0; round < ROUNDS; round++) {
         for (uint32_t i = 0; i < COUNT; i++) {
             uint32_t number = round * COUNT + i;
-            entries[i] = (struct pack_entry){.kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = number};
+            entries[i] =
+                (struct pack_entry){.kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = number};
             entries[i].id = hash_of(span_of(&number, sizeof(number)));
         }
         cr_assert(index_add(index, pack.no, entries, COUNT, domains, 0, &err), "%s", err.text);

@@ -86,8 +86,8 @@ Test(ingest, a_number_taken_before_is_acknowledged_again_and_ignored, .timeout =
     AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
     AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
     struct told told = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    struct ingest_options options = {.session = id_of(1), .seal = writer->seal, .acknowledged = tell,
-                                     .arg = &told, .min_free_bytes = 1};
+    struct ingest_options options = {
+        .session = id_of(1), .seal = writer->seal, .acknowledged = tell, .arg = &told, .min_free_bytes = 1};
     memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
     struct err err;
     {
@@ -205,7 +205,8 @@ Test(ingest, the_same_commit_again_gives_the_first_receipt)
     cr_assert_eq(first.time_ns, again.time_ns);
     cr_assert(hash_eq(&first.log_hash, &again.log_hash));
     AUTO(buf) struct buf missing = {0};
-    cr_assert_eq(commit_code(ingest, writer, 1, &second_root, &missing), ERR_EXISTS, "the same id, another point");
+    cr_assert_eq(commit_code(ingest, writer, 1, &second_root, &missing), ERR_EXISTS,
+                 "the same id, another point");
     struct repository_info info;
     repository_info(place->repository, &info);
     cr_assert_eq(info.points, 1);
@@ -434,11 +435,12 @@ Test(ingest, plain_frames_never_enter_an_encrypted_repository_nor_sealed_ones_a_
     struct err err;
     for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
         AUTO(place) struct place *place = place_new((enum repository_kind)kind);
-        AUTO(writer) struct writer *writer =
+        AUTO(writer)
+        struct writer *writer =
             writer_new(kind == REPOSITORY_ENCRYPTED ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED, 1);
         AUTO(ingest) struct ingest *ingest = NULL;
-        struct ingest_options options = {.session = id_of(1), .seal = writer->seal, .domain = writer->domain,
-                                         .min_free_bytes = 1};
+        struct ingest_options options = {
+            .session = id_of(1), .seal = writer->seal, .domain = writer->domain, .min_free_bytes = 1};
         memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
         cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
         AUTO(buf) struct buf batch = {0};
@@ -464,8 +466,8 @@ Test(ingest, a_sealed_batch_without_its_envelope_is_refused)
     AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
     AUTO(ingest) struct ingest *ingest = NULL;
     struct err err;
-    struct ingest_options options = {.session = id_of(1), .seal = writer->seal, .domain = writer->domain,
-                                     .min_free_bytes = 1};
+    struct ingest_options options = {
+        .session = id_of(1), .seal = writer->seal, .domain = writer->domain, .min_free_bytes = 1};
     memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
     cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
     AUTO(buf) struct buf batch = {0};
@@ -506,14 +508,15 @@ Test(ingest, the_envelope_stands_before_the_first_frame_in_every_pack)
     struct err err;
     struct index_pack pack = {0};
     unsigned packs = 0;
-    for (uint32_t no = 0; index_pack_from(place->repository->index, no, &pack, &err); no = pack.no + 1, packs++) {
+    for (uint32_t no = 0; index_pack_from(place->repository->index, no, &pack, &err);
+         no = pack.no + 1, packs++) {
         char name[BYTES_NAME_LEN];
         struct pack_header header;
         AUTO(pack_toc) struct pack_toc toc;
         pack_toc_init(&toc);
         bytes_name(&pack, name);
-        cr_assert(pack_toc_read(&place->repository->storage, name, pack.size, &place->repository->ours, &header,
-                                &toc, &err),
+        cr_assert(pack_toc_read(&place->repository->storage, name, pack.size, &place->repository->ours,
+                                &header, &toc, &err),
                   "%s", err.text);
         cr_assert_eq(toc.entries[0].kind, RECORD_ENVELOPE);
         cr_assert_eq(toc.envelopes, 1);

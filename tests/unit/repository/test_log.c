@@ -43,7 +43,8 @@ Test(log, a_shorter_log_than_before_names_both_numbers)
             cr_assert_eq(system(command), 0);
         }
         cr_assert_eq(open_code(place, &err), ERR_NOT_AUTHENTIC, "%s", err.text);
-        cr_assert(strstr(err.text, "ends at entry 3") && strstr(err.text, "entry 4 was seen"), "%s", err.text);
+        cr_assert(strstr(err.text, "ends at entry 3") && strstr(err.text, "entry 4 was seen"), "%s",
+                  err.text);
     }
 }
 
@@ -57,8 +58,8 @@ Test(log, another_entry_under_a_seen_number_is_a_rewritten_history)
         (void)back_up(fork->repository, 11, 600, 2);
         place_close(place);
         place_close(fork);
-        AUTO(free) char *command = xasprintf("cp -a '%s/.' '%s/'; %s", fork->path, place->path,
-                                             lost ? "true" : ":");
+        AUTO(free)
+        char *command = xasprintf("cp -a '%s/.' '%s/'; %s", fork->path, place->path, lost ? "true" : ":");
         cr_assert_eq(system(command), 0);
         if (lost) {
             AUTO(free) char *remove = xasprintf("rm -r '%s/index'", place->state);
@@ -96,7 +97,8 @@ Test(log, missing_swapped_and_foreign_entries_are_named)
         const char *text;
     } cases[] = {
         {"rm 0000000003", ERR_DAMAGED, "the log is broken"},
-        {"mv 0000000002 x; mv 0000000003 0000000002; mv x 0000000003", ERR_NOT_AUTHENTIC, "entry 2 says that it is number 3"},
+        {"mv 0000000002 x; mv 0000000003 0000000002; mv x 0000000003", ERR_NOT_AUTHENTIC,
+         "entry 2 says that it is number 3"},
         {"cp 0000000003 0000000002", ERR_NOT_AUTHENTIC, "entry 2 says that it is number 3"},
         {": > 0000000002", ERR_DAMAGED, "log entry 2"},
         {"rm 0000000001", ERR_NOT_FOUND, "no log"},
@@ -136,7 +138,8 @@ Test(log, entries_of_another_repository_or_owner_are_refused)
         struct id point = id_of(1);
         entry.kind = SEALIFT__LOG_KIND__LOG_REMOVED;
         entry.object = stored_bytes(span_of(point.bytes, ID_LEN));
-        cr_assert(chain_append(&chain, &storage, foreign_owner ? stranger : place->owner, &entry, &err), "%s", err.text);
+        cr_assert(chain_append(&chain, &storage, foreign_owner ? stranger : place->owner, &entry, &err), "%s",
+                  err.text);
         storage.ops->close(storage.self);
         cr_assert_eq(open_code(place, &err), ERR_NOT_AUTHENTIC, "%s", err.text);
     }
