@@ -1,0 +1,204 @@
+#include "transporter/pipeline/destination.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+struct destination {
+    int root;
+};
+
+static bool is_empty(int root)
+{
+    int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        auto_close_fd(fd);
+        return false;
+    }
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(dir));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    (void)closedir(dir);
+    return empty;
+}
+
+bool destination_open(const char *path, struct destination **out, bool *fresh, struct err *err)
+{
+    if (!dir_make(path, 0777, err)) return err_wrap(err, "the destination");
+    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) return err_sys(err, errno, "cannot open the destination '%s'", path);
+    struct destination *destination = xcalloc(1, sizeof(*destination));
+    destination->root = root;
+    *fresh = is_empty(root);
+    *out = destination;
+    return true;
+}
+
+void destination_close(struct destination *destination)
+{
+    if (!destination) return;
+    auto_close_fd(destination->root);
+    free(destination);
+}
+
+bool destination_sync(struct destination *destination, struct err *err)
+{
+    return syncfs(destination->root) == 0 || err_sys(err, errno, "cannot sync the destination");
+}
+
+void destination_cursor_init(struct destination_cursor *cursor, struct destination *destination)
+{
+    *cursor = (struct destination_cursor){.destination = destination, .fd = -1};
+}
+
+void destination_cursor_deinit(struct destination_cursor *cursor)
+{
+    auto_close_fd(cursor->fd);
+    buf_deinit(&cursor->dir);
+    cursor->fd = -1;
+}
+
+static int open_beneath(int root, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+    return (int)fd;
+}
+
+static bool enter(struct destination_cursor *cursor, struct span dir, struct err *err)
+{
+    if (cursor->fd >= 0 && span_eq(buf_span(&cursor->dir), dir)) return true;
+    auto_close_fd(cursor->fd);
+    cursor->fd = -1;
+    buf_clear(&cursor->dir);
+    buf_put_span(&cursor->dir, dir);
+    cursor->fd = open_beneath(cursor->destination->root, dir.len ? buf_cstr(&cursor->dir) : ".");
+    if (cursor->fd >= 0) return true;
+    int sys = errno;
+    if (sys == ELOOP || sys == EXDEV)
+        return err_set(err, ERR_POLICY, "a symlink is in the way of '%s': nothing is written through it",
+                       buf_cstr(&cursor->dir));
+    return err_sys(err, sys, "cannot open the directory '%s' of the destination", buf_cstr(&cursor->dir));
+}
+
+bool destination_parent(struct destination_cursor *cursor, struct span path, int *dir, char name[static 256],
+                        struct err *err)
+{
+    size_t start = path.len;
+    while (start > 0 && path.data[start - 1] != '/')
+        start--;
+    size_t len = path.len - start;
+    if (len == 0 || len > 255) return err_set(err, ERR_LIMIT, "a name of %zu bytes cannot be restored", len);
+    if (!enter(cursor, span_of(path.data, start ? start - 1 : 0), err)) return false;
+    memcpy(name, path.data + start, len);
+    name[len] = '\0';
+    *dir = cursor->fd;
+    return true;
+}
+
+struct inode_metadata inode_metadata_of(const struct entry *entry)
+{
+    return (struct inode_metadata){
+        .type = entry->type,
+        .mode = entry->mode,
+        .uid = entry->uid,
+        .gid = entry->gid,
+        .mtime_ns = entry->mtime_ns,
+        .xattr_count = entry->xattr_count,
+        .xattrs = entry->xattrs,
+    };
+}
+
+static void times_of(const struct inode_metadata *metadata, struct timespec times[2])
+{
+    const int64_t second = 1000000000;
+    int64_t seconds = metadata->mtime_ns / second, rest = metadata->mtime_ns % second;
+    if (rest < 0) {
+        rest += second;
+        seconds--;
+    }
+    times[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
+    times[1] = (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+/* /proc/self/fd paths reach what can only be opened with O_PATH. */
+static bool set_xattrs(const struct inode_metadata *metadata, int fd, const char *path, unsigned *losses,
+                       struct err *err)
+{
+    struct reader reader = reader_of(metadata->xattrs);
+    struct span name, value;
+    bool whole = true;
+    while (xattr_next(&reader, &name, &value)) {
+        char text[256];
+        memcpy(text, name.data, name.len);
+        text[name.len] = '\0';
+        int failed = path ? lsetxattr(path, text, value.data, value.len, 0)
+                          : fsetxattr(fd, text, value.data, value.len, 0);
+        if (failed) {
+            *losses |= METADATA_XATTR_LOST;
+            whole = err_sys(err, errno, "cannot set the extended attribute '%s'", text);
+        }
+    }
+    return whole;
+}
+
+/* *now becomes what the inode is afterwards. */
+static bool set_owner(const struct inode_metadata *metadata, int fd, struct stat *now, unsigned *losses,
+                      struct err *err)
+{
+    if (fstat(fd, now) != 0) return err_sys(err, errno, "cannot stat a restored file");
+    if (now->st_uid == metadata->uid && now->st_gid == metadata->gid) return true;
+    if (fchown(fd, metadata->uid, metadata->gid) == 0) {
+        now->st_mode &= ~06000u; /* as the kernel does */
+        return true;
+    }
+    if (errno != EPERM) return err_sys(err, errno, "cannot set the owner of a restored file");
+    *losses |= METADATA_OWNER_KEPT;
+    return true;
+}
+
+bool inode_metadata_apply(const struct inode_metadata *metadata, int fd, unsigned *losses, struct err *err)
+{
+    struct stat now;
+    if (!set_owner(metadata, fd, &now, losses, err)) return false;
+    if (metadata->xattr_count > 0) (void)set_xattrs(metadata, fd, NULL, losses, err);
+
+    uint32_t mode = metadata->mode;
+    if (*losses & METADATA_OWNER_KEPT) mode &= ~06000u; /* no setuid under another owner */
+    if ((now.st_mode & 07777) != mode && fchmod(fd, mode) != 0)
+        return err_sys(err, errno, "cannot set the mode of a restored file");
+    struct timespec times[2];
+    times_of(metadata, times);
+    return futimens(fd, times) == 0 || err_sys(err, errno, "cannot set the time of a restored file");
+}
+
+bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name, unsigned *losses,
+                             struct err *err)
+{
+    if (fchownat(dir, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != EPERM) return err_sys(err, errno, "cannot set the owner of '%s'", name);
+        *losses |= METADATA_OWNER_KEPT;
+    }
+    if (metadata->xattr_count > 0) {
+        char path[32 + 256];
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
+        (void)set_xattrs(metadata, -1, path, losses, err);
+    }
+    if (metadata->type != ENTRY_SYMLINK && fchmodat(dir, name, metadata->mode, 0) != 0)
+        return err_sys(err, errno, "cannot set the mode of '%s'", name);
+    struct timespec times[2];
+    times_of(metadata, times);
+    return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 ||
+           err_sys(err, errno, "cannot set the time of '%s'", name);
+}

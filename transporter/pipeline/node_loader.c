@@ -1,0 +1,168 @@
+#include "transporter/pipeline/node_loader.h"
+
+#include "common/base/alloc.h"
+
+#include <string.h>
+
+enum { AHEAD = 32 };
+
+const struct hash node_loader_root = {{0}};
+
+struct slot {
+    struct hash content;
+    struct hash id;
+    struct buf node;
+    bool here;
+};
+
+struct node_loader {
+    struct opener_thread *thread;
+    struct opener *opener;
+    const struct inlet *inlet;
+    struct hash root;
+    struct hash *siblings; /* children of the tree node that was loaded last */
+    size_t sibling_count, sibling_cap;
+    struct slot slots[AHEAD];
+    size_t slot_count;
+};
+
+bool node_loader_new(struct opener *opener, const struct inlet *inlet, const struct hash *root,
+                     struct node_loader **out, struct err *err)
+{
+    AUTO(node_loader) struct node_loader *loader = xcalloc(1, sizeof(*loader));
+    if (!opener_thread_new(opener, &loader->thread, err)) return false;
+    loader->opener = opener;
+    loader->inlet = inlet;
+    loader->root = *root;
+    *out = loader;
+    loader = NULL;
+    return true;
+}
+
+void node_loader_free(struct node_loader *loader)
+{
+    if (!loader) return;
+    opener_thread_free(loader->thread);
+    for (size_t i = 0; i < AHEAD; i++)
+        buf_deinit(&loader->slots[i].node);
+    free(loader->siblings);
+    free(loader);
+}
+
+static bool remember_child(void *arg, enum frame_type type, const struct hash *content, struct err *err)
+{
+    (void)err;
+    struct node_loader *loader = arg;
+    if (type != FRAME_NODE) return true;
+    if (loader->sibling_count == loader->sibling_cap) {
+        loader->sibling_cap = loader->sibling_cap ? 2 * loader->sibling_cap : 64;
+        loader->siblings = xreallocarray(loader->siblings, loader->sibling_cap, sizeof(*loader->siblings));
+    }
+    loader->siblings[loader->sibling_count++] = *content;
+    return true;
+}
+
+/* Only tree nodes: what a leaf refers to is read by whoever wants the content. */
+static bool remember_children(struct node_loader *loader, const struct buf *node, struct err *err)
+{
+    struct node_header header;
+    struct reader body;
+    if (!node_header_decode(buf_span(node), &header, &body, err)) return false;
+    if (header.kind != NODE_TREE) return true;
+    loader->sibling_count = 0;
+    enum node_kind kind;
+    return node_children(buf_span(node), &kind, remember_child, loader, err);
+}
+
+static struct slot *slot_of(struct node_loader *loader, const struct hash *content)
+{
+    for (size_t i = 0; i < loader->slot_count; i++)
+        if (hash_eq(&loader->slots[i].content, content)) return &loader->slots[i];
+    return NULL;
+}
+
+static void plan_slot(struct node_loader *loader, const struct hash *content)
+{
+    if (slot_of(loader, content)) return;
+    struct slot *slot = &loader->slots[loader->slot_count++];
+    slot->content = *content;
+    slot->id = opener_chunk_id(loader->opener, FRAME_NODE, content);
+    slot->here = false;
+}
+
+static void plan_window(struct node_loader *loader, const struct hash *content)
+{
+    loader->slot_count = 0;
+    plan_slot(loader, content);
+    size_t at = 0;
+    while (at < loader->sibling_count && !hash_eq(&loader->siblings[at], content))
+        at++;
+    for (at++; at < loader->sibling_count && loader->slot_count < AHEAD; at++)
+        plan_slot(loader, &loader->siblings[at]);
+}
+
+static bool on_envelope(void *arg, struct span envelope, struct err *err)
+{
+    struct node_loader *loader = arg;
+    return opener_envelope(loader->opener, envelope, err);
+}
+
+static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    struct node_loader *loader = arg;
+    for (size_t i = 0; i < loader->slot_count; i++) {
+        struct slot *slot = &loader->slots[i];
+        if (!hash_eq(&slot->id, id)) continue;
+        struct err why = {0};
+        slot->here = opener_frame(loader->thread, id, frame, &slot->node, &why);
+        /* only the node that is wanted now may fail the load; one ahead is asked for again in its turn */
+        if (slot->here || i > 0) return true;
+        *err = why;
+        return false;
+    }
+    return err_set(err, ERR_PROTOCOL, "a node that was not asked for");
+}
+
+static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    struct node_loader *loader = arg;
+    if (!hash_eq(&loader->slots[0].id, id)) return true;
+    *err = *why;
+    return false;
+}
+
+static bool fetch_window(struct node_loader *loader, struct err *err)
+{
+    struct hash ids[AHEAD];
+    for (size_t i = 0; i < loader->slot_count; i++)
+        ids[i] = loader->slots[i].id;
+    struct inlet_sink sink = {
+        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = loader};
+    if (!loader->inlet->ops->fetch(loader->inlet->self, ids, loader->slot_count, &sink, err)) return false;
+    return loader->slots[0].here || err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
+}
+
+static bool bring(struct node_loader *loader, const struct hash *content, struct buf *node, struct err *err)
+{
+    if (hash_is_zero(content)) return opener_root(loader->thread, loader->inlet, &loader->root, node, err);
+    struct slot *slot = slot_of(loader, content);
+    if (!slot || !slot->here) {
+        plan_window(loader, content);
+        if (!fetch_window(loader, err)) {
+            loader->slot_count = 0;
+            return false;
+        }
+        slot = &loader->slots[0];
+    }
+    struct buf old = *node;
+    *node = slot->node;
+    slot->node = old;
+    slot->here = false;
+    return true;
+}
+
+bool node_loader_load(void *arg, const struct hash *content, struct buf *node, struct err *err)
+{
+    struct node_loader *loader = arg;
+    return bring(loader, content, node, err) && remember_children(loader, node, err);
+}

@@ -1,0 +1,255 @@
+#include "transporter/pipeline/restore_run.h"
+
+#include "common/base/alloc.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { FRAMES_AHEAD_BYTES = 24 * 1024 * 1024, THREADS_MAX = 64 };
+
+/* --- what the threads tell each other --- */
+
+void restore_stop(struct restore_run *run, const struct err *err)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    if (run->fatal.code == ERR_NONE) run->fatal = *err;
+    atomic_store(&run->stopping, true);
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    restore_queue_close(&run->frames);
+}
+
+bool restore_going_on(struct restore_run *run, struct err *err)
+{
+    if (run->options->cancelled && atomic_load(run->options->cancelled))
+        return err_set(err, ERR_CANCELLED, "the restore was cancelled");
+    if (!atomic_load(&run->stopping)) return true;
+    (void)pthread_mutex_lock(&run->lock);
+    *err = run->fatal;
+    (void)pthread_mutex_unlock(&run->lock);
+    return false;
+}
+
+void restore_warn(struct restore_run *run, struct span path, const struct err *what)
+{
+    atomic_fetch_add(&run->progress->warnings, 1);
+    if (!run->options->warning) return;
+    (void)pthread_mutex_lock(&run->lock);
+    run->options->warning(run->options->arg, path, what);
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+void restore_lost(struct restore_run *run, struct span path, const struct err *what)
+{
+    atomic_fetch_add(&run->failed, 1);
+    (void)pthread_mutex_lock(&run->lock);
+    if (run->damage.code == ERR_NONE) run->damage = *what;
+    (void)pthread_mutex_unlock(&run->lock);
+    restore_warn(run, path, what);
+}
+
+void restore_tell_losses(struct restore_run *run, struct span path, unsigned losses, const struct err *what)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    unsigned untold = losses & ~run->losses_told;
+    run->losses_told |= losses;
+    (void)pthread_mutex_unlock(&run->lock);
+    struct err text = {0};
+    if (untold & METADATA_OWNER_KEPT) {
+        (void)err_set(&text, ERR_POLICY, "not running as root: files belong to whoever runs the restore");
+        restore_warn(run, path, &text);
+    }
+    if (untold & METADATA_XATTR_LOST) restore_warn(run, path, what);
+}
+
+bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    while (run->window && !atomic_load(&run->stopping))
+        (void)pthread_cond_wait(&run->window_moved, &run->lock);
+    run->window = window; /* also when stopping: the fetching thread lets go of its files */
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    return restore_going_on(run, err);
+}
+
+/* --- the fetching thread --- */
+
+struct fetch {
+    struct restore_run *run;
+    struct restore_window *window;
+    uint8_t told[RESTORE_WINDOW_IDS]; /* ids that were answered */
+};
+
+static bool hand_on(struct fetch *fetch, const struct hash *id, struct span frame, const struct err *why,
+                    struct err *err)
+{
+    uint32_t index = restore_window_find(fetch->window, id);
+    if (index == UINT32_MAX || fetch->told[index])
+        return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
+    struct restore_item *item = xcalloc(1, sizeof(*item));
+    item->window = fetch->window;
+    item->index = index;
+    buf_put_span(&item->frame, frame);
+    if (why) item->why = *why;
+    fetch->told[index] = 1;
+    atomic_fetch_add(&fetch->run->progress->fetched_bytes, frame.len);
+    if (restore_queue_put(&fetch->run->frames, item)) return true;
+    fetch->told[index] = 0;
+    return restore_going_on(fetch->run, err) && err_set(err, ERR_CANCELLED, "the restore has stopped");
+}
+
+static bool on_envelope(void *arg, struct span envelope, struct err *err)
+{
+    struct fetch *fetch = arg;
+    struct err why = {0};
+    if (opener_envelope(fetch->run->options->opener, envelope, &why)) return true;
+    /* a key that does not fit stops all; one damaged envelope loses the files of its seal only */
+    if (why.code == ERR_DAMAGED || why.code == ERR_NOT_AUTHENTIC) return true;
+    *err = why;
+    return false;
+}
+
+static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    return hand_on(arg, id, frame, NULL, err);
+}
+
+static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    return hand_on(arg, id, span_of(NULL, 0), why, err);
+}
+
+/* Lets go of an id that no writer will see. */
+static void abandon(struct restore_writer *writer, struct restore_window *window, uint32_t index)
+{
+    for (uint32_t at = window->first[index]; at; at = window->pieces[at - 1].next) {
+        struct restore_file *file = window->pieces[at - 1].file;
+        atomic_store(&file->failed, true);
+        restore_file_done(writer, file);
+    }
+    atomic_fetch_sub(&window->users, 1);
+}
+
+static void fetch_window(struct restore_run *run, struct restore_writer *writer, struct restore_window *window)
+{
+    const struct inlet *inlet = &run->options->inlet;
+    struct fetch *fetch = xcalloc(1, sizeof(*fetch));
+    fetch->run = run;
+    fetch->window = window;
+    struct inlet_sink sink = {.envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = fetch};
+    struct err err = {0};
+    bool ok = restore_going_on(run, &err) &&
+              inlet->ops->fetch(inlet->self, window->ids, window->id_count, &sink, &err);
+    for (uint32_t i = 0; i < window->id_count; i++) {
+        if (fetch->told[i]) continue;
+        if (ok) ok = err_set(&err, ERR_DAMAGED, "the repository side told nothing about a chunk");
+        abandon(writer, window, i);
+    }
+    if (!ok) restore_stop(run, &err);
+    free(fetch);
+    if (atomic_fetch_sub(&window->users, 1) == 1) restore_window_free(window);
+}
+
+static struct restore_window *next_window(struct restore_run *run)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    while (!run->window && !run->planned)
+        (void)pthread_cond_wait(&run->window_moved, &run->lock);
+    struct restore_window *window = run->window;
+    run->window = NULL;
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    return window;
+}
+
+static void *fetch_main(void *arg)
+{
+    struct restore_run *run = arg;
+    struct restore_writer writer = {.run = run};
+    destination_cursor_init(&writer.cursor, run->destination);
+    for (struct restore_window *window; (window = next_window(run));)
+        fetch_window(run, &writer, window);
+    restore_queue_close(&run->frames);
+    destination_cursor_deinit(&writer.cursor);
+    return NULL;
+}
+
+/* --- the whole --- */
+
+static unsigned thread_count(const struct restore_options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned count = options->threads ? options->threads : (unsigned)(cores > 0 ? cores : 1);
+    return count > THREADS_MAX ? THREADS_MAX : count;
+}
+
+/* Plans in the calling thread while the others fetch and write; then joins them. */
+static bool run_threads(struct restore_run *run, struct restore_plan *plan, struct err *err)
+{
+    unsigned count = thread_count(run->options), started = 0;
+    pthread_t fetcher, writers[THREADS_MAX];
+    bool ok = pthread_create(&fetcher, NULL, fetch_main, run) == 0;
+    if (!ok) return err_set(err, ERR_FAILED, "cannot start a thread");
+    while (started < count && pthread_create(&writers[started], NULL, restore_writer_main, run) == 0)
+        started++;
+    ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
+    ok = ok && restore_plan_all(plan, err);
+    if (!ok) {
+        restore_stop(run, err);
+        if (run->options->inlet.ops->cancel) run->options->inlet.ops->cancel(run->options->inlet.self);
+    }
+
+    (void)pthread_mutex_lock(&run->lock);
+    run->planned = true;
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    (void)pthread_join(fetcher, NULL);
+    for (unsigned i = 0; i < started; i++)
+        (void)pthread_join(writers[i], NULL);
+    return ok && restore_going_on(run, err);
+}
+
+static bool restore_into(struct restore_run *run, struct err *err)
+{
+    AUTO(restore_plan) struct restore_plan *plan = NULL;
+    if (!restore_plan_new(run, &plan, err)) return false;
+    return run_threads(run, plan, err) && restore_plan_finish(plan, err) &&
+           destination_sync(run->destination, err);
+}
+
+static void fill_result(const struct restore_run *run, struct restore_result *result)
+{
+    *result = (struct restore_result){
+        .entries = atomic_load(&run->progress->entries),
+        .files = atomic_load(&run->progress->files),
+        .content_bytes = atomic_load(&run->progress->content_bytes),
+        .warnings = atomic_load(&run->progress->warnings),
+        .skipped = atomic_load(&run->skipped),
+        .failed = atomic_load(&run->failed),
+    };
+}
+
+bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err)
+{
+    AUTO(destination) struct destination *destination = NULL;
+    struct restore_run run = {.options = options};
+    run.progress = options->progress ? options->progress : &run.own_progress;
+    if (!destination_open(options->destination, &destination, &run.fresh, err)) return false;
+    run.destination = destination;
+    (void)pthread_mutex_init(&run.lock, NULL);
+    (void)pthread_cond_init(&run.window_moved, NULL);
+    restore_queue_init(&run.frames, FRAMES_AHEAD_BYTES);
+
+    bool ok = restore_into(&run, err);
+    fill_result(&run, result);
+    uint64_t failed = atomic_load(&run.failed);
+    if (ok && failed > 0) {
+        *err = run.damage;
+        ok = err_wrap(err, "%llu files could not be restored, the first of them", (unsigned long long)failed);
+    }
+    restore_queue_deinit(&run.frames);
+    (void)pthread_cond_destroy(&run.window_moved);
+    (void)pthread_mutex_destroy(&run.lock);
+    return ok;
+}

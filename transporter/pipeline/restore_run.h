@@ -1,0 +1,61 @@
+/* State of one restore, shared by its planner, its fetching thread and its writers. Private to the
+ * restore. */
+#ifndef SEALIFT_PIPELINE_RESTORE_RUN_H
+#define SEALIFT_PIPELINE_RESTORE_RUN_H
+
+#include "transporter/pipeline/restore.h"
+#include "transporter/pipeline/restore_queue.h"
+
+struct restore_run {
+    const struct restore_options *options;
+    struct destination *destination;
+    bool fresh; /* the destination was empty */
+    struct restore_queue frames; /* fetch -> writers */
+
+    pthread_mutex_t lock; /* windows, fatal, damage, warnings */
+    pthread_cond_t window_moved;
+    struct restore_window *window; /* planner -> fetch, one at a time */
+    bool planned;                  /* no more windows come */
+    struct err fatal;              /* what stops everything */
+    struct err damage;             /* the first file that could not be restored */
+    unsigned losses_told;          /* enum metadata_loss: each is told once */
+    _Atomic bool stopping;
+    struct restore_progress own_progress; /* when the caller has none */
+    struct restore_progress *progress;
+    _Atomic uint64_t skipped, failed;
+};
+
+/* Stops everything with the first such error. */
+void restore_stop(struct restore_run *run, const struct err *err);
+/* false when the run is stopping or cancelled (then *err says so) */
+bool restore_going_on(struct restore_run *run, struct err *err) MUST_CHECK;
+/* Tells that this path was not, or not wholly, restored. */
+void restore_warn(struct restore_run *run, struct span path, const struct err *what);
+/* The same for a file that is not restored: counted as failed; its code is the restore's if nothing worse comes. */
+void restore_lost(struct restore_run *run, struct span path, const struct err *what);
+/* Each kind of metadata loss is told once for the whole restore. */
+void restore_tell_losses(struct restore_run *run, struct span path, unsigned losses, const struct err *what);
+
+/* Plans the whole restore: makes directories and special files, hands out windows; afterwards applies
+ * links and directory metadata when `finish` is called. */
+struct restore_plan;
+bool restore_plan_new(struct restore_run *run, struct restore_plan **out, struct err *err) MUST_CHECK;
+void restore_plan_free(struct restore_plan *plan);
+DEFINE_AUTO(restore_plan, struct restore_plan *, restore_plan_free)
+bool restore_plan_all(struct restore_plan *plan, struct err *err) MUST_CHECK;
+bool restore_plan_finish(struct restore_plan *plan, struct err *err) MUST_CHECK;
+
+/* Gives a full (or the last) window to the fetching thread; takes it. Blocks while it is busy. */
+bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err) MUST_CHECK;
+
+/* One writer's own state. */
+struct restore_writer {
+    struct restore_run *run;
+    struct destination_cursor cursor;
+};
+/* One user of the file is done; the last one finishes it (or removes what is left of a failed one). */
+void restore_file_done(struct restore_writer *writer, struct restore_file *file);
+/* The body of a writer thread: takes frames until the queue is closed. */
+void *restore_writer_main(void *run);
+
+#endif

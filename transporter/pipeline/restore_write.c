@@ -1,0 +1,176 @@
+#include "transporter/pipeline/restore_run.h"
+
+#include "common/base/file.h"
+#include "common/base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PART_MODE = 0600 };
+
+static void lose(struct restore_writer *writer, struct restore_file *file, const struct err *why)
+{
+    if (why->code == ERR_NO_SPACE || why->code == ERR_CANCELLED) restore_stop(writer->run, why);
+    if (atomic_load(&writer->run->stopping)) {
+        atomic_store(&file->failed, true); /* the one error that stopped all is told, not each file */
+        return;
+    }
+    if (!atomic_exchange(&file->failed, true)) restore_lost(writer->run, file->path, why);
+}
+
+/* Opens the file for writing; makes it first if `mode` is not negative. */
+static bool open_file(struct restore_writer *writer, const struct restore_file *file, int mode, int *fd,
+                      struct err *err)
+{
+    int dir;
+    char name[256];
+    if (!destination_parent(&writer->cursor, file->path, &dir, name, err)) return false;
+    int flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    *fd = mode >= 0 ? openat(dir, name, flags | O_CREAT | O_EXCL, (mode_t)mode) : openat(dir, name, flags);
+    return *fd >= 0 || err_sys(err, errno, "cannot %s the file", mode >= 0 ? "create" : "open");
+}
+
+static bool finish_open_file(struct restore_writer *writer, const struct restore_file *file, int fd, struct err *err)
+{
+    unsigned losses = 0;
+    struct err loss = {0};
+    if (!inode_metadata_apply(&file->metadata, fd, &losses, &loss)) {
+        *err = loss;
+        return false;
+    }
+    if (losses) restore_tell_losses(writer->run, file->path, losses, &loss);
+    return true;
+}
+
+static void count(struct restore_writer *writer, const struct restore_file *file)
+{
+    struct restore_progress *progress = writer->run->progress;
+    atomic_fetch_add(&progress->entries, 1);
+    atomic_fetch_add(&progress->files, 1);
+    atomic_fetch_add(&progress->content_bytes, file->size);
+}
+
+/* The common case: the whole content is one piece. */
+static bool write_single(struct restore_writer *writer, struct restore_file *file, struct span bytes, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    if (!open_file(writer, file, (int)(file->metadata.mode & 0777), &fd, err)) return false;
+    atomic_store(&file->created, true);
+    return fd_write_all(fd, bytes, "the file", err) && finish_open_file(writer, file, fd, err);
+}
+
+/* Whichever piece comes first makes the file. */
+static bool create_once(struct restore_writer *writer, struct restore_file *file, struct err *err)
+{
+    if (atomic_load(&file->created)) return true;
+    (void)pthread_mutex_lock(&file->creating);
+    bool ok = true;
+    if (!atomic_load(&file->created)) {
+        AUTO(fd) int fd = -1;
+        ok = open_file(writer, file, PART_MODE, &fd, err);
+        atomic_store(&file->created, ok);
+    }
+    (void)pthread_mutex_unlock(&file->creating);
+    return ok;
+}
+
+static bool write_part(struct restore_writer *writer, struct restore_file *file, struct span bytes, uint64_t offset,
+                       struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    return create_once(writer, file, err) && open_file(writer, file, -1, &fd, err) &&
+           fd_pwrite_all(fd, bytes, offset, "the file", err);
+}
+
+static bool complete(struct restore_writer *writer, struct restore_file *file, struct err *err)
+{
+    if (file->single) return true;
+    AUTO(fd) int fd = -1;
+    if (!create_once(writer, file, err) || !open_file(writer, file, -1, &fd, err)) return false;
+    if (ftruncate(fd, (off_t)file->size) != 0) return err_sys(err, errno, "cannot set the size of the file");
+    return finish_open_file(writer, file, fd, err);
+}
+
+static void remove_rest(struct restore_writer *writer, const struct restore_file *file)
+{
+    int dir;
+    char name[256];
+    struct err ignored = {0};
+    if (atomic_load(&file->created) && destination_parent(&writer->cursor, file->path, &dir, name, &ignored))
+        (void)unlinkat(dir, name, 0);
+}
+
+void restore_file_done(struct restore_writer *writer, struct restore_file *file)
+{
+    if (atomic_fetch_sub(&file->users, 1) != 1) return;
+    struct err err = {0};
+    if (!atomic_load(&file->failed) && !complete(writer, file, &err)) lose(writer, file, &err);
+    if (atomic_load(&file->failed))
+        remove_rest(writer, file);
+    else
+        count(writer, file);
+    restore_file_free(file);
+}
+
+static void write_piece(struct restore_writer *writer, const struct restore_piece *piece, const struct buf *plain)
+{
+    struct restore_file *file = piece->file;
+    struct err err = {0};
+    bool ok = true;
+    if (atomic_load(&file->failed)) {
+        /* nothing more is written to it */
+    } else if ((uint64_t)piece->chunk_offset + piece->length > plain->len) {
+        ok = err_set(&err, ERR_DAMAGED, "a chunk is shorter than the file's reference into it");
+    } else {
+        struct span bytes = span_of(plain->data + piece->chunk_offset, piece->length);
+        ok = file->single ? write_single(writer, file, bytes, &err)
+                          : write_part(writer, file, bytes, piece->file_offset, &err);
+    }
+    if (!ok) lose(writer, file, &err);
+    restore_file_done(writer, file);
+}
+
+static void window_done(struct restore_window *window)
+{
+    if (atomic_fetch_sub(&window->users, 1) == 1) restore_window_free(window);
+}
+
+static void write_chunk(struct restore_writer *writer, struct opener_thread *opener, struct restore_item *item,
+                        struct buf *plain)
+{
+    struct restore_window *window = item->window;
+    struct err err = item->why;
+    bool opened = item->frame.len > 0 && !atomic_load(&writer->run->stopping) &&
+                  opener_frame(opener, &window->ids[item->index], buf_span(&item->frame), plain, &err);
+    for (uint32_t at = window->first[item->index]; at;) {
+        struct restore_piece piece = window->pieces[at - 1];
+        at = piece.next;
+        if (!opened) {
+            lose(writer, piece.file, &err);
+            restore_file_done(writer, piece.file);
+        } else {
+            write_piece(writer, &piece, plain);
+        }
+    }
+    window_done(window);
+}
+
+void *restore_writer_main(void *arg)
+{
+    struct restore_run *run = arg;
+    struct restore_writer writer = {.run = run};
+    AUTO(opener_thread) struct opener_thread *opener = NULL;
+    AUTO(buf) struct buf plain = {0};
+    struct err err = {0};
+    destination_cursor_init(&writer.cursor, run->destination);
+    if (!opener_thread_new(run->options->opener, &opener, &err)) restore_stop(run, &err);
+    for (struct restore_item *item; opener && (item = restore_queue_get(&run->frames));) {
+        write_chunk(&writer, opener, item, &plain);
+        restore_item_free(item);
+    }
+    wipe(plain.data, plain.cap);
+    destination_cursor_deinit(&writer.cursor);
+    return NULL;
+}
