@@ -1,0 +1,50 @@
+/* Verbs that the command line will have: they are known by name, and say that they are not there yet. */
+#include "director/cli/verbs.h"
+
+#define ABSENT(noun, verb)                                                                                   \
+    {                                                                                                        \
+        noun, verb, "", "", "", NULL, 0, 0, NULL                                                             \
+    }
+
+const struct command absent_commands[] = {
+    ABSENT("operator", "remove"),
+    ABSENT("link", "test"),
+    ABSENT("repository", "check"),
+    ABSENT("repository", "sweep"),
+    ABSENT("repository", "repair"),
+    ABSENT("repository", "attach"),
+    ABSENT("repository", "detach"),
+    ABSENT("repository", "sessions"),
+    ABSENT("repository", "reindex"),
+    ABSENT("key", "explain"),
+    ABSENT("key", "protect"),
+    ABSENT("key", "unprotect"),
+    ABSENT("key", "rotate"),
+    ABSENT("key", "export"),
+    ABSENT("key", "import"),
+    ABSENT("key", "delete"),
+    ABSENT("key", "rewrap"),
+    ABSENT("job", "edit"),
+    ABSENT("job", "pause"),
+    ABSENT("job", "resume"),
+    ABSENT("job", "prune"),
+    ABSENT("job", "drill"),
+    ABSENT("point", "files"),
+    ABSENT("point", "diff"),
+    ABSENT("point", "verify"),
+    ABSENT("point", "hold"),
+    ABSENT("point", "release"),
+    ABSENT("point", "delete"),
+    ABSENT("point", "undelete"),
+    ABSENT("restore", NULL),
+    ABSENT("cat", NULL),
+    ABSENT("search", NULL),
+    ABSENT("events", NULL),
+    ABSENT("config", "export"),
+    ABSENT("config", "import"),
+    ABSENT("offline", "list"),
+    ABSENT("offline", "check"),
+    ABSENT("offline", "restore"),
+    ABSENT("offline", "cat"),
+    {0},
+};

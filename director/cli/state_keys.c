@@ -1,0 +1,131 @@
+/* This operator's own copies of keys, and what is known of the own keys of sources. */
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "director/cli/state_inside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { UNLOCK_MAX = 1024 * 1024, OWN_KEY_MAX = 4096 };
+
+static void name_of(const char *dir, const void *bytes, size_t len, char out[static STATE_PATH_LEN])
+{
+    char hex[2 * HASH_LEN + 1];
+    hex_encode(bytes, len, hex);
+    (void)snprintf(out, STATE_PATH_LEN, "%s/%s", dir, hex);
+}
+
+bool state_keep_grant(struct state *state, const struct id *id, struct span statement, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("grants", id->bytes, ID_LEN, name);
+    return state_make_dir(state, "grants", err) && state_write(state, name, statement, err);
+}
+
+bool state_grant(const struct state *state, const struct id *id, struct buf *statement, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("grants", id->bytes, ID_LEN, name);
+    return state_read(state, name, STATEMENT_MAX, statement, err);
+}
+
+bool state_keep_unlock(struct state *state, struct span section, struct err *err)
+{
+    struct hash hash = hash_of(section);
+    char name[STATE_PATH_LEN];
+    name_of("unlock", hash.bytes, HASH_LEN, name);
+    if (faccessat(state->fd, name, F_OK, 0) == 0) return true;
+    return state_make_dir(state, "unlock", err) && state_write(state, name, section, err);
+}
+
+bool state_unlock(const struct state *state, const struct hash *hash, struct buf *section, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("unlock", hash->bytes, HASH_LEN, name);
+    AUTO(buf) struct buf bytes = {0};
+    if (!state_read(state, name, UNLOCK_MAX, &bytes, err)) return false;
+    struct hash found = hash_of(buf_span(&bytes));
+    if (!hash_eq(&found, hash)) return err_set(err, ERR_DAMAGED, "'%s/%s' was changed", state->dir, name);
+    buf_put_span(section, buf_span(&bytes));
+    return true;
+}
+
+/* --- own keys: source, domain, label, description, a line each --- */
+
+static bool hex_line(struct span *text, void *out, size_t len)
+{
+    struct span line;
+    char word[2 * HASH_LEN + 1];
+    struct err ignored = {0};
+    return state_next_line(text, &line) && state_next_word(&line, word, sizeof(word)) && line.len == 0 &&
+           hex_decode(word, out, len, &ignored);
+}
+
+static bool text_line(struct span *text, char *out, size_t size)
+{
+    struct span line;
+    if (!state_next_line(text, &line) || line.len >= size || memchr(line.data, 0, line.len)) return false;
+    memcpy(out, line.data, line.len);
+    out[line.len] = '\0';
+    return true;
+}
+
+static bool load_own_key(struct state *state, const char *name, struct err *err)
+{
+    char path[STATE_PATH_LEN];
+    AUTO(buf) struct buf bytes = {0};
+    struct state_own_key key = {0};
+    (void)snprintf(path, sizeof(path), "own/%s", name);
+    if (!state_read(state, path, OWN_KEY_MAX, &bytes, err)) return false;
+    struct span text = buf_span(&bytes);
+    if (!hex_decode(name, key.key_id.bytes, HASH_LEN, err) || !hex_line(&text, key.source, SIGN_PK_LEN) ||
+        !hex_line(&text, key.domain.bytes, HASH_LEN) || !text_line(&text, key.label, sizeof(key.label)) ||
+        !text_line(&text, key.description, sizeof(key.description)) || !identity_name_check(key.label, err))
+        return err_set(err, ERR_DAMAGED, "'%s/%s' is not as it was written", state->dir, path);
+    state->own_keys = xreallocarray(state->own_keys, state->own_key_count + 1, sizeof(key));
+    state->own_keys[state->own_key_count++] = key;
+    return true;
+}
+
+bool state_load_own_keys(struct state *state, struct err *err)
+{
+    int fd = openat(state->fd, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT || err_sys(err, errno, "cannot open '%s/own'", state->dir);
+    DIR *listing = fdopendir(fd);
+    if (!listing) {
+        auto_close_fd(fd);
+        return err_sys(err, errno, "cannot list '%s/own'", state->dir);
+    }
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(listing));)
+        if (entry->d_name[0] != '.') ok = load_own_key(state, entry->d_name, err);
+    (void)closedir(listing);
+    return ok;
+}
+
+bool state_keep_own_key(struct state *state, const struct state_own_key *key, struct err *err)
+{
+    char name[STATE_PATH_LEN], source[2 * SIGN_PK_LEN + 1], domain[2 * HASH_LEN + 1];
+    name_of("own", key->key_id.bytes, HASH_LEN, name);
+    hex_encode(key->source, SIGN_PK_LEN, source);
+    hex_encode(key->domain.bytes, HASH_LEN, domain);
+    AUTO(buf) struct buf text = {0};
+    buf_printf(&text, "%s\n%s\n%s\n%s\n", source, domain, key->label, key->description);
+    if (!state_make_dir(state, "own", err) || !state_write(state, name, buf_span(&text), err)) return false;
+    state->own_keys = xreallocarray(state->own_keys, state->own_key_count + 1, sizeof(*key));
+    state->own_keys[state->own_key_count++] = *key;
+    return true;
+}
+
+size_t state_own_key_count(const struct state *state)
+{
+    return state->own_key_count;
+}
+
+const struct state_own_key *state_own_key(const struct state *state, size_t index)
+{
+    return &state->own_keys[index];
+}
