@@ -32,9 +32,11 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
 /* Where a content lies: one reference into a bundle. */
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out);
 
-/* Staging a directory's record: begun, given its children in name order (those alone that the walk calls
- * cacheable and that were read without change), and ended. What is as it was costs no writing. Memory: one
- * part of at most 64 KiB and one entry, whatever the size of the directory. */
+/* Staging a directory's record: begun, given its children in name order, and ended. What is as it was
+ * costs no writing. Memory: one part of at most 64 KiB and one entry, whatever the size of the directory.
+ * Children are those alone that the walk calls cacheable and that were read without change. But a
+ * subdirectory is always named, with an empty `encoded` if it is not cacheable: what is known of
+ * everything below a subdirectory that is not named is dropped. */
 struct stat_cache_record;
 struct stat_cache_record *stat_cache_record_new(struct stat_cache *cache, struct span dir_path);
 /* without stat_cache_record_end: the directory's record stays, or is partly renewed with true children */

@@ -64,7 +64,7 @@ static void golden_encode(const struct sample *sample, struct buf *out)
                           .name = span_str(sample->name)};
     if (sample->type == ENTRY_FILE) {
         struct ref ref = {.length = sample->size, .kind = REF_DATA};
-        memset(ref.content.bytes, atoi(sample->parent + 1) + 1, HASH_LEN);
+        memset(ref.content.bytes, (int)strtol(sample->parent + 1, NULL, 10) + 1, HASH_LEN);
         ref_encode(&ref, &refs);
         entry.ref_count = 1;
         entry.refs = buf_span(&refs);

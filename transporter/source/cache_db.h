@@ -1,0 +1,43 @@
+/* The stat cache's database: opening it only if it can be trusted, and reading it. Private to
+ * stat_cache*.c. */
+#ifndef SEALIFT_SOURCE_CACHE_DB_H
+#define SEALIFT_SOURCE_CACHE_DB_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+#include "common/crypto/hash.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+
+struct cache_db {
+    char *dir;
+    int lock_fd;
+    MDB_env *env;
+    MDB_dbi dirs, contents, meta;
+    bool marked; /* the state file says that it is being changed */
+    /* One snapshot for all readers; records point into it. LMDB wants a transaction used by one thread
+     * at a time. */
+    pthread_mutex_t mutex;
+    MDB_txn *read;
+};
+
+/* *fresh: it was emptied, or is new. */
+bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *binding, bool *fresh,
+                   struct err *err) MUST_CHECK;
+void cache_db_close(struct cache_db *db);
+/* Empties it, durably of the same binding. */
+bool cache_db_reset(struct cache_db *db, const struct hash *binding, struct err *err) MUST_CHECK;
+
+/* Good until the next change; false if it is not there. Any thread. */
+bool cache_db_get(struct cache_db *db, MDB_dbi dbi, struct span key, struct span *value);
+
+/* A change: ends the snapshot, after telling the disk that the database is not to be trusted. */
+bool cache_db_begin(struct cache_db *db, MDB_txn **txn, struct err *err) MUST_CHECK;
+bool cache_db_commit(struct cache_db *db, MDB_txn **txn, struct err *err) MUST_CHECK;
+/* A snapshot of what is there now. */
+bool cache_db_refresh(struct cache_db *db, struct err *err) MUST_CHECK;
+
+bool cache_db_failed(struct err *err, int code);
+
+#endif

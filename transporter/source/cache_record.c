@@ -1,0 +1,52 @@
+#include "transporter/source/cache_record.h"
+
+#include <string.h>
+
+#define CHILD_FIXED_LEN 38
+
+struct part_key part_key_of(struct span dir_path)
+{
+    struct part_key key = {{0}};
+    struct hash hash = hash_of(dir_path);
+    memcpy(key.bytes, hash.bytes, PART_KEY_LEN - 4);
+    return key;
+}
+
+void part_key_set(struct part_key *key, uint32_t part)
+{
+    for (unsigned i = 0; i < 4; i++)
+        key->bytes[PART_KEY_LEN - 1 - i] = (uint8_t)(part >> 8 * i);
+}
+
+void cached_child_encode(struct span name, const struct stat_key *key, struct span encoded, struct buf *out)
+{
+    buf_reserve(out, CHILD_FIXED_LEN + name.len + encoded.len);
+    uint8_t *at = buf_grow(out, CHILD_FIXED_LEN);
+    le16_put(at, (uint16_t)name.len);
+    le64_put(at + 2, key->inode);
+    le64_put(at + 10, key->size);
+    le64_put(at + 18, (uint64_t)key->mtime_ns);
+    le64_put(at + 26, (uint64_t)key->ctime_ns);
+    le32_put(at + 34, (uint32_t)encoded.len);
+    buf_put_span(out, name);
+    buf_put_span(out, encoded);
+}
+
+bool cached_child_next(struct reader *reader, struct cached_child *out)
+{
+    if (reader_left(reader) == 0) return false;
+    size_t name_len = reader_u16(reader);
+    out->key.inode = reader_u64(reader);
+    out->key.size = reader_u64(reader);
+    out->key.mtime_ns = (int64_t)reader_u64(reader);
+    out->key.ctime_ns = (int64_t)reader_u64(reader);
+    size_t encoded_len = reader_u32(reader);
+    out->name = reader_bytes(reader, name_len);
+    out->encoded = reader_bytes(reader, encoded_len);
+    return reader_ok(reader) && (encoded_len == 0 || encoded_len >= ENTRY_FIXED_LEN);
+}
+
+bool cached_child_is_directory(const struct cached_child *child)
+{
+    return child->encoded.len == 0 || child->encoded.data[4] == ENTRY_DIRECTORY;
+}

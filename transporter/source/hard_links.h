@@ -1,0 +1,22 @@
+/* The files with several names that a walk has met: which name came first. Holds only files of which
+ * names are still to come; beyond a few megabytes it lives in unlinked temporary files. One thread. */
+#ifndef SEALIFT_SOURCE_HARD_LINKS_H
+#define SEALIFT_SOURCE_HARD_LINKS_H
+
+#include "common/base/bytes.h"
+#include "common/base/err.h"
+
+struct hard_links;
+/* spill_dir: see spill.h; must stay valid */
+struct hard_links *hard_links_new(const char *spill_dir);
+void hard_links_free(struct hard_links *links);
+DEFINE_AUTO(hard_links, struct hard_links *, hard_links_free)
+
+/* A name of the file (device, inode), which has `count` names (> 1). *first is empty if it is the first that
+ * was met: `path` is kept. Else the path of the first, good until the next call. ERR_NO_SPACE. */
+bool hard_links_meet(struct hard_links *links, uint64_t device, uint64_t inode, uint32_t count,
+                     struct span path, struct span *first, struct err *err) MUST_CHECK;
+/* files that are waited for */
+size_t hard_links_count(const struct hard_links *links);
+
+#endif

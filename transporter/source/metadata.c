@@ -1,0 +1,118 @@
+#include "transporter/source/metadata.h"
+
+#include "transporter/source/owner_names.h"
+#include "transporter/source/xattrs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define TARGET_MAX 65535u
+
+static bool vanished(struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "it vanished while it was backed up");
+}
+
+/* A descriptor of the entry itself, for looking at it only, if it is still the one that was walked. */
+static bool open_entry(const struct walk_entry *entry, int *out, struct err *err)
+{
+    AUTO(buf) struct buf name = {0};
+    buf_put_span(&name, entry->name);
+    int dir;
+    if (!dir_handle_get(entry->dir, &dir, err)) return false;
+    AUTO(fd) int fd = openat(dir, buf_cstr(&name), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int failed = errno;
+    dir_handle_put(entry->dir);
+    if (fd < 0) return failed == ENOENT ? vanished(err) : err_sys(err, failed, "cannot open it");
+    struct stat st;
+    if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open it");
+    if (st.st_ino != entry->key.inode || st.st_dev != entry->mount)
+        return err_set(err, ERR_NOT_FOUND, "it was replaced while it was backed up");
+    *out = fd;
+    fd = -1;
+    return true;
+}
+
+static bool read_target(int fd, struct buf *out, struct err *err)
+{
+    char *at = (char *)buf_grow(out, TARGET_MAX + 1);
+    ssize_t len = readlinkat(fd, "", at, TARGET_MAX + 1);
+    if (len < 0) return err_sys(err, errno, "cannot read the symbolic link");
+    if (len == 0 || (size_t)len > TARGET_MAX)
+        return err_set(err, ERR_LIMIT, "the target of the symbolic link is too long");
+    out->len = (size_t)len;
+    return true;
+}
+
+static void put_stat(const struct walk_entry *entry, struct entry *out)
+{
+    *out = (struct entry){
+        .type = entry->type,
+        .depth = entry->depth,
+        .mode = entry->mode,
+        .uid = entry->uid,
+        .gid = entry->gid,
+        .mtime_ns = entry->key.mtime_ns,
+        .name = entry->name,
+    };
+    if (entry->type == ENTRY_CHAR_DEVICE || entry->type == ENTRY_BLOCK_DEVICE) {
+        out->device_major = entry->device_major;
+        out->device_minor = entry->device_minor;
+    }
+    if (entry->type == ENTRY_HARD_LINK) out->target = entry->target;
+}
+
+static void put_content(const struct metadata_content *content, struct entry *out)
+{
+    out->size = content->size;
+    out->file_hash = content->file_hash;
+    out->flags = content->flags;
+    out->ref_count = content->ref_count;
+    out->refs = content->refs;
+}
+
+/* What is read from the entry itself; a hard link has nothing of its own. */
+struct details {
+    struct buf target;
+    struct xattrs xattrs;
+};
+static void details_deinit(struct details *details)
+{
+    buf_deinit(&details->target);
+    xattrs_deinit(&details->xattrs);
+}
+DEFINE_AUTO_IN_PLACE(details, struct details, details_deinit)
+
+static bool read_details(int fd, const struct walk_entry *entry, struct details *out, struct err *warning,
+                         struct err *err)
+{
+    if (entry->type == ENTRY_HARD_LINK) return true;
+    if (fd >= 0) {
+        xattrs_read(fd, XATTRS_OPEN, &out->xattrs, warning);
+        return true;
+    }
+    AUTO(fd) int own = -1;
+    if (!open_entry(entry, &own, err)) return false;
+    xattrs_read(own, XATTRS_PATH, &out->xattrs, warning);
+    return entry->type == ENTRY_SYMLINK ? read_target(own, &out->target, err) : true;
+}
+
+bool metadata_encode(struct metadata_names *names, int fd, const struct walk_entry *entry,
+                     const struct metadata_content *content, struct buf *out, struct err *warning,
+                     struct err *err)
+{
+    AUTO(details) struct details details = {0};
+    struct entry encoded;
+    char owner[OWNER_NAME_MAX + 1], group[OWNER_NAME_MAX + 1];
+    err_clear(warning);
+    if (!read_details(fd, entry, &details, warning, err)) return false;
+    put_stat(entry, &encoded);
+    if (content) put_content(content, &encoded);
+    if (details.target.len > 0) encoded.target = buf_span(&details.target);
+    encoded.xattr_count = details.xattrs.count;
+    encoded.xattrs = buf_span(&details.xattrs.encoded);
+    encoded.owner = owner_name(names, OWNER_USER, entry->uid, owner);
+    encoded.group = owner_name(names, OWNER_GROUP, entry->gid, group);
+    return entry_encode(&encoded, out, err);
+}

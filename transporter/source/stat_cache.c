@@ -1,0 +1,112 @@
+#include "transporter/source/stat_cache.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "transporter/source/stat_cache_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static bool stage_open(struct stat_cache *cache, const char *dir, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/stage", dir);
+    cache->stage_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return cache->stage_fd >= 0 ? true : err_sys(err, errno, "cannot create '%s'", path);
+}
+
+bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out, bool *fresh,
+                     struct err *err)
+{
+    if (!dir_make(dir, 0700, err)) return false;
+    AUTO(stat_cache) struct stat_cache *cache = xcalloc(1, sizeof(*cache));
+    cache->stage_fd = -1;
+    cache->binding = *binding;
+    (void)pthread_mutex_init(&cache->stage_mutex, NULL);
+    bool emptied = false;
+    if (!cache_db_open(&cache->db, dir, binding, &emptied, err)) return false;
+    if (!stage_open(cache, dir, err)) return false;
+    *fresh = emptied;
+    *out = cache;
+    cache = NULL;
+    return true;
+}
+
+void stat_cache_close(struct stat_cache *cache)
+{
+    if (!cache) return;
+    cache_db_close(&cache->db);
+    if (cache->stage_fd >= 0) (void)close(cache->stage_fd);
+    buf_deinit(&cache->stage);
+    (void)pthread_mutex_destroy(&cache->stage_mutex);
+    free(cache);
+}
+
+bool stat_cache_reset(struct stat_cache *cache, struct err *err)
+{
+    return stage_empty(cache, err) && cache_db_reset(&cache->db, &cache->binding, err);
+}
+
+/* Opens the part dir->part; at its damage or absence the record ends. */
+static bool open_part(struct stat_cache_dir *dir)
+{
+    struct span value;
+    part_key_set(&dir->key, dir->part);
+    if (!cache_db_get(&dir->cache->db, dir->cache->db.dirs, span_of(dir->key.bytes, PART_KEY_LEN), &value))
+        return false;
+    dir->reader = reader_of(value);
+    dir->last = reader_u8(&dir->reader) != 0;
+    return true;
+}
+
+void stat_cache_dir_step(struct stat_cache_dir *dir)
+{
+    dir->has_child = cached_child_next(&dir->reader, &dir->child);
+    while (!dir->has_child && reader_done(&dir->reader) && !dir->last) {
+        dir->part++;
+        if (!open_part(dir)) return;
+        dir->has_child = cached_child_next(&dir->reader, &dir->child);
+    }
+}
+
+struct stat_cache_dir *stat_cache_dir_get(struct stat_cache *cache, struct span dir_path)
+{
+    struct stat_cache_dir dir = {.cache = cache, .key = part_key_of(dir_path)};
+    if (!open_part(&dir)) return NULL;
+    stat_cache_dir_step(&dir);
+    struct stat_cache_dir *out = xmalloc(sizeof(*out));
+    *out = dir;
+    return out;
+}
+
+void stat_cache_dir_free(struct stat_cache_dir *dir)
+{
+    free(dir);
+}
+
+static bool key_eq(const struct stat_key *a, const struct stat_key *b)
+{
+    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
+
+struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, const struct stat_key *key)
+{
+    while (dir->has_child) {
+        int order = span_cmp(dir->child.name, name);
+        if (order > 0) break;
+        if (order == 0) return key_eq(&dir->child.key, key) ? dir->child.encoded : span_of(NULL, 0);
+        stat_cache_dir_step(dir);
+    }
+    return span_of(NULL, 0);
+}
+
+bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out)
+{
+    struct span value;
+    struct err err;
+    if (!cache_db_get(&cache->db, cache->db.contents, span_of(file_hash->bytes, HASH_LEN), &value))
+        return false;
+    struct reader reader = reader_of(value);
+    return ref_decode(&reader, out, &err);
+}
