@@ -19,15 +19,18 @@ struct check_finding {
 };
 
 struct check_sink {
+    /* told at the end, by the calling thread, in the order of log, packs, points, notes */
     void (*finding)(void *arg, const struct check_finding *finding);
-    void (*progress)(void *arg, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
-    /* whether a signer was admitted by the roster; NULL: any signature that verifies */
+    /* may be NULL; any thread, one call at a time */
+    void (*progress)(void *arg, uint64_t done_bytes, uint64_t total_bytes);
+    /* whether a signer was admitted by the roster; NULL: any signature that verifies. Any thread, one
+     * call at a time */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]);
     void *arg;
 };
 
 struct check_result {
-    uint64_t points, packs, frames, bytes_read, findings;
+    uint64_t points, packs, frames, bytes_read, findings; /* notes are not counted */
 };
 
 /* true = the check ran to its end (result->findings says what it found). Uses all cores. */

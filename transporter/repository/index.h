@@ -93,7 +93,8 @@ DEFINE_AUTO(index_view, struct index_view *, index_view_close)
 
 enum index_use {
     INDEX_FOR_READING, /* also in condemned packs */
-    INDEX_FOR_KEEPING  /* where a new point may rely on it */
+    INDEX_FOR_KEEPING, /* where a new point may rely on it */
+    INDEX_FOR_TRACING  /* also where it was and is lost */
 };
 /* Locations of a frame in packs and journals that are there, published ones first; at most
  * INDEX_MAX_LOCATIONS. Returns their number. */

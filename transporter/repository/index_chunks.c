@@ -125,7 +125,7 @@ bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entr
 
 static bool is_there(const struct index_pack *pack, enum index_use use)
 {
-    if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN) return true;
+    if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN || use == INDEX_FOR_TRACING) return true;
     bool readable = pack->state == INDEX_CONDEMNED || pack->state == INDEX_STRAY;
     return readable && use == INDEX_FOR_READING;
 }

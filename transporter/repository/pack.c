@@ -267,19 +267,24 @@ static bool types_fit(const struct pack_toc *toc, enum pack_class class_, struct
     return true;
 }
 
+bool pack_toc_read_tail(const struct storage *storage, const char *name, uint64_t size, struct pack_toc *out,
+                        struct err *err)
+{
+    AUTO(buf) struct buf tail = {0};
+    return read_tail(storage, name, size, &tail, err) && pack_toc_parse(buf_span(&tail), size, out, err);
+}
+
 bool pack_toc_read(const struct storage *storage, const char *name, uint64_t size,
                    const struct pack_header *owner, struct pack_header *header, struct pack_toc *out,
                    struct err *err)
 {
     uint8_t head[PACK_HEADER_LEN];
     struct pack_header parsed;
-    AUTO(buf) struct buf tail = {0};
     AUTO(pack_toc) struct pack_toc toc;
     pack_toc_init(&toc);
     if (!storage->ops->get_range(storage->self, name, 0, head, sizeof(head), err) ||
         !pack_header_parse(span_of(head, sizeof(head)), owner, &parsed, err) ||
-        !read_tail(storage, name, size, &tail, err) || !pack_toc_parse(buf_span(&tail), size, &toc, err) ||
-        !types_fit(&toc, parsed.class_, err))
+        !pack_toc_read_tail(storage, name, size, &toc, err) || !types_fit(&toc, parsed.class_, err))
         return false;
     *header = parsed;
     struct pack_toc old = *out;

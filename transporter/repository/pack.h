@@ -66,6 +66,9 @@ void pack_toc_encode(const struct pack_toc *toc, struct buf *out);
 bool pack_toc_read(const struct storage *storage, const char *name, uint64_t size,
                    const struct pack_header *owner, struct pack_header *header, struct pack_toc *out,
                    struct err *err) MUST_CHECK;
+/* The same without the header, and of a pack of anybody's. */
+bool pack_toc_read_tail(const struct storage *storage, const char *name, uint64_t size, struct pack_toc *out,
+                        struct err *err) MUST_CHECK;
 /* The same of the pack's last bytes: the trailer record and the footer. */
 bool pack_toc_parse(struct span tail, uint64_t size, struct pack_toc *out, struct err *err) MUST_CHECK;
 

@@ -36,12 +36,17 @@ static void advance(struct pack_scan *scan, size_t len)
     scan->pos += len;
 }
 
-bool pack_scan_open(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size,
-                    const struct pack_header *owner, struct pack_header *header, struct err *err)
+void pack_scan_start(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size)
 {
     *scan = (struct pack_scan){.storage = storage, .name = name, .size = size};
     hasher_init(&scan->hasher);
     buf_reserve(&scan->window, 1);
+}
+
+bool pack_scan_open(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size,
+                    const struct pack_header *owner, struct pack_header *header, struct err *err)
+{
+    pack_scan_start(scan, storage, name, size);
     struct pack_header parsed;
     if (!fill(scan, PACK_HEADER_LEN, err) || !pack_header_parse(available(scan), owner, &parsed, err)) {
         pack_scan_close(scan);
@@ -70,6 +75,16 @@ bool pack_scan_next(struct pack_scan *scan, struct record_view *record, struct e
     if (!record_parse(available(scan), &view, err)) return false;
     advance(scan, view.total_len);
     *record = view;
+    return true;
+}
+
+bool pack_scan_bytes(struct pack_scan *scan, size_t len, struct span *out, struct err *err)
+{
+    if (!fill(scan, len, err)) return false;
+    struct span bytes = available(scan);
+    if (bytes.len > len) bytes.len = len;
+    advance(scan, bytes.len);
+    *out = bytes;
     return true;
 }
 

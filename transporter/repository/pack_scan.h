@@ -18,12 +18,18 @@ struct pack_scan {
 /* Reads and checks the header as pack_header_parse does. `name` and `storage` must stay. */
 bool pack_scan_open(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size,
                     const struct pack_header *owner, struct pack_header *header, struct err *err) MUST_CHECK;
+/* Without reading anything. */
+void pack_scan_start(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size);
 void pack_scan_close(struct pack_scan *scan);
 DEFINE_AUTO_IN_PLACE(pack_scan, struct pack_scan, pack_scan_close)
 
 /* The next record; borrowed until the next call. The position moves past it. ERR_TRUNCATED at the end
  * of the bytes (also when they end inside a record), ERR_DAMAGED; then the position stays. */
 bool pack_scan_next(struct pack_scan *scan, struct record_view *record, struct err *err) MUST_CHECK;
+
+/* The next `len` bytes, or all that are left, whatever they are; borrowed until the next call. The
+ * position moves past them. Fails only where reading fails. */
+bool pack_scan_bytes(struct pack_scan *scan, size_t len, struct span *out, struct err *err) MUST_CHECK;
 
 /* The longest prefix of a journal, or of a damaged pack, in which every record keeps the rules and
  * every frame is covered by a list. */

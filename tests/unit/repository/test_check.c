@@ -1,0 +1,442 @@
+/* A check without a key finds every flipped byte and every lost object, and says which points die. */
+#include "builder.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "transporter/repository/check.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a check told. */
+struct report {
+    struct check_result result;
+    struct buf lines;  /* "code object: text\n" each */
+    struct buf points; /* of all findings, struct id each */
+    size_t notes;
+};
+
+static void report_deinit(struct report *report)
+{
+    buf_deinit(&report->lines);
+    buf_deinit(&report->points);
+}
+DEFINE_AUTO_IN_PLACE(report, struct report, report_deinit)
+
+static void note_finding(void *arg, const struct check_finding *finding)
+{
+    struct report *report = arg;
+    buf_printf(&report->lines, "%d %s: %s\n", finding->code, finding->object, finding->text);
+    buf_put(&report->points, finding->points, finding->point_count * sizeof(struct id));
+    if (finding->code == ERR_NONE) report->notes++;
+}
+
+static void check(struct repository *repository, enum check_level level, struct report *report)
+{
+    struct err err;
+    struct check_sink sink = {.finding = note_finding, .arg = report};
+    buf_clear(&report->lines);
+    buf_clear(&report->points);
+    report->notes = 0;
+    cr_assert(repository_check(repository, level, &sink, &report->result, &err), "%s", err.text);
+    (void)buf_cstr(&report->lines);
+}
+
+static bool kills(const struct report *report, uint8_t point)
+{
+    struct id id = id_of(point);
+    for (size_t at = 0; at < report->points.len; at += sizeof(id))
+        if (memcmp(report->points.data + at, id.bytes, sizeof(id)) == 0) return true;
+    return false;
+}
+
+static const char *lines(const struct report *report)
+{
+    return (const char *)report->lines.data;
+}
+
+/* The names of all objects of a repository. */
+struct objects {
+    char *names[64];
+    uint64_t sizes[64];
+    size_t count;
+};
+
+static void objects_deinit(struct objects *objects)
+{
+    for (size_t i = 0; i < objects->count; i++)
+        free(objects->names[i]);
+}
+DEFINE_AUTO_IN_PLACE(objects, struct objects, objects_deinit)
+
+static bool note_object(void *arg, const char *name, uint64_t size)
+{
+    struct objects *objects = arg;
+    objects->names[objects->count] = xstrdup(name);
+    objects->sizes[objects->count++] = size;
+    return objects->count < 64;
+}
+
+static void list_objects(struct place *place, struct objects *objects)
+{
+    struct err err;
+    const struct storage *storage = &place->repository->storage;
+    cr_assert(storage->ops->list(storage->self, "", note_object, objects, &err), "%s", err.text);
+}
+
+static const char *find_object(const struct objects *objects, const char *prefix, int nth)
+{
+    for (size_t i = 0; i < objects->count; i++)
+        if (strncmp(objects->names[i], prefix, strlen(prefix)) == 0 && nth-- == 0) return objects->names[i];
+    cr_assert_fail("no object %s", prefix);
+    return NULL;
+}
+
+static void flip(const char *path, uint64_t at)
+{
+    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 0x20;
+    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+static struct place *small_repository(enum repository_kind kind)
+{
+    struct place *place = place_new(kind);
+    AUTO(writer) struct writer *writer = writer_new(kind, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct hash root = session_tree(ingest, writer, 0, 2, 30);
+    (void)session_commit(ingest, writer, 1, &root);
+    return place;
+}
+
+Test(check, a_sound_repository_has_nothing_to_find)
+{
+    for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
+        AUTO(place) struct place *place = place_new((enum repository_kind)kind);
+        AUTO(report) struct report report = {0};
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_eq(report.lines.len, 0, "%s", lines(&report));
+        for (uint8_t i = 1; i <= 3; i++)
+            (void)back_up(place->repository, i, i * 50u, 30);
+        check(place->repository, CHECK_PRESENCE, &report);
+        cr_assert_eq(report.lines.len, 0, "%s", lines(&report));
+        cr_assert_eq(report.result.points, 3);
+        cr_assert_eq(report.result.bytes_read, 0);
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_eq(report.lines.len, 0, "%s", lines(&report));
+        struct repository_info info;
+        repository_info(place->repository, &info);
+        cr_assert_eq(report.result.bytes_read, info.pack_bytes);
+        cr_assert_eq(report.result.frames, 96);
+        cr_assert_eq(report.result.packs, 6);
+        cr_assert_eq(report.result.findings, 0);
+    }
+}
+
+static void expect_every_flip_found(enum repository_kind kind)
+{
+    AUTO(place) struct place *place = small_repository(kind);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    list_objects(place, &objects);
+    cr_assert_eq(objects.count, 5, "two log entries, one point, two packs");
+    for (size_t i = 0; i < objects.count; i++) {
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, objects.names[i]);
+        for (uint64_t at = 0; at < objects.sizes[i]; at++) {
+            flip(path, at);
+            check(place->repository, CHECK_HASH, &report);
+            cr_assert_gt(report.result.findings, 0, "%s at %llu", path, (unsigned long long)at);
+            cr_assert(strstr(lines(&report), objects.names[i]), "%s at %llu: %s", objects.names[i],
+                      (unsigned long long)at, lines(&report));
+            flip(path, at);
+        }
+    }
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 0);
+}
+
+Test(check, every_flipped_byte_of_an_encrypted_repository_is_found, .timeout = 300)
+{
+    expect_every_flip_found(REPOSITORY_ENCRYPTED);
+}
+
+Test(check, every_flipped_byte_of_a_plaintext_repository_is_found, .timeout = 300)
+{
+    expect_every_flip_found(REPOSITORY_PLAINTEXT);
+}
+
+Test(check, every_deleted_or_cut_object_is_found_at_presence_level, .timeout = 300)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    list_objects(place, &objects);
+    for (size_t i = 0; i < objects.count; i++) {
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, objects.names[i]);
+        AUTO(free) char *aside = xasprintf("%s/aside", place->root);
+        bool log = strncmp(objects.names[i], "log/", 4) == 0;
+        cr_assert_eq(rename(path, aside), 0);
+        check(place->repository, CHECK_PRESENCE, &report);
+        cr_assert_gt(report.result.findings, 0, "%s", path);
+        cr_assert(strstr(lines(&report), "missing"), "%s", lines(&report));
+        cr_assert_eq(kills(&report, 1), !log, "%s", lines(&report));
+        struct err err;
+        AUTO(buf) struct buf bytes = {0};
+        cr_assert(file_read(AT_FDCWD, aside, 1 << 20, &bytes, &err));
+        for (size_t len = 0; len < bytes.len; len += 7) {
+            (void)unlink(path);
+            cr_assert(file_create(AT_FDCWD, path, span_of(bytes.data, len), 0600, &err), "%s", err.text);
+            check(place->repository, CHECK_PRESENCE, &report);
+            cr_assert_gt(report.result.findings, 0, "%s cut to %zu", path, len);
+            cr_assert(strstr(lines(&report), objects.names[i]), "%s", lines(&report));
+        }
+        cr_assert_eq(rename(aside, path), 0);
+    }
+    check(place->repository, CHECK_PRESENCE, &report);
+    cr_assert_eq(report.result.findings, 0);
+}
+
+/* After a damage the repository is opened anew: its index no longer knows what was there. */
+Test(check, what_was_lost_before_the_repository_was_opened_is_found_too)
+{
+    for (int lost_index = 0; lost_index < 2; lost_index++) {
+        for (int cut = 0; cut < 2; cut++) {
+            AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+            AUTO(objects) struct objects objects = {0};
+            AUTO(report) struct report report = {0};
+            list_objects(place, &objects);
+            AUTO(free) char *path = xasprintf("%s/%s", place->path, find_object(&objects, "packs/", 0));
+            place_close(place);
+            AUTO(free) char *command = xasprintf("rm -r '%s/index'", place->state);
+            if (lost_index) cr_assert_eq(system(command), 0);
+            if (cut)
+                cr_assert_eq(truncate(path, 500), 0);
+            else
+                cr_assert_eq(unlink(path), 0);
+            place_open(place);
+            check(place->repository, CHECK_PRESENCE, &report);
+            cr_assert_gt(report.result.findings, 0);
+            cr_assert(kills(&report, 1), "%s", lines(&report));
+        }
+    }
+}
+
+/* --- each damage has its own sentence --- */
+
+static void expect_line(struct place *place, enum check_level level, const char *script, const char *sentence)
+{
+    AUTO(report) struct report report = {0};
+    AUTO(free) char *command = xasprintf("cd '%s' && %s", place->path, script);
+    cr_assert_eq(system(command), 0, "%s", command);
+    check(place->repository, level, &report);
+    cr_expect(strstr(lines(&report), sentence), "%s: '%s' is not in:\n%s", script, sentence, lines(&report));
+    cr_expect_gt(report.result.findings, 0, "%s", script);
+}
+
+Test(check, each_damage_has_its_own_sentence)
+{
+    static const struct {
+        enum check_level level;
+        const char *script;
+        const char *sentence;
+    } cases[] = {
+        {CHECK_PRESENCE, "rm log/0000000002", "4 log/0000000002: log entry 2 is missing"},
+        {CHECK_PRESENCE, "cp log/0000000003 log/0000000002",
+         "26 log/0000000002: log entry 2 says that it is number 3"},
+        {CHECK_PRESENCE, "mv log/0000000002 x && mv log/0000000003 log/0000000002 && mv x log/0000000003",
+         "26 log/0000000003: log entry 3 says that it is number 2"},
+        {CHECK_PRESENCE, "cp log/0000000003 log/0000000009",
+         "26 log/0000000009: log entry 9 is behind the head"},
+        {CHECK_PRESENCE, ": > log/0000000002", "22 log/0000000002: log entry 2: "},
+        {CHECK_PRESENCE, "rm points/01010101010101010101010101010101",
+         "4 points/01010101010101010101010101010101: the point's file is missing"},
+        {CHECK_PRESENCE, "cp points/02* points/01010101010101010101010101010101",
+         "22 points/01010101010101010101010101010101: 'points/01010101010101010101010101010101' is not the "
+         "file"},
+        {CHECK_PRESENCE, "rm packs/*/*", "the pack is missing"},
+        {CHECK_PRESENCE, "truncate -s 700 packs/*/*", "bytes instead of"},
+        {CHECK_PRESENCE,
+         "for p in packs/*/*; do printf 2 | dd of=$p bs=1 seek=6 conv=notrunc 2>/dev/null; done",
+         "67 packs/"},
+        {CHECK_PRESENCE,
+         "for p in packs/*/*; do printf 2 | dd of=$p bs=1 seek=33 conv=notrunc 2>/dev/null; done",
+         "the pack belongs to another repository"},
+        {CHECK_PRESENCE,
+         "mkdir packs/00; cp $(ls packs/*/* | head -1) packs/00/$(printf '00%062d' 0); for p in "
+         "packs/00/0*; do printf 2 | dd of=$p bs=1 seek=33 conv=notrunc 2>/dev/null; done",
+         "the pack belongs to another repository"},
+        {CHECK_HASH, "for p in packs/*/*; do printf 2 | dd of=$p bs=1 seek=50 conv=notrunc 2>/dev/null; done",
+         "its bytes are not those that its name says"},
+        {CHECK_HASH,
+         "for p in packs/*/*; do printf 2 | dd of=$p bs=1 seek=120 conv=notrunc 2>/dev/null; done",
+         "record 1 at offset 80, the envelope of seal"},
+        {CHECK_HASH,
+         "for p in packs/*/*; do printf 22 | dd of=$p bs=1 seek=460 conv=notrunc 2>/dev/null; done",
+         "record 2 at offset 448, the frame "},
+        {CHECK_HASH,
+         "for p in packs/*/*; do printf xx | dd of=$p bs=1 seek=$(($(stat -c %s $p) - 4)) conv=notrunc "
+         "2>/dev/null; done",
+         "the pack has no end"},
+        {CHECK_PRESENCE, "mkdir unlock; echo no > unlock/x", "22 unlock/x: "},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        (void)back_up(place->repository, 1, 0, 3);
+        (void)back_up(place->repository, 2, 0, 3);
+        expect_line(place, cases[i].level, cases[i].script, cases[i].sentence);
+    }
+}
+
+Test(check, foreign_files_are_notes)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(report) struct report report = {0};
+    AUTO(free)
+    char *command = xasprintf(
+        "cd '%s' && touch README packs/x points/y log/.tmp-1 && mkdir -p a/b && touch a/b/c", place->path);
+    cr_assert_eq(system(command), 0);
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
+    cr_assert_eq(report.notes, 5, "%s", lines(&report));
+}
+
+/* --- which points die --- */
+
+Test(check, damage_to_what_two_points_share_kills_both_and_to_what_one_has_only_that)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *one = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(writer) struct writer *two = writer_new(REPOSITORY_ENCRYPTED, 2);
+    struct hash shared;
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, one, 1);
+        shared = writer_data(one, 1, 100);
+        session_send(ingest, one, PACK_DATA);
+        struct hash root = writer_node(one, 2, NULL, 0, &shared, 1);
+        session_send(ingest, one, PACK_META);
+        (void)session_commit(ingest, one, 1, &root);
+    }
+    struct hash own;
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, two, 2);
+        own = writer_data(two, 3, 100);
+        session_send(ingest, two, PACK_DATA);
+        struct hash both[2] = {own, shared};
+        struct hash root = writer_node(two, 4, NULL, 0, both, 2);
+        session_send(ingest, two, PACK_META);
+        (void)session_commit(ingest, two, 2, &root);
+    }
+    for (int which = 0; which < 2; which++) {
+        AUTO(index_view) struct index_view *view = NULL;
+        struct index_location at[INDEX_MAX_LOCATIONS];
+        struct index_pack pack;
+        struct err err;
+        char name[BYTES_NAME_LEN];
+        cr_assert(index_view_open(place->repository->index, &view, &err));
+        cr_assert_eq(index_locate(view, which ? &own : &shared, INDEX_ANY_DOMAIN, INDEX_FOR_READING, at), 1);
+        cr_assert(index_view_pack(view, at[0].pack, &pack));
+        index_view_close(view);
+        view = NULL;
+        bytes_name(&pack, name);
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
+        AUTO(report) struct report report = {0};
+        flip(path, at[0].offset + 90);
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_eq(report.result.findings, 1, "%s", lines(&report));
+        cr_assert_eq(kills(&report, 1), which == 0, "%s", lines(&report));
+        cr_assert(kills(&report, 2), "%s", lines(&report));
+        check(place->repository, CHECK_PRESENCE, &report);
+        cr_assert_eq(report.result.findings, 0, "presence does not read data");
+        flip(path, at[0].offset + 90);
+    }
+}
+
+Test(check, damage_to_a_frame_that_is_stored_twice_kills_nothing)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct hash root = back_up(place->repository, 1, 0, 3);
+    struct hash again = back_up(place->repository, 2, 0, 3);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    list_objects(place, &objects);
+    for (int nth = 0; nth < 4; nth++) {
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, find_object(&objects, "packs/", nth));
+        flip(path, 500);
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_gt(report.result.findings, 0);
+        cr_assert_eq(report.points.len, 0, "%s", lines(&report));
+        cr_assert(restores(place->repository, &root, NULL));
+        cr_assert(restores(place->repository, &again, NULL));
+        flip(path, 500);
+    }
+}
+
+/* What a check says of points is what a restore finds. */
+Test(check, a_point_dies_exactly_where_its_restore_fails, .timeout = 300)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    struct hash root = writer_id(writer, FRAME_NODE, 2000000, 40);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    list_objects(place, &objects);
+    for (size_t i = 0; i < objects.count; i++) {
+        if (strncmp(objects.names[i], "packs/", 6) != 0) continue;
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, objects.names[i]);
+        for (uint64_t at = 0; at < objects.sizes[i]; at += 3) {
+            flip(path, at);
+            check(place->repository, CHECK_HASH, &report);
+            cr_assert_eq(kills(&report, 1), !restores(place->repository, &root, NULL), "%s at %llu: %s",
+                         objects.names[i], (unsigned long long)at, lines(&report));
+            flip(path, at);
+        }
+    }
+}
+
+static bool nobody(void *arg, const uint8_t writer[SIGN_PK_LEN])
+{
+    return false;
+}
+
+Test(check, writers_that_were_never_admitted_are_found)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(report) struct report report = {0};
+    struct err err;
+    struct check_sink sink = {.finding = note_finding, .admitted = nobody, .arg = &report};
+    cr_assert(repository_check(place->repository, CHECK_PRESENCE, &sink, &report.result, &err));
+    cr_assert(kills(&report, 1));
+    cr_assert(strstr(lines(&report), "its writer was never admitted"));
+}
+
+struct progress {
+    uint64_t done, total;
+};
+
+static void note_progress(void *arg, uint64_t done, uint64_t total)
+{
+    struct progress *progress = arg;
+    cr_expect_geq(done, progress->done);
+    *progress = (struct progress){.done = done, .total = total};
+}
+
+static void ignore_finding(void *arg, const struct check_finding *finding)
+{
+}
+
+Test(check, progress_ends_at_the_total)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    struct progress progress = {0};
+    struct check_result result;
+    struct err err;
+    struct check_sink sink = {.finding = ignore_finding, .progress = note_progress, .arg = &progress};
+    cr_assert(repository_check(place->repository, CHECK_HASH, &sink, &result, &err));
+    cr_assert_gt(progress.total, 0);
+    cr_assert_eq(progress.done, progress.total);
+}

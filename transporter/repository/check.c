@@ -1,0 +1,197 @@
+#include "transporter/repository/check.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+#include "transporter/repository/check_state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t check_add(struct check *check, enum err_code code, const char *object, const char *fmt, ...)
+{
+    va_list args;
+    char *text;
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0) alloc_abort(sizeof(struct finding));
+    va_end(args);
+    (void)pthread_mutex_lock(&check->lock);
+    if (check->count == check->cap) {
+        check->cap = check->cap ? 2 * check->cap : 16;
+        check->findings = xreallocarray(check->findings, check->cap, sizeof(*check->findings));
+    }
+    size_t number = check->count++;
+    check->findings[number] = (struct finding){.code = code, .object = xstrdup(object), .text = text};
+    (void)pthread_mutex_unlock(&check->lock);
+    return number;
+}
+
+/* How many ranges begin at or before this place. */
+static size_t ranges_up_to(const struct check *check, uint32_t pack, uint32_t offset)
+{
+    size_t from = 0;
+    size_t to = check->range_count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        const struct bad_range *range = &check->ranges[middle];
+        if (range->pack < pack || (range->pack == pack && range->from <= offset))
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+void check_add_range(struct check *check, uint32_t pack, uint64_t from, uint64_t to, size_t finding)
+{
+    struct bad_range range = {.pack = pack, .finding = finding};
+    range.from = from < UINT32_MAX ? (uint32_t)from : UINT32_MAX;
+    range.to = to < UINT32_MAX ? (uint32_t)to : UINT32_MAX;
+    (void)pthread_mutex_lock(&check->lock);
+    if (check->range_count == check->range_cap) {
+        check->range_cap = check->range_cap ? 2 * check->range_cap : 16;
+        check->ranges = xreallocarray(check->ranges, check->range_cap, sizeof(*check->ranges));
+    }
+    size_t at = ranges_up_to(check, pack, range.from);
+    memmove(check->ranges + at + 1, check->ranges + at, (check->range_count - at) * sizeof(range));
+    check->ranges[at] = range;
+    check->range_count++;
+    (void)pthread_mutex_unlock(&check->lock);
+}
+
+bool check_find_range(struct check *check, uint32_t pack, uint32_t offset, size_t *finding)
+{
+    for (size_t i = ranges_up_to(check, pack, offset); i > 0 && check->ranges[i - 1].pack == pack; i--) {
+        if (offset >= check->ranges[i - 1].to) continue;
+        *finding = check->ranges[i - 1].finding;
+        return true;
+    }
+    return false;
+}
+
+bool check_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
+{
+    struct check *check = arg;
+    if (!check->sink->admitted) return true;
+    (void)pthread_mutex_lock(&check->lock);
+    bool admitted = check->sink->admitted(check->sink->arg, writer);
+    (void)pthread_mutex_unlock(&check->lock);
+    return admitted;
+}
+
+/* --- what lies beside --- */
+
+struct extras {
+    struct check *check;
+    struct buf signed_names; /* of unlock/ and rewrap/, each with its NUL */
+};
+
+static bool is_point(const char *name, struct id *point)
+{
+    char again[POINT_NAME_LEN];
+    struct err ignored;
+    if (strncmp(name, "points/", 7) != 0 || strlen(name) != POINT_NAME_LEN - 1) return false;
+    if (!hex_decode(name + 7, point->bytes, ID_LEN, &ignored)) return false;
+    point_name(point, again);
+    return strcmp(again, name) == 0;
+}
+
+static void note_point(struct check *check, const char *name, const struct id *point)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    struct err err;
+    if (!index_point_find(check->repository->index, point, &known, &mark, &err) && err.code == ERR_NOT_FOUND)
+        (void)check_add(check, ERR_NONE, name, "no log entry names this point: a commit did not end");
+}
+
+static bool note_object(void *arg, const char *name, uint64_t size)
+{
+    struct extras *extras = arg;
+    const char *slash = strrchr(name, '/');
+    struct id id;
+    struct hash hash;
+    uint64_t number;
+    uint32_t journal;
+    if (is_point(name, &id))
+        note_point(extras->check, name, &id);
+    else if (strncmp(name, "unlock/", 7) == 0 || strncmp(name, "rewrap/", 7) == 0)
+        buf_put(&extras->signed_names, name, strlen(name) + 1);
+    else if (strncmp(slash ? slash + 1 : name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
+        (void)check_add(extras->check, ERR_NONE, name, "an unfinished write, removed when the owner starts");
+    else if (!chain_parse_name(name, &number) && !pack_parse_name(name, &hash) &&
+             !journal_parse_name(name, &id, &journal))
+        (void)check_add(extras->check, ERR_NONE, name, "not an object of a repository");
+    return true;
+}
+
+static void check_signed(struct check *check, const char *name)
+{
+    const struct storage *storage = &check->repository->storage;
+    struct err err;
+    AUTO(buf) struct buf file = {0};
+    struct span payload;
+    uint8_t signer[SIGN_PK_LEN];
+    char kind[7] = {0};
+    memcpy(kind, name, 6);
+    if (!storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &err) ||
+        !stored_verify(buf_span(&file), kind, &payload, signer, &err))
+        (void)check_add(check, err.code, name, "%s", err.text);
+    else if (!check_admitted(check, signer))
+        (void)check_add(check, ERR_NOT_AUTHENTIC, name, "its signer was never admitted");
+}
+
+bool check_extras(struct check *check, struct err *err)
+{
+    const struct storage *storage = &check->repository->storage;
+    struct extras extras = {.check = check};
+    bool listed = storage->ops->list(storage->self, "", note_object, &extras, err);
+    for (size_t at = 0; listed && at < extras.signed_names.len;) {
+        const char *name = (const char *)extras.signed_names.data + at;
+        check_signed(check, name);
+        at += strlen(name) + 1;
+    }
+    buf_deinit(&extras.signed_names);
+    return listed;
+}
+
+/* --- all of it --- */
+
+static void tell(struct check *check)
+{
+    for (size_t i = 0; i < check->count; i++) {
+        const struct finding *finding = &check->findings[i];
+        struct check_finding told = {.code = finding->code, .object = finding->object, .text = finding->text};
+        told.points = (const struct id *)(const void *)finding->points.data;
+        told.point_count = finding->points.len / sizeof(struct id);
+        if (finding->code != ERR_NONE) check->result.findings++;
+        check->sink->finding(check->sink->arg, &told);
+    }
+}
+
+static void check_deinit(struct check *check)
+{
+    for (size_t i = 0; i < check->count; i++) {
+        free(check->findings[i].object);
+        free(check->findings[i].text);
+        buf_deinit(&check->findings[i].points);
+    }
+    free(check->findings);
+    free(check->ranges);
+    (void)pthread_mutex_destroy(&check->lock);
+}
+DEFINE_AUTO_IN_PLACE(check, struct check, check_deinit)
+
+bool repository_check(struct repository *repository, enum check_level level, const struct check_sink *sink,
+                      struct check_result *result, struct err *err)
+{
+    AUTO(check) struct check check = {.repository = repository, .level = level, .sink = sink};
+    (void)pthread_mutex_init(&check.lock, NULL);
+    if (!check_log(&check, err) || !check_packs(&check, err) || !check_points(&check, err) ||
+        !check_extras(&check, err))
+        return false;
+    tell(&check);
+    *result = check.result;
+    return true;
+}

@@ -1,0 +1,348 @@
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "transporter/repository/check_state.h"
+#include "transporter/repository/pack_scan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_PER_PACK = 16, MAX_READERS = 64 };
+
+/* One pack being checked. */
+struct packing {
+    struct check *check;
+    struct index_pack pack;
+    char name[BYTES_NAME_LEN];
+    uint64_t size;
+    struct pack_rules rules;
+    struct pack_toc toc; /* of the trailer */
+    size_t told;         /* findings of this pack */
+    size_t last;         /* the last of them */
+    bool group_broken;   /* the frames since the last list cannot be judged by their list */
+    bool *seal_bad;      /* by envelope */
+};
+
+static void packing_deinit(struct packing *packing)
+{
+    pack_rules_deinit(&packing->rules);
+    pack_toc_deinit(&packing->toc);
+    free(packing->seal_bad);
+}
+DEFINE_AUTO_IN_PLACE(packing, struct packing, packing_deinit)
+
+/* At most so many sentences a pack; the ranges of all stay apart. */
+static size_t tell(struct packing *packing, enum err_code code, const char *text)
+{
+    if (packing->told < MAX_PER_PACK)
+        packing->last = check_add(packing->check, code, packing->name, "%s", text);
+    else if (packing->told == MAX_PER_PACK)
+        packing->last = check_add(packing->check, code, packing->name, "more records are damaged");
+    packing->told++;
+    return packing->last;
+}
+
+static void describe(const struct pack_entry *entry, size_t number, char *out, size_t size)
+{
+    char digits[2 * HASH_LEN + 1];
+    struct id seal = pack_entry_seal(entry);
+    if (entry->kind == RECORD_FRAME)
+        hex_encode(entry->id.bytes, HASH_LEN, digits);
+    else
+        hex_encode(seal.bytes, ID_LEN, digits);
+    const char *what = entry->kind == RECORD_FRAME      ? "the frame"
+                       : entry->kind == RECORD_ENVELOPE ? "the envelope of seal"
+                                                        : "a list of seal";
+    (void)snprintf(out, size, "record %zu at offset %" PRIu32 ", %s %s", number + 1, entry->offset, what,
+                   digits);
+}
+
+/* --- one record --- */
+
+/* A bad envelope takes its frames along, unless it stands in another pack too. */
+static void condemn_seal(struct packing *packing, const struct pack_entry *entry, uint32_t envelope)
+{
+    struct index_view *view = NULL;
+    struct err ignored;
+    struct id seal = pack_entry_seal(entry);
+    bool elsewhere = false;
+    if (index_view_open(packing->check->repository->index, &view, &ignored)) {
+        struct index_location at;
+        elsewhere = index_any_envelope(view, &seal, &at) && at.pack != packing->pack.no;
+        index_view_close(view);
+    }
+    packing->seal_bad[envelope] = true;
+    for (size_t i = 0; !elsewhere && i < packing->toc.count; i++) {
+        const struct pack_entry *frame = &packing->toc.entries[i];
+        if (frame->kind == RECORD_FRAME && frame->envelope == envelope)
+            check_add_range(packing->check, packing->pack.no, frame->offset,
+                            (uint64_t)frame->offset + frame->len, packing->last);
+    }
+}
+
+static void bad_record(struct packing *packing, size_t number, uint32_t envelope, struct err *why)
+{
+    const struct pack_entry *entry = &packing->toc.entries[number];
+    char what[160];
+    describe(entry, number, what, sizeof(what));
+    (void)err_wrap(why, "%s", what);
+    size_t finding = tell(packing, why->code, why->text);
+    if (entry->kind == RECORD_FRAME)
+        check_add_range(packing->check, packing->pack.no, entry->offset, (uint64_t)entry->offset + entry->len,
+                        finding);
+    if (entry->kind == RECORD_ENVELOPE) condemn_seal(packing, entry, envelope);
+    if (entry->kind != RECORD_LIST) packing->group_broken = true;
+    if (entry->kind == RECORD_LIST) buf_clear(&packing->rules.group);
+}
+
+static bool same_entry(const struct pack_entry *a, const struct pack_entry *b)
+{
+    return a->kind == b->kind && a->type == b->type && a->envelope == b->envelope && a->len == b->len &&
+           a->offset == b->offset && hash_eq(&a->id, &b->id);
+}
+
+/* Keeps the rules' table in step with the trailer's when a record was left out of it. */
+static void skip_in_rules(struct packing *packing, const struct pack_entry *entry)
+{
+    if (entry->kind == RECORD_ENVELOPE) {
+        struct pack_rules *rules = &packing->rules;
+        if (rules->toc.envelopes == rules->seal_cap) {
+            rules->seal_cap = rules->seal_cap ? 2 * rules->seal_cap : 4;
+            rules->seals = xreallocarray(rules->seals, rules->seal_cap, sizeof(*rules->seals));
+        }
+        rules->seals[rules->toc.envelopes] = (struct pack_seal){.seal = pack_entry_seal(entry)};
+    }
+    pack_toc_add(&packing->rules.toc, entry);
+}
+
+static bool judge(struct packing *packing, const struct pack_entry *entry, struct span bytes, struct err *why)
+{
+    struct record_view record;
+    if (!record_parse(bytes, &record, why)) return false;
+    if (record.total_len != bytes.len) return err_set(why, ERR_DAMAGED, "it has another length than listed");
+    if (!pack_rules_add(&packing->rules, &record, why)) return false;
+    const struct pack_toc *toc = &packing->rules.toc;
+    if (same_entry(&toc->entries[toc->count - 1], entry)) return true;
+    return err_set(why, ERR_DAMAGED, "the trailer lists something else there");
+}
+
+/* Frames under a damaged envelope, or a list over damaged frames, cannot be judged further. */
+static bool is_excused(const struct packing *packing, const struct pack_entry *entry)
+{
+    if (entry->kind == RECORD_FRAME) return entry->envelope && packing->seal_bad[entry->envelope];
+    return entry->kind == RECORD_LIST && packing->group_broken;
+}
+
+static bool check_record(struct packing *packing, struct pack_scan *scan, size_t number, uint32_t *envelopes,
+                         struct err *err)
+{
+    const struct pack_entry *entry = &packing->toc.entries[number];
+    size_t before = packing->rules.toc.count;
+    struct span bytes;
+    struct err why;
+    if (entry->kind == RECORD_ENVELOPE) ++*envelopes;
+    if (!pack_scan_bytes(scan, (size_t)entry->len + RECORD_HEADER_LEN, &bytes, err)) return false;
+    struct record_view record;
+    bool excused = is_excused(packing, entry);
+    if (excused) packing->group_broken = true;
+    bool good = excused ? record_parse(bytes, &record, &why) : judge(packing, entry, bytes, &why);
+    if (!good) bad_record(packing, number, *envelopes, &why);
+    if (packing->rules.toc.count == before) skip_in_rules(packing, entry);
+    if (entry->kind == RECORD_LIST) {
+        buf_clear(&packing->rules.group);
+        packing->group_broken = false;
+    }
+    return true;
+}
+
+/* --- one pack --- */
+
+/* With its table of contents: every record is judged for itself. */
+static bool check_by_toc(struct packing *packing, struct pack_scan *scan, struct err *err)
+{
+    uint32_t envelopes = 0;
+    packing->seal_bad = xcalloc((size_t)packing->toc.envelopes + 1, sizeof(bool));
+    for (size_t i = 0; i < packing->toc.count; i++)
+        if (!check_record(packing, scan, i, &envelopes, err)) return false;
+    return true;
+}
+
+/* Without one: as far as records follow each other from the start. */
+static void check_by_prefix(struct packing *packing, size_t finding)
+{
+    struct repository *repository = packing->check->repository;
+    AUTO(pack_prefix) struct pack_prefix prefix = {0};
+    struct err ignored;
+    uint64_t end = PACK_HEADER_LEN;
+    if (pack_scan_prefix(&repository->storage, packing->name, NULL, repository->kind, &prefix, &ignored))
+        end = prefix.rules.toc.end;
+    check_add_range(packing->check, packing->pack.no, end, UINT32_MAX, finding);
+}
+
+/* The rest of the bytes, for the hash of all. */
+static bool read_rest(struct pack_scan *scan, struct err *err)
+{
+    struct span bytes;
+    while (scan->pos < scan->size)
+        if (!pack_scan_bytes(scan, 1024 * 1024, &bytes, err)) return false;
+    return true;
+}
+
+static bool read_all(struct packing *packing, struct pack_scan *scan, struct err *err)
+{
+    struct span header;
+    return pack_scan_bytes(scan, PACK_HEADER_LEN, &header, err) &&
+           (packing->toc.count == 0 || check_by_toc(packing, scan, err)) && read_rest(scan, err);
+}
+
+static void check_bytes(struct packing *packing)
+{
+    AUTO(pack_scan) struct pack_scan scan = {0};
+    struct err why;
+    pack_scan_start(&scan, &packing->check->repository->storage, packing->name, packing->size);
+    if (!read_all(packing, &scan, &why)) {
+        size_t finding = tell(packing, why.code, why.text);
+        check_add_range(packing->check, packing->pack.no, scan.pos, UINT32_MAX, finding);
+        return;
+    }
+    struct hash hash = hasher_result(&scan.hasher);
+    if (packing->told == 0 && !hash_eq(&hash, &packing->pack.name))
+        (void)tell(packing, ERR_DAMAGED, "its bytes are not those that its name says");
+}
+
+/* Whether the pack is there, with the length that is known. */
+static bool is_there(struct packing *packing)
+{
+    struct check *check = packing->check;
+    const struct storage *storage = &check->repository->storage;
+    struct err why;
+    if (packing->pack.state == INDEX_LOST ||
+        !storage->ops->size(storage->self, packing->name, &packing->size, &why)) {
+        bool absent = packing->pack.state == INDEX_LOST || why.code == ERR_NOT_FOUND;
+        size_t finding =
+            tell(packing, absent ? ERR_NOT_FOUND : why.code, absent ? "the pack is missing" : why.text);
+        check_add_range(check, packing->pack.no, 0, UINT32_MAX, finding);
+        return false;
+    }
+    if (packing->size == packing->pack.size) return true;
+    char text[128];
+    (void)snprintf(text, sizeof(text), "the pack has %" PRIu64 " bytes instead of %" PRIu64, packing->size,
+                   packing->pack.size);
+    size_t finding = tell(packing, packing->size < packing->pack.size ? ERR_TRUNCATED : ERR_DAMAGED, text);
+    check_add_range(check, packing->pack.no, packing->size, UINT32_MAX, finding);
+    return true;
+}
+
+static void check_header(struct packing *packing)
+{
+    struct repository *repository = packing->check->repository;
+    uint8_t bytes[PACK_HEADER_LEN];
+    struct pack_header header;
+    struct err why;
+    if (!repository->storage.ops->get_range(repository->storage.self, packing->name, 0, bytes, sizeof(bytes),
+                                            &why) ||
+        !pack_header_parse(span_of(bytes, sizeof(bytes)), &repository->ours, &header, &why))
+        (void)tell(packing, why.code, why.text);
+}
+
+static void check_toc(struct packing *packing)
+{
+    struct err why;
+    const struct storage *storage = &packing->check->repository->storage;
+    if (pack_toc_read_tail(storage, packing->name, packing->size, &packing->toc, &why)) return;
+    size_t finding = packing->told ? packing->last : tell(packing, why.code, why.text);
+    if (packing->check->level == CHECK_HASH) check_by_prefix(packing, finding);
+}
+
+static void check_pack(struct check *check, const struct index_pack *pack)
+{
+    AUTO(packing) struct packing packing = {.check = check, .pack = *pack};
+    struct repository *repository = check->repository;
+    bytes_name(pack, packing.name);
+    pack_toc_init(&packing.toc);
+    pack_rules_init(&packing.rules, repository->kind, pack->class_);
+    packing.rules.admitted = check_admitted;
+    packing.rules.arg = check;
+    if (!is_there(&packing)) return;
+    check_header(&packing);
+    check_toc(&packing);
+    if (check->level == CHECK_HASH) check_bytes(&packing);
+    (void)pthread_mutex_lock(&check->lock);
+    check->result.packs++;
+    check->result.frames += packing.toc.frames;
+    if (check->level == CHECK_HASH) check->result.bytes_read += packing.size;
+    if (check->sink->progress)
+        check->sink->progress(check->sink->arg, check->result.bytes_read, check->total_bytes);
+    (void)pthread_mutex_unlock(&check->lock);
+}
+
+/* --- all packs --- */
+
+static bool take_pack(struct check *check, struct index_pack *pack)
+{
+    struct err err;
+    (void)pthread_mutex_lock(&check->lock);
+    bool taken = !check->failed;
+    do {
+        taken = taken && index_pack_from(check->repository->index, check->next_pack, pack, &err);
+        if (taken) check->next_pack = pack->no + 1;
+    } while (taken && (pack->state == INDEX_OPEN || pack->state == INDEX_STRAY));
+    if (!taken && !check->failed && err.code != ERR_NOT_FOUND) {
+        check->failed = true;
+        check->failure = err;
+    }
+    (void)pthread_mutex_unlock(&check->lock);
+    return taken;
+}
+
+static void *read_packs(void *arg)
+{
+    struct check *check = arg;
+    struct index_pack pack;
+    while (take_pack(check, &pack))
+        check_pack(check, &pack);
+    return NULL;
+}
+
+/* Packs that the index does not have: nothing in them could be used when the repository was opened. */
+static bool note_unknown(void *arg, const char *name, uint64_t size)
+{
+    struct check *check = arg;
+    struct repository *repository = check->repository;
+    struct hash hash;
+    struct index_pack pack;
+    struct err why;
+    if (!pack_parse_name(name, &hash) || index_pack_find(repository->index, &hash, &pack, &why)) return true;
+    struct pack_header header;
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    if (why.code != ERR_NOT_FOUND ||
+        !pack_toc_read(&repository->storage, name, size, &repository->ours, &header, &toc, &why))
+        (void)check_add(check, why.code, name, "%s", why.text);
+    else
+        (void)check_add(check, ERR_NONE, name, "a pack that came after the repository was opened");
+    return true;
+}
+
+bool check_packs(struct check *check, struct err *err)
+{
+    const struct storage *storage = &check->repository->storage;
+    struct index_totals totals;
+    index_totals(check->repository->index, &totals);
+    check->total_bytes = check->level == CHECK_HASH ? totals.bytes : 0;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t readers = cores < 1 ? 1 : cores > MAX_READERS ? MAX_READERS : (size_t)cores;
+    pthread_t threads[MAX_READERS];
+    size_t started = 0;
+    while (started + 1 < readers && pthread_create(&threads[started], NULL, read_packs, check) == 0)
+        started++;
+    (void)read_packs(check);
+    for (size_t i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+    if (check->failed) {
+        *err = check->failure;
+        return false;
+    }
+    return storage->ops->list(storage->self, "packs", note_unknown, check, err);
+}

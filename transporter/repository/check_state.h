@@ -1,0 +1,63 @@
+/* A check from the inside. Private to check*.c. */
+#ifndef SEALIFT_REPOSITORY_CHECK_STATE_H
+#define SEALIFT_REPOSITORY_CHECK_STATE_H
+
+#include "transporter/repository/check.h"
+#include "transporter/repository/inside.h"
+
+#include <stdatomic.h>
+
+struct finding {
+    enum err_code code;
+    char *object;
+    char *text;
+    struct buf points; /* struct id each */
+};
+
+/* Bytes of a pack that cannot be read as they were, and the finding that says so. */
+struct bad_range {
+    uint32_t pack;
+    uint32_t from, to;
+    size_t finding;
+};
+
+struct check {
+    struct repository *repository;
+    enum check_level level;
+    const struct check_sink *sink;
+
+    pthread_mutex_t lock; /* over everything below while packs are read */
+    struct finding *findings;
+    size_t count, cap;
+    struct bad_range *ranges; /* by pack and start */
+    size_t range_count, range_cap;
+    struct check_result result;
+    uint64_t total_bytes;
+
+    uint32_t next_pack; /* for the readers to take */
+    bool failed;
+    struct err failure;
+
+    size_t lost_chunks; /* that are in no pack that was ever known */
+    size_t lost_finding;
+    size_t too_deep; /* nodes below the deepest allowed level */
+    size_t deep_finding;
+};
+
+/* Adds a finding; its number. Takes lock. */
+size_t check_add(struct check *check, enum err_code code, const char *object, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* Bytes [from, to) of the pack are bad. Takes lock. */
+void check_add_range(struct check *check, uint32_t pack, uint64_t from, uint64_t to, size_t finding);
+/* The finding for a place in a pack; false: none. */
+bool check_find_range(struct check *check, uint32_t pack, uint32_t offset, size_t *finding);
+bool check_admitted(void *check, const uint8_t writer[SIGN_PK_LEN]);
+
+/* check_log.c, check_packs.c, check_points.c */
+bool check_log(struct check *check, struct err *err) MUST_CHECK;
+bool check_packs(struct check *check, struct err *err) MUST_CHECK;
+bool check_points(struct check *check, struct err *err) MUST_CHECK;
+/* what lies in the directory beside */
+bool check_extras(struct check *check, struct err *err) MUST_CHECK;
+
+#endif
