@@ -177,7 +177,7 @@ static int reach_target(struct net_relay *relay, int inner)
 struct lane {
     int from;
     int to;
-    bool ended; /* `from` has no more */
+    bool ended; /* `from` has no more, and all of it is passed on */
     bool dead;  /* `to` takes no more */
     size_t start;
     size_t len;
@@ -191,7 +191,7 @@ static bool failed_for_good(ssize_t moved)
 
 static void lane_move(struct lane *lane)
 {
-    if (lane->len == 0 && !lane->ended && !lane->dead) {
+    if (lane->len == 0 && !lane->dead) {
         ssize_t got = recv(lane->from, lane->bytes, BUFFER_SIZE, MSG_DONTWAIT);
         lane->ended = got == 0 || failed_for_good(got);
         lane->start = 0;
@@ -207,15 +207,10 @@ static void lane_move(struct lane *lane)
     if (lane->dead) lane->len = 0;
 }
 
-static bool lane_done(const struct lane *lane)
-{
-    return lane->ended && lane->len == 0;
-}
-
 /* What to wait for on the connection from which `reads` takes and to which `writes` gives. */
 static struct pollfd end_of(const struct lane *reads, const struct lane *writes)
 {
-    const bool wants_in = reads->len == 0 && !reads->ended && !reads->dead;
+    const bool wants_in = reads->len == 0 && !reads->dead;
     const bool wants_out = writes->len > 0;
     return (struct pollfd){.fd = wants_in || wants_out ? reads->from : -1,
                            .events = (short)((wants_in ? POLLIN : 0) | (wants_out ? POLLOUT : 0))};
@@ -233,7 +228,7 @@ static int64_t finish_by(struct net_relay *relay)
 static void shuttle(struct net_relay *relay, struct lane *out, struct lane *in)
 {
     bool finishing = false;
-    while (!lane_done(out) && !lane_done(in) && !(out->dead && in->dead)) {
+    while (!out->ended && !in->ended && !(out->dead && in->dead)) {
         struct pollfd fds[] = {
             end_of(out, in), end_of(in, out), {.fd = finishing ? -1 : relay->finish.fd, .events = POLLIN}};
         int left = finishing ? net_deadline_left(finish_by(relay)) : -1;

@@ -99,7 +99,7 @@ void client_deinit(struct client *client)
     net_socket_free(client->socket);
 }
 
-static long now_ms(void)
+long now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -42,6 +42,7 @@ void client_init_with(struct client *client, const struct loopback *loop, const 
 void client_deinit(struct client *client);
 DEFINE_AUTO_IN_PLACE(client, struct client, client_deinit)
 
+long now_ms(void);
 /* waits for this kind of event, skipping others */
 struct net_monitor_event await(struct net_monitor *monitor, enum net_monitor_kind kind);
 

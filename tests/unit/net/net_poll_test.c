@@ -98,5 +98,8 @@ Test(net_poll, a_hung_up_descriptor_is_ready)
     struct net_poll_item item = net_poll_fd(pipes[1], NET_WRITABLE);
     cr_assert(net_poll_wait(&item, 1, DEADLINE_MS, &err));
     cr_assert_eq(item.ready, NET_WRITABLE);
+    item = net_poll_fd(pipes[1], NET_READABLE);
+    cr_assert(net_poll_wait(&item, 1, DEADLINE_MS, &err));
+    cr_assert_eq(item.ready, NET_READABLE);
     close(pipes[1]);
 }
