@@ -1,0 +1,88 @@
+/* One run as the director knows it: what it is, who takes part, how far it is. A plain value that the
+ * catalog keeps and hands back. */
+#ifndef SEALIFT_DIRECTOR_RUN_H
+#define SEALIFT_DIRECTOR_RUN_H
+
+#include "common/base/err.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/sign.h"
+#include "director/core/moment.h"
+#include "director/core/run_state.h"
+
+#define RUN_TEXT_MAX 512
+#define RUN_NAME_MAX 64
+#define RUN_ENDPOINT_MAX 255
+#define RUN_TICKET_LEN 32
+
+enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3 };
+
+enum side_state {
+    SIDE_WAITING = 0,  /* not assigned in this attempt */
+    SIDE_ASSIGNED = 1, /* nothing heard of it yet */
+    SIDE_LIVE = 2,
+    SIDE_ENDED = 3, /* its RunEnd is here */
+    SIDE_LOST = 4,  /* there will be none */
+};
+
+/* One transporter's part in a run. Where source and target are the same host, `target` stands for both
+ * and `source` only names the host. */
+struct run_side {
+    uint8_t host[SIGN_PK_LEN];
+    char name[RUN_NAME_MAX + 1];
+    enum side_state state;
+    struct id incarnation; /* of the host's process when it was assigned */
+    uint32_t code;         /* ended or lost: 0 ok, 1 with warnings, else enum err_code */
+    char text[RUN_TEXT_MAX + 1];
+    Sealift__Counters counters;
+
+    /* not kept: */
+    uint64_t assigned_ms;      /* when, in this attempt */
+    uint64_t cancelled_ms;     /* when it was told to end, in this attempt; 0: it was not */
+    uint64_t missing_since_ms; /* connected, but its Hello did not list the run; 0: not so */
+};
+
+struct run {
+    struct id id;
+    Sealift__StatementType subject; /* job or order */
+    struct id subject_id;
+    uint64_t subject_version;
+    enum run_kind kind;
+    struct id repository; /* written to; of a recovery: read from */
+    struct run_side source, target;
+
+    Sealift__RunState state;
+    uint32_t attempt; /* 0 until it was assigned for the first time */
+    uint8_t ticket[RUN_TICKET_LEN];
+    char endpoint[RUN_ENDPOINT_MAX + 1]; /* where the target listens */
+    bool stopping;                       /* an operator asked for its end */
+    uint64_t started_ns, ended_ns;
+    uint32_t code;
+    char text[RUN_TEXT_MAX + 1];
+    struct id point; /* zeros: none was reported */
+    bool in_log;     /* the repository's log shows it */
+
+    /* not kept: */
+    uint64_t since_ms;        /* when it came into its state */
+    uint64_t not_before_ms;   /* queued again: not assigned before */
+    bool again;               /* when this attempt is over, another one follows */
+    bool changed, progressed; /* since the last step: to be kept; to be told */
+};
+
+/* One host on both sides: one assignment for both. */
+bool run_is_local(const struct run *run);
+/* The side that a message of this host is about; NULL when the host has no such side. */
+struct run_side *run_side_of(struct run *run, const uint8_t host[SIGN_PK_LEN], Sealift__RunSide side);
+/* Assigned, and its end not known. */
+bool run_side_at_work(const struct run_side *side);
+bool run_side_done(const struct run_side *side);
+/* Ended ok, maybe with warnings. */
+bool run_side_ok(const struct run_side *side);
+
+/* Copies foreign text, cut at a character's end. */
+void run_text_set(char *out, size_t size, const char *text);
+
+/* As people see it. `counters` receives the greater of what both sides say; pointers are borrowed from
+ * `run` and `counters`. */
+void run_row(const struct run *run, Sealift__Counters *counters, Sealift__RunRow *out);
+
+#endif

@@ -1,0 +1,107 @@
+/* Which of the waiting runs are assigned: in order of age, as far as the hosts' slots reach. */
+#include "director/core/run_rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool occupies(const struct run *run, const struct run_side *side)
+{
+    if (run->state == SEALIFT__RUN_STATE__RUN_UNKNOWN)
+        return side == &run->target && side->state == SIDE_LIVE;
+    return run->state != SEALIFT__RUN_STATE__RUN_QUEUED && !run_side_done(side);
+}
+
+uint32_t run_table_busy(const struct run_table *table, const uint8_t host[SIGN_PK_LEN])
+{
+    uint32_t busy = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct run *run = table->runs[i];
+        if (occupies(run, &run->target) && memcmp(run->target.host, host, SIGN_PK_LEN) == 0)
+            busy++;
+        else if (!run_is_local(run) && occupies(run, &run->source) &&
+                 memcmp(run->source.host, host, SIGN_PK_LEN) == 0)
+            busy++;
+    }
+    return busy;
+}
+
+static bool has_slot(const struct run_table *table, const struct host *host)
+{
+    return (uint64_t)run_table_busy(table, host->key) + host->booked < host->slots;
+}
+
+/* What a waiting run waits for, as its text. */
+static void wait_for(struct run *run, const struct run_side *side, const char *what)
+{
+    char text[RUN_TEXT_MAX + 1];
+    (void)snprintf(text, sizeof(text), "waits: transporter '%s' %s", side->name, what);
+    if (strcmp(text, run->text) == 0) return;
+    run_text_set(run->text, sizeof(run->text), text);
+    run->progressed = true;
+}
+
+static void reset_side(struct run_side *side)
+{
+    side->state = SIDE_WAITING;
+    side->code = 0;
+    side->text[0] = '\0';
+    side->cancelled_ms = 0;
+    side->missing_since_ms = 0;
+    side->counters = (Sealift__Counters){0};
+    side->incarnation = (struct id){0};
+}
+
+static void make_ticket(const struct run_table *table, struct run *run)
+{
+    uint8_t what[ID_LEN + 4];
+    memcpy(what, run->id.bytes, ID_LEN);
+    le32_put(what + ID_LEN, run->attempt);
+    struct hash ticket = hash_keyed(table->settings.seed, span_of(what, sizeof(what)));
+    memcpy(run->ticket, ticket.bytes, RUN_TICKET_LEN);
+}
+
+static void begin_attempt(const struct step *step, struct run *run)
+{
+    run->attempt++;
+    run->text[0] = '\0';
+    run->endpoint[0] = '\0';
+    run->again = false;
+    make_ticket(step->table, run);
+    reset_side(&run->source);
+    reset_side(&run->target);
+    run_move(step, run, SEALIFT__RUN_STATE__RUN_ASSIGNED);
+    run_assign_side(step, run, &run->target);
+}
+
+/* A run that waits for one full host keeps a place at the other, so that later runs cannot starve it. */
+static void try_run(const struct step *step, struct run *run)
+{
+    struct host_table *hosts = &step->table->hosts;
+    (void)host_table_get(hosts, run->source.host, step->now);
+    struct host *target = host_table_get(hosts, run->target.host, step->now);
+    struct host *source = host_table_get(hosts, run->source.host, step->now);
+    if (!target->connected || !source->connected) {
+        wait_for(run, target->connected ? &run->source : &run->target, "is not connected");
+        return;
+    }
+    bool target_free = has_slot(step->table, target), source_free = has_slot(step->table, source);
+    if (target_free && source_free) {
+        begin_attempt(step, run);
+        return;
+    }
+    wait_for(run, target_free ? &run->source : &run->target, "has no free slot");
+    target->booked++;
+    if (source != target) source->booked++;
+}
+
+void run_schedule(const struct step *step)
+{
+    struct run_table *table = step->table;
+    for (size_t i = 0; i < table->hosts.count; i++)
+        table->hosts.items[i].booked = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        struct run *run = table->runs[i];
+        if (run->state == SEALIFT__RUN_STATE__RUN_QUEUED && run->not_before_ms <= step->now->mono_ms)
+            try_run(step, run);
+    }
+}

@@ -1,0 +1,595 @@
+/* A director and a few transporters under a clock of their own, with connections that break, messages that
+ * come late, twice or never, processes that die, and operators who start and stop runs; and what must hold
+ * after every step. Everything follows from a seed. */
+#include "director/core/run_table.h"
+
+#include "common/base/alloc.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define STATE(name) SEALIFT__RUN_STATE__RUN_##name
+#define SIDE(name) SEALIFT__RUN_SIDE__SIDE_##name
+
+enum { HOSTS = 4, JOBS = 6, RUNS_MAX = 4096, MAIL_MAX = 512, WORK_MAX = 64, ENDS_MAX = 512, HISTORY = 64 };
+static const uint64_t lease_ms = 120000;
+
+/* ---- chance */
+
+static uint64_t chance_state;
+
+static uint32_t chance(uint32_t below)
+{
+    chance_state ^= chance_state << 13;
+    chance_state ^= chance_state >> 7;
+    chance_state ^= chance_state << 17;
+    return (uint32_t)(chance_state >> 33) % below;
+}
+
+/* ---- the cluster */
+
+enum mail_kind { MAIL_READY, MAIL_PROGRESS, MAIL_END, MAIL_POINT };
+
+struct mail {
+    enum mail_kind kind;
+    int host;
+    struct id run;
+    uint32_t attempt;
+    Sealift__RunSide side;
+    Sealift__RunState state;
+    uint32_t code;
+};
+
+/* One side of a run at work on a host. */
+struct work {
+    struct id run;
+    uint32_t attempt;
+    Sealift__RunSide side;
+    int partner; /* the other host, or itself */
+    bool committing;
+};
+
+struct node {
+    bool connected;
+    uint8_t incarnation;
+    uint32_t slots;
+    struct work work[WORK_MAX];
+    size_t work_count;
+    struct mail ends[ENDS_MAX]; /* not yet answered: kept over restarts */
+    size_t end_count;
+    struct mail mail[MAIL_MAX]; /* on the way to the director */
+    size_t mail_count;
+    struct fence {
+        struct id run;
+        uint32_t attempt;
+    } fences[RUNS_MAX];
+    size_t fence_count;
+};
+
+/* What really happened to a run, and what the director was told. */
+struct truth {
+    struct run kept;
+    bool committed;      /* its point stands in the log */
+    bool target_said_ok; /* a RunEnd of the target with code 0 was handed to the director */
+    bool log_shown;
+    uint8_t tickets[RUN_ATTEMPTS_MAX + 1][RUN_TICKET_LEN];
+    bool has_ticket[RUN_ATTEMPTS_MAX + 1];
+};
+
+static struct node nodes[HOSTS];
+static struct truth truths[RUNS_MAX];
+static size_t truth_count;
+static struct run_table *table;
+static struct moment now;
+static struct mail history[HISTORY];
+static size_t history_count;
+
+static struct truth *truth_of(const struct id *run)
+{
+    uint32_t index = le32_get(run->bytes);
+    cr_assert_lt(index, truth_count);
+    return &truths[index];
+}
+
+static void key_of(int host, uint8_t out[SIGN_PK_LEN])
+{
+    memset(out, 0, SIGN_PK_LEN);
+    out[0] = (uint8_t)(host + 1);
+}
+
+static int host_of(const uint8_t key[SIGN_PK_LEN])
+{
+    return key[0] - 1;
+}
+
+static struct work *work_of(struct node *node, const struct id *run)
+{
+    for (size_t i = 0; i < node->work_count; i++)
+        if (id_eq(&node->work[i].run, run)) return &node->work[i];
+    return NULL;
+}
+
+static void drop_work(struct node *node, struct work *work)
+{
+    *work = node->work[--node->work_count];
+}
+
+static void post(const struct mail *mail)
+{
+    struct node *node = &nodes[mail->host];
+    if (node->connected && node->mail_count < MAIL_MAX) node->mail[node->mail_count++] = *mail;
+}
+
+static struct mail mail_of(const struct work *work, int host, enum mail_kind kind)
+{
+    return (struct mail){
+        .kind = kind, .host = host, .run = work->run, .attempt = work->attempt, .side = work->side};
+}
+
+static void end_work(int host, struct work *work, uint32_t code)
+{
+    struct mail mail = mail_of(work, host, MAIL_END);
+    mail.code = code;
+    cr_assert_lt(nodes[host].end_count, ENDS_MAX);
+    nodes[host].ends[nodes[host].end_count++] = mail;
+    post(&mail);
+    drop_work(&nodes[host], work);
+}
+
+/* ---- what must hold */
+
+static bool reachable(Sealift__RunState from, Sealift__RunState to, int depth)
+{
+    if (from == to) return true;
+    for (int next = STATE(NONE); depth > 0 && next <= STATE(UNKNOWN); next++)
+        if (run_state_may_follow(from, (Sealift__RunState)next) &&
+            reachable((Sealift__RunState)next, to, depth - 1))
+            return true;
+    return false;
+}
+
+static void check_kept(const struct run *old, const struct run *new, const struct truth *truth)
+{
+    cr_assert(reachable(old->state, new->state, 4), "%s to %s", run_state_name(old->state),
+              run_state_name(new->state));
+    cr_assert_not(run_state_final(old->state), "an ended run changed");
+    cr_assert_geq(new->attempt, old->attempt, "an attempt went back");
+    cr_assert_leq(new->attempt, RUN_ATTEMPTS_MAX);
+    if (new->state == STATE(OK)) {
+        cr_assert(truth->target_said_ok || truth->log_shown, "ok, and nobody said so");
+        cr_assert(truth->committed, "ok, and there is no point");
+    }
+    cr_assert_eq(new->ended_ns == 0, run_state_active(new->state));
+}
+
+static void check_table(void)
+{
+    for (size_t i = 0; i < run_table_count(table); i++) {
+        const struct run *run = run_table_at(table, i);
+        cr_assert_not(run_state_final(run->state));
+        cr_assert_eq(truth_of(&run->id)->kept.state, run->state, "a state that was not kept");
+        for (size_t j = i + 1; j < run_table_count(table); j++) {
+            const struct run *other = run_table_at(table, j);
+            bool both = run_state_active(run->state) && run_state_active(other->state);
+            cr_assert_not(both && id_eq(&run->subject_id, &other->subject_id), "two runs of one job");
+        }
+    }
+}
+
+/* What came back to life although it had been given up does not count: nobody could know of it. */
+static uint32_t revived(const uint8_t key[SIGN_PK_LEN])
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < run_table_count(table); i++) {
+        const struct run *run = run_table_at(table, i);
+        if (run->state == STATE(UNKNOWN) && memcmp(run->target.host, key, SIGN_PK_LEN) == 0) count++;
+    }
+    return count;
+}
+
+static void check_slots(const struct effect *assign)
+{
+    uint32_t slots = nodes[host_of(assign->host)].slots;
+    cr_assert_leq(run_table_busy(table, assign->host), slots + revived(assign->host), "more runs than slots");
+}
+
+/* ---- carrying out effects */
+
+static void check_assignment(const struct effect *effect)
+{
+    struct truth *truth = truth_of(&effect->run->id);
+    uint32_t attempt = effect->run->attempt;
+    cr_assert_eq(truth->kept.attempt, attempt, "assigned before it was kept");
+    cr_assert(run_state_active(truth->kept.state) || truth->kept.state == STATE(UNKNOWN));
+    if (truth->has_ticket[attempt])
+        cr_assert_eq(memcmp(truth->tickets[attempt], effect->run->ticket, RUN_TICKET_LEN), 0, "two tickets");
+    truth->has_ticket[attempt] = true;
+    memcpy(truth->tickets[attempt], effect->run->ticket, RUN_TICKET_LEN);
+    check_slots(effect);
+}
+
+static struct fence *fence_of(struct node *node, const struct id *run)
+{
+    for (size_t i = 0; i < node->fence_count; i++)
+        if (id_eq(&node->fences[i].run, run)) return &node->fences[i];
+    cr_assert_lt(node->fence_count, RUNS_MAX);
+    node->fences[node->fence_count] = (struct fence){.run = *run};
+    return &node->fences[node->fence_count++];
+}
+
+static void take_assignment(int host, const struct effect *effect)
+{
+    struct node *node = &nodes[host];
+    const struct run *run = effect->run;
+    struct fence *fence = fence_of(node, &run->id);
+    struct work *old = work_of(node, &run->id);
+    if (run->attempt < fence->attempt || (old && old->attempt == run->attempt)) return;
+    if (old) end_work(host, old, ERR_CANCELLED);
+    fence->attempt = run->attempt;
+    cr_assert_lt(node->work_count, WORK_MAX);
+    struct work *work = &node->work[node->work_count++];
+    *work = (struct work){.run = run->id, .attempt = run->attempt, .side = effect->side};
+    work->partner = host_of(effect->side == SIDE(SOURCE) ? run->target.host : run->source.host);
+    if (node->work_count > node->slots) {
+        end_work(host, work, ERR_BUSY);
+        return;
+    }
+    struct mail mail = mail_of(work, host, effect->side == SIDE(SOURCE) ? MAIL_PROGRESS : MAIL_READY);
+    mail.state = STATE(RUNNING);
+    post(&mail);
+}
+
+static void carry_out(const struct effect *effect)
+{
+    int host = host_of(effect->host);
+    if (effect->kind == EFFECT_ASSIGN) check_assignment(effect);
+    if (effect->kind == EFFECT_MOVED || effect->kind == EFFECT_PROGRESS) return;
+    if (!nodes[host].connected || chance(50) == 0) return; /* lost on the way */
+    if (effect->kind == EFFECT_ASSIGN) take_assignment(host, effect);
+    if (effect->kind == EFFECT_CANCEL) {
+        struct work *work = work_of(&nodes[host], &effect->id);
+        if (work) end_work(host, work, ERR_CANCELLED);
+    }
+}
+
+/* A director may die after it has kept things and before it has sent them. */
+static void apply(struct effects *effects)
+{
+    for (size_t i = 0; i < effects->keep_count; i++) {
+        struct truth *truth = truth_of(&effects->keep[i].id);
+        check_kept(&truth->kept, &effects->keep[i], truth);
+        truth->kept = effects->keep[i];
+    }
+    for (size_t i = 0; i < effects->act_count; i++)
+        carry_out(&effects->act[i]);
+    effects_clear(effects);
+}
+
+/* ---- the director's side of events */
+
+static void deliver(const struct mail *mail)
+{
+    uint8_t key[SIGN_PK_LEN];
+    key_of(mail->host, key);
+    struct truth *truth = truth_of(&mail->run);
+    struct effects effects = {0};
+    ProtobufCBinaryData run = {.len = ID_LEN, .data = (uint8_t *)(uintptr_t)mail->run.bytes};
+    if (mail->kind == MAIL_READY) {
+        run_table_ready(table, &now, key, &mail->run, mail->attempt, "tcp://x:1", &effects);
+    } else if (mail->kind == MAIL_PROGRESS) {
+        Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
+        progress.run = run;
+        progress.attempt = mail->attempt;
+        progress.side = mail->side;
+        progress.state = mail->state;
+        run_table_progress(table, &now, key, &progress, &effects);
+    } else if (mail->kind == MAIL_END) {
+        Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
+        end.run = run;
+        end.attempt = mail->attempt;
+        end.side = mail->side;
+        end.code = mail->code;
+        if (mail->code <= 1 && mail->side != SIDE(SOURCE)) truth->target_said_ok = true;
+        run_table_end(table, &now, key, &end, &effects);
+    } else {
+        struct id repository = {{(uint8_t)(mail->host + 1)}}, point = {{1}};
+        truth->log_shown = true;
+        run_table_point(table, &now, key, &repository, &mail->run, &point, &effects);
+    }
+    apply(&effects);
+}
+
+static void forget_end(const struct mail *mail)
+{
+    struct node *node = &nodes[mail->host];
+    for (size_t i = 0; i < node->end_count; i++)
+        if (id_eq(&node->ends[i].run, &mail->run) && node->ends[i].attempt == mail->attempt &&
+            node->ends[i].side == mail->side) {
+            node->ends[i] = node->ends[--node->end_count];
+            return;
+        }
+}
+
+static void receive(int host)
+{
+    struct node *node = &nodes[host];
+    if (node->mail_count == 0) return;
+    struct mail mail = node->mail[0];
+    memmove(node->mail, node->mail + 1, --node->mail_count * sizeof(node->mail[0]));
+    deliver(&mail);
+    if (mail.kind == MAIL_END && chance(10) != 0) forget_end(&mail); /* else the Done got lost */
+    history[history_count++ % HISTORY] = mail;
+}
+
+static void connect(int host)
+{
+    struct node *node = &nodes[host];
+    if (node->connected) return;
+    node->connected = true;
+    struct id live[WORK_MAX];
+    for (size_t i = 0; i < node->work_count; i++)
+        live[i] = node->work[i].run;
+    struct host_hello hello = {.incarnation = {{node->incarnation, (uint8_t)host, 1}},
+                               .slots = node->slots,
+                               .runs = live,
+                               .run_count = node->work_count};
+    uint8_t key[SIGN_PK_LEN];
+    key_of(host, key);
+    struct effects effects = {0};
+    run_table_up(table, &now, key, &hello, &effects);
+    for (size_t i = 0; i < node->end_count; i++)
+        post(&node->ends[i]);
+    apply(&effects);
+}
+
+static void disconnect(int host)
+{
+    if (!nodes[host].connected) return;
+    nodes[host].connected = false;
+    nodes[host].mail_count = 0;
+    uint8_t key[SIGN_PK_LEN];
+    key_of(host, key);
+    struct effects effects = {0};
+    run_table_down(table, &now, key, &effects);
+    apply(&effects);
+}
+
+static void kill_host(int host)
+{
+    disconnect(host);
+    nodes[host].work_count = 0;
+    nodes[host].incarnation++;
+}
+
+/* The log is read whole: every committed point of the host's repository, then the end of the log. */
+static void read_log(int host)
+{
+    if (!nodes[host].connected) return;
+    uint8_t key[SIGN_PK_LEN];
+    key_of(host, key);
+    for (size_t i = 0; i < truth_count; i++)
+        if (truths[i].committed && truths[i].kept.kind == RUN_BACKUP &&
+            host_of(truths[i].kept.target.host) == host)
+            deliver(&(struct mail){.kind = MAIL_POINT, .host = host, .run = truths[i].kept.id});
+    struct id repository = {{(uint8_t)(host + 1)}};
+    struct effects effects = {0};
+    run_table_log_read(table, &now, key, &repository, &effects);
+    apply(&effects);
+}
+
+static void restart_director(void)
+{
+    struct run_settings settings = {.lease_ms = lease_ms,
+                                    .seed = {(uint8_t)chance(256), (uint8_t)chance(256)}};
+    run_table_free(table);
+    table = run_table_new(&settings);
+    for (size_t i = 0; i < truth_count; i++)
+        if (!run_state_final(truths[i].kept.state)) run_table_load(table, &now, &truths[i].kept);
+    for (int host = 0; host < HOSTS; host++) {
+        nodes[host].connected = false;
+        nodes[host].mail_count = 0;
+    }
+}
+
+static void start_run(void)
+{
+    if (truth_count == RUNS_MAX) return;
+    uint32_t job = chance(JOBS);
+    int source = (int)(job % HOSTS), target = (int)((job / 2 + 1) % HOSTS);
+    struct run_plan plan = {.kind = job % 3 == 2 ? RUN_RECOVERY : RUN_BACKUP,
+                            .subject = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                            .subject_id = {{(uint8_t)(job + 1)}},
+                            .subject_version = 1,
+                            .repository = {{(uint8_t)(target + 1)}},
+                            .source_name = "source",
+                            .target_name = "target"};
+    le32_put(plan.id.bytes, (uint32_t)truth_count);
+    plan.id.bytes[8] = 1;
+    key_of(source, plan.source);
+    key_of(target, plan.target);
+    truths[truth_count++] = (struct truth){.kept = {.id = plan.id}};
+    struct effects effects = {0};
+    struct err err;
+    bool started = run_table_start(table, &now, &plan, &effects, &err);
+    if (!started) cr_assert_eq(err.code, ERR_BUSY);
+    apply(&effects);
+    if (!started) truth_count--;
+}
+
+static void stop_run(void)
+{
+    size_t count = run_table_count(table);
+    if (count == 0) return;
+    struct id run = run_table_at(table, chance((uint32_t)count))->id;
+    struct effects effects = {0};
+    struct err err;
+    if (!run_table_stop(table, &now, &run, &effects, &err)) cr_assert_eq(err.code, ERR_NOT_FOUND);
+    apply(&effects);
+}
+
+/* ---- the transporters' own lives */
+
+static void commit(int host, struct work *work)
+{
+    struct id run = work->run;
+    uint32_t attempt = work->attempt;
+    struct work *other = work;
+    if (work->side == SIDE(SOURCE)) {
+        other = work_of(&nodes[work->partner], &run);
+        if (!other || other->attempt != attempt || other->side != SIDE(TARGET)) {
+            end_work(host, work, ERR_UNREACHABLE);
+            return;
+        }
+        truth_of(&run)->committed = true;
+        end_work(work->partner, other, 0);
+        if (chance(8) == 0) return; /* the receipt takes its time */
+        work = work_of(&nodes[host], &run);
+    } else {
+        truth_of(&run)->committed = true;
+    }
+    if (work) end_work(host, work, 0);
+}
+
+static void work_on(int host)
+{
+    struct node *node = &nodes[host];
+    if (node->work_count == 0) return;
+    struct work *work = &node->work[chance((uint32_t)node->work_count)];
+    if (work->side == SIDE(TARGET)) {
+        struct mail mail = mail_of(work, host, chance(2) ? MAIL_READY : MAIL_PROGRESS);
+        mail.state = STATE(RUNNING);
+        post(&mail);
+        if (chance(40) == 0) end_work(host, work, ERR_NO_SPACE);
+        return;
+    }
+    struct mail mail = mail_of(work, host, MAIL_PROGRESS);
+    mail.state = work->committing ? STATE(COMMITTING) : STATE(RUNNING);
+    post(&mail);
+    if (chance(40) == 0)
+        end_work(host, work, ERR_DAMAGED);
+    else if (work->committing)
+        commit(host, work);
+    else if (chance(4) == 0)
+        work->committing = true;
+}
+
+/* ---- a simulation */
+
+static void pass_time(uint64_t span_ms)
+{
+    now.mono_ms += span_ms;
+    now.wall_ns += span_ms * 1000000;
+    struct effects effects = {0};
+    run_table_tick(table, &now, &effects);
+    apply(&effects);
+}
+
+static void one_step(void)
+{
+    int host = (int)chance(HOSTS);
+    uint32_t what = chance(1000);
+    if (what < 300)
+        work_on(host);
+    else if (what < 700)
+        receive(host);
+    else if (what < 780)
+        start_run();
+    else if (what < 790)
+        stop_run();
+    else if (what < 890)
+        pass_time(chance(100) == 0 ? lease_ms : 1000);
+    else if (what < 910)
+        disconnect(host);
+    else if (what < 970)
+        connect(host);
+    else if (what < 975)
+        kill_host(host);
+    else if (what < 980)
+        restart_director();
+    else if (what < 985)
+        read_log(host);
+    else if (history_count > 0) /* late and twice */
+        deliver(&history[chance((uint32_t)(history_count < HISTORY ? history_count : HISTORY))]);
+    check_table();
+}
+
+/* Everything is mended, and nobody starts anything any more. */
+static void heal(void)
+{
+    for (int round = 0; round < 400; round++) {
+        for (int host = 0; host < HOSTS; host++) {
+            connect(host);
+            while (nodes[host].mail_count > 0)
+                receive(host);
+            for (int i = 0; i < 8; i++)
+                work_on(host);
+            if (round % 50 == 0) read_log(host);
+        }
+        if (round % 20 == 0)
+            for (int host = 0; host < HOSTS; host++)
+                disconnect(host);
+        pass_time(1000);
+    }
+}
+
+static void begin(uint64_t seed)
+{
+    chance_state = seed;
+    memset(nodes, 0, sizeof(nodes));
+    truth_count = history_count = 0;
+    now = (struct moment){.mono_ms = 1000, .wall_ns = 1700000000000000000};
+    struct run_settings settings = {.lease_ms = lease_ms, .seed = {1}};
+    table = run_table_new(&settings);
+    for (int host = 0; host < HOSTS; host++)
+        nodes[host].slots = (uint32_t)(1 + host);
+}
+
+static size_t count_kept(Sealift__RunState state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < truth_count; i++)
+        if (truths[i].kept.state == state) count++;
+    return count;
+}
+
+Test(simulation, holds_its_invariants_for_ten_thousand_random_steps_and_ends_every_run, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        begin(seed * 0x9e3779b97f4a7c15u);
+        for (int step = 0; step < 10000; step++)
+            one_step();
+        heal();
+        for (size_t i = 0; i < run_table_count(table); i++) {
+            const struct run *run = run_table_at(table, i);
+            cr_assert_fail("seed %llu: a run is %s for ever (attempt %u, source %d, target %d)",
+                           (unsigned long long)seed, run_state_name(run->state), run->attempt,
+                           (int)run->source.state, (int)run->target.state);
+        }
+        cr_assert_gt(count_kept(STATE(OK)), 20, "seed %llu shows nothing", (unsigned long long)seed);
+        cr_assert_gt(count_kept(STATE(FAILED)), 20);
+        cr_assert_gt(count_kept(STATE(STOPPED)), 0);
+        run_table_free(table);
+    }
+}
+
+/* What a hostile transporter may make up: the director survives, and ends nothing `ok` on a source's word. */
+Test(simulation, survives_made_up_messages, .timeout = 120)
+{
+    begin(0x1234567);
+    for (int step = 0; step < 10000; step++) {
+        one_step();
+        if (truth_count == 0) continue;
+        struct mail mail = {.kind = (enum mail_kind)chance(3),
+                            .host = (int)chance(HOSTS),
+                            .attempt = chance(7),
+                            .side = (Sealift__RunSide)chance(4),
+                            .state = (Sealift__RunState)chance(9),
+                            .code = chance(3) ? chance(100) + 2 : 0};
+        mail.run = truths[chance((uint32_t)truth_count)].kept.id;
+        bool target = mail.side == SIDE(TARGET) || mail.side == SIDE(BOTH);
+        if (mail.kind == MAIL_END && target) mail.code += mail.code < 2 ? 3 : 0;
+        deliver(&mail);
+        check_table();
+    }
+    run_table_free(table);
+}
