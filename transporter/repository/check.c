@@ -179,6 +179,7 @@ static void check_deinit(struct check *check)
     }
     free(check->findings);
     free(check->ranges);
+    free(check->bad_seals);
     (void)pthread_mutex_destroy(&check->lock);
 }
 DEFINE_AUTO_IN_PLACE(check, struct check, check_deinit)

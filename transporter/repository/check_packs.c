@@ -60,25 +60,17 @@ static void describe(const struct pack_entry *entry, size_t number, char *out, s
 
 /* --- one record --- */
 
-/* A bad envelope takes its frames along, unless it stands in another pack too. */
-static void condemn_seal(struct packing *packing, const struct pack_entry *entry, uint32_t envelope)
+static void note_bad_seal(struct packing *packing, const struct pack_entry *entry, uint32_t envelope)
 {
-    struct index_view *view = NULL;
-    struct err ignored;
-    struct id seal = pack_entry_seal(entry);
-    bool elsewhere = false;
-    if (index_view_open(packing->check->repository->index, &view, &ignored)) {
-        struct index_location at;
-        elsewhere = index_any_envelope(view, &seal, &at) && at.pack != packing->pack.no;
-        index_view_close(view);
-    }
+    struct check *check = packing->check;
     packing->seal_bad[envelope] = true;
-    for (size_t i = 0; !elsewhere && i < packing->toc.count; i++) {
-        const struct pack_entry *frame = &packing->toc.entries[i];
-        if (frame->kind == RECORD_FRAME && frame->envelope == envelope)
-            check_add_range(packing->check, packing->pack.no, frame->offset,
-                            (uint64_t)frame->offset + frame->len, packing->last);
-    }
+    (void)pthread_mutex_lock(&check->lock);
+    check->bad_seals = xreallocarray(check->bad_seals, check->bad_seal_count + 1, sizeof(*check->bad_seals));
+    check->bad_seals[check->bad_seal_count++] = (struct bad_seal){.seal = pack_entry_seal(entry),
+                                                                  .pack = packing->pack.no,
+                                                                  .envelope = envelope,
+                                                                  .finding = packing->last};
+    (void)pthread_mutex_unlock(&check->lock);
 }
 
 static void bad_record(struct packing *packing, size_t number, uint32_t envelope, struct err *why)
@@ -91,7 +83,7 @@ static void bad_record(struct packing *packing, size_t number, uint32_t envelope
     if (entry->kind == RECORD_FRAME)
         check_add_range(packing->check, packing->pack.no, entry->offset, (uint64_t)entry->offset + entry->len,
                         finding);
-    if (entry->kind == RECORD_ENVELOPE) condemn_seal(packing, entry, envelope);
+    if (entry->kind == RECORD_ENVELOPE) note_bad_seal(packing, entry, envelope);
     if (entry->kind != RECORD_LIST) packing->group_broken = true;
     if (entry->kind == RECORD_LIST) buf_clear(&packing->rules.group);
 }
@@ -344,5 +336,5 @@ bool check_packs(struct check *check, struct err *err)
         *err = check->failure;
         return false;
     }
-    return storage->ops->list(storage->self, "packs", note_unknown, check, err);
+    return check_seals(check, err) && storage->ops->list(storage->self, "packs", note_unknown, check, err);
 }

@@ -21,6 +21,14 @@ struct bad_range {
     size_t finding;
 };
 
+/* An envelope that cannot be read in one pack; its frames die if it is in no other. */
+struct bad_seal {
+    struct id seal;
+    uint32_t pack;
+    uint32_t envelope; /* its number there */
+    size_t finding;
+};
+
 struct check {
     struct repository *repository;
     enum check_level level;
@@ -31,6 +39,8 @@ struct check {
     size_t count, cap;
     struct bad_range *ranges; /* by pack and start */
     size_t range_count, range_cap;
+    struct bad_seal *bad_seals;
+    size_t bad_seal_count;
     struct check_result result;
     uint64_t total_bytes;
 
@@ -53,9 +63,11 @@ void check_add_range(struct check *check, uint32_t pack, uint64_t from, uint64_t
 bool check_find_range(struct check *check, uint32_t pack, uint32_t offset, size_t *finding);
 bool check_admitted(void *check, const uint8_t writer[SIGN_PK_LEN]);
 
-/* check_log.c, check_packs.c, check_points.c */
+/* check_log.c, check_packs.c, check_seals.c, check_points.c */
 bool check_log(struct check *check, struct err *err) MUST_CHECK;
 bool check_packs(struct check *check, struct err *err) MUST_CHECK;
+/* Once all packs are read: which frames bad envelopes take along. */
+bool check_seals(struct check *check, struct err *err) MUST_CHECK;
 bool check_points(struct check *check, struct err *err) MUST_CHECK;
 /* what lies in the directory beside */
 bool check_extras(struct check *check, struct err *err) MUST_CHECK;

@@ -8,7 +8,8 @@
 
 enum {
     RUN_MAX = 4 * 1024 * 1024, /* bytes of one read; a larger frame is a run of its own */
-    GAP_MAX = 64 * 1024        /* unwanted bytes read along rather than skipped */
+    GAP_MAX = 64 * 1024,       /* unwanted bytes read along rather than skipped */
+    MAX_ENVELOPES_TRIED = 64
 };
 
 struct want {
@@ -103,22 +104,43 @@ static bool envelope_at(struct repository *repository, const struct index_pack *
     return true;
 }
 
+/* Where an envelope of the seal lies: in the pack itself (nth 0), then elsewhere. */
+static bool find_envelope(struct repository *repository, const struct index_pack *pack, const struct id *seal,
+                          size_t nth, struct index_pack *in, uint32_t *offset, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    struct index_location at;
+    if (!index_view_open(repository->index, &view, err)) return false;
+    if (nth == 0 && index_envelope(view, seal, pack->no, offset)) {
+        *in = *pack;
+        return true;
+    }
+    if (nth > 0 && index_nth_envelope(view, seal, nth - 1, &at) && index_view_pack(view, at.pack, in)) {
+        *offset = at.offset;
+        return true;
+    }
+    return err_set(err, ERR_NOT_FOUND, "the envelope of a frame's seal is in no pack");
+}
+
 bool frame_reader_envelope(struct repository *repository, const struct index_pack *pack,
                            const struct id *seal, struct buf *out, struct err *err)
 {
-    struct index_location elsewhere = {0};
-    struct index_pack other = {0};
-    uint32_t offset;
-    AUTO(index_view) struct index_view *view = NULL;
-    if (!index_view_open(repository->index, &view, err)) return false;
-    bool here = index_envelope(view, seal, pack->no, &offset);
-    bool any = index_any_envelope(view, seal, &elsewhere) && index_view_pack(view, elsewhere.pack, &other);
-    index_view_close(view);
-    view = NULL;
-    if (here && envelope_at(repository, pack, seal, offset, out, err)) return true;
-    if (any && envelope_at(repository, &other, seal, elsewhere.offset, out, err)) return true;
-    if (here || any) return err_wrap(err, "the envelope of a frame's seal");
-    return err_set(err, ERR_DAMAGED, "the envelope of a frame's seal is in no pack");
+    struct err last; /* what was wrong with the one tried last */
+    (void)err_set(&last, ERR_DAMAGED, "the envelope of a frame's seal is in no pack");
+    for (size_t nth = 0; nth < MAX_ENVELOPES_TRIED; nth++) {
+        struct index_pack in;
+        uint32_t offset;
+        if (find_envelope(repository, pack, seal, nth, &in, &offset, err)) {
+            if (envelope_at(repository, &in, seal, offset, out, &last)) return true;
+            (void)err_wrap(&last, "the envelope of a frame's seal");
+        } else if (err->code != ERR_NOT_FOUND) {
+            return false;
+        } else if (nth > 0) {
+            break;
+        }
+    }
+    *err = last;
+    return false;
 }
 
 /* --- runs --- */

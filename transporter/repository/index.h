@@ -102,8 +102,9 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
                     struct index_location out[static INDEX_MAX_LOCATIONS]);
 /* The envelope of a seal within one pack: its offset. false: not there. */
 bool index_envelope(struct index_view *view, const struct id *seal, uint32_t pack, uint32_t *offset);
-/* An envelope of the seal in any pack that is there. */
-bool index_any_envelope(struct index_view *view, const struct id *seal, struct index_location *out);
+/* The nth envelope of the seal in any pack that is there, from 0. */
+bool index_nth_envelope(struct index_view *view, const struct id *seal, size_t nth,
+                        struct index_location *out);
 bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *out);
 /* The highest number n such that lists 1 to n of the seal are in packs that are there. */
 uint64_t index_lists(struct index_view *view, const struct id *seal);

@@ -195,6 +195,7 @@ static bool any_seal(struct index_view *view, const struct id *seal, seal_fn *ea
 struct seal_question {
     struct index_view *view;
     uint32_t pack;
+    size_t skip; /* places to leave out */
     struct index_location found;
 };
 
@@ -222,12 +223,13 @@ static bool in_any_pack(void *arg, const uint8_t *row)
     question->found.domain = le32_get(row + 8);
     if (!index_view_pack(question->view, question->found.pack, &pack)) return false;
     question->found.state = pack.state;
-    return is_there(&pack, INDEX_FOR_READING);
+    return is_there(&pack, INDEX_FOR_READING) && question->skip-- == 0;
 }
 
-bool index_any_envelope(struct index_view *view, const struct id *seal, struct index_location *out)
+bool index_nth_envelope(struct index_view *view, const struct id *seal, size_t nth,
+                        struct index_location *out)
 {
-    struct seal_question question = {.view = view};
+    struct seal_question question = {.view = view, .skip = nth};
     if (!any_seal(view, seal, in_any_pack, &question)) return false;
     *out = question.found;
     return true;

@@ -440,3 +440,22 @@ Test(check, progress_ends_at_the_total)
     cr_assert_gt(progress.total, 0);
     cr_assert_eq(progress.done, progress.total);
 }
+
+/* One seal's envelope stands in its data pack and in its metadata pack. */
+Test(check, frames_die_with_the_last_good_envelope_of_their_seal)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    struct hash root = writer_id(writer, FRAME_NODE, 2000000, 40);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    list_objects(place, &objects);
+    for (int nth = 0; nth < 2; nth++) {
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, find_object(&objects, "packs/", nth));
+        flip(path, 150);
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_gt(report.result.findings, 0);
+        cr_assert_eq(kills(&report, 1), nth == 1, "%s", lines(&report));
+        cr_assert_eq(restores(place->repository, &root, NULL), nth == 0);
+    }
+}

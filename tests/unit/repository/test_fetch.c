@@ -1,0 +1,394 @@
+#include "builder.h"
+
+#include "common/base/alloc.h"
+#include "common/crypto/seal_list.h"
+#include "transporter/repository/fetch.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a fetch told, in order: E envelope, F frame, L list, M missing. */
+struct told {
+    struct buf order;
+    struct hash frames[256];
+    struct buf bytes[256];
+    size_t frame_count;
+    struct buf list_hashes; /* of all lists */
+    struct buf batch;       /* all of it as records, as a copy sends them */
+    enum err_code missing_code;
+    char missing_text[512];
+    int stop_after;
+};
+
+static void told_deinit(struct told *told)
+{
+    buf_deinit(&told->order);
+    buf_deinit(&told->list_hashes);
+    buf_deinit(&told->batch);
+    for (size_t i = 0; i < told->frame_count; i++)
+        buf_deinit(&told->bytes[i]);
+}
+DEFINE_AUTO_IN_PLACE(told, struct told, told_deinit)
+
+static bool on_envelope(void *arg, struct span envelope, struct err *err)
+{
+    struct told *told = arg;
+    struct envelope_view view;
+    buf_put_u8(&told->order, 'E');
+    record_append(&told->batch, RECORD_ENVELOPE, envelope);
+    return envelope_parse(envelope, &view, err);
+}
+
+static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    struct told *told = arg;
+    struct frame_view view;
+    cr_assert(frame_parse(frame, &view, err), "%s", err->text);
+    cr_assert(hash_eq(&view.chunk, id));
+    buf_put_u8(&told->order, 'F');
+    record_append(&told->batch, RECORD_FRAME, frame);
+    told->frames[told->frame_count] = *id;
+    buf_put_span(&told->bytes[told->frame_count++], frame);
+    if (told->stop_after && (int)told->frame_count == told->stop_after)
+        return err_set(err, ERR_CANCELLED, "enough");
+    return true;
+}
+
+static bool on_list(void *arg, struct span list, struct err *err)
+{
+    struct told *told = arg;
+    struct seal_list_view view;
+    cr_assert(seal_list_parse(list, &view, err), "%s", err->text);
+    buf_put_u8(&told->order, 'L');
+    record_append(&told->batch, RECORD_LIST, list);
+    buf_put(&told->list_hashes, view.hashes, view.count * HASH_LEN);
+    return true;
+}
+
+static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    struct told *told = arg;
+    buf_put_u8(&told->order, 'M');
+    told->missing_code = why->code;
+    (void)snprintf(told->missing_text, sizeof(told->missing_text), "%s", why->text);
+    return true;
+}
+
+static bool fetch(struct repository *repository, const struct hash *ids, size_t count, enum fetch_proof proof,
+                  const struct hash *domain, struct told *told, struct err *err)
+{
+    struct fetch_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .list = on_list,
+                              .missing = on_missing,
+                              .arg = told,
+                              .domain = domain};
+    bool done = repository_fetch(repository, ids, count, proof, &sink, err);
+    (void)buf_cstr(&told->order);
+    return done;
+}
+
+static void fetch_all(struct repository *repository, const struct hash *ids, size_t count,
+                      enum fetch_proof proof, struct told *told)
+{
+    struct err err;
+    cr_assert(fetch(repository, ids, count, proof, NULL, told, &err), "%s", err.text);
+}
+
+static const char *order(const struct told *told)
+{
+    return (const char *)told->order.data;
+}
+
+static void locate(struct place *place, const struct hash *id, size_t nth, char **path,
+                   struct index_location *out)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    struct index_location at[INDEX_MAX_LOCATIONS];
+    struct index_pack pack;
+    struct err err;
+    char name[BYTES_NAME_LEN];
+    cr_assert(index_view_open(place->repository->index, &view, &err));
+    cr_assert_gt(index_locate(view, id, INDEX_ANY_DOMAIN, INDEX_FOR_READING, at), nth);
+    cr_assert(index_view_pack(view, at[nth].pack, &pack));
+    bytes_name(&pack, name);
+    *path = xasprintf("%s/%s", place->path, name);
+    *out = at[nth];
+}
+
+static void flip(const char *path, uint64_t at)
+{
+    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 1;
+    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+Test(fetch, answers_in_pack_order_with_each_envelope_once_before_its_frames)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 30);
+    (void)back_up(place->repository, 2, 100, 30);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash ids[60];
+    for (uint32_t i = 0; i < 60; i++) /* asked for in another order, from two runs */
+        ids[i] = writer_id(writer, FRAME_DATA, i % 2 ? 100 + (i * 7) % 30 : (i * 11) % 30, 1000);
+    AUTO(told) struct told told = {0};
+    fetch_all(place->repository, ids, 60, FETCH_FRAMES, &told);
+    cr_assert_eq(told.frame_count, 60);
+    size_t envelopes = 0;
+    for (const char *at = order(&told); *at; at++)
+        envelopes += *at == 'E';
+    cr_assert_eq(envelopes, 2, "%s", order(&told));
+    cr_assert_eq(order(&told)[0], 'E');
+    uint32_t last_pack = 0;
+    uint32_t last_offset = 0;
+    for (size_t i = 0; i < told.frame_count; i++) {
+        AUTO(free) char *path = NULL;
+        struct index_location at;
+        locate(place, &told.frames[i], 0, &path, &at);
+        cr_assert(at.pack > last_pack || (at.pack == last_pack && at.offset >= last_offset));
+        last_pack = at.pack;
+        last_offset = at.offset;
+    }
+}
+
+Test(fetch, with_lists_each_list_follows_the_frames_that_it_names)
+{
+    for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
+        AUTO(place) struct place *place = place_new((enum repository_kind)kind);
+        AUTO(writer) struct writer *writer = writer_new((enum repository_kind)kind, 1);
+        struct hash ids[9];
+        {
+            AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+            for (uint32_t batch = 0; batch < 3; batch++) {
+                for (uint32_t i = 0; i < 3; i++)
+                    ids[3 * batch + i] = writer_data(writer, 3 * batch + i, 100);
+                session_send(ingest, writer, PACK_DATA);
+            }
+        }
+        struct hash wanted[4] = {ids[0], ids[1], ids[7], ids[8]};
+        AUTO(told) struct told told = {0};
+        fetch_all(place->repository, wanted, 4, FETCH_WITH_LISTS, &told);
+        cr_assert_str_eq(order(&told), kind == REPOSITORY_ENCRYPTED ? "EFFLFFL" : "FFLFFL");
+        for (size_t i = 0; i < told.frame_count; i++) {
+            struct hash hash = hash_of(buf_span(&told.bytes[i]));
+            bool named = false;
+            for (size_t at = 0; at < told.list_hashes.len; at += HASH_LEN)
+                named = named || memcmp(told.list_hashes.data + at, hash.bytes, HASH_LEN) == 0;
+            cr_assert(named);
+        }
+    }
+}
+
+Test(fetch, a_copy_of_some_frames_with_their_lists_is_taken_by_another_repository)
+{
+    struct err err;
+    AUTO(place) struct place *from = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(place) struct place *to = place_new(REPOSITORY_ENCRYPTED);
+    struct hash root = back_up(from->repository, 1, 0, 20);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *ingest = NULL;
+    struct ingest_options options = {.session = id_of(5), .kind = INGEST_COPY, .min_free_bytes = 1};
+    cr_assert(ingest_open(to->repository, &options, &ingest, &err), "%s", err.text);
+    struct hash datas[10];
+    struct hash nodes[2] = {root, writer_id(writer, FRAME_NODE, 1000000, 40)};
+    for (uint32_t i = 0; i < 10; i++) /* every second one */
+        datas[i] = writer_id(writer, FRAME_DATA, 2 * i, 1000);
+    AUTO(told) struct told data_part = {0};
+    AUTO(told) struct told node_part = {0};
+    fetch_all(from->repository, datas, 10, FETCH_WITH_LISTS, &data_part);
+    fetch_all(from->repository, nodes, 2, FETCH_WITH_LISTS, &node_part);
+    cr_assert(ingest_batch(ingest, 1, buf_span(&data_part.batch), &err), "%s", err.text);
+    cr_assert(ingest_batch(ingest, 2, buf_span(&node_part.batch), &err), "%s", err.text);
+    /* a frame under the list of others is none */
+    AUTO(buf) struct buf wrong = {0};
+    buf_put_span(&wrong, buf_span(&node_part.batch));
+    wrong.len -= RECORD_HEADER_LEN + SEAL_LIST_FIXED_LEN + 2 * HASH_LEN;
+    size_t list_len = RECORD_HEADER_LEN + SEAL_LIST_FIXED_LEN + 20 * HASH_LEN;
+    buf_put(&wrong, data_part.batch.data + data_part.batch.len - list_len, list_len);
+    cr_assert_not(ingest_batch(ingest, 3, buf_span(&wrong), &err));
+    /* the point is not whole yet, and the missing ids are just those that were not copied */
+    struct id point = id_of(1);
+    struct ingest_receipt receipt;
+    AUTO(buf) struct buf file = {0};
+    AUTO(buf) struct buf missing = {0};
+    cr_assert(repository_point_read(from->repository, &point, &file, &err), "%s", err.text);
+    cr_assert_not(ingest_commit(ingest, &point, &root, buf_span(&file), &receipt, &missing, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND, "%s", err.text);
+    cr_assert_eq(missing.len, 10 * HASH_LEN);
+    AUTO(told) struct told rest = {0};
+    fetch_all(from->repository, (const struct hash *)(const void *)missing.data, 10, FETCH_WITH_LISTS, &rest);
+    cr_assert(ingest_batch(ingest, 3, buf_span(&rest.batch), &err), "%s", err.text);
+    cr_assert(ingest_commit(ingest, &point, &root, buf_span(&file), &receipt, &missing, &err), "%s",
+              err.text);
+    place_close(from);
+    cr_assert(restores(to->repository, &root, NULL));
+}
+
+Test(fetch, what_is_nowhere_is_missing_and_the_rest_still_comes)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash ids[3] = {writer_id(writer, FRAME_DATA, 1, 1000), writer_id(writer, FRAME_DATA, 99, 1000),
+                          writer_id(writer, FRAME_DATA, 3, 1000)};
+    AUTO(told) struct told told = {0};
+    fetch_all(place->repository, ids, 3, FETCH_FRAMES, &told);
+    cr_assert_str_eq(order(&told), "MEFF");
+    cr_assert_eq(told.missing_code, ERR_NOT_FOUND);
+    struct err err;
+    AUTO(buf) struct buf frame = {0};
+    AUTO(buf) struct buf envelope = {0};
+    cr_assert_not(repository_frame(place->repository, &ids[1], &frame, &envelope, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+    cr_assert(repository_frame(place->repository, &ids[0], &frame, &envelope, &err));
+    cr_assert_eq(envelope.len, ENVELOPE_LEN);
+}
+
+Test(fetch, a_damaged_frame_is_named_with_its_pack_and_its_neighbours_still_come)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash ids[5];
+    for (uint32_t i = 0; i < 5; i++)
+        ids[i] = writer_id(writer, FRAME_DATA, i, 1000);
+    AUTO(free) char *path = NULL;
+    struct index_location at;
+    locate(place, &ids[2], 0, &path, &at);
+    flip(path, at.offset + 200);
+    AUTO(told) struct told told = {0};
+    fetch_all(place->repository, ids, 5, FETCH_FRAMES, &told);
+    cr_assert_str_eq(order(&told), "EFFFFM");
+    cr_assert_eq(told.missing_code, ERR_DAMAGED);
+    cr_assert(strstr(told.missing_text, "'packs/"), "%s", told.missing_text);
+}
+
+Test(fetch, when_one_copy_is_bad_the_next_is_taken)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 5);
+    (void)back_up(place->repository, 2, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
+    for (size_t nth = 0; nth < 2; nth++) {
+        AUTO(free) char *path = NULL;
+        struct index_location at;
+        locate(place, &id, nth, &path, &at);
+        flip(path, at.offset + 200);
+        AUTO(told) struct told told = {0};
+        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
+        cr_assert_str_eq(order(&told), nth == 0 ? "EF" : "M");
+        flip(path, at.offset + 200);
+        cr_assert_eq(unlink(path), 0); /* and when a whole pack is gone, for the second round too */
+        AUTO(told) struct told again = {0};
+        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &again);
+        cr_assert_str_eq(order(&again), nth == 0 ? "EF" : "M");
+    }
+}
+
+Test(fetch, a_damaged_envelope_is_replaced_by_the_one_in_another_pack)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 5); /* data pack and metadata pack, one seal */
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
+    AUTO(free) char *path = NULL;
+    struct index_location at;
+    locate(place, &id, 0, &path, &at);
+    flip(path, 150);
+    AUTO(told) struct told told = {0};
+    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
+    cr_assert_str_eq(order(&told), "EF");
+    struct hash node = writer_id(writer, FRAME_NODE, 2000000, 40);
+    AUTO(free) char *other = NULL;
+    locate(place, &node, 0, &other, &at);
+    cr_assert_str_neq(path, other);
+    flip(other, 150);
+    AUTO(told) struct told none = {0};
+    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &none);
+    cr_assert_str_eq(order(&none), "M", "a frame without its envelope is as good as missing");
+}
+
+Test(fetch, within_a_domain_a_planted_frame_is_not_seen)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *mine = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(writer) struct writer *thief = writer_new_in(REPOSITORY_ENCRYPTED, 2, "t:thief");
+    struct hash target = writer_id(mine, FRAME_DATA, 7, 200);
+    memcpy(thief->dedup, mine->dedup, HASH_LEN);
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, thief, 2);
+        (void)writer_data(thief, 7, 200);
+        session_send(ingest, thief, PACK_DATA);
+    }
+    AUTO(told) struct told any = {0};
+    AUTO(told) struct told own = {0};
+    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, NULL, &any, &err));
+    cr_assert_str_eq(order(&any), "EF");
+    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, &mine->domain, &own, &err));
+    cr_assert_str_eq(order(&own), "M");
+}
+
+Test(fetch, a_callback_that_refuses_ends_it_with_its_error)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    (void)back_up(place->repository, 1, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 3);
+    struct hash ids[5];
+    for (uint32_t i = 0; i < 5; i++)
+        ids[i] = writer_id(writer, FRAME_DATA, i, 1000);
+    AUTO(told) struct told told = {.stop_after = 3};
+    cr_assert_not(fetch(place->repository, ids, 5, FETCH_FRAMES, NULL, &told, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED);
+    cr_assert_eq(told.frame_count, 3);
+}
+
+Test(fetch, too_many_ids_are_refused)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    AUTO(free) struct hash *ids = xcalloc(FETCH_MAX_IDS + 1, sizeof(*ids));
+    AUTO(told) struct told told = {0};
+    cr_assert_not(fetch(place->repository, ids, FETCH_MAX_IDS + 1, FETCH_FRAMES, NULL, &told, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+}
+
+Test(fetch, large_and_many_frames_come_back_as_they_were_sent)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct hash root = session_tree(ingest, writer, 0, 12, 4 * 1024 * 1024 - 1);
+    (void)session_commit(ingest, writer, 1, &root);
+    struct hash many = session_tree(ingest, writer, 100, 6000, 30);
+    (void)session_commit(ingest, writer, 2, &many);
+    size_t frames;
+    cr_assert(restores(place->repository, &root, &frames));
+    cr_assert_eq(frames, 14);
+    cr_assert(restores(place->repository, &many, &frames));
+    cr_assert_eq(frames, 6002);
+}
+
+Test(fetch, frames_of_an_open_journal_are_read_while_it_becomes_a_pack)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    struct hash id = writer_data(writer, 1, 100);
+    for (int closed = 0; closed < 2; closed++) {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+        if (!closed) {
+            session_send(ingest, writer, PACK_DATA);
+            session_wait(ingest, 1);
+        }
+        AUTO(told) struct told told = {0};
+        fetch_all(place->repository, &id, 1, FETCH_WITH_LISTS, &told);
+        cr_assert_str_eq(order(&told), "EFL");
+    }
+}
