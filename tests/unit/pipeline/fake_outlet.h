@@ -30,14 +30,15 @@ struct fake_outlet {
     pthread_cond_t changed;
     bool cancelled;
     size_t calls[FAKE_CALLS];
-    size_t asked;   /* ids */
-    size_t waiting; /* threads in send while shut */
+    size_t asked;                      /* ids */
+    size_t waiting;                    /* threads in send while shut */
     struct hash hashes[SEAL_LIST_MAX]; /* of the frames in the batch being read */
     struct buf envelope;
     struct buf bytes;
     struct buf chunks;     /* struct fake_chunk each */
     struct buf known;      /* struct hash each: what it has had all along */
     struct buf batch_lens; /* size_t each */
+    size_t earlier;        /* chunks of earlier runs */
     struct commit_request committed;
     struct buf point_file;
     struct err invalid; /* the first thing that a repository would have refused */
@@ -49,12 +50,13 @@ DEFINE_AUTO_IN_PLACE(fake_outlet, struct fake_outlet, fake_outlet_deinit)
 struct outlet fake_outlet_outlet(struct fake_outlet *fake);
 
 void fake_outlet_knows(struct fake_outlet *fake, const struct hash *name);
-/* Everything received becomes known, and the counters start again: the next run. */
+/* What was received stays, and the counters start again: the next run. */
 void fake_outlet_next_run(struct fake_outlet *fake);
 void fake_outlet_open(struct fake_outlet *fake);
 /* until `count` threads are blocked in send */
 void fake_outlet_await_waiting(struct fake_outlet *fake, size_t count);
 
+/* Chunks of this run; the other functions know those of all runs. */
 size_t fake_outlet_count(const struct fake_outlet *fake, enum frame_type type);
 const struct fake_chunk *fake_outlet_find(const struct fake_outlet *fake, enum frame_type type,
                                           const struct hash *name);

@@ -1,0 +1,358 @@
+#include "transporter/pipeline/backup.h"
+
+#include "common/base/alloc.h"
+#include "common/chunk/chunker.h"
+#include "transporter/pipeline/assembly.h"
+#include "transporter/pipeline/cancel_watch.h"
+
+#include <time.h>
+
+enum {
+    WORKERS_LEAST = 4,
+    WORKERS_MOST = 64,
+    SEGMENTS_PER_WORKER = 16, /* that may wait for their turn, worked on or not */
+};
+
+/* One run of backup_tree. */
+struct backup {
+    const struct backup_options *options;
+    struct walk_options walk_options;
+    uint64_t started_ns;
+    struct attempt attempt;
+    struct worker own; /* the ordering thread's */
+    struct walk *walk;
+    struct assembly *assembly;
+    struct segment *open; /* being filled */
+
+    struct segment **queued; /* a ring of those handed out, in path order */
+    size_t queued_places, queued_first, queued_count;
+
+    struct worker *workers;
+    pthread_t *threads;
+    unsigned worker_count, started_count;
+
+    struct cancel_watch *watch;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static unsigned worker_count(const struct backup_options *options)
+{
+    unsigned count = options->threads;
+    if (count == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        count = cores > WORKERS_LEAST / 2 ? 2 * (unsigned)cores : WORKERS_LEAST;
+    }
+    return count < WORKERS_MOST ? count : WORKERS_MOST;
+}
+
+/* --- threads --- */
+
+static void *worker_thread(void *arg)
+{
+    worker_run(arg);
+    return NULL;
+}
+
+static bool start_threads(struct backup *backup, struct err *err)
+{
+    for (; backup->started_count < backup->worker_count; backup->started_count++) {
+        struct worker *worker = &backup->workers[backup->started_count];
+        if (!worker_init(worker, &backup->attempt, err)) return false;
+        int failed = pthread_create(&backup->threads[backup->started_count], NULL, worker_thread, worker);
+        if (failed) {
+            worker_deinit(worker);
+            return err_sys(err, failed, "cannot start a thread");
+        }
+    }
+    return cancel_watch_new(&backup->attempt, backup->options->cancelled, &backup->watch, err);
+}
+
+/* Waits for the workers, which have sent all that they held, or were stopped. */
+static void join_workers(struct backup *backup)
+{
+    if (backup->attempt.queue) work_queue_end(backup->attempt.queue);
+    for (unsigned i = 0; i < backup->started_count; i++) {
+        (void)pthread_join(backup->threads[i], NULL);
+        worker_deinit(&backup->workers[i]);
+    }
+    backup->started_count = 0;
+}
+
+/* --- the ordering thread --- */
+
+/* The error that stopped the others, in place of the one that it caused here. */
+static bool fail(struct backup *backup, struct err *err)
+{
+    attempt_fail(&backup->attempt, err);
+    (void)attempt_failure(&backup->attempt, err);
+    return false;
+}
+
+static bool deliver_first(struct backup *backup, struct err *err)
+{
+    struct segment *segment = backup->queued[backup->queued_first];
+    backup->queued_first = (backup->queued_first + 1) % backup->queued_places;
+    backup->queued_count--;
+    attempt_publish(&backup->attempt);
+    return assembly_take(backup->assembly, segment, err);
+}
+
+/* Delivers what is done; waits only until no more than `most` segments are out. */
+static bool deliver_done(struct backup *backup, size_t most, struct err *err)
+{
+    while (backup->queued_count > 0) {
+        struct segment *first = backup->queued[backup->queued_first];
+        if (!work_queue_is_done(backup->attempt.queue, first)) {
+            if (backup->queued_count <= most) return true;
+            if (!work_queue_await_segment(backup->attempt.queue, first))
+                return err_set(err, ERR_CANCELLED, "stopped");
+        }
+        if (!deliver_first(backup, err)) return false;
+    }
+    return true;
+}
+
+/* Hands the open segment out; one without work needs no worker, only its turn. */
+static bool hand_out(struct backup *backup, struct err *err)
+{
+    struct segment *segment = backup->open;
+    if (segment_count(segment) == 0) return true;
+    if (!deliver_done(backup, backup->queued_places - 1, err)) return false;
+    backup->open = segment_new();
+    size_t last = (backup->queued_first + backup->queued_count) % backup->queued_places;
+    backup->queued[last] = segment;
+    backup->queued_count++;
+    if (segment->work > 0)
+        work_queue_add_segment(backup->attempt.queue, segment);
+    else
+        segment->done = true;
+    return true;
+}
+
+static void note_walked(struct backup *backup, const struct walk_entry *entry)
+{
+    struct backup_progress *progress = backup->attempt.progress;
+    progress->entries++;
+    if (entry->type != ENTRY_FILE) return;
+    progress->files++;
+    progress->content_bytes += entry->key.size;
+}
+
+static bool take_entry(struct backup *backup, const struct walk_entry *entry, struct err *err)
+{
+    note_walked(backup, entry);
+    if (segment_ends_before(backup->open, entry) && !hand_out(backup, err)) return false;
+    segment_add(backup->open, entry);
+    return !segment_ends_after(backup->open, entry) || hand_out(backup, err);
+}
+
+static bool take_event(struct backup *backup, enum walk_event event, const struct walk_entry *entry,
+                       const struct err *note, struct err *err)
+{
+    switch (event) {
+    case WALK_ENTRY:
+        return take_entry(backup, entry, err);
+    case WALK_LEAVE:
+        segment_leave(backup->open, entry->path);
+        return true;
+    case WALK_WARNING:
+        attempt_warn(&backup->attempt, entry->path, note);
+        return true;
+    case WALK_SKIPPED:
+        attempt_note(&backup->attempt, entry->path, note);
+        return true;
+    case WALK_END:
+        break;
+    }
+    return true;
+}
+
+static bool read_all(struct backup *backup, struct err *err)
+{
+    enum walk_event event = WALK_ENTRY;
+    while (event != WALK_END) {
+        struct walk_entry entry;
+        struct err note = {0};
+        if (attempt_stopped(&backup->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
+        if (!walk_next(backup->walk, &event, &entry, &note, err)) return false;
+        if (!take_event(backup, event, &entry, &note, err)) return false;
+    }
+    if (!hand_out(backup, err)) return false;
+    work_queue_end(backup->attempt.queue);
+    return deliver_done(backup, 0, err);
+}
+
+/* --- the end --- */
+
+static struct manifest_root describe_root(const struct backup_options *options, struct buf *paths)
+{
+    for (size_t i = 0; i < options->walk.path_count; i++) {
+        struct span path = span_str(options->walk.paths[i] + 1); /* without the leading '/' */
+        buf_put_u16(paths, (uint16_t)path.len);
+        buf_put_span(paths, path);
+    }
+    return (struct manifest_root){
+        .kind = OBJECT_TREE,
+        .chunk_min = chunker_files.min,
+        .chunk_average = chunker_files.average,
+        .chunk_max = chunker_files.max,
+        .host = span_str(options->host),
+        .path_count = (uint32_t)options->walk.path_count,
+        .paths = buf_span(paths),
+    };
+}
+
+/* Everything is sent when this returns. */
+static bool finish_manifest(struct backup *backup, struct hash *root, struct err *err)
+{
+    AUTO(buf) struct buf paths = {0};
+    struct manifest_root about = describe_root(backup->options, &paths);
+    if (!assembly_finish(backup->assembly, &about, root, err)) return false;
+    if (!packer_flush(backup->own.data, NULL, err) || !attempt_flush_nodes(&backup->attempt, err))
+        return false;
+    join_workers(backup);
+    return !attempt_failure(&backup->attempt, err);
+}
+
+static bool make_point(struct backup *backup, struct commit_request *request, struct buf *file,
+                       struct err *err)
+{
+    struct point_draft draft = {
+        .root = request->root,
+        .counts = request->counts,
+        .started_ns = request->started_ns,
+        .written_ns = now_ns(),
+        .object = OBJECT_TREE,
+    };
+    if (!point_encode(&backup->options->identity, backup->attempt.sealing, &draft, file, err)) return false;
+    request->point_file = buf_span(file);
+    return true;
+}
+
+/* What the cache knew is not there any more: nothing that it says can be relied on. */
+static bool reset_cache(struct backup *backup, struct err *err)
+{
+    struct stat_cache *cache = backup->options->cache;
+    struct err why = {0};
+    if (cache && !stat_cache_reset(cache, &why)) return err_wrap(err, "%s; and", why.text);
+    return err_wrap(err,
+                    "the repository lacks contents of earlier runs (the next run reads everything again)");
+}
+
+static bool commit(struct backup *backup, const struct hash *root, struct backup_result *result,
+                   struct err *err)
+{
+    const struct outlet *outlet = &backup->options->outlet;
+    AUTO(buf) struct buf missing = {0};
+    AUTO(buf) struct buf file = {0};
+    struct commit_request request = {
+        .point = backup->options->identity.point,
+        .root = sealing_id(backup->attempt.sealing, FRAME_NODE, root),
+        .counts = assembly_counts(backup->assembly),
+        .started_ns = backup->started_ns,
+    };
+    request.counts.warnings = backup->attempt.progress->warnings;
+    if (backup->options->place == SEAL_HERE && !make_point(backup, &request, &file, err)) return false;
+    if (!outlet->ops->commit(outlet->self, &request, &result->receipt, &missing, err)) {
+        if (err->code == ERR_NOT_FOUND) return reset_cache(backup, err);
+        return false;
+    }
+    result->counts = request.counts;
+    return true;
+}
+
+static bool run(struct backup *backup, struct backup_result *result, struct err *err)
+{
+    struct hash root;
+    if (!read_all(backup, err) || !finish_manifest(backup, &root, err)) return false;
+    attempt_publish(&backup->attempt);
+    if (!commit(backup, &root, result, err)) return false;
+    result->read_bytes = backup->attempt.progress->read_bytes;
+    result->reused_bytes = attempt_reused_bytes(&backup->attempt);
+    result->sent_bytes = sealing_sent_bytes(backup->attempt.sealing);
+    return true;
+}
+
+/* --- making and ending --- */
+
+static bool check_options(const struct backup_options *options, struct err *err)
+{
+    for (size_t i = 0; i < options->walk.path_count; i++)
+        if (options->walk.paths[i][0] != '/')
+            return err_set(err, ERR_USAGE, "'%s' is not an absolute path", options->walk.paths[i]);
+    return true;
+}
+
+static void backup_deinit(struct backup *backup)
+{
+    join_workers(backup);
+    cancel_watch_free(backup->watch);
+    while (backup->queued_count > 0) {
+        segment_free(backup->queued[backup->queued_first]);
+        backup->queued_first = (backup->queued_first + 1) % backup->queued_places;
+        backup->queued_count--;
+    }
+    segment_free(backup->open);
+    assembly_free(backup->assembly);
+    walk_free(backup->walk); /* after the entries that were kept: they hold its directories */
+    worker_deinit(&backup->own);
+    attempt_deinit(&backup->attempt);
+    free(backup->queued);
+    free(backup->workers);
+    free(backup->threads);
+}
+DEFINE_AUTO_IN_PLACE(backup, struct backup, backup_deinit)
+
+static void make_room(struct backup *backup)
+{
+    backup->worker_count = worker_count(backup->options);
+    backup->workers = xcalloc(backup->worker_count, sizeof(*backup->workers));
+    backup->threads = xcalloc(backup->worker_count, sizeof(*backup->threads));
+    backup->queued_places = (size_t)backup->worker_count * SEGMENTS_PER_WORKER;
+    backup->queued = xcalloc(backup->queued_places, sizeof(struct segment *));
+    backup->open = segment_new();
+    backup->walk_options = backup->options->walk;
+    backup->walk_options.cache = backup->options->cache;
+    if (backup->walk_options.now_ns == 0) backup->walk_options.now_ns = backup->started_ns;
+}
+
+static bool start(struct backup *backup, struct err *err)
+{
+    if (!worker_init(&backup->own, &backup->attempt, err)) return false;
+    backup->assembly = assembly_new(&backup->own);
+    return walk_new(&backup->walk_options, &backup->walk, err) && start_threads(backup, err);
+}
+
+static bool back_up(const struct backup_options *options, struct backup_result *result, struct err *err)
+{
+    AUTO(backup) struct backup backup = {.options = options, .started_ns = now_ns()};
+    make_room(&backup);
+    if (!attempt_init(&backup.attempt, options, backup.worker_count, backup.queued_places, err)) return false;
+    return (start(&backup, err) && run(&backup, result, err)) || fail(&backup, err);
+}
+
+/* The point is committed: a cache that cannot follow costs the next run a re-read, and does not make this
+ * run a failure. */
+static void renew_cache(const struct backup_options *options)
+{
+    struct err err = {0};
+    if (!options->cache || stat_cache_apply(options->cache, &err)) return;
+    struct err ignored;
+    (void)!stat_cache_reset(options->cache, &ignored);
+    if (options->warning) options->warning(options->arg, (struct span){0}, &err);
+}
+
+bool backup_tree(const struct backup_options *options, struct backup_result *result, struct err *err)
+{
+    struct backup_result done = {0};
+    if (!check_options(options, err) || !back_up(options, &done, err)) return false;
+    renew_cache(options);
+    *result = done;
+    return true;
+}
