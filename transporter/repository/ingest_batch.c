@@ -275,7 +275,7 @@ static bool write_batch(struct batch *batch, uint64_t number, struct err *err)
 
 static bool take_batch(struct ingest *ingest, uint64_t number, struct span bytes, struct err *err)
 {
-    enum pack_class class_;
+    enum pack_class class_ = PACK_DATA;
     if (bytes.len > INGEST_MAX_BATCH)
         return err_set(err, ERR_LIMIT, "a batch of %zu bytes, at most %u are taken", bytes.len,
                        INGEST_MAX_BATCH);
