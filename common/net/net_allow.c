@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define uthash_malloc(size) xmalloc(size)
+#define HASH_FUNCTION HASH_FNV /* the default one falls through in a switch, which clang warns of */
 #include <uthash.h>
 
 /* Admissions in the current window. It keeps one peer from wearing the server down, and from

@@ -5,6 +5,8 @@
 #include "transporter/repository/id_set.h"
 
 #include <string.h>
+#define uthash_malloc(size) xmalloc(size)
+#define HASH_FUNCTION HASH_FNV /* the default one falls through in a switch, which clang warns of */
 #include <uthash.h>
 
 enum { MAX_DEPTH = 64 };
