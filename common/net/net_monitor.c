@@ -1,6 +1,7 @@
 #include "common/net/net_monitor.h"
 
 #include "common/base/alloc.h"
+#include "common/net/net_guard.h"
 #include "common/net/net_zmq.h"
 
 #include <assert.h>
@@ -11,8 +12,12 @@
 
 struct net_monitor {
     struct net_socket *socket;
-    void *handle; /* the PAIR that hears of the events */
+    void *handle;            /* the PAIR that hears of the events */
+    struct net_guard *guard; /* server */
 };
+
+/* what the kernel may hold of a connection besides */
+#define KERNEL_BUFFER (8 << 20)
 
 bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct err *err)
 {
@@ -21,7 +26,7 @@ bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct
     (void)snprintf(endpoint, sizeof(endpoint), "inproc://sealift-monitor-%u", atomic_fetch_add(&serial, 1));
     const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED;
     AUTO(net_zmq) void *handle = zmq_socket(net_context_handle(net_socket_context(socket)), ZMQ_PAIR);
     if (!handle) return net_zmq_fail(err, errno, "cannot make a monitor");
     if (!net_zmq_set_int(handle, ZMQ_LINGER, 0, err)) return false;
@@ -31,6 +36,10 @@ bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct
     struct net_monitor *monitor = xmalloc(sizeof(*monitor));
     *monitor = (struct net_monitor){.socket = socket, .handle = handle};
     handle = NULL;
+    if (net_socket_role(socket) == NET_SERVER) {
+        monitor->guard = net_guard_new(net_socket_window(socket) + KERNEL_BUFFER);
+        net_socket_set_guard(socket, monitor->guard);
+    }
     *out = monitor;
     return true;
 }
@@ -40,6 +49,8 @@ void net_monitor_free(struct net_monitor *monitor)
     if (!monitor) return;
     (void)zmq_socket_monitor(net_socket_handle(monitor->socket), NULL, 0);
     net_zmq_close(monitor->handle);
+    net_socket_set_guard(monitor->socket, NULL);
+    net_guard_free(monitor->guard);
     free(monitor);
 }
 
@@ -90,18 +101,30 @@ static bool classify(uint16_t number, struct net_monitor_event *out)
     }
 }
 
+/* The value of these three is the connection's descriptor. */
+static void keep_guard(struct net_guard *guard, uint16_t number, uint32_t value)
+{
+    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED) net_guard_opened(guard, (int)value);
+    if (number == ZMQ_EVENT_DISCONNECTED) net_guard_closed(guard, (int)value);
+}
+
+size_t net_monitor_guard(struct net_monitor *monitor)
+{
+    return monitor->guard ? net_guard_pass(monitor->guard) : 0;
+}
+
 bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out)
 {
     struct net_monitor_event event = {.cause = NET_CAUSE_NONE};
     char address[sizeof(event.address)];
     uint16_t number;
-    while (receive(monitor->handle, &number, &event.detail, address, sizeof(address)))
-        if (classify(number, &event)) {
-            net_zmq_address(net_socket_dialled(monitor->socket, address), event.address,
-                            sizeof(event.address));
-            *out = event;
-            return true;
-        }
+    while (receive(monitor->handle, &number, &event.detail, address, sizeof(address))) {
+        if (monitor->guard) keep_guard(monitor->guard, number, event.detail);
+        if (!classify(number, &event)) continue;
+        net_zmq_address(net_socket_dialled(monitor->socket, address), event.address, sizeof(event.address));
+        *out = event;
+        return true;
+    }
     return false;
 }
 

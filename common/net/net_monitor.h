@@ -41,4 +41,9 @@ DEFINE_AUTO(net_monitor, struct net_monitor *, net_monitor_free)
 /* Never waits: false when there is none to take. */
 bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out);
 
+/* Server: once a second or so, after net_monitor_take has returned false. Cuts each connection that
+ * has sent more than its recv_queue can hold since a message of it was last received, and returns how
+ * many: libzmq buffers the frames of an unfinished message without any limit. */
+size_t net_monitor_guard(struct net_monitor *monitor);
+
 #endif

@@ -1,9 +1,6 @@
 #include "common/net/net_routes.h"
 
-#include <netdb.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/un.h>
 
 bool net_route_parse(struct span id, uint64_t *out)
 {
@@ -32,44 +29,17 @@ struct net_route *net_routes_find(struct net_routes *routes, uint64_t id)
     return route->used && route->id == id ? route : NULL;
 }
 
-struct net_route *net_routes_claim(struct net_routes *routes, uint64_t id, const uint8_t *key)
+struct net_route *net_routes_claim(struct net_routes *routes, uint64_t id, const uint8_t *key,
+                                   struct net_line line)
 {
     struct net_route *route = &routes->slots[id % NET_ROUTES_MAX];
-    *route = (struct net_route){.used = true, .id = id, .fd = -1};
+    *route = (struct net_route){.used = true, .id = id, .line = line};
     memcpy(route->key, key, NET_KEY_LEN);
     return route;
 }
 
-/* Of TCP, or of a Unix socket that has a name of its own: a relay's. */
-static bool peer_of(int fd, struct sockaddr_storage *peer, socklen_t *len)
-{
-    memset(peer, 0, sizeof(*peer));
-    *len = sizeof(*peer);
-    if (fd < 0 || getpeername(fd, (struct sockaddr *)peer, len) != 0) return false;
-    if (peer->ss_family == AF_UNIX) return *len > offsetof(struct sockaddr_un, sun_path);
-    return peer->ss_family == AF_INET || peer->ss_family == AF_INET6;
-}
-
-void net_route_attach(struct net_route *route, int fd, const char *address)
-{
-    struct sockaddr_storage peer;
-    socklen_t len;
-    char host[NI_MAXHOST];
-    if (!peer_of(fd, &peer, &len)) return;
-    if (getnameinfo((const struct sockaddr *)&peer, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
-        return;
-    if (peer.ss_family != AF_UNIX && strcmp(host, address) != 0) return;
-    route->fd = fd;
-    route->peer = peer;
-    route->peer_len = len;
-}
-
 void net_route_cut(struct net_route *route)
 {
-    struct sockaddr_storage peer;
-    socklen_t len;
     route->refused = true;
-    if (!peer_of(route->fd, &peer, &len)) return;
-    if (len == route->peer_len && memcmp(&peer, &route->peer, len) == 0) (void)shutdown(route->fd, SHUT_RDWR);
-    route->fd = -1;
+    net_line_cut(&route->line);
 }

@@ -9,8 +9,7 @@
 #include "common/base/auto.h"
 #include "common/base/bytes.h"
 #include "common/net/net_key.h"
-
-#include <sys/socket.h>
+#include "common/net/net_line.h"
 
 #define NET_ROUTES_MAX 4096
 #define NET_ROUTE_LEN 5
@@ -20,9 +19,7 @@ struct net_route {
     bool refused;
     uint64_t id;
     uint8_t key[NET_KEY_LEN];
-    int fd; /* libzmq's, at the other end of `peer`; -1: not known for sure */
-    struct sockaddr_storage peer;
-    socklen_t peer_len;
+    struct net_line line;
 };
 
 struct net_routes {
@@ -37,12 +34,10 @@ void net_route_format(uint32_t route, uint8_t out[static NET_ROUTE_LEN]);
 /* NULL if it is not remembered. */
 struct net_route *net_routes_find(struct net_routes *routes, uint64_t id);
 /* Takes the place for `id`, whoever had it. */
-struct net_route *net_routes_claim(struct net_routes *routes, uint64_t id, const uint8_t *key);
+struct net_route *net_routes_claim(struct net_routes *routes, uint64_t id, const uint8_t *key,
+                                   struct net_line line);
 
-/* Remembers descriptor `fd` for the route if it is connected to `address`, as libzmq writes it. */
-void net_route_attach(struct net_route *route, int fd, const char *address);
-/* From now on refused. Ends the connection if its descriptor still belongs to the same peer (libzmq
- * closes them on threads of its own, and the number may have gone to another file). */
+/* From now on refused, and the connection ended if its descriptor is still known. */
 void net_route_cut(struct net_route *route);
 
 #endif

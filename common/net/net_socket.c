@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/net/net_arrival.h"
+#include "common/net/net_guard.h"
 #include "common/net/net_relay.h"
 #include "common/net/net_routes.h"
 #include "common/net/net_zmq.h"
@@ -32,8 +33,10 @@ struct net_socket {
     struct net_zap *zap;             /* server */
     char domain[NET_DOMAIN_MAX + 1]; /* server */
     struct net_routes *routes;       /* server */
+    struct net_guard *guard;         /* server: the monitor's, where there is one */
     char bound[128];
     struct proxied *proxied;
+    int recv_queue;
     int linger_ms;
     int connect_timeout_ms;
     int handshake_timeout_ms;
@@ -129,6 +132,7 @@ static struct net_socket *socket_of(struct net_context *context, const struct ne
     socket->context = context;
     socket->role = options->role;
     socket->max_payload = options->max_payload;
+    socket->recv_queue = options->recv_queue;
     socket->linger_ms = options->linger_ms;
     socket->connect_timeout_ms = options->connect_timeout_ms;
     socket->handshake_timeout_ms = options->handshake_timeout_ms;
@@ -369,10 +373,11 @@ static enum net_status judge_peer(struct net_socket *socket, struct net_arrival 
     if (known && route->refused) return NET_AGAIN;
     bool good = entitled(socket, numbered, route, authentic, from, fault) &&
                 net_arrival_well_formed(arrival, socket->max_payload, fault);
-    if (!known) {
-        route = net_routes_claim(socket->routes, id, from->key);
-        net_route_attach(route, net_arrival_fd(arrival), net_arrival_address(arrival));
-    }
+    int fd = net_arrival_fd(arrival);
+    if (!known)
+        route =
+            net_routes_claim(socket->routes, id, from->key, net_line_of(fd, net_arrival_address(arrival)));
+    if (socket->guard) net_guard_progress(socket->guard, fd);
     if (good) return NET_OK;
     net_route_cut(route);
     return NET_REFUSED;
@@ -433,8 +438,24 @@ void net_socket_drop(struct net_socket *socket, const struct net_peer *peer)
 {
     assert(socket->role == NET_SERVER);
     struct net_route *route = net_routes_find(socket->routes, peer->route);
-    if (!route) route = net_routes_claim(socket->routes, peer->route, peer->key);
+    if (!route) route = net_routes_claim(socket->routes, peer->route, peer->key, (struct net_line){.fd = -1});
     if (memcmp(route->key, peer->key, NET_KEY_LEN) == 0) net_route_cut(route);
+}
+
+enum net_role net_socket_role(const struct net_socket *socket)
+{
+    return socket->role;
+}
+
+uint64_t net_socket_window(const struct net_socket *socket)
+{
+    const uint64_t message = (uint64_t)socket->max_payload + NET_HEADER_MAX + 2 * CURVE_OVERHEAD;
+    return message * (uint64_t)(socket->recv_queue + 1);
+}
+
+void net_socket_set_guard(struct net_socket *socket, struct net_guard *guard)
+{
+    socket->guard = guard;
 }
 
 void *net_socket_handle(const struct net_socket *socket)

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <zmq.h>
 
+struct net_guard;
+
 /* the draft options that libzmq takes without its draft headers */
 #define NET_ZMQ_ZAP_ENFORCE_DOMAIN 93
 
@@ -22,6 +24,11 @@ void net_context_leave(struct net_context *context);
 bool net_thread_start(void *(*run)(void *), void *argument, pthread_t *out, struct err *err) MUST_CHECK;
 void *net_socket_handle(const struct net_socket *socket);
 struct net_context *net_socket_context(const struct net_socket *socket);
+enum net_role net_socket_role(const struct net_socket *socket);
+/* The most that one connection can have waiting in whole messages, in bytes. */
+uint64_t net_socket_window(const struct net_socket *socket);
+/* Borrowed; NULL takes it away. */
+void net_socket_set_guard(struct net_socket *socket, struct net_guard *guard);
 /* The address that was attached, for the one that libzmq dials in its place; else the same. */
 const char *net_socket_dialled(const struct net_socket *socket, const char *endpoint);
 void *net_monitor_handle(const struct net_monitor *monitor);

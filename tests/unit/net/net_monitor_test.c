@@ -72,3 +72,17 @@ Test(net_monitor, has_nothing_to_say_before_anything_happens)
     struct net_monitor_event event;
     cr_assert(!net_monitor_take(loop.server_monitor, &event));
 }
+
+Test(net_monitor, a_socket_outlives_its_monitor)
+{
+    AUTO(loopback) struct loopback loop;
+    AUTO(client) struct client client;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    client_init(&client, &loop, loop.client_key);
+    send_text(client.socket, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+    net_monitor_free(loop.server_monitor);
+    loop.server_monitor = NULL;
+    send_text(client.socket, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+}

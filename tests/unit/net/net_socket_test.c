@@ -235,6 +235,57 @@ Test(net_socket, messages_of_one_three_or_many_frames_are_refused)
     }
 }
 
+Test(net_socket, a_message_that_never_ends_is_cut_off)
+{
+    struct net_monitor_event event;
+    AUTO(loopback) struct loopback loop;
+    AUTO(client) struct client good;
+    AUTO(raw) struct raw raw;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    client_init(&good, &loop, loop.client_key);
+    send_text(good.socket, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+    raw_init(&raw, &loop, loop.client_key, (struct span){0});
+    /* 400,000 frames come to about 15 MB; one message of them all is there when the last has come */
+    raw_send(&raw, "x", 400000);
+    size_t cut = 0;
+    for (const long deadline = now_ms() + DEADLINE_MS; cut == 0 && now_ms() < deadline;) {
+        while (net_monitor_take(loop.server_monitor, &event))
+            continue;
+        cut = net_monitor_guard(loop.server_monitor);
+    }
+    cr_assert_eq(cut, 1);
+    send_text(good.socket, NULL, "hello", "");
+    struct net_peer peer = {0};
+    AUTO(net_message) struct net_message message = {0};
+    enum net_fault fault;
+    /* the monstrous message may have been complete by then */
+    enum net_status status = net_socket_recv(loop.server, &peer, &message, &fault, DEADLINE_MS);
+    if (status == NET_REFUSED) status = net_socket_recv(loop.server, &peer, &message, &fault, DEADLINE_MS);
+    cr_assert_eq(status, NET_OK);
+    cr_assert(span_eq(net_message_header(&message), span_str("hello")));
+}
+
+Test(net_socket, a_peer_whose_messages_are_received_may_send_without_end)
+{
+    static const uint8_t bytes[100000];
+    struct net_monitor_event event;
+    AUTO(loopback) struct loopback loop;
+    AUTO(client) struct client client;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    client_init(&client, &loop, loop.client_key);
+    for (int i = 0; i < 250; i++) { /* 25 MB, where a_message_that_never_ends is cut off after 12 */
+        AUTO(net_message) struct net_message message = {0};
+        struct net_peer from;
+        enum net_fault fault;
+        send_bytes(client.socket, NULL, span_str("data"), span_of(bytes, sizeof(bytes)));
+        cr_assert_eq(net_socket_recv(loop.server, &from, &message, &fault, DEADLINE_MS), NET_OK);
+        while (net_monitor_take(loop.server_monitor, &event))
+            continue;
+        cr_assert_eq(net_monitor_guard(loop.server_monitor), 0);
+    }
+}
+
 Test(net_socket, a_client_is_done_with_a_server_that_breaks_the_rules)
 {
     struct err err;

@@ -1,0 +1,72 @@
+#include "common/net/net_line.h"
+
+#include <linux/tcp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct peer {
+    struct sockaddr_storage address;
+    socklen_t len;
+};
+
+static bool peer_of(int fd, struct peer *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->len = sizeof(out->address);
+    if (fd < 0 || getpeername(fd, (struct sockaddr *)&out->address, &out->len) != 0) return false;
+    if (out->address.ss_family == AF_UNIX) return out->len > offsetof(struct sockaddr_un, sun_path);
+    return out->address.ss_family == AF_INET || out->address.ss_family == AF_INET6;
+}
+
+/* FNV-1a */
+static uint64_t hash_of(const struct peer *peer)
+{
+    const unsigned char *bytes = (const unsigned char *)&peer->address;
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < peer->len; i++)
+        hash = (hash ^ bytes[i]) * 1099511628211u;
+    return hash;
+}
+
+static bool leads_to(const struct peer *peer, const char *address)
+{
+    char host[NI_MAXHOST];
+    if (peer->address.ss_family == AF_UNIX) return true;
+    return getnameinfo((const struct sockaddr *)&peer->address, peer->len, host, sizeof(host), NULL, 0,
+                       NI_NUMERICHOST) == 0 &&
+           strcmp(host, address) == 0;
+}
+
+struct net_line net_line_of(int fd, const char *address)
+{
+    struct peer peer;
+    if (!peer_of(fd, &peer) || (address && !leads_to(&peer, address))) return (struct net_line){.fd = -1};
+    return (struct net_line){.fd = fd, .peer = hash_of(&peer)};
+}
+
+static bool is_same(const struct net_line *line)
+{
+    struct peer peer;
+    return peer_of(line->fd, &peer) && hash_of(&peer) == line->peer;
+}
+
+bool net_line_received(const struct net_line *line, uint64_t *out)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    if (!is_same(line) || getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+    if (size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
+        return false;
+    *out = info.tcpi_bytes_received;
+    return true;
+}
+
+void net_line_cut(struct net_line *line)
+{
+    if (is_same(line)) (void)shutdown(line->fd, SHUT_RDWR);
+    line->fd = -1;
+}

@@ -1,0 +1,23 @@
+/* Private to common/net: one of libzmq's connections, known by its descriptor and by who is at the
+ * other end. libzmq closes descriptors on threads of its own, and the number may then come to mean
+ * another file: nothing is done to one that has changed hands. */
+#ifndef SEALIFT_NET_LINE_H
+#define SEALIFT_NET_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct net_line {
+    int fd;        /* -1: none */
+    uint64_t peer; /* a hash of its address and port */
+};
+
+/* The line through `fd`; if `address` is not NULL, only if it leads there (as libzmq writes it).
+ * TCP, or a Unix socket whose other end has a name of its own: a relay's. */
+struct net_line net_line_of(int fd, const char *address);
+/* How many bytes TCP has received; false if the line is not TCP, or no more. */
+bool net_line_received(const struct net_line *line, uint64_t *out);
+/* Ends it for both sides. */
+void net_line_cut(struct net_line *line);
+
+#endif

@@ -1,0 +1,139 @@
+#include "common/net/net_line.h"
+
+#include "common/net/net_guard.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Two connected TCP sockets on loopback. */
+struct connection {
+    int ends[2];
+};
+
+static struct connection connect_pair(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+    AUTO(fd) int listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert(bind(listener, (struct sockaddr *)&address, len) == 0 && listen(listener, 1) == 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    struct connection pair;
+    pair.ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(pair.ends[0], (struct sockaddr *)&address, len), 0);
+    pair.ends[1] = accept(listener, NULL, NULL);
+    cr_assert_geq(pair.ends[1], 0);
+    return pair;
+}
+
+static bool is_cut(const struct connection *pair)
+{
+    char byte;
+    return recv(pair->ends[0], &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void close_pair(struct connection *pair)
+{
+    close(pair->ends[0]);
+    close(pair->ends[1]);
+}
+DEFINE_AUTO_IN_PLACE(connection, struct connection, close_pair)
+
+Test(net_line, a_cut_ends_the_connection)
+{
+    AUTO(connection) struct connection pair = connect_pair();
+    struct net_line line = net_line_of(pair.ends[1], "127.0.0.1");
+    cr_assert(!is_cut(&pair));
+    net_line_cut(&line);
+    cr_assert(is_cut(&pair));
+}
+
+Test(net_line, does_not_lead_to_another_address)
+{
+    AUTO(connection) struct connection pair = connect_pair();
+    struct net_line line = net_line_of(pair.ends[1], "127.0.0.2");
+    cr_assert_eq(line.fd, -1);
+    net_line_cut(&line);
+    cr_assert(!is_cut(&pair));
+}
+
+Test(net_line, spares_a_descriptor_that_went_to_another_connection)
+{
+    AUTO(connection) struct connection old = connect_pair();
+    AUTO(connection) struct connection young = connect_pair();
+    uint64_t received;
+    struct net_line line = net_line_of(old.ends[1], "127.0.0.1");
+    cr_assert_geq(dup2(young.ends[1], old.ends[1]), 0);
+    cr_assert(!net_line_received(&line, &received));
+    net_line_cut(&line);
+    cr_assert(!is_cut(&young));
+}
+
+Test(net_line, leads_nowhere_from_what_is_not_a_connection)
+{
+    AUTO(fd) int unconnected = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(net_line_of(-1, NULL).fd, -1);
+    cr_assert_eq(net_line_of(1 << 20, NULL).fd, -1);
+    cr_assert_eq(net_line_of(STDERR_FILENO, NULL).fd, -1);
+    cr_assert_eq(net_line_of(unconnected, NULL).fd, -1);
+}
+
+static void send_bytes_over(const struct connection *pair, size_t len)
+{
+    static char bytes[1000];
+    char got[1000];
+    cr_assert_eq(send(pair->ends[0], bytes, len, 0), (ssize_t)len);
+    cr_assert_eq(recv(pair->ends[1], got, len, MSG_WAITALL), (ssize_t)len);
+}
+
+Test(net_line, counts_what_was_received)
+{
+    AUTO(connection) struct connection pair = connect_pair();
+    struct net_line line = net_line_of(pair.ends[1], NULL);
+    uint64_t received = 99;
+    cr_assert(net_line_received(&line, &received));
+    cr_assert_eq(received, 0);
+    send_bytes_over(&pair, 1000);
+    cr_assert(net_line_received(&line, &received));
+    cr_assert_eq(received, 1000);
+}
+
+Test(net_guard, cuts_a_connection_that_sends_past_its_limit_without_a_message)
+{
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(1500);
+    AUTO(connection) struct connection good = connect_pair();
+    AUTO(connection) struct connection bad = connect_pair();
+    net_guard_opened(guard, good.ends[1]);
+    net_guard_opened(guard, bad.ends[1]);
+    for (int i = 0; i < 2; i++) {
+        send_bytes_over(&good, 1000);
+        send_bytes_over(&bad, 1000);
+        net_guard_progress(guard, good.ends[1]);
+        cr_assert_eq(net_guard_pass(guard), i);
+    }
+    cr_assert(is_cut(&bad));
+    cr_assert(!is_cut(&good));
+    cr_assert_eq(net_guard_pass(guard), 0);
+    send_bytes_over(&good, 500);
+    cr_assert_eq(net_guard_pass(guard), 0);
+    send_bytes_over(&good, 1000);
+    cr_assert_eq(net_guard_pass(guard), 0, "exactly the limit");
+    send_bytes_over(&good, 1);
+    cr_assert_eq(net_guard_pass(guard), 1);
+}
+
+Test(net_guard, leaves_alone_what_it_was_told_is_closed)
+{
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(10);
+    AUTO(connection) struct connection pair = connect_pair();
+    net_guard_opened(guard, pair.ends[1]);
+    net_guard_closed(guard, pair.ends[1]);
+    net_guard_closed(guard, 1 << 20);
+    net_guard_progress(guard, -1);
+    net_guard_opened(guard, -1);
+    send_bytes_over(&pair, 100);
+    cr_assert_eq(net_guard_pass(guard), 0);
+    cr_assert(!is_cut(&pair));
+}
