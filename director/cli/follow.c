@@ -1,0 +1,325 @@
+#include "director/cli/follow.h"
+
+#include "common/base/text.h"
+#include "director/cli/clock.h"
+#include "director/cli/interrupt.h"
+#include "director/cli/progress.h"
+#include "director/cli/put.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WAIT_MS = 5000, WARNING_MAX = 1024 };
+
+void follow_result_deinit(struct follow_result *result)
+{
+    buf_deinit(&result->warnings);
+}
+
+const char *run_state_name(Sealift__RunState state)
+{
+    switch (state) {
+    case SEALIFT__RUN_STATE__RUN_QUEUED:
+        return "queued";
+    case SEALIFT__RUN_STATE__RUN_ASSIGNED:
+        return "assigned";
+    case SEALIFT__RUN_STATE__RUN_RUNNING:
+        return "running";
+    case SEALIFT__RUN_STATE__RUN_COMMITTING:
+        return "committing";
+    case SEALIFT__RUN_STATE__RUN_OK:
+        return "ok";
+    case SEALIFT__RUN_STATE__RUN_FAILED:
+        return "failed";
+    case SEALIFT__RUN_STATE__RUN_STOPPED:
+        return "stopped";
+    case SEALIFT__RUN_STATE__RUN_UNKNOWN:
+        return "unknown";
+    default:
+        return "?";
+    }
+}
+
+/* One following. */
+struct follow {
+    struct cli *cli;
+    struct client *client;
+    const struct follow_request *request;
+    struct follow_result *result;
+    struct progress progress;
+    uint64_t answers; /* how many were taken */
+    bool lost;        /* the connection, and it was said */
+    bool ended;
+};
+
+static bool ask(struct follow *follow, struct err *err)
+{
+    AUTO(client_message) struct client_message answer = {0};
+    Sealift__RunFollow body = SEALIFT__RUN_FOLLOW__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    body.run = put_bytes(follow->request->run.bytes, ID_LEN);
+    head.kind_case = SEALIFT__HEAD__KIND_RUN_FOLLOW;
+    head.run_follow = &body;
+    return client_request(follow->client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err);
+}
+
+/* --- events --- */
+
+void follow_take_row(struct follow_result *result, const Sealift__RunRow *row)
+{
+    result->state = row->state;
+    result->attempt = row->attempt;
+    result->started_ns = row->started_ns;
+    result->ended_ns = row->ended_ns;
+    result->code = row->code <= 1 ? ERR_NONE : client_code(row->code);
+    result->with_warnings = row->code == 1 || (row->counters && row->counters->warnings > 0);
+    (void)snprintf(result->text, sizeof(result->text), "%s", row->text);
+    result->has_point = row->point.len == ID_LEN;
+    if (result->has_point) memcpy(result->point.bytes, row->point.data, ID_LEN);
+    const Sealift__Counters *counters = row->counters;
+    if (!counters) return;
+    result->counters.entries = counters->entries;
+    result->counters.files = counters->files;
+    result->counters.content_bytes = counters->content_bytes;
+    result->counters.read_bytes = counters->read_bytes;
+    result->counters.reused_bytes = counters->reused_bytes;
+    result->counters.sent_bytes = counters->sent_bytes;
+    result->counters.stored_bytes = counters->stored_bytes;
+    result->counters.warnings = counters->warnings;
+    result->counters.skipped = counters->skipped;
+    result->counters.failed = counters->failed;
+}
+
+static void show(struct follow *follow, const Sealift__RunRow *row)
+{
+    const struct follow_result *result = follow->result;
+    const struct progress_sample sample = {
+        .phase = run_state_name(row->state),
+        .entries = result->counters.entries,
+        .files = result->counters.files,
+        .bytes = result->counters.content_bytes,
+        .total_bytes = row->counters ? row->counters->total_bytes : 0,
+        .reused_bytes = result->counters.reused_bytes,
+        .stored_bytes = result->counters.stored_bytes,
+        .warnings = result->counters.warnings,
+    };
+    progress_update(&follow->progress, &sample, clock_steady_ms());
+}
+
+/* Answers are repeated after a broken connection; each is handed on once, and none may be missing. */
+static bool take_answer(struct follow *follow, const Sealift__RunEvent *event, struct span sealed,
+                        struct err *err)
+{
+    if (event->number <= follow->answers) return true;
+    if (event->number != follow->answers + 1)
+        return err_set(err, ERR_TRUNCATED, "answer %llu of the run was lost on its way: ask again",
+                       (unsigned long long)follow->answers + 1);
+    if (!follow->request->answer)
+        return err_set(err, ERR_PROTOCOL, "the director sends an answer that nobody asked for");
+    follow->answers++;
+    progress_clear(&follow->progress);
+    return follow->request->answer(follow->request->arg, event->number, event->last != 0, sealed, err);
+}
+
+static bool take_event(struct follow *follow, const struct client_message *message, struct err *err)
+{
+    const Sealift__RunEvent *event = message->head->run_event;
+    const Sealift__RunRow *row = event->row;
+    if (!row || row->run.len != ID_LEN || memcmp(row->run.data, follow->request->run.bytes, ID_LEN) != 0)
+        return true; /* of another run */
+    follow_take_row(follow->result, row);
+    if (event->number > 0 && !take_answer(follow, event, buf_span(&message->payload), err)) return false;
+    if (event->ended) {
+        follow->ended = true;
+        if (event->number == 0) buf_put_span(&follow->result->warnings, buf_span(&message->payload));
+    } else {
+        show(follow, row);
+    }
+    return true;
+}
+
+/* --- the connection --- */
+
+static void say_lost(struct follow *follow)
+{
+    if (follow->lost) return;
+    follow->lost = true;
+    progress_clear(&follow->progress);
+    output_note(&follow->cli->output,
+                "the connection to the director broke; %s goes on, waiting for the director",
+                follow->request->what);
+}
+
+/* A director that begins anew may need a moment before it answers. */
+static bool ask_again(struct follow *follow, struct err *err)
+{
+    if (ask(follow, err)) {
+        if (follow->lost) output_note(&follow->cli->output, "connected to the director again");
+        follow->lost = false;
+        return true;
+    }
+    if (err->code != ERR_UNREACHABLE) return false;
+    err_clear(err);
+    say_lost(follow);
+    return true;
+}
+
+static bool step(struct follow *follow, struct err *err)
+{
+    AUTO(client_message) struct client_message event = {0};
+    enum client_news news;
+    if (!client_wait(follow->client, WAIT_MS, &news, &event, err)) return false;
+    switch (news) {
+    case CLIENT_EVENT:
+        return take_event(follow, &event, err);
+    case CLIENT_CONNECTED:
+        return ask_again(follow, err);
+    case CLIENT_LOST:
+        say_lost(follow);
+        return true;
+    case CLIENT_INTERRUPTED:
+        follow->result->interrupted = true;
+        return true;
+    default:
+        return !follow->lost || ask_again(follow, err);
+    }
+}
+
+static bool until_the_end(struct follow *follow, struct err *err)
+{
+    if (follow->request->from == FOLLOW_ASK && !ask(follow, err)) return false;
+    while (!follow->ended && !follow->result->interrupted)
+        if (!step(follow, err)) {
+            if (err->code != ERR_CANCELLED || !interrupt_seen()) return false;
+            err_clear(err);
+            follow->result->interrupted = true;
+        }
+    return true;
+}
+
+bool follow_run(struct cli *cli, const struct follow_request *request, struct follow_result *out,
+                struct err *err)
+{
+    AUTO(follow_result) struct follow_result result = {0};
+    struct follow follow = {.cli = cli, .request = request, .result = &result};
+    if (!access_director(cli, &follow.client, err) || !interrupt_catch(err)) return false;
+    progress_init(&follow.progress, progress_form_of(&cli->output), request->stats_s, clock_steady_ms());
+    bool ok = until_the_end(&follow, err);
+    progress_clear(&follow.progress);
+    interrupt_release();
+    if (!ok) return false;
+    *out = result;
+    result = (struct follow_result){0};
+    return true;
+}
+
+/* --- afterwards --- */
+
+void follow_summary(const struct follow_result *result, struct buf *out)
+{
+    char content[16], sent[16], reused[16], stored[16];
+    size_format(result->counters.content_bytes, content);
+    size_format(result->counters.sent_bytes, sent);
+    size_format(result->counters.reused_bytes, reused);
+    size_format(result->counters.stored_bytes, stored);
+    buf_printf(out, "%llu entries, %llu files, %s; deduplicated %s, sent %s, stored %s",
+               (unsigned long long)result->counters.entries, (unsigned long long)result->counters.files,
+               content, reused, sent, stored);
+    if (result->ended_ns > result->started_ns)
+        buf_printf(out, "; %.1f s", (double)(result->ended_ns - result->started_ns) / 1e9);
+}
+
+json_t *follow_json(const struct id *run, const struct follow_result *result)
+{
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "run", json_hex(run->bytes, ID_LEN));
+    (void)json_object_set_new(object, "state", json_string(run_state_name(result->state)));
+    (void)json_object_set_new(object, "attempt", json_count(result->attempt));
+    (void)json_object_set_new(object, "code", json_integer(err_exit_code(result->code)));
+    (void)json_object_set_new(object, "text", json_lossy(span_str(result->text)));
+    (void)json_object_set_new(object, "point",
+                              result->has_point ? json_hex(result->point.bytes, ID_LEN) : json_null());
+    (void)json_object_set_new(object, "started", json_time(result->started_ns));
+    (void)json_object_set_new(object, "ended", json_time(result->ended_ns));
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counters[] = {
+        {"entries", result->counters.entries},
+        {"files", result->counters.files},
+        {"content_bytes", result->counters.content_bytes},
+        {"read_bytes", result->counters.read_bytes},
+        {"deduplicated_bytes", result->counters.reused_bytes},
+        {"sent_bytes", result->counters.sent_bytes},
+        {"stored_bytes", result->counters.stored_bytes},
+        {"warnings", result->counters.warnings},
+        {"skipped", result->counters.skipped},
+        {"failed", result->counters.failed},
+    };
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+        (void)json_object_set_new(object, counters[i].key, json_count(counters[i].value));
+    return object;
+}
+
+static void say_warnings(struct cli *cli, const struct follow_request *request,
+                         const Sealift__Warnings *warnings)
+{
+    const struct identity *identity = NULL;
+    struct err err = {0};
+    if (!access_identity(cli, &identity, &err)) {
+        output_warning(&cli->output, "%zu warnings are sealed to this operator and cannot be opened: %s",
+                       warnings->n_copies, err.text);
+        return;
+    }
+    AUTO(buf) struct buf context = {0};
+    statement_box_context("warning", &state_site(cli->state)->line.site, &request->run, span_of(NULL, 0),
+                          &context);
+    for (size_t i = 0; i < warnings->n_copies; i++) {
+        AUTO(secret) struct secret *text = NULL;
+        const Sealift__SealedCopy *copy = warnings->copies[i];
+        if (memcmp(copy->recipient.data, identity->known.sign_pk, SIGN_PK_LEN) != 0) continue;
+        if (!box_open(identity->box, buf_span(&context), span_of(copy->sealed.data, copy->sealed.len), &text,
+                      &err))
+            output_warning(&cli->output, "a warning that cannot be opened: %s", err.text);
+        else
+            output_warning(&cli->output, "%.*s", (int)(text->len < WARNING_MAX ? text->len : WARNING_MAX),
+                           (const char *)text->data);
+    }
+}
+
+void follow_name_warnings(struct cli *cli, const struct follow_request *request,
+                          const struct follow_result *result)
+{
+    AUTO(payload_warnings) Sealift__Warnings *warnings = NULL;
+    struct err err = {0};
+    size_t named = 0;
+    if (result->warnings.len && payload_warnings_decode(buf_span(&result->warnings), &warnings, &err)) {
+        named = warnings->n_copies;
+        if (named) say_warnings(cli, request, warnings);
+    } else if (err.code != ERR_NONE) {
+        output_warning(&cli->output, "the warnings of the run: %s", err.text);
+    }
+    if (result->counters.warnings > named)
+        output_warning(&cli->output, "%llu %s%s without a text here",
+                       (unsigned long long)result->counters.warnings - named, named ? "more " : "",
+                       result->counters.warnings - named == 1 ? "warning" : "warnings");
+}
+
+bool follow_conclude(struct cli *cli, const struct follow_request *request,
+                     const struct follow_result *result, struct err *err)
+{
+    if (result->interrupted) {
+        cli->exit_code = EXIT_INTERRUPTED;
+        output_note(&cli->output, "left; %s goes on: '%s' stops it", request->what, request->stop);
+        return true;
+    }
+    follow_name_warnings(cli, request, result);
+    if (result->state == SEALIFT__RUN_STATE__RUN_OK) {
+        if (result->with_warnings) cli->exit_code = EXIT_WARNINGS;
+        return true;
+    }
+    enum err_code code = result->state == SEALIFT__RUN_STATE__RUN_STOPPED ? ERR_CANCELLED : ERR_FAILED;
+    if (result->code != ERR_NONE) code = result->code;
+    return err_set(err, code, "%s: %s%s%s", request->what, run_state_name(result->state),
+                   result->text[0] ? ": " : "", result->text);
+}

@@ -1,0 +1,68 @@
+/* Keys as this operator holds them. The director keeps grants (sealed, signed) and unlock sections; S leaves
+ * this program only inside a box to a recipient that a grant or an order names. */
+#ifndef SEALIFT_CLI_KEYS_H
+#define SEALIFT_CLI_KEYS_H
+
+#include "common/crypto/seal/key.h"
+#include "common/wire/stored.h"
+#include "director/cli/statements.h"
+
+#define KEY_FINGERPRINT_LEN FINGERPRINT_TEXT_LEN
+/* The first 160 bits of a key id in eight groups of base32, as fingerprints of members are written. */
+void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_LEN]);
+
+/* A key with a name: one that was made here, or the own key of a source that was registered. */
+struct key_entry {
+    struct hash key_id;
+    char label[IDENTITY_NAME_MAX + 1];
+    bool own;                    /* of a source: there is no S and no section here */
+    uint8_t source[SIGN_PK_LEN]; /* own */
+    struct hash domain;          /* own */
+    struct hash unlock_hash;
+    struct buf section_bytes;        /* exact */
+    Sealift__UnlockSection *section; /* NULL: own */
+    const char *description;         /* borrowed from here or from the state */
+    struct id read_grant;            /* to this operator; zeros: there is none */
+};
+struct keys {
+    struct statements grants;
+    struct key_entry *items;
+    size_t count;
+};
+void keys_deinit(struct keys *keys);
+DEFINE_AUTO_IN_PLACE(keys, struct keys, keys_deinit)
+
+/* All keys that a grant names or that are registered here. `out` must be empty. */
+bool keys_get(struct cli *cli, struct keys *out, struct err *err) MUST_CHECK;
+/* By label; also by a fingerprint or hex key id, or at least 8 characters of the start of one. ERR_NOT_FOUND.
+ */
+bool keys_named(const struct keys *keys, const char *name, const struct key_entry **out,
+                struct err *err) MUST_CHECK;
+const struct key_entry *keys_with_id(const struct keys *keys, const struct hash *key_id);
+
+/* This operator's own copy of S, from the director's grants or from local state; asks for the identity's
+ * password if need be. Checked against the key id. ERR_NO_KEY: there is none for this operator;
+ * ERR_WRONG_KEY. */
+bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s,
+                     struct err *err) MUST_CHECK;
+/* And all that goes with it. */
+bool keys_open(struct cli *cli, const struct key_entry *key, struct read_half **out,
+               struct err *err) MUST_CHECK;
+
+/* The grant in force (neither withdrawn nor expired) or NULL. `domain` NULL: the read half. */
+const struct statement *keys_grant_of(const struct keys *keys, const struct hash *key_id,
+                                      const uint8_t recipient[SIGN_PK_LEN], const struct hash *domain);
+
+/* Signs and puts a grant: the read half (`domain` NULL) or the write half of one domain. Policy (trusted zone
+ * for transporters) is checked. The read grant to this operator is kept in local state too. */
+bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_half *half,
+                const Sealift__Member *recipient, const char *domain, struct err *err) MUST_CHECK;
+bool keys_withdraw(struct cli *cli, const struct statement *grant, struct err *err) MUST_CHECK;
+
+/* The dedup domain of a source under this key: the key's shared one, or "t:NAME". */
+void keys_domain_of(const struct key_entry *key, const char *source, char out[static IDENTITY_NAME_MAX + 3]);
+
+/* "password", "file", "generated", "own" */
+const char *key_origin_name(Sealift__KeyOrigin origin);
+
+#endif

@@ -1,0 +1,151 @@
+#include "director/cli/order.h"
+
+#include "common/wire/grant.h"
+#include "common/wire/placement.h"
+#include "director/cli/clock.h"
+#include "director/cli/keys.h"
+#include "director/cli/put.h"
+
+#include <string.h>
+
+enum { EXPIRY_S = 3600 };
+
+/* What an order is made of before it is signed. */
+struct draft {
+    const struct order_request *request;
+    const Sealift__Member *owner;  /* of the repository */
+    const Sealift__Member *opener; /* who needs S */
+    struct id id;
+    Sealift__OrderBody body;
+};
+
+static bool find_owner(struct cli *cli, const struct statements *repositories, struct draft *draft,
+                       const Sealift__RepositoryBody **out, struct err *err)
+{
+    const struct statement *repository = statements_with_id(repositories, &draft->request->point->repository);
+    if (!repository)
+        return err_set(err, repositories->doubt.code ? ERR_NOT_AUTHENTIC : ERR_NOT_FOUND,
+                       "the repository of this point is unknown");
+    const Sealift__RepositoryBody *body = repository->body.repository;
+    draft->owner = roster_transporter(access_roster(cli), body->owner.data);
+    if (!draft->owner)
+        return err_set(err, ERR_NOT_FOUND,
+                       "the transporter that has the repository '%s' is not in the roster", body->name);
+    *out = body;
+    return true;
+}
+
+static bool may_be_placed(const struct cli *cli, const struct draft *draft,
+                          const Sealift__RepositoryBody *repository, struct err *err)
+{
+    struct placement_facts facts;
+    return placement_of_order(&draft->body, access_roster(cli), repository, &facts, err) &&
+           placement_check(&facts, err);
+}
+
+/* Step 1 of the unlock order: a read grant of the opener, else this operator's own copy. */
+static bool find_secret(struct cli *cli, const struct draft *draft, struct secret **out, struct err *err)
+{
+    const struct order_request *request = draft->request;
+    if (request->secret) {
+        *out = secret_copy(request->secret->data, request->secret->len);
+        return true;
+    }
+    struct hash key_id = stored_hash(&request->point->body->key_id);
+    AUTO(statements) struct statements grants = {0};
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &grants, err)) return false;
+    const struct keys only_grants = {.grants = grants};
+    if (keys_grant_of(&only_grants, &key_id, draft->opener->sign_pk.data, NULL)) return true;
+    bool own = request->point->unlock && request->point->unlock->origin == SEALIFT__KEY_ORIGIN__KEY_OWN;
+    if (own && memcmp(draft->opener->sign_pk.data, request->point->body->writer.data, SIGN_PK_LEN) == 0)
+        return true;
+    if (keys_own_secret(cli, &key_id, out, err)) return true;
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&key_id, fingerprint);
+    return err_wrap(err, "the point needs the key '%s' (%s)", request->point->body->key_label, fingerprint);
+}
+
+static bool seal_secret(struct cli *cli, struct draft *draft, struct buf *sealed, struct err *err)
+{
+    const Sealift__PointBody *point = draft->request->point->body;
+    if (point->key_id.len == 0) return true;
+    AUTO(secret) struct secret *secret = NULL;
+    AUTO(buf) struct buf context = {0};
+    draft->body.key_id = point->key_id;
+    if (!find_secret(cli, draft, &secret, err)) return false;
+    if (!secret) return true;
+    struct hash key_id = stored_hash(&point->key_id);
+    order_secret_context(&state_site(cli->state)->line.site, &draft->id, &key_id, &context);
+    if (!box_seal(draft->opener->box_pk.data, buf_span(&context), span_of(secret->data, secret->len), sealed,
+                  err))
+        return err_wrap(err, "cannot seal to '%s'", draft->opener->name);
+    draft->body.secret = put_bytes(sealed->data, sealed->len);
+    return true;
+}
+
+static void fill(const struct cli *cli, struct draft *draft, const struct identity_public *self)
+{
+    const struct order_request *request = draft->request;
+    const struct point *point = request->point;
+    sealift__order_body__init(&draft->body);
+    draft->body.kind = request->kind;
+    draft->body.repository = put_bytes(point->repository.bytes, ID_LEN);
+    draft->body.point = put_bytes(point->id.bytes, ID_LEN);
+    draft->body.point_hash = put_bytes(point->hash.bytes, HASH_LEN);
+    draft->body.target = request->target->sign_pk;
+    draft->body.open_at = request->open_at;
+    if (request->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE)
+        draft->body.answer_to = put_bytes(self->sign_pk, SIGN_PK_LEN);
+}
+
+static bool sign_and_put(struct cli *cli, struct draft *draft, struct order *out, struct err *err)
+{
+    AUTO(buf) struct buf plan = {0};
+    AUTO(buf) struct buf sealed = {0};
+    AUTO(sealed_copies) struct sealed_copies copies = {0};
+    if (!seal_secret(cli, draft, &sealed, err)) return false;
+    statement_body_encode(draft->request->plan, &plan);
+    const Sealift__Member *hosts[] = {draft->request->target, draft->opener};
+    if (!sealed_copies_make(access_roster(cli), "order", &draft->id, hosts, 2, buf_span(&plan), &copies, err))
+        return false;
+    draft->body.plan = copies.list;
+    draft->body.n_plan = copies.count;
+    const struct put_request request = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                        .id = draft->id,
+                                        .expiry_s = clock_real_ns() / 1000000000 + EXPIRY_S,
+                                        .body = &draft->body};
+    struct order order = {.id = draft->id};
+    if (!put_statement(cli, &request, &order.run, NULL, err)) return false;
+    *out = order;
+    return true;
+}
+
+bool order_put(struct cli *cli, const struct order_request *request, struct order *out, struct err *err)
+{
+    AUTO(statements) struct statements repositories = {0};
+    const Sealift__RepositoryBody *repository = NULL;
+    struct identity_public self;
+    struct draft draft = {.request = request, .id = id_random()};
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !find_owner(cli, &repositories, &draft, &repository, err))
+        return false;
+    (void)state_identity(cli->state, &self);
+    fill(cli, &draft, &self);
+    draft.opener = request->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE ? draft.owner : request->target;
+    return may_be_placed(cli, &draft, repository, err) && sign_and_put(cli, &draft, out, err);
+}
+
+bool order_answer_open(struct cli *cli, const struct order *order, uint64_t number, bool last,
+                       struct span sealed, struct secret **out, struct err *err)
+{
+    const struct identity *identity = NULL;
+    AUTO(buf) struct buf context = {0};
+    uint8_t extra[9];
+    le64_put(extra, number);
+    extra[8] = last;
+    statement_box_context("answer", &state_site(cli->state)->line.site, &order->id,
+                          span_of(extra, sizeof(extra)), &context);
+    return access_identity(cli, &identity, err) &&
+           (box_open(identity->box, buf_span(&context), sealed, out, err) ||
+            err_wrap(err, "answer %llu", (unsigned long long)number));
+}

@@ -1,0 +1,188 @@
+#include "director/cli/point.h"
+
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "director/cli/clock.h"
+#include "director/cli/put.h"
+
+#include <string.h>
+
+enum { POINTS_MAX = 1000000 };
+
+void point_free(struct point *point)
+{
+    if (!point) return;
+    buf_deinit(&point->bytes);
+    stored_point_free(point->file);
+    stored_body_free(point->body);
+    stored_unlock_free(point->unlock);
+    free(point);
+}
+
+bool point_is_revoked(const struct point *point)
+{
+    return point->time_ns >= point->revoked_since;
+}
+
+void points_deinit(struct points *points)
+{
+    for (size_t i = 0; i < points->count; i++)
+        point_free(points->items[i]);
+    free(points->items);
+    *points = (struct points){0};
+}
+
+/* --- verifying --- */
+
+static bool open_point(const struct roster *roster, struct point *point, struct err *err)
+{
+    if (!stored_point_decode(buf_span(&point->bytes), &point->file, err) ||
+        !stored_point_open(point->file, &point->body, err))
+        return false;
+    const Sealift__PointBody *body = point->body;
+    if (memcmp(body->site.data, roster_site(roster)->bytes, ID_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is of another site");
+    if (!roster_ever_admitted(roster, body->writer.data, &point->revoked_since))
+        return err_set(err, ERR_NOT_AUTHENTIC, "its writer '%s' was never admitted to this site",
+                       body->writer_name);
+    point->id = stored_id(&body->point);
+    if (point->file->unlock.len == 0) return true;
+    return stored_unlock_decode(span_of(point->file->unlock.data, point->file->unlock.len), &point->unlock,
+                                err) ||
+           err_wrap(err, "its unlock section");
+}
+
+static bool verify(const struct cli *cli, const Sealift__PointRow *row, struct point **out, struct err *err)
+{
+    AUTO(point) struct point *point = xcalloc(1, sizeof(*point));
+    point->repository = stored_id(&row->repository);
+    point->number = row->number;
+    point->time_ns = row->time_ns;
+    buf_put(&point->bytes, row->point_file.data, row->point_file.len);
+    point->hash = hash_of(buf_span(&point->bytes));
+    if (!open_point(access_roster(cli), point, err)) return false;
+    *out = point;
+    point = NULL;
+    return true;
+}
+
+static void take(struct cli *cli, struct points *points, const Sealift__PointListAnswer *answer)
+{
+    for (size_t i = 0; i < answer->n_rows; i++) {
+        struct err why = {0};
+        struct point *point = NULL;
+        if (!verify(cli, answer->rows[i], &point, &why)) {
+            output_warning(&cli->output, "point %llu of a repository is left out: %s",
+                           (unsigned long long)answer->rows[i]->number, why.text);
+            if (points->doubt.code == ERR_NONE) points->doubt = why;
+            continue;
+        }
+        points->items = xreallocarray(points->items, points->count + 1, sizeof(*points->items));
+        points->items[points->count++] = point;
+    }
+}
+
+static bool fetch(struct cli *cli, struct client *client, const Sealift__PointList *body,
+                  struct points *points, size_t *got, uint64_t *all, struct err *err)
+{
+    AUTO(client_message) struct client_message answer = {0};
+    AUTO(payload_point_list) Sealift__PointListAnswer *list = NULL;
+    Sealift__PointList request = *body;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_POINT_LIST;
+    head.point_list = &request;
+    if (!client_request(client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err)) return false;
+    if (!payload_point_list_decode(buf_span(&answer.payload), &list, err))
+        return err_wrap(err, "the director's list of points");
+    take(cli, points, list);
+    *got = list->n_rows;
+    *all = answer.head->done->count;
+    return true;
+}
+
+bool points_get(struct cli *cli, const struct id *repository, const char *job, struct points *out,
+                struct err *err)
+{
+    struct client *client = NULL;
+    AUTO(points) struct points points = {0};
+    if (!access_director(cli, &client, err)) return false;
+    Sealift__PointList body = SEALIFT__POINT_LIST__INIT;
+    if (repository) body.repository = put_bytes(repository->bytes, ID_LEN);
+    if (job) body.job = put_text(job);
+    size_t got = 0;
+    uint64_t all = 0;
+    do {
+        if (!fetch(cli, client, &body, &points, &got, &all, err)) return false;
+        body.from += got;
+    } while (got > 0 && body.from < all && body.from < POINTS_MAX);
+    *out = points;
+    points = (struct points){0};
+    return true;
+}
+
+/* --- finding one --- */
+
+static struct point *take_out(struct points *points, size_t index)
+{
+    struct point *point = points->items[index];
+    points->items[index] = NULL;
+    return point;
+}
+
+static bool missing(const struct points *points, const char *text, struct err *err)
+{
+    if (points->doubt.code != ERR_NONE)
+        return err_set(err, points->doubt.code, "no point '%s' can be believed: %s", text,
+                       points->doubt.text);
+    return err_set(err, ERR_NOT_FOUND, "there is no point '%s'", text);
+}
+
+static bool by_prefix(struct points *points, const char *text, struct point **out, struct err *err)
+{
+    size_t found = points->count;
+    for (size_t i = 0; i < points->count; i++) {
+        char hex[2 * ID_LEN + 1];
+        hex_encode(points->items[i]->id.bytes, ID_LEN, hex);
+        if (strncasecmp(hex, text, strlen(text)) != 0) continue;
+        /* a copy in a second repository is the same point */
+        if (found < points->count && !id_eq(&points->items[found]->id, &points->items[i]->id))
+            return err_set(err, ERR_USAGE, "'%s' begins the ids of several points: give more digits", text);
+        if (found == points->count) found = i;
+    }
+    if (found == points->count) return missing(points, text, err);
+    *out = take_out(points, found);
+    return true;
+}
+
+/* The newest that was made not after `limit_ns`. */
+static bool by_time(struct points *points, const char *text, uint64_t limit_ns, struct point **out,
+                    struct err *err)
+{
+    size_t found = points->count;
+    for (size_t i = 0; i < points->count; i++) {
+        const struct point *point = points->items[i];
+        if (point->time_ns > limit_ns) continue;
+        if (found < points->count) {
+            const struct point *best = points->items[found];
+            if (point->time_ns < best->time_ns ||
+                (point->time_ns == best->time_ns && point->number <= best->number))
+                continue;
+        }
+        found = i;
+    }
+    if (found == points->count) return missing(points, text, err);
+    *out = take_out(points, found);
+    return true;
+}
+
+bool point_resolve(struct cli *cli, const char *text, struct point **out, struct err *err)
+{
+    enum point_word word;
+    char job[IDENTITY_NAME_MAX + 1];
+    uint64_t limit_ns = UINT64_MAX;
+    AUTO(points) struct points points = {0};
+    if (!point_word_parse(text, clock_real_ns(), &word, job, &limit_ns, err)) return false;
+    if (!points_get(cli, NULL, word == POINT_BY_PREFIX ? NULL : job, &points, err)) return false;
+    if (word == POINT_BY_PREFIX) return by_prefix(&points, text, out, err);
+    return by_time(&points, text, limit_ns, out, err);
+}

@@ -1,0 +1,49 @@
+/* Signing statements and handing them to the director. */
+#ifndef SEALIFT_CLI_PUT_H
+#define SEALIFT_CLI_PUT_H
+
+#include "director/cli/access.h"
+
+struct put_request {
+    Sealift__StatementType type;
+    const uint8_t *audience; /* signing key, or NULL: everybody */
+    struct id id;
+    uint64_t expiry_s;
+    const void *body; /* RosterBody, GrantBody, … */
+};
+
+/* Signs with this operator's key under a version above all that were seen, and puts it. Remembered only when
+ * the director has taken it. `run` (for orders) and `out` may be NULL. */
+bool put_statement(struct cli *cli, const struct put_request *request, struct id *run, struct statement **out,
+                   struct err *err) MUST_CHECK;
+
+/* The next roster of the chain: one version up, naming the hash of the current one. */
+bool put_roster(struct cli *cli, const Sealift__RosterBody *body, struct err *err) MUST_CHECK;
+
+bool put_unlock_section(struct cli *cli, struct span section, struct err *err) MUST_CHECK;
+
+/* Bytes sealed to some transporters and to every operator of the roster: what statements carry of paths.
+ * {0} is empty. */
+struct sealed_copies {
+    Sealift__SealedCopy **list;
+    size_t count;
+};
+void sealed_copies_deinit(struct sealed_copies *copies);
+DEFINE_AUTO_IN_PLACE(sealed_copies, struct sealed_copies, sealed_copies_deinit)
+
+/* `purpose`: "repository", "job", "order". A transporter that is named twice gets one copy. */
+bool sealed_copies_make(const struct roster *roster, const char *purpose, const struct id *id,
+                        const Sealift__Member *const *hosts, size_t host_count, struct span plain,
+                        struct sealed_copies *out, struct err *err) MUST_CHECK;
+
+/* This operator's own copy, opened. As sealed_copy_open. */
+bool sealed_copies_open(struct cli *cli, Sealift__SealedCopy *const *copies, size_t count,
+                        const char *purpose, const struct id *id, struct secret **out,
+                        struct err *err) MUST_CHECK;
+
+/* Borrowed bytes as a field. */
+ProtobufCBinaryData put_bytes(const void *data, size_t len);
+/* Borrowed text as a field: the library's structs have no const. */
+char *put_text(const char *text);
+
+#endif

@@ -1,0 +1,171 @@
+#include "director/cli/statements.h"
+
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "director/cli/clock.h"
+#include "director/cli/nearest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STATEMENTS_MAX = 100000, NAMES_MAX = 512 };
+
+void statements_deinit(struct statements *statements)
+{
+    for (size_t i = 0; i < statements->count; i++)
+        statement_free(statements->items[i]);
+    free(statements->items);
+    *statements = (struct statements){0};
+}
+
+/* --- fetching --- */
+
+/* What this machine has seen verified stays so when its signer has left the roster since. */
+static bool is_remembered(const struct state *state, const struct statement *statement)
+{
+    struct hash known;
+    return state_version(state, statement->type, &statement->id, &known) == statement->version &&
+           hash_eq(&known, &statement->hash) && state_had_operator(state, statement->signer) &&
+           id_eq(&statement->site, roster_site(state_roster(state)));
+}
+
+static bool believe(struct cli *cli, Sealift__StatementType type, struct span bytes, struct statement **out,
+                    struct err *err)
+{
+    AUTO(statement) struct statement *statement = NULL;
+    if (!statement_decode(bytes, &statement, err)) return false;
+    if (statement->type != type)
+        return err_set(err, ERR_PROTOCOL, "a %s statement among those of type %s",
+                       statement_type_name(statement->type), statement_type_name(type));
+    if (!is_remembered(cli->state, statement) &&
+        !statement_check(statement, state_roster(cli->state), NULL, clock_real_ns() / 1000000000,
+                         state_versions(cli->state), err))
+        return false;
+    *out = statement;
+    statement = NULL;
+    return true;
+}
+
+static void leave_out(struct cli *cli, struct statements *statements, const struct err *why)
+{
+    output_warning(&cli->output, "left out, because it cannot be believed: %s", why->text);
+    if (statements->doubt.code == ERR_NONE) statements->doubt = *why;
+}
+
+static void take(struct cli *cli, struct statements *statements, const Sealift__Blobs *blobs)
+{
+    for (size_t i = 0; i < blobs->n_blob; i++) {
+        struct err why = {0};
+        struct statement *statement = NULL;
+        if (!believe(cli, statements->type, span_of(blobs->blob[i].data, blobs->blob[i].len), &statement,
+                     &why)) {
+            leave_out(cli, statements, &why);
+            continue;
+        }
+        statements->items =
+            xreallocarray(statements->items, statements->count + 1, sizeof(*statements->items));
+        statements->items[statements->count++] = statement;
+    }
+}
+
+static bool fetch(struct cli *cli, struct client *client, struct statements *statements, uint64_t *from,
+                  uint64_t *all, struct err *err)
+{
+    AUTO(client_message) struct client_message answer = {0};
+    AUTO(payload_blobs) Sealift__Blobs *blobs = NULL;
+    Sealift__Get body = SEALIFT__GET__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    body.what = SEALIFT__GET_KIND__GET_STATEMENTS;
+    body.type = statements->type;
+    body.from = *from;
+    head.kind_case = SEALIFT__HEAD__KIND_GET;
+    head.get = &body;
+    if (!client_request(client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err)) return false;
+    if (!payload_blobs_decode(buf_span(&answer.payload), &blobs, err))
+        return err_wrap(err, "the director's statements");
+    take(cli, statements, blobs);
+    *all = answer.head->done->count;
+    *from += blobs->n_blob;
+    if (blobs->n_blob == 0) *all = *from; /* it says that there are more, but gives none */
+    return true;
+}
+
+bool statements_get(struct cli *cli, Sealift__StatementType type, struct statements *out, struct err *err)
+{
+    struct client *client = NULL;
+    AUTO(statements) struct statements statements = {.type = type};
+    if (!access_director(cli, &client, err)) return false;
+    uint64_t from = 0, all = 0;
+    do {
+        if (!fetch(cli, client, &statements, &from, &all, err)) return false;
+    } while (from < all && from < STATEMENTS_MAX);
+    if (!state_save_versions(cli->state, err)) return false;
+    *out = statements;
+    statements = (struct statements){0};
+    return true;
+}
+
+/* --- looking up --- */
+
+const char *statement_name(const struct statement *statement)
+{
+    return statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB ? statement->body.job->name
+                                                                     : statement->body.repository->name;
+}
+
+bool statement_is_deleted(const struct statement *statement)
+{
+    return statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB
+               ? statement->body.job->deleted != 0
+               : statement->body.repository->deleted != 0;
+}
+
+static bool not_found(const struct statements *statements, const char *name, struct err *err)
+{
+    const char *kind = statement_type_name(statements->type);
+    if (statements->doubt.code != ERR_NONE)
+        return err_set(err, ERR_NOT_AUTHENTIC, "no %s '%s' can be believed: %s", kind, name,
+                       statements->doubt.text);
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < statements->count && count < NAMES_MAX; i++)
+        if (!statement_is_deleted(statements->items[i]))
+            names[count++] = statement_name(statements->items[i]);
+    const char *near = nearest_word(name, names, count);
+    if (near) return err_set(err, ERR_NOT_FOUND, "there is no %s '%s'; did you mean '%s'?", kind, name, near);
+    return err_set(err, ERR_NOT_FOUND, "there is no %s '%s'", kind, name);
+}
+
+bool statements_named(const struct statements *statements, const char *name, const struct statement **out,
+                      struct err *err)
+{
+    const struct statement *found = NULL;
+    for (size_t i = 0; i < statements->count; i++) {
+        const struct statement *item = statements->items[i];
+        if (statement_is_deleted(item) || strcmp(statement_name(item), name) != 0) continue;
+        if (found)
+            return err_set(err, ERR_NOT_AUTHENTIC, "the director has two statements of a %s '%s'",
+                           statement_type_name(statements->type), name);
+        found = item;
+    }
+    if (!found) return not_found(statements, name, err);
+    *out = found;
+    return true;
+}
+
+const struct statement *statements_with_id(const struct statements *statements, const struct id *id)
+{
+    for (size_t i = 0; i < statements->count; i++)
+        if (id_eq(&statements->items[i]->id, id)) return statements->items[i];
+    return NULL;
+}
+
+void statements_name_of(const struct statements *repositories, const struct id *id,
+                        char out[static IDENTITY_NAME_MAX + 1])
+{
+    const struct statement *found = statements_with_id(repositories, id);
+    if (found)
+        (void)snprintf(out, IDENTITY_NAME_MAX + 1, "%s", statement_name(found));
+    else
+        hex_encode(id->bytes, 6, out);
+}
