@@ -1,6 +1,5 @@
 #include "director/cli/verbs.h"
 
 const struct command *const command_tables[] = {
-    absent_commands,
-    NULL,
+    operator_commands, transporter_commands, link_commands, repository_commands, absent_commands, NULL,
 };

@@ -1,0 +1,334 @@
+#include "director/cli/job_create.h"
+
+#include "common/base/alloc.h"
+#include "common/chunk/compress.h"
+#include "common/crypto/frame.h"
+#include "common/wire/placement.h"
+#include "director/cli/job_keys.h"
+#include "director/cli/put.h"
+#include "director/cli/statements.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_LIMIT = 4096, KEEP_MAX = 1000000 };
+
+const struct option_spec job_create_options[] = {
+    {"backup", "TRANSPORTER:PATH", "what is backed up; more paths of the same host may follow, or repeat it"},
+    {"copy", "JOB|REPOSITORY", "copy the points of a job, or of a whole repository, as they are stored"},
+    {"exclude", "PATTERN", "leave out what matches, as '*.iso' or '/srv/cache'; may be repeated"},
+    {"one-file-system", NULL, "do not enter other file systems"},
+    {"repository", "R", "where the points go"},
+    {"encrypt", "WHERE", "source, target, or none"},
+    {"key", "KEY", "the key that it is encrypted with"},
+    {"compress", "HOW", "lz4 (default), zstd, zstd:LEVEL or none"},
+    {"cipher", "NAME", "aes-256-gcm or chacha20-poly1305 (default: the faster one here)"},
+    {"connection", "HOW", "direct: the source dials the target"},
+    {"keep-last", "N", "how many newest points to keep, when pruning is there"},
+    {"keep-daily", "N", "one a day, for so many days"},
+    {"keep-weekly", "N", "the same for weeks"},
+    {"keep-monthly", "N", "the same for months"},
+    {"keep-yearly", "N", "the same for years"},
+    {"image", "TRANSPORTER:DEVICE", NULL},
+    {"stream", "TRANSPORTER:COMMAND", NULL},
+    {"schedule", "SPEC", NULL},
+    {"proxy", "URI", NULL},
+    {"reencrypt", NULL, NULL},
+    {"exact", NULL, NULL},
+    {"immutable", "TIME", NULL},
+    {"bandwidth", "RATE", NULL},
+    {"before", "COMMAND", NULL},
+    {"after", "COMMAND", NULL},
+    {0},
+};
+
+/* All that a new job is made of. */
+struct draft {
+    struct cli *cli;
+    const struct args *args;
+    struct statements jobs, repositories;
+    const Sealift__Member *source, *target;
+    const Sealift__RepositoryBody *to, *from;
+    struct id id, to_id, from_id;
+    struct job_keys keys;
+    Sealift__JobBody body;
+    Sealift__Retention retention;
+    Sealift__BackupPlan plan;
+    ProtobufCBinaryData *paths, *excludes;
+    struct sealed_copies copies;
+};
+
+static void draft_deinit(struct draft *draft)
+{
+    statements_deinit(&draft->jobs);
+    statements_deinit(&draft->repositories);
+    job_keys_deinit(&draft->keys);
+    sealed_copies_deinit(&draft->copies);
+    free(draft->paths);
+    free(draft->excludes);
+}
+DEFINE_AUTO_IN_PLACE(draft, struct draft, draft_deinit)
+
+/* --- what is backed up --- */
+
+static bool add_path(struct draft *draft, const char *path, struct err *err)
+{
+    size_t len = strlen(path);
+    if (path[0] != '/' || len >= PATH_LIMIT || strstr(path, "/../") || strstr(path, "/./"))
+        return err_set(err, ERR_USAGE, "'%s' is no absolute path without '.' and '..'", path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    draft->paths = xreallocarray(draft->paths, draft->plan.n_paths + 1, sizeof(*draft->paths));
+    draft->paths[draft->plan.n_paths++] = put_bytes(path, len);
+    draft->plan.paths = draft->paths;
+    return true;
+}
+
+/* TRANSPORTER:PATH, every time the same transporter. */
+static bool read_source(struct draft *draft, const char *word, struct err *err)
+{
+    char name[IDENTITY_NAME_MAX + 1] = {0};
+    const char *colon = strchr(word, ':');
+    if (!colon || colon == word || (size_t)(colon - word) >= sizeof(name))
+        return err_set(err, ERR_USAGE, "--backup takes TRANSPORTER:PATH, not '%s'", word);
+    memcpy(name, word, (size_t)(colon - word));
+    if (draft->source && strcmp(draft->source->name, name) != 0)
+        return err_set(err, ERR_USAGE, "one job has one source: '%s' and '%s' are two", draft->source->name,
+                       name);
+    return access_transporter(draft->cli, name, &draft->source, err) && add_path(draft, colon + 1, err);
+}
+
+static bool read_backup(struct draft *draft, struct err *err)
+{
+    const struct args *args = draft->args;
+    for (size_t i = 0; args_nth(args, "backup", i); i++)
+        if (!read_source(draft, args_nth(args, "backup", i), err)) return false;
+    for (size_t i = 1; i < args_operand_count(args); i++)
+        if (!add_path(draft, args_operand(args, i), err)) return false;
+    for (size_t i = 0; args_nth(args, "exclude", i); i++) {
+        const char *pattern = args_nth(args, "exclude", i);
+        if (!pattern[0] || strlen(pattern) > PATH_LIMIT)
+            return err_set(err, ERR_USAGE, "--exclude takes a pattern of 1 to %d bytes", PATH_LIMIT);
+        draft->excludes = xreallocarray(draft->excludes, i + 1, sizeof(*draft->excludes));
+        draft->excludes[i] = put_bytes(pattern, strlen(pattern));
+        draft->plan.n_excludes = i + 1;
+        draft->plan.excludes = draft->excludes;
+    }
+    draft->plan.one_file_system = args_flag(args, "one-file-system");
+    draft->body.kind = SEALIFT__JOB_KIND__JOB_BACKUP;
+    return true;
+}
+
+/* --- what is copied --- */
+
+static bool take_from(struct draft *draft, const struct statement *repository, const char *job,
+                      struct err *err)
+{
+    draft->from = repository->body.repository;
+    draft->from_id = repository->id;
+    draft->source = roster_transporter(access_roster(draft->cli), draft->from->owner.data);
+    if (!draft->source)
+        return err_set(err, ERR_NOT_FOUND,
+                       "the transporter that has the repository '%s' is not in the roster",
+                       draft->from->name);
+    draft->body.from_repository = put_bytes(draft->from_id.bytes, ID_LEN);
+    draft->body.from_job = put_text(job);
+    return true;
+}
+
+static bool read_copy(struct draft *draft, struct err *err)
+{
+    const char *name = args_value(draft->args, "copy");
+    static const char *const only_backups[] = {"exclude", "one-file-system", "encrypt",
+                                               "key",     "cipher",          "compress"};
+    for (size_t i = 0; i < sizeof(only_backups) / sizeof(only_backups[0]); i++)
+        if (args_flag(draft->args, only_backups[i]))
+            return err_set(err, ERR_USAGE,
+                           "a copy moves points as they are stored: --%s is not for it in this version",
+                           only_backups[i]);
+    if (args_operand_count(draft->args) > 1)
+        return err_set(err, ERR_USAGE, "a copy has no paths: '%s'", args_operand(draft->args, 1));
+    draft->body.kind = SEALIFT__JOB_KIND__JOB_COPY;
+    const struct statement *job = NULL, *repository = NULL;
+    struct err no_job = {0}, no_repository = {0};
+    bool is_job = statements_named(&draft->jobs, name, &job, &no_job);
+    bool is_repository = statements_named(&draft->repositories, name, &repository, &no_repository);
+    if (is_job && is_repository)
+        return err_set(err, ERR_USAGE, "'%s' is a job and a repository: which one is meant is not clear",
+                       name);
+    if (is_repository) return take_from(draft, repository, "", err);
+    if (!is_job) {
+        return err_set(err, no_job.code, "there is neither a job nor a repository '%s'", name);
+    }
+    struct id id;
+    memcpy(id.bytes, job->body.job->repository.data, ID_LEN);
+    repository = statements_with_id(&draft->repositories, &id);
+    if (!repository) return err_set(err, ERR_NOT_FOUND, "the repository of the job '%s' is unknown", name);
+    return take_from(draft, repository, name, err);
+}
+
+/* --- where and how --- */
+
+static bool read_target(struct draft *draft, struct err *err)
+{
+    const struct statement *repository = NULL;
+    const char *name = args_value(draft->args, "repository");
+    if (!name) return err_set(err, ERR_USAGE, "--repository R is needed: where the points go");
+    if (!statements_named(&draft->repositories, name, &repository, err)) return false;
+    draft->to = repository->body.repository;
+    draft->to_id = repository->id;
+    draft->body.repository = put_bytes(draft->to_id.bytes, ID_LEN);
+    draft->target = roster_transporter(access_roster(draft->cli), draft->to->owner.data);
+    if (!draft->target)
+        return err_set(err, ERR_NOT_FOUND,
+                       "the transporter that has the repository '%s' is not in the roster", name);
+    if (draft->from && id_eq(&draft->from_id, &draft->to_id))
+        return err_set(err, ERR_USAGE, "a copy goes into another repository than it comes from");
+    return true;
+}
+
+static bool read_connection(struct draft *draft, struct err *err)
+{
+    const char *connection = args_value(draft->args, "connection");
+    draft->body.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
+    if (!connection || strcmp(connection, "direct") == 0) return true;
+    if (strcmp(connection, "reverse") == 0 || strcmp(connection, "rendezvous") == 0)
+        return err_set(err, ERR_USAGE, "the connection '%s' is not there yet in this version: 'direct' is",
+                       connection);
+    return err_set(err, ERR_USAGE, "a connection is 'direct', not '%s'", connection);
+}
+
+static bool read_retention(struct draft *draft, struct err *err)
+{
+    const struct {
+        const char *option;
+        uint32_t *field;
+    } rules[] = {
+        {"keep-last", &draft->retention.last},     {"keep-daily", &draft->retention.daily},
+        {"keep-weekly", &draft->retention.weekly}, {"keep-monthly", &draft->retention.monthly},
+        {"keep-yearly", &draft->retention.yearly},
+    };
+    sealift__retention__init(&draft->retention);
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        unsigned number = 0;
+        if (!args_number(draft->args, rules[i].option, 1, KEEP_MAX, &number, err)) return false;
+        *rules[i].field = number;
+        if (number) draft->body.retention = &draft->retention;
+    }
+    return true;
+}
+
+static bool read_compression(struct draft *draft, struct err *err)
+{
+    const char *text = args_value(draft->args, "compress");
+    struct compress_spec spec;
+    if (draft->body.kind == SEALIFT__JOB_KIND__JOB_COPY) {
+        draft->body.compressor = put_text("none");
+        return true;
+    }
+    if (!compress_spec_parse(text ? text : "lz4", &spec, err)) return err_wrap(err, "--compress");
+    draft->body.compressor = put_text(text ? text : "lz4");
+    return true;
+}
+
+static bool read_cipher(struct draft *draft, struct err *err)
+{
+    enum cipher cipher = cipher_default();
+    const char *text = args_value(draft->args, "cipher");
+    bool sealed = draft->body.placement == SEALIFT__PLACEMENT__PLACE_SOURCE ||
+                  draft->body.placement == SEALIFT__PLACEMENT__PLACE_TARGET;
+    if (text && !sealed) return err_set(err, ERR_USAGE, "--cipher goes with encryption");
+    if (text && !cipher_parse(text, &cipher, err)) return err_wrap(err, "--cipher");
+    if (sealed && cipher == CIPHER_NONE)
+        return err_set(err, ERR_USAGE, "--cipher none: say --encrypt none instead");
+    draft->body.cipher = sealed ? cipher : CIPHER_NONE;
+    return true;
+}
+
+static bool check_placement(const struct draft *draft, struct err *err)
+{
+    struct placement_facts facts;
+    return placement_of_job(&draft->body, access_roster(draft->cli), draft->to, draft->from, &facts, err) &&
+           placement_check(&facts, err);
+}
+
+static bool read_words(struct draft *draft, struct err *err)
+{
+    bool backup = args_flag(draft->args, "backup"), copy = args_flag(draft->args, "copy");
+    if (backup == copy)
+        return err_set(err, ERR_USAGE, "say what the job does: --backup TRANSPORTER:PATH or --copy JOB");
+    if (!(backup ? read_backup(draft, err) : read_copy(draft, err)) || !read_target(draft, err)) return false;
+    draft->body.source = draft->source->sign_pk;
+    return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
+           read_connection(draft, err) && read_retention(draft, err) && read_compression(draft, err) &&
+           read_cipher(draft, err) && check_placement(draft, err);
+}
+
+/* --- signing --- */
+
+static bool seal_plan(struct draft *draft, struct err *err)
+{
+    if (draft->body.kind != SEALIFT__JOB_KIND__JOB_BACKUP) return true;
+    AUTO(buf) struct buf plain = {0};
+    statement_body_encode(&draft->plan, &plain);
+    if (!sealed_copies_make(access_roster(draft->cli), "job", &draft->id, &draft->source, 1, buf_span(&plain),
+                            &draft->copies, err))
+        return false;
+    draft->body.plan = draft->copies.list;
+    draft->body.n_plan = draft->copies.count;
+    return true;
+}
+
+static bool name_is_free(const struct draft *draft, const char *name, struct err *err)
+{
+    for (size_t i = 0; i < draft->jobs.count; i++)
+        if (!statement_is_deleted(draft->jobs.items[i]) &&
+            strcmp(statement_name(draft->jobs.items[i]), name) == 0)
+            return err_set(err, ERR_EXISTS, "there is a job '%s' already", name);
+    return true;
+}
+
+static void say_created(const struct draft *draft)
+{
+    static const char *const where[] = {[SEALIFT__PLACEMENT__PLACE_SOURCE] = "source",
+                                        [SEALIFT__PLACEMENT__PLACE_TARGET] = "target",
+                                        [SEALIFT__PLACEMENT__PLACE_PLAIN] = "none",
+                                        [SEALIFT__PLACEMENT__PLACE_AS_STORED] = "as stored"};
+    const Sealift__JobBody *body = &draft->body;
+    bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY, sealed = body->key_id.len != 0;
+    output_line(&draft->cli->output,
+                json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s}", "job", body->name, "id",
+                          json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
+                          draft->to->name, "encrypt", where[body->placement], "key",
+                          sealed ? body->key_label : NULL, "kind", copy ? "copy" : "backup"),
+                "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
+                copy ? draft->from->name : draft->source->name, draft->to->name,
+                sealed ? ", encrypted on the " : "", sealed ? where[body->placement] : "",
+                sealed ? " with the key " : "", sealed ? body->key_label : "");
+    if (body->retention)
+        output_note(&draft->cli->output,
+                    "the --keep rules are signed with the job; nothing prunes yet in this version");
+}
+
+bool job_create(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(draft) struct draft draft = {.cli = cli, .args = args, .id = id_random()};
+    const char *name = args_operand(args, 0);
+    sealift__job_body__init(&draft.body);
+    sealift__backup_plan__init(&draft.plan);
+    draft.body.name = put_text(name);
+    if (!identity_name_check(name, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &draft.jobs, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &draft.repositories, err) ||
+        !name_is_free(&draft, name, err) || !read_words(&draft, err) || !seal_plan(&draft, err))
+        return false;
+    const Sealift__Member *sealing =
+        draft.body.placement == SEALIFT__PLACEMENT__PLACE_TARGET ? draft.target : draft.source;
+    if (!job_keys_grant(cli, sealing, &draft.body, &draft.keys, err)) return false;
+    const struct put_request request = {
+        .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = draft.id, .body = &draft.body};
+    if (!put_statement(cli, &request, NULL, NULL, err)) return false;
+    say_created(&draft);
+    job_keys_warn(cli, &draft.keys);
+    return true;
+}

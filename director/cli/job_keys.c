@@ -1,0 +1,150 @@
+#include "director/cli/job_keys.h"
+
+#include "director/cli/catalog_ask.h"
+#include "director/cli/key_create.h"
+#include "director/cli/put.h"
+
+#include <string.h>
+
+void job_keys_deinit(struct job_keys *keys)
+{
+    keys_deinit(&keys->keys);
+    read_half_free(keys->half);
+}
+
+/* --- the own key of the source --- */
+
+/* *found: it has one, and this is its id. */
+static bool own_key_of(struct cli *cli, const Sealift__Member *source, struct hash *key_id, bool *found,
+                       struct err *err)
+{
+    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    if (!ask_status(cli, &status, err)) return false;
+    const Sealift__TransporterStatus *host = status_of_transporter(status, source->sign_pk.data);
+    *found = host && host->own_key && host->own_key->key_id.len == HASH_LEN;
+    if (*found) *key_id = stored_hash(&host->own_key->key_id);
+    return true;
+}
+
+static bool use_own(struct job_keys *out, const Sealift__Member *source, const struct hash *key_id,
+                    struct err *err)
+{
+    out->entry = keys_with_id(&out->keys, key_id);
+    if (out->entry) return true;
+    return err_set(err, ERR_NO_KEY,
+                   "the own key of '%s' has no name here: sealift key create NAME --description TEXT "
+                   "--own %s",
+                   source->name, source->name);
+}
+
+/* --- placement --- */
+
+static bool parse_where(const char *text, Sealift__Placement *out, struct err *err)
+{
+    if (strcmp(text, "source") == 0)
+        *out = SEALIFT__PLACEMENT__PLACE_SOURCE;
+    else if (strcmp(text, "target") == 0)
+        *out = SEALIFT__PLACEMENT__PLACE_TARGET;
+    else if (strcmp(text, "none") == 0)
+        *out = SEALIFT__PLACEMENT__PLACE_PLAIN;
+    else
+        return err_set(err, ERR_USAGE, "--encrypt takes source, target or none, not '%s'", text);
+    return true;
+}
+
+static bool choose_key(const struct args *args, const Sealift__Member *source, const struct hash *own,
+                       bool has_own, Sealift__Placement placement, struct job_keys *out, struct err *err)
+{
+    const char *name = args_value(args, "key");
+    if (name) {
+        if (!keys_named(&out->keys, name, &out->entry, err)) return false;
+    } else {
+        if (!has_own || placement != SEALIFT__PLACEMENT__PLACE_SOURCE)
+            return err_set(err, ERR_USAGE, "--key KEY is needed: what shall it be encrypted with?");
+        if (!use_own(out, source, own, err)) return false;
+    }
+    if (!out->entry->own) return true;
+    if (placement != SEALIFT__PLACEMENT__PLACE_SOURCE ||
+        memcmp(out->entry->source, source->sign_pk.data, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_POLICY,
+                       "the own key '%s' never leaves its host: it encrypts backups of that host on the "
+                       "source",
+                       out->entry->label);
+    return true;
+}
+
+/* The domain's id: told by a source for its own key, found in a grant of the same domain, or derived. */
+static bool find_domain(struct cli *cli, const Sealift__Member *source, struct job_keys *out, struct err *err)
+{
+    keys_domain_of(out->entry, source->name, out->domain);
+    if (out->entry->own) {
+        out->domain_id = out->entry->domain;
+        return true;
+    }
+    for (size_t i = 0; i < out->keys.grants.count; i++) {
+        const Sealift__GrantBody *body = out->keys.grants.items[i]->body.grant;
+        if (memcmp(body->key_id.data, out->entry->key_id.bytes, HASH_LEN) != 0 ||
+            strcmp(body->domain, out->domain) != 0)
+            continue;
+        out->domain_id = stored_hash(&body->domain_id);
+        return true;
+    }
+    if (!keys_open(cli, out->entry, &out->half, err)) return false;
+    AUTO(write_half) struct write_half *write = write_half_of(out->half, out->domain);
+    out->domain_id = domain_id(write->dedup_key->data);
+    return true;
+}
+
+static void fill(struct job_keys *keys, Sealift__JobBody *body)
+{
+    body->key_id = put_bytes(keys->entry->key_id.bytes, HASH_LEN);
+    body->key_label = put_text(keys->entry->label);
+    body->domain = keys->domain;
+    body->domain_id = put_bytes(keys->domain_id.bytes, HASH_LEN);
+}
+
+bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift__Member *source,
+                        Sealift__JobBody *body, struct job_keys *out, struct err *err)
+{
+    struct hash own;
+    bool has_own = false;
+    const char *where = args_value(args, "encrypt");
+    if (body->kind == SEALIFT__JOB_KIND__JOB_COPY) {
+        body->placement = SEALIFT__PLACEMENT__PLACE_AS_STORED;
+        return true;
+    }
+    if (!own_key_of(cli, source, &own, &has_own, err)) return false;
+    body->placement = SEALIFT__PLACEMENT__PLACE_SOURCE;
+    if (where ? !parse_where(where, &body->placement, err)
+              : !has_own &&
+                    !err_set(err, ERR_USAGE, "say --encrypt source, --encrypt target or --encrypt none"))
+        return false;
+    if (body->placement == SEALIFT__PLACEMENT__PLACE_PLAIN)
+        return !args_value(args, "key") || err_set(err, ERR_USAGE, "--key does not go with --encrypt none");
+    if (!keys_get(cli, &out->keys, err) ||
+        !choose_key(args, source, &own, has_own, body->placement, out, err) ||
+        !find_domain(cli, source, out, err))
+        return false;
+    fill(out, body);
+    return true;
+}
+
+/* --- the grant --- */
+
+bool job_keys_grant(struct cli *cli, const Sealift__Member *sealing, const Sealift__JobBody *body,
+                    struct job_keys *keys, struct err *err)
+{
+    if (!keys->entry || keys->entry->own) return true;
+    if (keys_grant_of(&keys->keys, &keys->entry->key_id, sealing->sign_pk.data, &keys->domain_id))
+        return true;
+    if (!keys->half && !keys_open(cli, keys->entry, &keys->half, err)) return false;
+    if (!keys_grant(cli, keys->entry, keys->half, sealing, keys->domain, err)) return false;
+    output_note(&cli->output, "granted the write half of '%s' to '%s', for the deduplication domain %s",
+                keys->entry->label, sealing->name, body->domain);
+    return true;
+}
+
+void job_keys_warn(const struct cli *cli, const struct job_keys *keys)
+{
+    if (keys->entry) key_warn_unprotected(cli, keys->entry);
+}

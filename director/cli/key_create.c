@@ -1,0 +1,224 @@
+#include "director/cli/key_create.h"
+
+#include "common/base/alloc.h"
+#include "director/cli/catalog_ask.h"
+#include "director/cli/key_file.h"
+#include "director/cli/new_password.h"
+#include "director/cli/put.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DESCRIPTION_MAX = 255 };
+
+const struct option_spec key_create_options[] = {
+    {"description", "TEXT", "what the key is for; whoever looks for it years later reads this"},
+    {"password", NULL, "derive it from a password that you are asked for"},
+    {"from-file", "FILE", "take it from FILE: 32 bytes, or base64 of them"},
+    {"generate", NULL, "make a random one"},
+    {"own", "TRANSPORTER", "register the own key of a source: it never leaves that host"},
+    {"dedup-domain", "D", "let all its sources share one deduplication domain (read the note below)"},
+    NEW_PASSWORD_OPTIONS,
+    {"kms", "NAME", NULL},
+    {0},
+};
+
+void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
+{
+    bool password = key->section && key->section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
+    if (key->section && (key->section->n_kms || key->section->n_passwords)) return;
+    output_warning(&cli->output,
+                   "the key '%s' has no external protector and no kit: what it seals is lost when %s",
+                   key->label,
+                   key->own   ? "its source and the file with it are"
+                   : password ? "all operators' copies are, and the password is forgotten"
+                              : "all operators' copies are");
+}
+
+/* --- S --- */
+
+struct draft {
+    const char *label, *description;
+    Sealift__KeyOrigin origin;
+    uint8_t salt[PASSWORD_SALT_LEN];
+    struct secret *s;
+};
+static void draft_deinit(struct draft *draft)
+{
+    secret_free(draft->s);
+}
+DEFINE_AUTO_IN_PLACE(draft, struct draft, draft_deinit)
+
+static bool from_password(const struct args *args, struct draft *draft, struct err *err)
+{
+    struct secret_source source;
+    char prompt[IDENTITY_NAME_MAX + 32];
+    AUTO(secret) struct secret *password = NULL;
+    (void)snprintf(prompt, sizeof(prompt), "password of the key '%s'", draft->label);
+    if (!secret_source_of(args, "password-file", "password-fd", &source, err) ||
+        !new_password(args, &source, prompt, &password, err))
+        return false;
+    random_bytes(draft->salt, sizeof(draft->salt));
+    draft->origin = SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
+    return password_hash(password, draft->salt, &PWHASH_MODERATE, &draft->s, err);
+}
+
+static bool make_secret(const struct args *args, struct draft *draft, struct err *err)
+{
+    if (args_flag(args, "password")) return from_password(args, draft, err);
+    if (args_value(args, "from-file")) {
+        draft->origin = SEALIFT__KEY_ORIGIN__KEY_FROM_FILE;
+        return key_file_read(args_value(args, "from-file"), &draft->s, err);
+    }
+    draft->origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
+    draft->s = secret_new(KEY_SECRET_LEN);
+    random_bytes(draft->s->data, KEY_SECRET_LEN);
+    return true;
+}
+
+static bool one_origin(const struct args *args, struct err *err)
+{
+    int said = (args_flag(args, "password") ? 1 : 0) + (args_value(args, "from-file") ? 1 : 0) +
+               (args_flag(args, "generate") ? 1 : 0) + (args_value(args, "own") ? 1 : 0);
+    if (said == 1) return true;
+    return err_set(err, ERR_USAGE,
+                   "say where the key comes from: one of --password, --from-file, --generate, --own");
+}
+
+/* --- the section and the grants --- */
+
+static bool make_section(const struct args *args, const struct draft *draft, const struct read_half *half,
+                         struct key_entry *key, struct err *err)
+{
+    Sealift__UnlockSection section = SEALIFT__UNLOCK_SECTION__INIT;
+    Sealift__Kdf kdf = SEALIFT__KDF__INIT;
+    AUTO(buf) struct buf keyring = {0};
+    AUTO(free) char *shared = NULL;
+    keyring_seal(half, &keyring);
+    section.version = 1;
+    section.key_id = put_bytes(half->key_id.bytes, HASH_LEN);
+    section.unlock_pk = put_bytes(half->unlock_pk, sizeof(half->unlock_pk));
+    section.label = put_text(draft->label);
+    section.description = put_text(draft->description);
+    section.origin = draft->origin;
+    section.keyring = put_bytes(keyring.data, keyring.len);
+    if (draft->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD) {
+        kdf.name = put_text("argon2id13");
+        kdf.passes = PWHASH_MODERATE.passes;
+        kdf.memory_bytes = PWHASH_MODERATE.memory_bytes;
+        kdf.salt = put_bytes(draft->salt, sizeof(draft->salt));
+        section.kdf = &kdf;
+    }
+    if (args_value(args, "dedup-domain")) {
+        shared = xasprintf("d:%s", args_value(args, "dedup-domain"));
+        section.shared_domain = shared;
+    }
+    return stored_unlock_encode(&section, &key->section_bytes, err) &&
+           stored_unlock_decode(buf_span(&key->section_bytes), &key->section, err);
+}
+
+/* The read half for each operator, this one first. */
+static bool grant_operators(struct cli *cli, const struct key_entry *key, const struct read_half *half,
+                            struct err *err)
+{
+    struct identity_public self;
+    (void)state_identity(cli->state, &self);
+    const Sealift__RosterBody *roster = roster_body(access_roster(cli));
+    for (int others = 0; others < 2; others++)
+        for (size_t i = 0; i < roster->n_operators; i++) {
+            bool is_other = memcmp(roster->operators[i]->sign_pk.data, self.sign_pk, SIGN_PK_LEN) != 0;
+            if (is_other == (others == 1) && !keys_grant(cli, key, half, roster->operators[i], NULL, err))
+                return false;
+        }
+    return true;
+}
+
+static void key_entry_deinit(struct key_entry *key)
+{
+    buf_deinit(&key->section_bytes);
+    stored_unlock_free(key->section);
+}
+DEFINE_AUTO_IN_PLACE(key_entry, struct key_entry, key_entry_deinit)
+
+static void say_created(const struct cli *cli, const struct key_entry *key)
+{
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&key->key_id, fingerprint);
+    output_line(&cli->output,
+                json_pack("{s:s, s:o, s:s}", "key", key->label, "id", json_hex(key->key_id.bytes, HASH_LEN),
+                          "fingerprint", fingerprint),
+                "%s is a key, fingerprint %s", key->label, fingerprint);
+    key_warn_unprotected(cli, key);
+}
+
+static bool create_here(struct cli *cli, const struct args *args, const struct keys *keys,
+                        struct draft *draft, struct err *err)
+{
+    if (!make_secret(args, draft, err)) return false;
+    AUTO(read_half) struct read_half *half = read_half_new(draft->s->data);
+    AUTO(key_entry) struct key_entry key = {.key_id = half->key_id, .description = draft->description};
+    (void)snprintf(key.label, sizeof(key.label), "%s", draft->label);
+    const struct key_entry *same = keys_with_id(keys, &half->key_id);
+    if (same) return err_set(err, ERR_EXISTS, "this is the key '%s', which exists already", same->label);
+    if (!make_section(args, draft, half, &key, err)) return false;
+    key.unlock_hash = hash_of(buf_span(&key.section_bytes));
+    if (!put_unlock_section(cli, buf_span(&key.section_bytes), err) ||
+        !state_keep_unlock(cli->state, buf_span(&key.section_bytes), err) ||
+        !grant_operators(cli, &key, half, err))
+        return false;
+    say_created(cli, &key);
+    return true;
+}
+
+/* --- own keys of sources --- */
+
+static bool register_own(struct cli *cli, const struct args *args, const struct keys *keys,
+                         const struct draft *draft, struct err *err)
+{
+    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    const Sealift__Member *source = NULL;
+    struct state_own_key own = {0};
+    if (args_value(args, "dedup-domain"))
+        return err_set(err, ERR_USAGE, "an own key has the domain of its source: no --dedup-domain");
+    if (!ask_status(cli, &status, err) || !access_transporter(cli, args_value(args, "own"), &source, err))
+        return false;
+    const Sealift__TransporterStatus *host = status_of_transporter(status, source->sign_pk.data);
+    if (!host || !host->own_key || host->own_key->key_id.len != HASH_LEN ||
+        host->own_key->domain_id.len != HASH_LEN)
+        return err_set(err, ERR_NOT_FOUND, "'%s' %s", source->name,
+                       host && host->connected ? "has no own key: set own_key in its configuration"
+                                               : "is not connected: what own key it has is not known");
+    own.key_id = stored_hash(&host->own_key->key_id);
+    own.domain = stored_hash(&host->own_key->domain_id);
+    memcpy(own.source, source->sign_pk.data, SIGN_PK_LEN);
+    (void)snprintf(own.label, sizeof(own.label), "%s", draft->label);
+    (void)snprintf(own.description, sizeof(own.description), "%s", draft->description);
+    const struct key_entry *same = keys_with_id(keys, &own.key_id);
+    if (same)
+        return err_set(err, ERR_EXISTS, "this is the key '%s', which is registered already", same->label);
+    if (!state_keep_own_key(cli->state, &own, err)) return false;
+    struct key_entry key = {.key_id = own.key_id, .own = true};
+    (void)snprintf(key.label, sizeof(key.label), "%s", own.label);
+    say_created(cli, &key);
+    return true;
+}
+
+bool key_create(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(keys) struct keys keys = {0};
+    AUTO(draft)
+    struct draft draft = {.label = args_operand(args, 0), .description = args_value(args, "description")};
+    if (!identity_name_check(draft.label, err) || !one_origin(args, err)) return false;
+    if (!draft.description || !draft.description[0] || strlen(draft.description) > DESCRIPTION_MAX ||
+        strchr(draft.description, '\n'))
+        return err_set(err, ERR_USAGE, "--description TEXT is needed: one line of at most %d bytes",
+                       DESCRIPTION_MAX);
+    const char *domain = args_value(args, "dedup-domain");
+    if (domain && !identity_name_check(domain, err)) return err_wrap(err, "--dedup-domain");
+    if (!keys_get(cli, &keys, err)) return false;
+    for (size_t i = 0; i < keys.count; i++)
+        if (strcmp(keys.items[i].label, draft.label) == 0)
+            return err_set(err, ERR_EXISTS, "there is a key '%s' already", draft.label);
+    if (args_value(args, "own")) return register_own(cli, args, &keys, &draft, err);
+    return create_here(cli, args, &keys, &draft, err);
+}

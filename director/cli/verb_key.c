@@ -1,0 +1,259 @@
+/* sealift key … */
+#include "common/base/text.h"
+#include "director/cli/key_create.h"
+#include "director/cli/member.h"
+#include "director/cli/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- list, show --- */
+
+static json_t *key_json(const struct cli *cli, const struct key_entry *key)
+{
+    char fingerprint[KEY_FINGERPRINT_LEN], source[IDENTITY_NAME_MAX + 1] = "";
+    key_fingerprint(&key->key_id, fingerprint);
+    if (key->own) access_name_of(cli, key->source, source);
+    const Sealift__UnlockSection *section = key->section;
+    const char *origin = key->own ? "own" : section ? key_origin_name(section->origin) : "?";
+    json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:o}", "name", key->label, "id",
+                               json_hex(key->key_id.bytes, HASH_LEN), "fingerprint", fingerprint, "origin",
+                               origin, "description", json_lossy(span_str(key->description)));
+    (void)json_object_set_new(object, "source", key->own ? json_string(source) : json_null());
+    (void)json_object_set_new(object, "dedup_domain",
+                              section && section->shared_domain[0] ? json_string(section->shared_domain)
+                                                                   : json_string("each source its own"));
+    (void)json_object_set_new(
+        object, "protectors",
+        json_integer(section ? (json_int_t)(section->n_kms + section->n_passwords) : 0));
+    (void)json_object_set_new(object, "have_copy", json_boolean(!id_is_zero(&key->read_grant)));
+    return object;
+}
+
+static bool list(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"name", "NAME", COLUMN_TEXT},
+        {"origin", "FROM", COLUMN_TEXT},
+        {"protectors", "PROTECTORS", COLUMN_NUMBER},
+        {"have_copy", "COPY HERE", COLUMN_YES},
+        {"fingerprint", "FINGERPRINT", COLUMN_TEXT},
+        {"description", "DESCRIPTION", COLUMN_TEXT},
+        {0},
+    };
+    AUTO(keys) struct keys keys = {0};
+    if (!keys_get(cli, &keys, err)) return false;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < keys.count; i++)
+        (void)json_array_append_new(rows, key_json(cli, &keys.items[i]));
+    output_table(&cli->output, "keys", columns, rows);
+    return true;
+}
+
+static json_t *grants_json(const struct cli *cli, const struct keys *keys, const struct key_entry *key)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < keys->grants.count; i++) {
+        const Sealift__GrantBody *body = keys->grants.items[i]->body.grant;
+        char name[IDENTITY_NAME_MAX + 1];
+        if (body->withdrawn || memcmp(body->key_id.data, key->key_id.bytes, HASH_LEN) != 0) continue;
+        access_name_of(cli, body->recipient.data, name);
+        bool write = body->half == SEALIFT__HALF__HALF_WRITE;
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s?}", "recipient", name, "half",
+                                                    write ? "write" : "read", "domain",
+                                                    write ? body->domain : NULL));
+    }
+    return list;
+}
+
+static json_t *grant_lines(json_t *grants)
+{
+    json_t *lines = json_array();
+    for (size_t i = 0; i < json_array_size(grants); i++) {
+        json_t *grant = json_array_get(grants, i);
+        const char *domain = json_string_value(json_object_get(grant, "domain"));
+        (void)json_array_append_new(
+            lines, json_sprintf("%s: %s half%s%s", json_string_value(json_object_get(grant, "recipient")),
+                                json_string_value(json_object_get(grant, "half")), domain ? ", domain " : "",
+                                domain ? domain : ""));
+    }
+    return lines;
+}
+
+static json_t *protector_lines(const Sealift__UnlockSection *section)
+{
+    json_t *lines = json_array();
+    for (size_t i = 0; section && i < section->n_kms; i++)
+        (void)json_array_append_new(lines,
+                                    json_sprintf("KMS '%s' (%s), master key %s", section->kms[i]->entry,
+                                                 section->kms[i]->kind, section->kms[i]->master_key));
+    for (size_t i = 0; section && i < section->n_passwords; i++)
+        (void)json_array_append_new(lines, json_string("a further password"));
+    return lines;
+}
+
+static bool show(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"name", "name", COLUMN_TEXT},
+        {"description", "description", COLUMN_TEXT},
+        {"origin", "comes from", COLUMN_TEXT},
+        {"source", "source", COLUMN_TEXT},
+        {"fingerprint", "fingerprint", COLUMN_TEXT},
+        {"id", "id", COLUMN_TEXT},
+        {"dedup_domain", "dedup domain", COLUMN_TEXT},
+        {"have_copy", "copy here", COLUMN_TEXT},
+        {"protector_list", "protectors", COLUMN_TEXT},
+        {"grant_list", "granted to", COLUMN_TEXT},
+        {0},
+    };
+    AUTO(keys) struct keys keys = {0};
+    const struct key_entry *key = NULL;
+    if (!keys_get(cli, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err)) return false;
+    json_t *object = key_json(cli, key);
+    json_t *grants = grants_json(cli, &keys, key);
+    (void)json_object_set_new(object, "grants", grants);
+    if (cli->output.form == OUTPUT_TEXT) {
+        (void)json_object_set_new(object, "grant_list", grant_lines(grants));
+        (void)json_object_set_new(object, "protector_list", protector_lines(key->section));
+    }
+    output_record(&cli->output, columns, object);
+    return true;
+}
+
+/* --- grant, withdraw --- */
+
+/* A transporter, or else an operator, of this name. */
+static bool find_recipient(const struct cli *cli, const char *name, const Sealift__Member **out,
+                           struct err *err)
+{
+    const Sealift__Member *host = roster_transporter_named(access_roster(cli), name);
+    const Sealift__Member *person = roster_operator_named(access_roster(cli), name);
+    if (host && person)
+        return err_set(err, ERR_USAGE,
+                       "'%s' is a transporter and an operator: say transporter:%s or operator:%s", name, name,
+                       name);
+    if (strncmp(name, "operator:", 9) == 0) person = roster_operator_named(access_roster(cli), name + 9);
+    if (strncmp(name, "transporter:", 12) == 0)
+        host = roster_transporter_named(access_roster(cli), name + 12);
+    *out = host ? host : person;
+    return *out || err_set(err, ERR_NOT_FOUND, "there is neither a transporter nor an operator '%s'", name);
+}
+
+struct grant_words {
+    const struct key_entry *key;
+    const Sealift__Member *recipient;
+    bool write;
+    char domain[IDENTITY_NAME_MAX + 3]; /* write */
+};
+
+/* KEY RECIPIENT --half write|read [--for SOURCE] */
+static bool read_words(struct cli *cli, const struct args *args, const struct keys *keys,
+                       struct grant_words *out, struct err *err)
+{
+    const char *half = args_value(args, "half"), *source = args_value(args, "for");
+    if (!half || (strcmp(half, "write") != 0 && strcmp(half, "read") != 0))
+        return err_set(err, ERR_USAGE, "--half write or --half read is needed");
+    out->write = strcmp(half, "write") == 0;
+    if (source && !out->write) return err_set(err, ERR_USAGE, "--for goes with --half write");
+    if (!keys_named(keys, args_operand(args, 0), &out->key, err) ||
+        !find_recipient(cli, args_operand(args, 1), &out->recipient, err))
+        return false;
+    const Sealift__Member *from = out->recipient;
+    if (source && !access_transporter(cli, source, &from, err)) return false;
+    if (out->write) keys_domain_of(out->key, from->name, out->domain);
+    return true;
+}
+
+static void say_grant(const struct cli *cli, const struct grant_words *words, const char *verb)
+{
+    output_line(&cli->output,
+                json_pack("{s:s, s:s, s:s, s:s?}", "key", words->key->label, "recipient",
+                          words->recipient->name, "half", words->write ? "write" : "read", "domain",
+                          words->write ? words->domain : NULL),
+                "%s the %s half of %s: %s%s%s", verb, words->write ? "write" : "read", words->key->label,
+                words->recipient->name, words->write ? ", domain " : "", words->write ? words->domain : "");
+}
+
+static bool grant(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(keys) struct keys keys = {0};
+    AUTO(read_half) struct read_half *half = NULL;
+    struct grant_words words;
+    if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
+    if (!keys_open(cli, words.key, &half, err) ||
+        !keys_grant(cli, words.key, half, words.recipient, words.write ? words.domain : NULL, err))
+        return false;
+    say_grant(cli, &words, "granted");
+    return true;
+}
+
+static bool withdraw(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(keys) struct keys keys = {0};
+    struct grant_words words;
+    size_t count = 0;
+    if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
+    for (size_t i = 0; i < keys.grants.count; i++) {
+        const struct statement *statement = keys.grants.items[i];
+        const Sealift__GrantBody *body = statement->body.grant;
+        bool write = body->half == SEALIFT__HALF__HALF_WRITE;
+        if (body->withdrawn || write != words.write ||
+            memcmp(body->key_id.data, words.key->key_id.bytes, HASH_LEN) != 0 ||
+            memcmp(body->recipient.data, words.recipient->sign_pk.data, SIGN_PK_LEN) != 0 ||
+            (write && strcmp(body->domain, words.domain) != 0))
+            continue;
+        if (!keys_withdraw(cli, statement, err)) return false;
+        count++;
+    }
+    if (!count)
+        return err_set(err, ERR_NOT_FOUND, "'%s' has no such grant of the key '%s'", words.recipient->name,
+                       words.key->label);
+    say_grant(cli, &words, "withdrew");
+    output_note(&cli->output, "a recipient that kept a copy still has it: only a new key takes it away");
+    return true;
+}
+
+static const struct option_spec grant_options[] = {
+    {"half", "HALF", "write: seal new points, read nothing back; read: open what was sealed"},
+    {"for", "SOURCE", "write: the source whose deduplication domain it is (a target that seals for SOURCE)"},
+    {0},
+};
+
+const struct command key_commands[] = {
+    {"key", "create",
+     "NAME --description TEXT (--password | --from-file F | --generate | --own T) [--dedup-domain D]",
+     "Makes a key and gives its read half to every operator. Transporters get a half only by 'key grant', "
+     "or\n"
+     "when a job needs it.\n"
+     "With --dedup-domain all sources that use the key deduplicate against each other. The price: a member "
+     "that is\n"
+     "taken over can test guesses at what others store, and plant a false chunk that others would refer to\n"
+     "(a restore detects it).",
+     "$ sealift key create main --description 'all servers, kept by anna' --generate\n"
+     "main is a key, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567",
+     key_create_options, 1, 1, key_create},
+    {"key", "list", "", "Lists the keys.",
+     "$ sealift key list\n"
+     "NAME  FROM       PROTECTORS  COPY HERE  FINGERPRINT                              DESCRIPTION\n"
+     "main  generated           0  yes        ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567  all servers, kept by "
+     "anna",
+     NULL, 0, 0, list},
+    {"key", "show", "KEY",
+     "Shows one key and who has which half of it. KEY is its name, or the start of its fingerprint.",
+     "$ sealift key show main\n"
+     "name:        main\n"
+     "granted to:  anna: read half\n"
+     "             web1: write half, domain t:web1",
+     NULL, 1, 1, show},
+    {"key", "grant", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]",
+     "Gives a half of a key to a transporter in the trusted zone, or the read half to an operator.",
+     "$ sealift key grant main restorer --half read\n"
+     "granted the read half of main: restorer",
+     grant_options, 2, 2, grant},
+    {"key", "withdraw", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]", "Takes a grant back.",
+     "$ sealift key withdraw main restorer --half read\n"
+     "withdrew the read half of main: restorer",
+     grant_options, 2, 2, withdraw},
+    {0},
+};

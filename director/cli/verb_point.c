@@ -1,0 +1,161 @@
+/* sealift point … */
+#include "common/base/text.h"
+#include "common/crypto/frame.h"
+#include "director/cli/keys.h"
+#include "director/cli/point.h"
+#include "director/cli/verbs.h"
+
+#include <string.h>
+
+static json_t *point_json(const struct point *point, const struct statements *repositories)
+{
+    const Sealift__PointBody *body = point->body;
+    char repository[IDENTITY_NAME_MAX + 1];
+    statements_name_of(repositories, &point->repository, repository);
+    json_t *object =
+        json_pack("{s:o, s:s, s:s, s:o, s:o, s:s}", "id", json_hex(point->id.bytes, ID_LEN), "job", body->job,
+                  "repository", repository, "number", json_count(point->number), "time",
+                  json_time(point->time_ns), "writer", body->writer_name);
+    const Sealift__PointCounts *counts = body->counts;
+    (void)json_object_set_new(object, "entries", json_count(counts ? counts->entries : 0));
+    (void)json_object_set_new(object, "files", json_count(counts ? counts->files : 0));
+    (void)json_object_set_new(object, "directories", json_count(counts ? counts->directories : 0));
+    (void)json_object_set_new(object, "content_bytes", json_count(counts ? counts->content_bytes : 0));
+    (void)json_object_set_new(object, "warnings", json_count(counts ? counts->warnings : 0));
+    (void)json_object_set_new(object, "key", body->key_id.len ? json_string(body->key_label) : json_null());
+    (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
+    (void)json_object_set_new(object, "trusted", json_boolean(!point_is_revoked(point)));
+    return object;
+}
+
+static bool list(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"id", "POINT", COLUMN_ID},
+        {"job", "JOB", COLUMN_TEXT},
+        {"repository", "REPOSITORY", COLUMN_TEXT},
+        {"number", "NUMBER", COLUMN_NUMBER},
+        {"time", "TIME", COLUMN_TEXT},
+        {"files", "FILES", COLUMN_NUMBER},
+        {"content_bytes", "SIZE", COLUMN_SIZE},
+        {"warnings", "WARNINGS", COLUMN_NUMBER},
+        {"key", "KEY", COLUMN_TEXT},
+        {"trusted", "TRUSTED", COLUMN_YES},
+        {0},
+    };
+    AUTO(statements) struct statements repositories = {0};
+    AUTO(points) struct points points = {0};
+    const struct statement *repository = NULL;
+    const char *name = args_value(args, "repository");
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err)) return false;
+    if (name && !statements_named(&repositories, name, &repository, err)) return false;
+    if (!points_get(cli, repository ? &repository->id : NULL, args_value(args, "job"), &points, err))
+        return false;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < points.count; i++)
+        (void)json_array_append_new(rows, point_json(points.items[i], &repositories));
+    output_table(&cli->output, "points", columns, rows);
+    if (points.doubt.code == ERR_NONE) return true;
+    *err = points.doubt;
+    return err_wrap(err, "not every point can be believed");
+}
+
+static json_t *unlock_lines(const struct point *point)
+{
+    json_t *lines = json_array();
+    const Sealift__UnlockSection *unlock = point->unlock;
+    if (!unlock) return lines;
+    if (unlock->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD)
+        (void)json_array_append_new(lines, json_string(unlock->kdf && unlock->kdf->salt.len
+                                                           ? "the password"
+                                                           : "the password, but its salt is missing"));
+    for (size_t i = 0; i < unlock->n_kms; i++)
+        (void)json_array_append_new(lines, json_sprintf("KMS '%s'", unlock->kms[i]->entry));
+    for (size_t i = 0; i < unlock->n_passwords; i++)
+        (void)json_array_append_new(lines, json_string("a further password"));
+    (void)json_array_append_new(lines, json_string("a copy of the key"));
+    return lines;
+}
+
+static void add_key(const struct point *point, json_t *object)
+{
+    const Sealift__PointBody *body = point->body;
+    if (body->key_id.len != HASH_LEN) return;
+    struct hash key_id = stored_hash(&body->key_id);
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&key_id, fingerprint);
+    (void)json_object_set_new(object, "key_fingerprint", json_string(fingerprint));
+    (void)json_object_set_new(object, "key_id", json_hex(key_id.bytes, HASH_LEN));
+    (void)json_object_set_new(object, "dedup_domain", json_string(body->domain));
+    (void)json_object_set_new(object, "opened_by", unlock_lines(point));
+    if (point->unlock)
+        (void)json_object_set_new(object, "key_description",
+                                  json_lossy(span_str(point->unlock->description)));
+}
+
+static bool show(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"id", "point", COLUMN_TEXT},
+        {"job", "job", COLUMN_TEXT},
+        {"repository", "repository", COLUMN_TEXT},
+        {"number", "number", COLUMN_NUMBER},
+        {"time", "time", COLUMN_TEXT},
+        {"writer", "written by", COLUMN_TEXT},
+        {"trusted", "writer trusted", COLUMN_TEXT},
+        {"object", "holds", COLUMN_TEXT},
+        {"entries", "entries", COLUMN_NUMBER},
+        {"files", "files", COLUMN_NUMBER},
+        {"directories", "directories", COLUMN_NUMBER},
+        {"content_bytes", "content", COLUMN_SIZE},
+        {"warnings", "warnings", COLUMN_NUMBER},
+        {"cipher", "cipher", COLUMN_TEXT},
+        {"key", "key", COLUMN_TEXT},
+        {"key_description", "its description", COLUMN_TEXT},
+        {"key_fingerprint", "its fingerprint", COLUMN_TEXT},
+        {"dedup_domain", "dedup domain", COLUMN_TEXT},
+        {"opened_by", "opened by", COLUMN_TEXT},
+        {"run", "run", COLUMN_TEXT},
+        {"hash", "hash of the file", COLUMN_TEXT},
+        {0},
+    };
+    AUTO(statements) struct statements repositories = {0};
+    AUTO(point) struct point *point = NULL;
+    if (!point_resolve(cli, args_operand(args, 0), &point, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
+        return false;
+    json_t *object = point_json(point, &repositories);
+    (void)json_object_set_new(object, "object", json_string(point->body->object_kind));
+    (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
+    (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
+    add_key(point, object);
+    output_record(&cli->output, columns, object);
+    if (point_is_revoked(point)) {
+        char since[21];
+        time_format(point->revoked_since, since);
+        output_warning(&cli->output, "its writer is not trusted since %s: it was written after that", since);
+    }
+    return true;
+}
+
+static const struct option_spec list_options[] = {
+    {"job", "J", "only the points of this job"},
+    {"repository", "R", "only those in this repository"},
+    {0},
+};
+
+const struct command point_commands[] = {
+    {"point", "list", "[--job J] [--repository R]",
+     "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
+     "$ sealift point list --job web\n"
+     "POINT         JOB  REPOSITORY  NUMBER  TIME                  FILES     SIZE  WARNINGS  KEY   TRUSTED\n"
+     "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z   1180  1.2 GiB         0  main  yes",
+     list_options, 0, 0, list},
+    {"point", "show", "ID",
+     "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",
+     "$ sealift point show web@latest\n"
+     "point:  3f2a91c0d4e7…\n"
+     "job:    web",
+     NULL, 1, 1, show},
+    {0},
+};

@@ -1,0 +1,241 @@
+/* sealift repository … */
+#include "common/base/text.h"
+#include "director/cli/catalog_ask.h"
+#include "director/cli/clock.h"
+#include "director/cli/member.h"
+#include "director/cli/put.h"
+#include "director/cli/statements.h"
+#include "director/cli/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { CREATE_LIMIT_MS = 60000, CREATE_STEP_MS = 100, PATH_LIMIT = 4096 };
+
+/* --- create --- */
+
+static bool check_path(const char *path, struct err *err)
+{
+    if (!path) return err_set(err, ERR_USAGE, "--path DIR is needed: the directory on the transporter");
+    if (path[0] != '/' || strlen(path) >= PATH_LIMIT)
+        return err_set(err, ERR_USAGE, "--path takes an absolute path, not '%s'", path);
+    return true;
+}
+
+static bool fill_retention(const struct args *args, Sealift__RepositoryBody *body, struct err *err)
+{
+    uint64_t age_ms = 0;
+    unsigned least = 0;
+    if (!args_number(args, "keep-least", 0, 1000000, &least, err)) return false;
+    if (args_value(args, "keep-age") && !duration_parse(args_value(args, "keep-age"), &age_ms, err))
+        return err_wrap(err, "--keep-age");
+    body->keep_least = least;
+    body->keep_age_s = age_ms / 1000;
+    return true;
+}
+
+/* Waits until the owner says that it has it open, or why not. */
+static bool wait_for_owner(struct cli *cli, const Sealift__Member *owner, const struct id *id,
+                           struct err *err)
+{
+    uint64_t deadline_ms = clock_steady_ms() + CREATE_LIMIT_MS;
+    for (;;) {
+        AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+        if (!ask_status(cli, &status, err)) return false;
+        const Sealift__RepositoryState *state = status_of_repository(status, id);
+        if (state && state->code == 0) return true;
+        if (state) return err_set(err, client_code(state->code), "'%s' says: %s", owner->name, state->text);
+        const Sealift__TransporterStatus *host = status_of_transporter(status, owner->sign_pk.data);
+        bool connected = host && host->connected;
+        if (!connected || clock_steady_ms() >= deadline_ms)
+            return err_set(
+                err, ERR_UNREACHABLE,
+                "'%s' %s: it will make the repository when it hears of it; 'sealift repository show' tells",
+                owner->name, connected ? "does not answer" : "is not connected to the director");
+        struct timespec pause = {.tv_nsec = CREATE_STEP_MS * 1000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static bool take_back(struct cli *cli, const struct put_request *request, const Sealift__RepositoryBody *body)
+{
+    Sealift__RepositoryBody gone = *body;
+    struct put_request again = *request;
+    struct err ignored = {0};
+    gone.deleted = 1;
+    again.body = &gone;
+    return put_statement(cli, &again, NULL, NULL, &ignored);
+}
+
+static bool put_repository(struct cli *cli, const Sealift__Member *owner, const char *path,
+                           Sealift__RepositoryBody *body, struct id *id, struct err *err)
+{
+    AUTO(sealed_copies) struct sealed_copies copies = {0};
+    if (!sealed_copies_make(access_roster(cli), "repository", id, &owner, 1, span_str(path), &copies, err))
+        return false;
+    body->path = copies.list;
+    body->n_path = copies.count;
+    const struct put_request request = {
+        .type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, .id = *id, .body = body};
+    if (!put_statement(cli, &request, NULL, NULL, err)) return false;
+    if (wait_for_owner(cli, owner, id, err)) return true;
+    /* a refusal is final, and its name would be taken; a host that is away may still make it */
+    if (err->code != ERR_UNREACHABLE && take_back(cli, &request, body))
+        output_note(&cli->output, "the statement of repository '%s' was taken back", body->name);
+    return false;
+}
+
+static bool create(struct cli *cli, const struct args *args, struct err *err)
+{
+    struct client *client = NULL;
+    const Sealift__Member *owner = NULL;
+    const char *name = args_operand(args, 0), *path = args_value(args, "path");
+    Sealift__RepositoryBody body = SEALIFT__REPOSITORY_BODY__INIT;
+    if (!identity_name_check(name, err) || !check_path(path, err) || !fill_retention(args, &body, err))
+        return false;
+    if (!args_value(args, "on"))
+        return err_set(err, ERR_USAGE, "--on TRANSPORTER is needed: who keeps the repository");
+    if (!access_director(cli, &client, err) || !access_transporter(cli, args_value(args, "on"), &owner, err))
+        return false;
+    bool plain = args_flag(args, "plaintext");
+    if (plain && owner->zone != SEALIFT__ZONE__ZONE_TRUSTED)
+        return err_set(err, ERR_POLICY,
+                       "a plaintext repository is kept in the trusted zone only: '%s' is not in it",
+                       owner->name);
+    body.name = put_text(name);
+    body.owner = owner->sign_pk;
+    body.kind = plain ? SEALIFT__STORE_KIND__STORE_PLAINTEXT : SEALIFT__STORE_KIND__STORE_ENCRYPTED;
+    struct id id = id_random();
+    if (!put_repository(cli, owner, path, &body, &id, err)) return false;
+    output_line(&cli->output,
+                json_pack("{s:s, s:o, s:s, s:s}", "repository", name, "id", json_hex(id.bytes, ID_LEN),
+                          "transporter", args_value(args, "on"), "kind", plain ? "plaintext" : "encrypted"),
+                "%s is %s repository on %s", name, plain ? "a plaintext" : "an encrypted-only",
+                args_value(args, "on"));
+    return true;
+}
+
+/* --- list, show --- */
+
+static json_t *repository_json(struct cli *cli, const struct statement *statement,
+                               const Sealift__StatusAnswer *status)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    const Sealift__RepositoryState *state = status_of_repository(status, &statement->id);
+    char owner[IDENTITY_NAME_MAX + 1];
+    access_name_of(cli, body->owner.data, owner);
+    json_t *object =
+        json_pack("{s:s, s:o, s:s, s:s}", "name", body->name, "id", json_hex(statement->id.bytes, ID_LEN),
+                  "transporter", owner, "kind",
+                  body->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT ? "plaintext" : "encrypted");
+    const char *condition = !state        ? "not seen yet"
+                            : state->code ? output_error_name(client_code(state->code))
+                                          : "open";
+    (void)json_object_set_new(object, "state", json_string(condition));
+    (void)json_object_set_new(object, "text", state && state->code ? json_string(state->text) : json_null());
+    (void)json_object_set_new(object, "points", state ? json_count(state->points) : json_null());
+    (void)json_object_set_new(object, "pack_bytes", state ? json_count(state->pack_bytes) : json_null());
+    (void)json_object_set_new(object, "free_bytes", state ? json_count(state->free_bytes) : json_null());
+    (void)json_object_set_new(object, "head_number", state ? json_count(state->head_number) : json_null());
+    (void)json_object_set_new(
+        object, "head_hash",
+        state && state->head_hash.len ? json_hex(state->head_hash.data, state->head_hash.len) : json_null());
+    (void)json_object_set_new(object, "keep_least", json_count(body->keep_least));
+    (void)json_object_set_new(object, "keep_age_s", json_count(body->keep_age_s));
+    return object;
+}
+
+static bool list(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"name", "NAME", COLUMN_TEXT},       {"transporter", "ON", COLUMN_TEXT},
+        {"kind", "KIND", COLUMN_TEXT},       {"state", "STATE", COLUMN_TEXT},
+        {"points", "POINTS", COLUMN_NUMBER}, {"pack_bytes", "STORED", COLUMN_SIZE},
+        {"free_bytes", "FREE", COLUMN_SIZE}, {0},
+    };
+    AUTO(statements) struct statements repositories = {0};
+    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !ask_status(cli, &status, err))
+        return false;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < repositories.count; i++)
+        if (!statement_is_deleted(repositories.items[i]))
+            (void)json_array_append_new(rows, repository_json(cli, repositories.items[i], status));
+    output_table(&cli->output, "repositories", columns, rows);
+    return witness_heads(cli, status, &repositories, err);
+}
+
+static void add_path(struct cli *cli, const struct statement *statement, json_t *object)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    AUTO(secret) struct secret *path = NULL;
+    struct err err = {0};
+    if (!access_identity_is_free(cli) && !secret_terminal()) return;
+    if (sealed_copies_open(cli, body->path, body->n_path, "repository", &statement->id, &path, &err))
+        json_set_path(object, "path", span_of(path->data, path->len));
+    else
+        output_note(&cli->output, "the path is not shown: %s", err.text);
+}
+
+static bool show(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"name", "name", COLUMN_TEXT},
+        {"id", "id", COLUMN_TEXT},
+        {"transporter", "kept by", COLUMN_TEXT},
+        {"path", "path", COLUMN_TEXT},
+        {"kind", "kind", COLUMN_TEXT},
+        {"state", "state", COLUMN_TEXT},
+        {"text", "reported", COLUMN_TEXT},
+        {"points", "points", COLUMN_NUMBER},
+        {"pack_bytes", "stored", COLUMN_SIZE},
+        {"free_bytes", "free", COLUMN_SIZE},
+        {"head_number", "log entries", COLUMN_NUMBER},
+        {"head_hash", "log head", COLUMN_TEXT},
+        {"keep_least", "keeps at least", COLUMN_NUMBER},
+        {0},
+    };
+    AUTO(statements) struct statements repositories = {0};
+    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    const struct statement *statement = NULL;
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_named(&repositories, args_operand(args, 0), &statement, err) ||
+        !ask_status(cli, &status, err))
+        return false;
+    json_t *object = repository_json(cli, statement, status);
+    add_path(cli, statement, object);
+    output_record(&cli->output, columns, object);
+    return witness_heads(cli, status, &repositories, err);
+}
+
+static const struct option_spec create_options[] = {
+    {"on", "TRANSPORTER", "who keeps it"},
+    {"path", "DIR",
+     "the directory on that host; made if it is not there, and sealed in what the director sees"},
+    {"plaintext", NULL, "store without encryption (trusted zone only; for backups with --encrypt none)"},
+    {"keep-least", "N", "so many points of a job stay, whatever is asked later"},
+    {"keep-age", "TIME", "a point stays at least that long, as 30d"},
+    {0},
+};
+
+const struct command repository_commands[] = {
+    {"repository", "create", "NAME --on TRANSPORTER --path DIR [--plaintext]",
+     "Creates a repository and waits until its transporter has made it.",
+     "$ sealift repository create offsite --on vault --path /srv/backup\n"
+     "offsite is an encrypted-only repository on vault",
+     create_options, 1, 1, create},
+    {"repository", "list", "", "Lists the repositories.",
+     "$ sealift repository list\n"
+     "NAME     ON     KIND       STATE  POINTS    STORED     FREE\n"
+     "offsite  vault  encrypted  open       12  41.2 GiB  1.3 TiB",
+     NULL, 0, 0, list},
+    {"repository", "show", "NAME", "Shows one repository.",
+     "$ sealift repository show offsite\n"
+     "name:     offsite\n"
+     "kept by:  vault\n"
+     "path:     /srv/backup",
+     NULL, 1, 1, show},
+    {0},
+};
