@@ -69,6 +69,12 @@ void outlet_reseal_acknowledged(struct outlet_reseal *outlet, uint64_t number)
     pthread_mutex_unlock(&outlet->lock);
 }
 
+static void fail(struct outlet_reseal *outlet, const struct err *why)
+{
+    batch_queue_fail(outlet->queue, why);
+    if (outlet->options.failed) outlet->options.failed(outlet->options.arg, why);
+}
+
 static void reseal_all(struct outlet_reseal *outlet, struct resealer *resealer)
 {
     uint64_t number;
@@ -79,7 +85,7 @@ static void reseal_all(struct outlet_reseal *outlet, struct resealer *resealer)
         if (reseal_batch(resealer, buf_span(&batch), &sealed_number, &err))
             note_sealed(outlet, number, sealed_number);
         else
-            batch_queue_fail(outlet->queue, &err);
+            fail(outlet, &err);
         batch_queue_done(outlet->queue, &batch);
     }
 }
@@ -92,7 +98,7 @@ static void *reseal_thread(void *arg)
     if (resealer_new(outlet->sealing, outlet->pool, &resealer, &err))
         reseal_all(outlet, resealer);
     else
-        batch_queue_fail(outlet->queue, &err);
+        fail(outlet, &err);
     return NULL;
 }
 

@@ -15,6 +15,9 @@ struct outlet_reseal_options {
     /* Raw batches up to `number` are durable. Told by outlet_reseal_acknowledged's caller, in order;
      * may be NULL. */
     void (*acknowledged)(void *arg, uint64_t number);
+    /* A raw batch was refused or could not be stored: what is handed in from now on fails with the same
+     * error, and this tells a caller who has nothing more to hand in. May be NULL. */
+    void (*failed)(void *arg, const struct err *why);
     void *arg;
 };
 

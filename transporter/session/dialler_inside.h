@@ -1,0 +1,88 @@
+/* A dialler's state. Private to dialler*.c: dialler.c is what callers see, dialler_loop.c the thread. */
+#ifndef SEALIFT_SESSION_DIALLER_INSIDE_H
+#define SEALIFT_SESSION_DIALLER_INSIDE_H
+
+#include "common/net/net_key.h"
+#include "common/net/net_wake.h"
+#include "transporter/session/dialler.h"
+#include "transporter/session/moment.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    DIALLER_QUEUE = 1024,         /* messages in libzmq */
+    DIALLER_BATCHES_MAX = 256,    /* unacknowledged at a time */
+    DIALLER_CREDIT_MAX = 32 << 20 /* whatever the target offers */
+};
+
+enum parcel_kind { PARCEL_ENVELOPE, PARCEL_BATCH, PARCEL_REQUEST, PARCEL_ANSWER };
+
+/* What is to be sent. It stays in the list until there is no need to send it again. */
+struct parcel {
+    struct parcel *next;
+    enum parcel_kind kind;
+    uint64_t number; /* of a batch; serial of a request */
+    Sealift__Head__KindCase asked; /* of a request */
+    size_t bytes;
+    size_t count; /* of an Ask */
+    struct net_message message;
+    struct data_message *answer; /* the caller's, who waits */
+    bool answered;
+};
+
+struct want {
+    struct want *next;
+    struct data_message message;
+};
+
+struct dialler {
+    struct dialler_options options;
+    struct net_key *key;
+    char *endpoint;
+    struct buf point_file;
+    struct net_wake wake;
+    pthread_t thread;
+    bool running;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* anything below */
+    enum conversation_state state;
+    uint64_t connection;  /* counted from 1, at each Opened */
+    bool opened_once;
+    struct dialler_opened opened;
+    uint64_t down_since_ms;
+    char trouble[128]; /* why the last try did not come up */
+
+    struct parcel *first, **end;
+    struct parcel **unsent; /* the place of the first that was not sent on this connection */
+    uint64_t serial;
+    uint64_t highest_batch; /* handed in */
+    uint64_t acknowledged;
+    uint64_t batch_bytes; /* unacknowledged */
+    size_t batch_count;
+    uint64_t credit; /* batches: in all. Recovery: what is left */
+
+    struct want *wants, **wants_end;
+    size_t want_count;
+    bool over; /* Done was received */
+
+    bool failed;
+    struct err failure;
+    bool by_peer; /* the failure is the peer's word */
+    bool stop;
+    struct net_message goodbye;
+    bool has_goodbye;
+};
+
+/* Under the lock. */
+void dialler_fail(struct dialler *dialler, const struct err *why);
+/* Takes the parcel at that place out of the list and frees it. */
+void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);
+
+/* dialler_receive.c: a message of the peer, under the lock. */
+void dialler_take_message(struct dialler *dialler, struct data_message *message);
+/* dialler_loop.c */
+void *dialler_main(void *dialler);
+
+#endif

@@ -1,0 +1,154 @@
+#include "transporter/session/dialler_inside.h"
+
+#include "common/base/alloc.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool no_row(const struct data_message *message, struct err *err)
+{
+    return err_set(err, ERR_PROTOCOL, "a '%s' message that answers nothing",
+                   head_name(message->head->kind_case));
+}
+
+/* --- Opened --- */
+
+/* Batches that are durable by the target's own word. */
+static bool acknowledge(struct dialler *dialler, uint64_t number, struct err *err)
+{
+    if (number > dialler->highest_batch)
+        return err_set(err, ERR_PROTOCOL, "batch %" PRIu64 " was acknowledged, and only %" PRIu64 " were sent",
+                       number, dialler->highest_batch);
+    if (number <= dialler->acknowledged) return true; /* a probe, or an older word */
+    dialler->acknowledged = number;
+    for (struct parcel **place = &dialler->first; *place;) {
+        if ((*place)->kind == PARCEL_BATCH && (*place)->number <= number)
+            dialler_drop_parcel(dialler, place);
+        else
+            place = &(*place)->next;
+    }
+    return true;
+}
+
+/* From here on everything that is not done is sent again, but for answers to questions of before. */
+static void begin_connection(struct dialler *dialler)
+{
+    for (struct parcel **place = &dialler->first; *place;) {
+        if ((*place)->kind == PARCEL_ANSWER)
+            dialler_drop_parcel(dialler, place);
+        else
+            place = &(*place)->next;
+    }
+    while (dialler->wants) {
+        struct want *want = dialler->wants;
+        dialler->wants = want->next;
+        data_message_deinit(&want->message);
+        free(want);
+    }
+    dialler->wants_end = &dialler->wants;
+    dialler->want_count = 0;
+    dialler->unsent = &dialler->first;
+    dialler->connection++;
+}
+
+static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)
+{
+    begin_connection(dialler);
+    if (dialler->options.conversation != CONVERSATION_RECOVERY &&
+        !acknowledge(dialler, opened->acknowledged, err))
+        return false;
+    dialler->credit = opened->credit_bytes < DIALLER_CREDIT_MAX ? opened->credit_bytes : DIALLER_CREDIT_MAX;
+    if (!dialler->opened_once) {
+        dialler->opened.head_number = opened->head_number;
+        if (opened->repository.len == ID_LEN)
+            memcpy(dialler->opened.repository.bytes, opened->repository.data, ID_LEN);
+        if (opened->head_hash.len == HASH_LEN)
+            memcpy(dialler->opened.head_hash.bytes, opened->head_hash.data, HASH_LEN);
+    }
+    dialler->opened_once = true;
+    return true;
+}
+
+/* --- answers --- */
+
+static struct parcel *find_request(const struct dialler *dialler, uint64_t serial)
+{
+    struct parcel *parcel = dialler->first;
+    while (parcel && !(parcel->kind == PARCEL_REQUEST && parcel->number == serial && !parcel->answered))
+        parcel = parcel->next;
+    return parcel;
+}
+
+static bool answer_fits(const struct parcel *request, const struct data_message *message, struct err *err)
+{
+    Sealift__Head__KindCase kind = message->head->kind_case;
+    if (request->asked == SEALIFT__HEAD__KIND_COMMIT)
+        return kind == SEALIFT__HEAD__KIND_RECEIPT || kind == SEALIFT__HEAD__KIND_MISSING || no_row(message, err);
+    if (kind != SEALIFT__HEAD__KIND_HAVE) return no_row(message, err);
+    size_t len = data_message_payload(message).len;
+    return len == request->count ||
+           err_set(err, ERR_PROTOCOL, "%zu ids were asked about, and %zu answered", request->count, len);
+}
+
+static bool take_answer(struct dialler *dialler, struct data_message *message, struct err *err)
+{
+    struct parcel *request = find_request(dialler, message->head->serial);
+    if (!request) return no_row(message, err);
+    if (!answer_fits(request, message, err)) return false;
+    data_message_move(message, request->answer);
+    request->answered = true;
+    return true;
+}
+
+static bool take_want(struct dialler *dialler, struct data_message *message, struct err *err)
+{
+    if (dialler->want_count >= DIALLER_WANTS_MAX)
+        return err_set(err, ERR_PROTOCOL, "more than %d questions at a time", DIALLER_WANTS_MAX);
+    struct want *want = xcalloc(1, sizeof(*want));
+    message->connection = dialler->connection;
+    data_message_move(message, &want->message);
+    *dialler->wants_end = want;
+    dialler->wants_end = &want->next;
+    dialler->want_count++;
+    return true;
+}
+
+static bool take_credit(struct dialler *dialler, const Sealift__Credit *credit, struct err *err)
+{
+    if (credit->bytes > DIALLER_CREDIT_MAX)
+        return err_set(err, ERR_PROTOCOL, "a credit of %" PRIu64 " bytes at once", credit->bytes);
+    dialler->credit += credit->bytes;
+    if (dialler->credit > DIALLER_CREDIT_MAX) dialler->credit = DIALLER_CREDIT_MAX;
+    return true;
+}
+
+static bool take(struct dialler *dialler, struct data_message *message, struct err *err)
+{
+    switch (message->head->kind_case) {
+    case SEALIFT__HEAD__KIND_OPENED:
+        return take_opened(dialler, message->head->opened, err);
+    case SEALIFT__HEAD__KIND_ACK:
+        return acknowledge(dialler, message->head->ack->number, err);
+    case SEALIFT__HEAD__KIND_CREDIT:
+        return take_credit(dialler, message->head->credit, err);
+    case SEALIFT__HEAD__KIND_WANT:
+    case SEALIFT__HEAD__KIND_DONE:
+        return take_want(dialler, message, err);
+    case SEALIFT__HEAD__KIND_FAIL:
+        data_message_failure(message, err);
+        dialler->by_peer = true;
+        return false;
+    default:
+        return take_answer(dialler, message, err);
+    }
+}
+
+void dialler_take_message(struct dialler *dialler, struct data_message *message)
+{
+    struct err err = {0};
+    if (!conversation_dialler(dialler->options.conversation, dialler->state, message->head->kind_case,
+                              &dialler->state, &err) ||
+        !take(dialler, message, &err))
+        dialler_fail(dialler, &err);
+    (void)pthread_cond_broadcast(&dialler->changed);
+}

@@ -1,0 +1,77 @@
+#include "transporter/session/outlet_ingest.h"
+
+#include "common/base/alloc.h"
+#include "transporter/session/asked.h"
+
+#include <string.h>
+
+static bool has_point(struct repository *repository, const struct hash *asked, uint8_t *have, struct err *err)
+{
+    struct id point;
+    memcpy(point.bytes, asked->bytes, ID_LEN);
+    AUTO(buf) struct buf file = {0};
+    struct err why = {0};
+    *have = repository_point_read(repository, &point, &file, &why);
+    /* a damaged one is there: it is for a repair, a copy cannot replace it */
+    if (!*have && why.code == ERR_DAMAGED) *have = 1;
+    if (*have || why.code == ERR_NOT_FOUND) return true;
+    *err = why;
+    return false;
+}
+
+static bool ingest_ask(void *arg, const enum frame_type *types, const struct hash *ids, size_t count,
+                       uint8_t *have, struct err *err)
+{
+    struct outlet_ingest *self = arg;
+    if (!ingest_has(self->ingest, ids, count, have, err)) return false;
+    for (size_t i = 0; i < count; i++)
+        if ((int)types[i] == ASKED_POINT && !has_point(self->repository, &ids[i], &have[i], err)) return false;
+    return true;
+}
+
+static bool ingest_take_envelope(void *arg, struct span envelope, struct err *err)
+{
+    struct outlet_ingest *self = arg;
+    return ingest_envelope(self->ingest, envelope, err);
+}
+
+static bool ingest_send(void *arg, uint64_t number, struct buf *batch, struct err *err)
+{
+    struct outlet_ingest *self = arg;
+    if (!ingest_batch(self->ingest, number, buf_span(batch), err)) return false;
+    buf_clear(batch);
+    return true;
+}
+
+static bool ingest_take_commit(void *arg, const struct commit_request *request, struct commit_receipt *receipt,
+                               struct buf *missing, struct err *err)
+{
+    struct outlet_ingest *self = arg;
+    struct ingest_receipt written;
+    if (!ingest_commit(self->ingest, &request->point, &request->root, request->point_file, &written, missing,
+                       err))
+        return false;
+    *receipt = (struct commit_receipt){
+        .number = written.number,
+        .log_hash = written.log_hash,
+        .time_ns = written.time_ns,
+        .stored_bytes = written.new_bytes,
+    };
+    return true;
+}
+
+static void ingest_cancel(void *arg)
+{
+}
+
+struct outlet outlet_ingest(struct outlet_ingest *self)
+{
+    static const struct outlet_ops ops = {
+        .ask = ingest_ask,
+        .envelope = ingest_take_envelope,
+        .send = ingest_send,
+        .commit = ingest_take_commit,
+        .cancel = ingest_cancel,
+    };
+    return (struct outlet){.ops = &ops, .self = self};
+}

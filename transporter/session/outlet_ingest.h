@@ -1,0 +1,18 @@
+/* An outlet straight into an ingest session of a repository in this process, without a thread of its own:
+ * a batch is written by whoever sends it. It also answers whether the repository has a point
+ * (ASKED_POINT), for copies. */
+#ifndef SEALIFT_SESSION_OUTLET_INGEST_H
+#define SEALIFT_SESSION_OUTLET_INGEST_H
+
+#include "transporter/pipeline/outlet.h"
+#include "transporter/repository/ingest.h"
+
+struct outlet_ingest {
+    struct repository *repository;
+    struct ingest *ingest;
+};
+
+/* Both must outlive the outlet, as must the struct. send: one thread at a time. */
+struct outlet outlet_ingest(struct outlet_ingest *self);
+
+#endif
