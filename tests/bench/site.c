@@ -14,6 +14,8 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
+#include "transporter/pipeline/inlet_repository.h"
+#include "transporter/pipeline/restore.h"
 #include "transporter/pipeline/backup.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/pipeline/outlet_reseal.h"
@@ -383,6 +385,48 @@ static void list(const char *dir)
     check(repository_points(site.repository, print_point, NULL, &err), &err);
 }
 
+/* --- restore --- */
+
+static bool newest_point(void *arg, const struct repository_point *point)
+{
+    *(struct id *)arg = point->point;
+    return true;
+}
+
+static void restore(const char *dir, const char *to, const struct options *options)
+{
+    struct err err = {0};
+    struct meter meter = {0};
+    meter_start(&meter);
+    AUTO(site) struct site site = site_open(dir);
+    struct id newest = {{0}};
+    AUTO(buf) struct buf file = {0};
+    AUTO(point) struct point *point = NULL;
+    check(repository_points(site.repository, newest_point, &newest, &err), &err);
+    check(repository_point_read(site.repository, &newest, &file, &err), &err);
+    check(point_decode(buf_span(&file), &point, &err), &err);
+
+    const struct read_half *key = point->cipher == CIPHER_NONE ? NULL : site.key;
+    AUTO(opener) struct opener *opener = opener_new(key, point->domain);
+    AUTO(inlet_repository) struct inlet_repository *inlet = inlet_repository_new(site.repository);
+    struct restore_options restore_options = {.opener = opener,
+                                              .inlet = inlet_repository_inlet(inlet),
+                                              .root = point->root,
+                                              .destination = to,
+                                              .overwrite = OVERWRITE_CHANGED,
+                                              .threads = options->threads,
+                                              .warning = print_warning,
+                                              .arg = (void *)(uintptr_t)options};
+    struct restore_result result = {0};
+    check(restore_tree(&restore_options, &result, &err), &err);
+    printf("{\"entries\":%llu,\"files\":%llu,\"content_bytes\":%llu,\"skipped\":%llu,\"warnings\":%llu,",
+           (unsigned long long)result.entries, (unsigned long long)result.files,
+           (unsigned long long)result.content_bytes, (unsigned long long)result.skipped,
+           (unsigned long long)result.warnings);
+    meter_print(&meter);
+    printf("}\n");
+}
+
 static uint64_t total;
 
 static int add_size(const char *path, const struct stat *st, int kind, struct FTW *at)
@@ -410,11 +454,13 @@ int main(int argc, char **argv)
         site_init(options.words[1], &options);
     else if (strcmp(verb, "backup") == 0 && options.word_count == 3)
         back_up(options.words[1], options.words[2], &options);
+    else if (strcmp(verb, "restore") == 0 && options.word_count == 3)
+        restore(options.words[1], options.words[2], &options);
     else if (strcmp(verb, "list") == 0 && options.word_count == 2)
         list(options.words[1]);
     else if (strcmp(verb, "size") == 0 && options.word_count == 2)
         size(options.words[1]);
     else
-        check(err_set(&err, ERR_USAGE, "usage: bench-site init|backup|list|size DIR [TREE] [OPTION…]"), &err);
+        check(err_set(&err, ERR_USAGE, "usage: bench-site init|backup|restore|list|size DIR [TREE] [OPTION…]"), &err);
     return 0;
 }
