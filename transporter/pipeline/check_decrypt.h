@@ -1,0 +1,32 @@
+/* Checking with a key (level `decrypt`): everything that a recovery point refers to opens to its id, and
+ * every node's clear list is what its content says. Levels below are transporter/repository/check.h. */
+#ifndef SEALIFT_PIPELINE_CHECK_DECRYPT_H
+#define SEALIFT_PIPELINE_CHECK_DECRYPT_H
+
+#include "transporter/pipeline/opener.h"
+
+struct check_decrypt_sink {
+    /* One thing that is wrong; `what` names the chunk. One call at a time, any thread. */
+    void (*finding)(void *arg, const struct err *what);
+    void (*progress)(void *arg, uint64_t frames, uint64_t bytes); /* may be NULL */
+    void *arg;
+};
+
+struct check_decrypt_result {
+    uint64_t nodes, chunks, bytes, findings;
+};
+
+/* Chunks that were checked for an earlier point need no second look: one set for many points.
+ * Memory: about 24 bytes for each distinct chunk. */
+struct checked_set;
+struct checked_set *checked_set_new(void);
+void checked_set_free(struct checked_set *set);
+DEFINE_AUTO(checked_set, struct checked_set *, checked_set_free)
+
+/* Checks one point from its root node (chunk id). Adds to *result. False only if the check could not go
+ * on; damage is told to the sink. `threads` 0: the number of cores. */
+bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
+                         unsigned threads, struct checked_set *checked, const struct check_decrypt_sink *sink,
+                         struct check_decrypt_result *result, struct err *err) MUST_CHECK;
+
+#endif
