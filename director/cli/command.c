@@ -142,6 +142,14 @@ void command_help(const struct command *command)
     print_indented(command->example);
 }
 
+/* What the overview shows of a summary: its first sentence, which stands on the first line. */
+static int first_sentence(const char *summary)
+{
+    size_t line = strcspn(summary, "\n");
+    const char *end = strstr(summary, ". ");
+    return (int)(end && (size_t)(end - summary) < line ? (size_t)(end - summary) + 1 : line);
+}
+
 static bool print_row(const struct command *row, void *arg)
 {
     const char *noun = arg;
@@ -149,7 +157,15 @@ static bool print_row(const struct command *row, void *arg)
     if (!row->run) return false;
     char left[48];
     (void)snprintf(left, sizeof(left), "%s%s%s", row->noun, row->verb ? " " : "", row->verb ? row->verb : "");
-    (void)printf("  %-22s %.*s\n", left, (int)strcspn(row->summary, "\n"), row->summary);
+    (void)printf("  %-22s %.*s\n", left, first_sentence(row->summary), row->summary);
+    return false;
+}
+
+static bool print_absent(const struct command *row, void *arg)
+{
+    const char *noun = arg;
+    if (!row->run && (!noun || strcmp(noun, row->noun) == 0))
+        (void)printf("  %s%s%s\n", row->noun, row->verb ? " " : "", row->verb ? row->verb : "");
     return false;
 }
 
@@ -162,5 +178,7 @@ void command_overview(const char *noun)
     for (size_t i = 0; i < words.count; i++)
         if (!noun || strcmp(noun, words.found[i]) == 0)
             (void)each_row(print_row, (void *)(uintptr_t)words.found[i]);
+    (void)puts("\nNot there yet in this version:");
+    (void)each_row(print_absent, (void *)(uintptr_t)noun);
     (void)puts("\n'--help' after a command explains it and its options, with an example.");
 }

@@ -244,8 +244,8 @@ const struct command operator_commands[] = {
      "ben is an admin of this site",
      add_options, 1, 1, add},
     {"operator", "export", "--out FILE",
-     "Writes a copy of this operator's identity and of the site line, under a password of its own:\n"
-     "what opens the site again when this machine is lost. Keep it elsewhere.",
+     "Writes a copy of this operator's identity and site line, under a password of its own.\n"
+     "It is what opens the site again when this machine is lost. Keep it elsewhere.",
      "$ sealift operator export --out anna.export\n"
      "password of the export:",
      export_options, 0, 0, site_export},

@@ -241,7 +241,8 @@ static const struct option_spec status_options[] = {
 
 const struct command status_commands[] = {
     {"status", NULL, "[--stale TIME]",
-     "Shows the site: first the jobs that went longest without a good run, then transporters, repositories "
+     "Shows the site, what needs somebody first.\n"
+     "The jobs that went longest without a good run stand at the top; then come transporters, repositories "
      "and what\n"
      "runs now. A repository whose log stepped back or was rewritten ends it with exit code 26.",
      "$ sealift status\n"

@@ -268,8 +268,9 @@ const struct command transporter_commands[] = {
      "trust zone:  trusted",
      NULL, 1, 1, show},
     {"transporter", "approve", "NAME --zone trusted|untrusted [--fingerprint F] [--yes]",
-     "Admits a transporter that asks to join: compares the fingerprint with the one that it shows itself,\n"
-     "and signs the next roster.",
+     "Admits a transporter that asks to join. Compare the fingerprint with the one that it shows itself: "
+     "only that\n"
+     "tells it from a stranger under the same name. Then the next roster is signed.",
      "$ sealift transporter approve web1 --zone trusted\n"
      "does 'web1' itself show the fingerprint ABCD-…-4567, and shall it be in the trusted zone? [y/N] y\n"
      "web1 is a transporter in the trusted zone",

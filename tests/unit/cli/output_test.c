@@ -1,0 +1,107 @@
+#include "director/cli/output.h"
+
+#include "tests/unit/base/capture.h"
+
+#include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <string.h>
+
+static const struct column columns[] = {
+    {"name", "NAME", COLUMN_TEXT}, {"size", "SIZE", COLUMN_SIZE}, {"id", "ID", COLUMN_ID},
+    {"good", "GOOD", COLUMN_YES},  {"hidden", NULL, COLUMN_TEXT}, {0},
+};
+
+static json_t *rows(void)
+{
+    json_t *list = json_array();
+    (void)json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:b, s:s}", "name", "web", "size", 1536,
+                                                "id", "0123456789abcdef0123", "good", 1, "hidden", "x"));
+    (void)json_array_append_new(
+        list, json_pack("{s:s, s:n, s:s, s:b}", "name", "a longer one", "size", "id", "ff", "good", 0));
+    return list;
+}
+
+Test(output, a_table_is_aligned, .init = cr_redirect_stdout)
+{
+    const struct output output = {0};
+    output_table(&output, "things", columns, rows());
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("NAME             SIZE  ID            GOOD\n"
+                            "web           1.5 KiB  0123456789ab  yes\n"
+                            "a longer one        -  ff            -\n");
+}
+
+Test(output, with_json_it_is_one_document_with_all_members, .init = cr_redirect_stdout)
+{
+    const struct output output = {.form = OUTPUT_JSON};
+    output_table(&output, "things", columns, rows());
+    (void)fflush(stdout);
+    FILE *answer = cr_get_redirected_stdout();
+    json_t *document = json_loadf(answer, 0, NULL);
+    cr_assert_not_null(document);
+    const json_t *first = json_array_get(json_object_get(document, "things"), 0);
+    cr_assert_str_eq(json_string_value(json_object_get(first, "hidden")), "x");
+    cr_assert_str_eq(json_string_value(json_object_get(first, "id")), "0123456789abcdef0123");
+    json_decref(document);
+}
+
+Test(output, a_record_is_titles_and_values_with_lists_below_each_other, .init = cr_redirect_stdout)
+{
+    static const struct column fields[] = {
+        {"name", "name", COLUMN_TEXT}, {"paths", "paths", COLUMN_TEXT}, {"gone", "gone", COLUMN_TEXT}, {0}};
+    const struct output output = {0};
+    output_record(&output, fields, json_pack("{s:s, s:[s,s]}", "name", "web", "paths", "/a", "/b"));
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("name:  web\npaths: /a\n       /b\n");
+}
+
+Test(output, errors_are_json_when_that_was_asked_for)
+{
+    AUTO(buf) struct buf text = {0};
+    struct err err = {.code = ERR_UNREACHABLE, .text = "cannot reach \"it\""};
+    const struct output output = {.form = OUTPUT_JSON};
+    struct capture capture = capture_start();
+    output_error(&output, &err);
+    json_t *document = json_loads(capture_stop(&capture, &text), 0, NULL);
+    const json_t *inner = json_object_get(document, "error");
+    cr_assert_eq(json_integer_value(json_object_get(inner, "code")), 7);
+    cr_assert_str_eq(json_string_value(json_object_get(inner, "name")), "unreachable");
+    cr_assert_str_eq(json_string_value(json_object_get(inner, "text")), "cannot reach \"it\"");
+    json_decref(document);
+}
+
+Test(output, a_name_cannot_command_the_terminal)
+{
+    AUTO(buf) struct buf out = {0};
+    static const char evil[] = "a\x1b[2Jb\xff\xc2\x9b"
+                               "c\xc3\xa4\xf4\x90\x80\x80";
+    output_escape(span_of(evil, sizeof(evil) - 1), &out);
+    cr_assert_str_eq(buf_cstr(&out), "a\\x1b[2Jb\\xff\\xc2\\x9bc\xc3\xa4\\xf4\\x90\\x80\\x80");
+}
+
+Test(output, a_path_that_is_not_utf8_keeps_its_bytes)
+{
+    json_t *object = json_object();
+    json_set_path(object, "path", span_of("/a\xff", 3));
+    cr_assert_str_eq(json_string_value(json_object_get(object, "path")), "/a\xef\xbf\xbd");
+    cr_assert_str_eq(json_string_value(json_object_get(object, "path_hex")), "2f61ff");
+    json_set_path(object, "plain", span_str("/b"));
+    cr_assert_str_eq(json_string_value(json_object_get(object, "plain")), "/b");
+    cr_assert_null(json_object_get(object, "plain_hex"));
+    json_decref(object);
+}
+
+Test(output, every_code_has_a_name_and_an_exit_code)
+{
+    static const enum err_code codes[] = {
+        ERR_USAGE,        ERR_FAILED,        ERR_NOT_FOUND, ERR_POLICY,   ERR_BUSY,      ERR_UNREACHABLE,
+        ERR_CANCELLED,    ERR_NO_KEY,        ERR_WRONG_KEY, ERR_DAMAGED,  ERR_TRUNCATED, ERR_NOT_ENCRYPTED,
+        ERR_SALT_MISSING, ERR_NOT_AUTHENTIC, ERR_SYSTEM,    ERR_NO_SPACE, ERR_EXISTS,    ERR_VERSION,
+        ERR_PROTOCOL,     ERR_LIMIT,         ERR_CONFIG};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        cr_assert(codes[i] == ERR_FAILED || strcmp(output_error_name(codes[i]), "failed") != 0, "%d",
+                  (int)codes[i]);
+        int exit_code = err_exit_code(codes[i]);
+        cr_assert((exit_code >= 2 && exit_code <= 8) || (exit_code >= 20 && exit_code <= 26));
+    }
+}
