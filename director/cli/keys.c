@@ -13,16 +13,6 @@
 
 enum { PREFIX_MIN = 8, NAMES_MAX = 256 };
 
-void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_LEN])
-{
-    AUTO(buf) struct buf text = {0};
-    base32_encode(span_of(key_id->bytes, 20), &text);
-    for (size_t group = 0; group < 8; group++) {
-        memcpy(out + 5 * group, text.data + 4 * group, 4);
-        out[5 * group + 4] = group < 7 ? '-' : '\0';
-    }
-}
-
 const char *key_origin_name(Sealift__KeyOrigin origin)
 {
     switch (origin) {

@@ -7,10 +7,6 @@
 #include "common/wire/stored.h"
 #include "director/cli/statements.h"
 
-#define KEY_FINGERPRINT_LEN FINGERPRINT_TEXT_LEN
-/* The first 160 bits of a key id in eight groups of base32, as fingerprints of members are written. */
-void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_LEN]);
-
 /* A key with a name: one that was made here, or the own key of a source that was registered. */
 struct key_entry {
     struct hash key_id;

@@ -11,6 +11,7 @@ extern const struct command repository_commands[];
 extern const struct command key_commands[];
 extern const struct command job_commands[];
 extern const struct command point_commands[];
+extern const struct command restore_commands[];
 extern const struct command status_commands[];
 extern const struct command absent_commands[];
 

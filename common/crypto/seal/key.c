@@ -1,5 +1,7 @@
 #include "common/crypto/seal/key.h"
 
+#include "common/base/text.h"
+
 #include "common/base/alloc.h"
 #include "common/crypto/box.h"
 
@@ -248,4 +250,14 @@ bool key_unwrap(const uint8_t pwhash[static 32], const struct hash *key_id, stru
     *s = found;
     found = NULL;
     return true;
+}
+
+void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_LEN])
+{
+    AUTO(buf) struct buf text = {0};
+    base32_encode(span_of(key_id->bytes, 20), &text);
+    for (size_t group = 0; group < 8; group++) {
+        memcpy(out + 5 * group, text.data + 4 * group, 4);
+        out[5 * group + 4] = group < 7 ? '-' : '\0';
+    }
 }

@@ -40,6 +40,10 @@ void key_unlock_sk(const uint8_t s[static KEY_SECRET_LEN], uint8_t unlock_sk[sta
 /* unlock public key and key id of a candidate S */
 void key_identity(const uint8_t s[static KEY_SECRET_LEN], uint8_t unlock_pk[static 32], struct hash *key_id);
 
+/* What people see of a key: the first 160 bits of its id in eight groups of base32. */
+#define KEY_FINGERPRINT_LEN 40
+void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_LEN]);
+
 /* A new key around S: random dedup secret and pre-shared secret, no earlier S. */
 struct read_half *read_half_new(const uint8_t s[static KEY_SECRET_LEN]);
 /* The same key name around a new S: dedup secret and pre-shared secret are kept, the old S becomes

@@ -1,0 +1,289 @@
+/* sealift restore, cat, point files: what comes back. */
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "director/cli/follow.h"
+#include "director/cli/recover.h"
+#include "director/cli/verbs.h"
+#include "transporter/core/entry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STATS_S = 10 };
+
+/* --- paths --- */
+
+/* Manifests have paths without the leading slash. */
+static ProtobufCBinaryData path_bytes(const char *path)
+{
+    while (*path == '/')
+        path++;
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    return put_bytes(path, len);
+}
+
+static bool destination_parse(const char *text, char host[static IDENTITY_NAME_MAX + 1], const char **dir,
+                              struct err *err)
+{
+    const char *colon = text ? strchr(text, ':') : NULL;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    if (len == 0 || len > IDENTITY_NAME_MAX || colon[1] != '/')
+        return err_set(err, ERR_USAGE, "--to needs TRANSPORTER:DIR with an absolute DIR");
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *dir = colon + 1;
+    return true;
+}
+
+static bool overwrite_parse(const char *word, uint32_t *out, struct err *err)
+{
+    static const char *const words[] = {"never", "changed", "always"};
+    if (!word) return true;
+    for (uint32_t i = 0; i < 3; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *out = i;
+            return true;
+        }
+    return err_set(err, ERR_USAGE, "--overwrite is never, changed or always, not '%s'", word);
+}
+
+static bool open_at_parse(const char *word, Sealift__OpenAt *out, struct err *err)
+{
+    *out = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
+    if (!word || strcmp(word, "target") == 0) return true;
+    *out = SEALIFT__OPEN_AT__OPEN_AT_SOURCE;
+    return strcmp(word, "source") == 0 ||
+           err_set(err, ERR_USAGE, "--open-at is target or source, not '%s'", word);
+}
+
+/* --- restore --- */
+
+static void say_restored(struct cli *cli, const char *to, const struct id *run, const struct follow_result *result)
+{
+    if (result->interrupted) return;
+    if (cli->output.form == OUTPUT_JSON) {
+        output_line(&cli->output, follow_json(run, result), "%s", "");
+        return;
+    }
+    if (result->state != SEALIFT__RUN_STATE__RUN_OK) return; /* the error says it */
+    char size[16];
+    size_format(result->counters.content_bytes, size);
+    output_line(&cli->output, NULL, "restored to %s: %llu files, %s", to,
+                (unsigned long long)result->counters.files, size);
+    if (result->counters.skipped > 0)
+        output_warning(&cli->output,
+                       "%llu existing files were left alone; --overwrite changed goes on after an interruption",
+                       (unsigned long long)result->counters.skipped);
+}
+
+static bool follow_restore(struct cli *cli, const struct args *args, const char *to, const struct order *order,
+                           struct err *err)
+{
+    char hex[2 * ID_LEN + 1], stop[64];
+    unsigned stats_s = STATS_S;
+    hex_encode(order->run.bytes, ID_LEN, hex);
+    if (!args_flag(args, "wait")) {
+        output_line(&cli->output, json_pack("{s:s}", "run", hex), "restore is queued as run %.12s", hex);
+        return true;
+    }
+    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
+    if (!args_number(args, "stats", 0, 86400, &stats_s, err)) return false;
+    const struct follow_request request = {
+        .run = order->run, .from = FOLLOW_ASK, .what = "the restore", .stop = stop, .stats_s = stats_s};
+    AUTO(follow_result) struct follow_result result = {0};
+    if (!follow_run(cli, &request, &result, err)) return false;
+    say_restored(cli, to, &order->run, &result);
+    return follow_conclude(cli, &request, &result, err);
+}
+
+static bool restore(struct cli *cli, const struct args *args, struct err *err)
+{
+    char host[IDENTITY_NAME_MAX + 1];
+    const char *dir = NULL, *to = args_value(args, "to");
+    Sealift__RestorePlan plan = SEALIFT__RESTORE_PLAN__INIT;
+    struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_RESTORE, .plan = &plan};
+    AUTO(point) struct point *point = NULL;
+    if (!destination_parse(to, host, &dir, err) ||
+        !overwrite_parse(args_value(args, "overwrite"), &plan.overwrite, err) ||
+        !open_at_parse(args_value(args, "open-at"), &request.open_at, err) ||
+        !point_resolve(cli, args_operand(args, 0), &point, err) ||
+        !access_transporter(cli, host, &request.target, err))
+        return false;
+    request.point = point;
+    size_t count = args_operand_count(args) - 1;
+    AUTO(free) ProtobufCBinaryData *paths = xcalloc(count + 1, sizeof(*paths));
+    for (size_t i = 0; i < count; i++)
+        paths[i] = path_bytes(args_operand(args, i + 1));
+    plan.destination = put_bytes(dir, strlen(dir));
+    plan.n_paths = count;
+    plan.paths = paths;
+    struct order order;
+    return recover_order(cli, args, &request, &order, err) && follow_restore(cli, args, to, &order, err);
+}
+
+/* --- browse --- */
+
+struct browse {
+    struct cli *cli;
+    struct order order;
+    bool (*take)(struct browse *browse, struct span plain, struct err *err);
+    json_t *rows; /* files, with --json */
+    uint64_t bytes;
+};
+
+static bool take_answer(void *arg, uint64_t number, bool last, struct span sealed, struct err *err)
+{
+    struct browse *browse = arg;
+    AUTO(secret) struct secret *plain = NULL;
+    return order_answer_open(browse->cli, &browse->order, number, last, sealed, &plain, err) &&
+           browse->take(browse, span_of(plain->data, plain->len), err);
+}
+
+static bool run_browse(struct cli *cli, const struct args *args, struct browse *browse,
+                       const Sealift__BrowsePlan *plan, struct err *err)
+{
+    struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_BROWSE,
+                                    .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
+                                    .plan = plan};
+    const struct identity *identity = NULL;
+    AUTO(point) struct point *point = NULL;
+    if (!point_resolve(cli, args_operand(args, 0), &point, err) ||
+        !recover_opener(cli, point, args_value(args, "at"), &request.target, err) ||
+        !access_identity(cli, &identity, err))
+        return false;
+    request.point = point;
+    if (!recover_order(cli, args, &request, &browse->order, err)) return false;
+    char hex[2 * ID_LEN + 1], stop[64];
+    hex_encode(browse->order.run.bytes, ID_LEN, hex);
+    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
+    const struct follow_request follow = {.run = browse->order.run,
+                                          .from = FOLLOW_ASK,
+                                          .what = "the answer",
+                                          .stop = stop,
+                                          .answer = take_answer,
+                                          .arg = browse};
+    AUTO(follow_result) struct follow_result result = {0};
+    return follow_run(cli, &follow, &result, err) && follow_conclude(cli, &follow, &result, err);
+}
+
+static bool take_content(struct browse *browse, struct span plain, struct err *err)
+{
+    browse->bytes += plain.len;
+    return fwrite(plain.data, 1, plain.len, stdout) == plain.len ||
+           err_set(err, ERR_FAILED, "cannot write to stdout");
+}
+
+static bool cat(struct cli *cli, const struct args *args, struct err *err)
+{
+    Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
+    plan.kind = SEALIFT__BROWSE_KIND__BROWSE_CAT;
+    plan.path = path_bytes(args_operand(args, 1));
+    if (plan.path.len == 0) return err_set(err, ERR_USAGE, "'%s' is no file", args_operand(args, 1));
+    struct browse browse = {.cli = cli, .take = take_content};
+    return run_browse(cli, args, &browse, &plan, err);
+}
+
+static char type_letter(enum entry_type type)
+{
+    static const char letters[] = "?d-lpcbh";
+    return (unsigned)type < sizeof(letters) - 1 ? letters[type] : '?';
+}
+
+static void say_entry(struct browse *browse, struct span path, const struct entry *entry)
+{
+    char time[21], mode[12];
+    time_format(entry->mtime_ns > 0 ? (uint64_t)entry->mtime_ns : 0, time);
+    (void)snprintf(mode, sizeof(mode), "%c%04o", type_letter(entry->type), entry->mode & 07777);
+    if (browse->cli->output.form == OUTPUT_JSON) {
+        json_t *row = json_pack("{s:s#, s:i, s:i, s:i, s:o, s:s}", "type", mode, 1, "mode", (int)entry->mode, "uid",
+                                (int)entry->uid, "gid", (int)entry->gid, "size", json_count(entry->size), "mtime", time);
+        json_set_path(row, "path", path);
+        if (entry->target.len) json_set_path(row, "target", entry->target);
+        (void)json_array_append_new(browse->rows, row);
+        return;
+    }
+    AUTO(buf) struct buf shown = {0};
+    buf_put_u8(&shown, '/');
+    output_escape(path, &shown);
+    if (entry->target.len) {
+        buf_put_str(&shown, entry->type == ENTRY_SYMLINK ? " -> " : " == /");
+        output_escape(entry->target, &shown);
+    }
+    output_line(&browse->cli->output, NULL, "%s %5u %5u %12llu %s %s", mode, entry->uid, entry->gid,
+                (unsigned long long)entry->size, time, buf_cstr(&shown));
+}
+
+/* An answer: count x {path length (4), path, encoded entry} (docs/protocol.md). */
+static bool take_entries(struct browse *browse, struct span plain, struct err *err)
+{
+    struct reader reader = reader_of(plain);
+    while (reader_left(&reader) > 0) {
+        struct span path = reader_bytes(&reader, reader_u32(&reader));
+        struct entry entry;
+        if (!reader_ok(&reader)) return err_set(err, ERR_TRUNCATED, "an answer is cut short");
+        if (!entry_decode(&reader, &entry, err)) return err_wrap(err, "an answer");
+        say_entry(browse, path, &entry);
+    }
+    return true;
+}
+
+static bool files(struct cli *cli, const struct args *args, struct err *err)
+{
+    Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
+    const char *pattern = args_operand(args, 1), *below = args_value(args, "below");
+    plan.kind = SEALIFT__BROWSE_KIND__BROWSE_FILES;
+    if (below) plan.path = path_bytes(below);
+    if (pattern) plan.pattern = path_bytes(pattern);
+    struct browse browse = {.cli = cli, .take = take_entries, .rows = json_array()};
+    bool ok = run_browse(cli, args, &browse, &plan, err);
+    if (ok && cli->output.form == OUTPUT_JSON)
+        output_line(&cli->output, json_pack("{s:O}", "files", browse.rows), "%s", "");
+    json_decref(browse.rows);
+    return ok;
+}
+
+/* --- tables --- */
+
+static const struct option_spec restore_options[] = {
+    {"to", "TRANSPORTER:DIR", "where to: a directory of a transporter"},
+    {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
+    {"open-at", "SIDE", "who opens: target (default) or source, the repository's side"},
+    {"wait", NULL, "stay until it is done"},
+    {"stats", "N", "progress lines at least every N seconds"},
+    RECOVER_KEY_OPTIONS,
+    {0},
+};
+
+static const struct option_spec browse_options[] = {
+    {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
+    RECOVER_KEY_OPTIONS,
+    {0},
+};
+
+static const struct option_spec files_options[] = {
+    {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
+    {"below", "PATH", "only what is below PATH"},
+    RECOVER_KEY_OPTIONS,
+    {0},
+};
+
+const struct command restore_commands[] = {
+    {"restore", NULL, "ID [PATH…] --to TRANSPORTER:DIR",
+     "Restores a recovery point, or chosen paths of it, into a directory of a transporter. Files keep their\n"
+     "full path below DIR.",
+     "$ sealift restore web@latest /etc/nginx --to web:/var/restore --wait\n"
+     "restored to web:/var/restore: 42 files, 130.5 KiB",
+     restore_options, 1, OPERANDS_MANY, restore},
+    {"cat", NULL, "ID PATH", "Writes one file of a recovery point to stdout.",
+     "$ sealift cat web@latest /etc/hostname\n"
+     "web",
+     browse_options, 2, 2, cat},
+    {"point", "files", "ID [PATTERN]",
+     "Lists the files of a recovery point: type and mode, owner, group, size, time, path.",
+     "$ sealift point files web@latest '/etc/nginx/*'\n"
+     "-0644     0     0         1447 2026-11-02T08:11:31Z /etc/nginx/nginx.conf",
+     files_options, 1, 2, files},
+    {0},
+};
