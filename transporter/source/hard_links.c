@@ -142,28 +142,35 @@ static bool has_room(const struct table *table, size_t path_len)
     return (table->count + 1) * 3 <= slot_count(table) * 2 && path_len <= table->paths.len - table->paths_len;
 }
 
+/* Gives out the path of the first name, and forgets the file after its last. */
+static struct span answer(struct hard_links *links, struct slot *slot)
+{
+    struct table *table = &links->table;
+    buf_clear(&links->first);
+    buf_put(&links->first, table->paths.data + slot->path, slot->path_len);
+    if (slot->left > 1)
+        slot->left--;
+    else
+        release(table, slot);
+    return buf_span(&links->first);
+}
+
 bool hard_links_meet(struct hard_links *links, uint64_t device, uint64_t inode, uint32_t count,
                      struct span path, struct span *first, struct err *err)
 {
     struct table *table = &links->table;
-    if (!has_room(table, path.len) && !rebuild(links, path.len, err)) return false;
-    struct slot *slot = find(table, device, inode);
-    if (slot->left > 0) {
-        buf_clear(&links->first);
-        buf_put(&links->first, table->paths.data + slot->path, slot->path_len);
-        if (--slot->left == 0) {
-            slot->left = 1; /* still occupied, for release to find its way */
-            release(table, slot);
-        }
-        *first = buf_span(&links->first);
+    struct slot *slot = slot_count(table) > 0 ? find(table, device, inode) : NULL;
+    if (slot && slot->left > 0) {
+        *first = answer(links, slot);
         return true;
     }
+    if (!has_room(table, path.len) && !rebuild(links, path.len, err)) return false;
     memcpy(table->paths.data + table->paths_len, path.data, path.len);
-    *slot = (struct slot){.device = device,
-                          .inode = inode,
-                          .path = table->paths_len,
-                          .path_len = (uint32_t)path.len,
-                          .left = count - 1};
+    *find(table, device, inode) = (struct slot){.device = device,
+                                                .inode = inode,
+                                                .path = table->paths_len,
+                                                .path_len = (uint32_t)path.len,
+                                                .left = count - 1};
     table->paths_len += path.len;
     table->paths_living += path.len;
     table->count++;

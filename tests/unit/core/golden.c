@@ -9,13 +9,9 @@
 
 void golden(const char *name, struct buf *out)
 {
-    AUTO(buf) struct buf path = {0};
-    const char *here = strrchr(__FILE__, '/');
-    buf_put(&path, __FILE__, (size_t)(here - __FILE__));
-    buf_put_str(&path, "/../../golden/manifest.hex");
     AUTO(buf) struct buf file = {0};
     struct err err;
-    cr_assert(file_read(AT_FDCWD, buf_cstr(&path), 1 << 20, &file, &err), "%s", err.text);
+    cr_assert(file_read(AT_FDCWD, GOLDEN_DIR "/manifest.hex", 1 << 20, &file, &err), "%s", err.text);
     char *rest = NULL;
     for (char *line = strtok_r((char *)file.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         size_t len = strlen(name);
