@@ -118,3 +118,12 @@ Test(names, a_list_is_given_back)
     join(names, &text);
     expect_text(&text, "a|b|");
 }
+
+Test(names, listed_twice_are_given_once)
+{
+    const struct span list[] = {span_str("a"), span_str("b"), span_str("b"), span_str("b"), span_str("c")};
+    AUTO(names) struct names *names = names_of(list, 5);
+    AUTO(buf) struct buf text = {0};
+    join(names, &text);
+    expect_text(&text, "a|b|c|");
+}
