@@ -1,0 +1,312 @@
+#include "transporter/session/run.h"
+
+#include "common/base/alloc.h"
+#include "common/wire/stored.h"
+#include "transporter/session/moment.h"
+#include "transporter/session/run_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TICK_MS = 250 };
+
+/* --- cancelling --- */
+
+bool run_going_on(struct run *run, struct err *err)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    bool on = !atomic_load(&run->cancelled);
+    if (!on) *err = run->cancel;
+    (void)pthread_mutex_unlock(&run->lock);
+    return on;
+}
+
+bool run_enter(struct run *run, void (*stop)(void *arg, const struct err *why), void *arg, struct err *err)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    bool on = !atomic_load(&run->cancelled);
+    if (on) {
+        run->stop = stop;
+        run->stop_arg = arg;
+    } else {
+        *err = run->cancel;
+    }
+    (void)pthread_mutex_unlock(&run->lock);
+    return on;
+}
+
+void run_leave(struct run *run)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    run->stop = NULL;
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+void run_cancel(struct run *run, const char *reason)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    if (!atomic_load(&run->cancelled)) {
+        (void)err_set(&run->cancel, ERR_CANCELLED, "cancelled: %s", reason && reason[0] ? reason : "no reason given");
+        atomic_store(&run->cancelled, true);
+    }
+    if (run->stop) run->stop(run->stop_arg, &run->cancel);
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+void run_stop_session(void *session, const struct err *why)
+{
+    listener_session_fail(session, why);
+}
+
+void run_stop_dialler(void *dialler, const struct err *why)
+{
+    dialler_cancel(dialler, why);
+}
+
+/* --- what the kinds of work share --- */
+
+const struct id *run_site(const struct run *run)
+{
+    return roster_site(run->roster);
+}
+
+static ProtobufCBinaryData field(const void *bytes, size_t len)
+{
+    return stored_bytes(span_of(bytes, len));
+}
+
+bool run_listen(struct run *run, enum conversation_kind conversation, struct listener_session **out,
+                struct err *err)
+{
+    const struct run_environment *environment = &run->environment;
+    struct listener_session_options options = {
+        .run = run->id,
+        .attempt = run->attempt,
+        .conversation = conversation,
+        .credit_bytes = RUN_CREDIT,
+        .lease_ms = environment->lease_ms,
+    };
+    memcpy(options.ticket, run->ticket, sizeof(options.ticket));
+    memcpy(options.peer_key, run->source->curve_pk.data, sizeof(options.peer_key));
+    if (!listener_admit(environment->listener, &options, out, err)) return false;
+    environment->hooks.ready(environment->hooks.arg, &run->id, run->attempt,
+                             listener_endpoint(environment->listener));
+    return true;
+}
+
+bool run_dial(struct run *run, enum conversation_kind conversation, const struct id *seal,
+              struct span point_file, struct dialler **out, struct err *err)
+{
+    const struct run_environment *environment = &run->environment;
+    struct dialler_options options = {
+        .net = environment->net,
+        .self = environment->self,
+        .endpoint = run->endpoint,
+        .conversation = conversation,
+        .run = run->id,
+        .attempt = run->attempt,
+        .seal = *seal,
+        .point_file = point_file,
+        .lease_ms = environment->lease_ms,
+    };
+    if (run->endpoint[0] == '\0')
+        return err_set(err, ERR_PROTOCOL, "the assignment does not say where the other side listens");
+    memcpy(options.ticket, run->ticket, sizeof(options.ticket));
+    memcpy(options.peer_key, run->target->curve_pk.data, sizeof(options.peer_key));
+    return dialler_new(&options, out, err);
+}
+
+bool run_repository(struct run *run, const struct statement *statement, struct repository **out,
+                    struct err *err)
+{
+    struct repository *repository = NULL;
+    struct repository_info info;
+    if (!stores_get(run->environment.stores, &statement->id, &repository, err)) return false;
+    repository_info(repository, &info);
+    bool plain = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    if ((info.kind == REPOSITORY_PLAINTEXT) != plain)
+        return err_set(err, ERR_POLICY, "the repository is not of the kind that its statement says");
+    *out = repository;
+    return true;
+}
+
+void run_tell_point(struct run *run, const struct id *point, uint64_t number, uint64_t time_ns,
+                    const struct hash *log_hash, struct span point_file)
+{
+    Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
+    news.repository = field(run->repository->id.bytes, ID_LEN);
+    news.number = number;
+    news.time_ns = time_ns;
+    news.log_hash = field(log_hash->bytes, HASH_LEN);
+    (void)pthread_mutex_lock(&run->lock);
+    run->point = *point;
+    run->has_point = true;
+    (void)pthread_mutex_unlock(&run->lock);
+    run->environment.hooks.point(run->environment.hooks.arg, &run->repository->id, &news, point_file);
+}
+
+/* Ever: what a writer wrote while it was admitted stays good; restores look at revocations. */
+bool run_writer_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
+{
+    const struct run *run = arg;
+    uint64_t since_ns;
+    return roster_ever_admitted(run->roster, writer, &since_ns);
+}
+
+/* --- progress --- */
+
+static void fill_counters(struct run *run, Sealift__Counters *out)
+{
+    const struct backup_progress *backup = &run->backup;
+    const struct restore_progress *restore = &run->restore;
+    const struct run_counters *counters = &run->counters;
+    out->entries = backup->entries + restore->entries;
+    out->files = backup->files + restore->files;
+    out->content_bytes = backup->content_bytes + restore->content_bytes;
+    out->read_bytes = backup->read_bytes + restore->fetched_bytes + counters->received_bytes;
+    out->reused_bytes = backup->reused_bytes;
+    out->sent_bytes = backup->sent_bytes + counters->sent_bytes;
+    out->stored_bytes = counters->stored_bytes;
+    out->warnings = run->warnings_seen;
+    out->total_bytes = restore->total_bytes;
+    out->skipped = counters->skipped;
+    out->failed = counters->failed;
+}
+
+static void tell_progress(struct run *run)
+{
+    Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
+    Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
+    fill_counters(run, &counters);
+    progress.run = field(run->id.bytes, ID_LEN);
+    progress.attempt = run->attempt;
+    progress.state = (Sealift__RunState)atomic_load(&run->state);
+    progress.side = run->side;
+    progress.counters = &counters;
+    run->environment.hooks.progress(run->environment.hooks.arg, &progress);
+}
+
+static void *ticker_main(void *arg)
+{
+    struct run *run = arg;
+    (void)pthread_mutex_lock(&run->lock);
+    while (!run->ended) {
+        moment_wait(&run->changed, &run->lock, moment_ms() + TICK_MS);
+        if (run->ended) break;
+        (void)pthread_mutex_unlock(&run->lock);
+        tell_progress(run);
+        (void)pthread_mutex_lock(&run->lock);
+    }
+    (void)pthread_mutex_unlock(&run->lock);
+    return NULL;
+}
+
+static void stop_ticker(struct run *run)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    run->ended = true;
+    (void)pthread_cond_broadcast(&run->changed);
+    (void)pthread_mutex_unlock(&run->lock);
+    if (run->ticking) (void)pthread_join(run->ticker, NULL);
+    run->ticking = false;
+}
+
+/* --- carrying out --- */
+
+static bool execute(struct run *run, struct err *err)
+{
+    if (run->subject_type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) {
+        bool copy = run_job(run)->kind == SEALIFT__JOB_KIND__JOB_COPY;
+        return copy ? run_copy(run, err) : run_backup(run, err);
+    }
+    if (run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) return run_serve_recovery(run, err);
+    bool browse = run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE;
+    return browse ? run_browse(run, err) : run_restore(run, err);
+}
+
+/* The director gets no more than a code and a sentence without names; operators get all of it. */
+static void tell_end(struct run *run, bool ok, const struct err *why, const char *text)
+{
+    Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
+    Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
+    AUTO(buf) struct buf warnings = {0};
+    AUTO(free) char *copy = xstrdup(text);
+    fill_counters(run, &counters);
+    end.run = field(run->id.bytes, ID_LEN);
+    end.attempt = run->attempt;
+    end.side = run->side;
+    end.counters = &counters;
+    end.text = copy;
+    if (ok)
+        end.code = atomic_load(&run->warnings_seen) ? 1 : 0;
+    else
+        end.code = (uint32_t)why->code;
+    if (run->has_point) end.point = field(run->point.bytes, ID_LEN);
+    run_warnings_encode(run, &warnings);
+    run->environment.hooks.ended(run->environment.hooks.arg, &end, buf_span(&warnings));
+}
+
+static void *run_main(void *arg)
+{
+    struct run *run = arg;
+    struct err err = {0};
+    bool allowed = run_check(run, &err);
+    bool ok = allowed && execute(run, &err);
+    stop_ticker(run);
+    if (allowed && !ok) run_explain(run, &err);
+    const char *text = "";
+    if (!ok) text = allowed ? conversation_public_text(&err) : err.text;
+    tell_end(run, ok, &err, text);
+    return NULL;
+}
+
+/* --- making and ending --- */
+
+struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign)
+{
+    struct run *run = xcalloc(1, sizeof(*run));
+    run->environment = *environment;
+    run->id = stored_id(&assign->run);
+    run->attempt = assign->attempt;
+    run->side = assign->side;
+    run->subject_type = assign->subject;
+    run->subject = stored_id(&assign->subject_id);
+    run->subject_version = assign->subject_version;
+    memcpy(run->ticket, assign->ticket.data, sizeof(run->ticket));
+    run->has_peer = assign->peer.len == SIGN_PK_LEN;
+    if (run->has_peer) memcpy(run->peer, assign->peer.data, SIGN_PK_LEN);
+    run->endpoint = xstrdup(assign->endpoint ? assign->endpoint : "");
+    atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
+    (void)pthread_mutex_init(&run->lock, NULL);
+    (void)pthread_cond_init(&run->changed, NULL);
+    /* without threads nothing can be reported: as with memory, that is the machine's failure */
+    if (pthread_create(&run->ticker, NULL, ticker_main, run) != 0) abort();
+    run->ticking = true;
+    if (pthread_create(&run->thread, NULL, run_main, run) != 0) abort();
+    return run;
+}
+
+const struct id *run_id(const struct run *run)
+{
+    return &run->id;
+}
+
+uint32_t run_attempt(const struct run *run)
+{
+    return run->attempt;
+}
+
+void run_free(struct run *run)
+{
+    if (!run) return;
+    (void)pthread_join(run->thread, NULL);
+    run_warnings_free(run);
+    statement_free(run->statement);
+    statement_free(run->repository);
+    statement_free(run->from);
+    authority_roster_release(run->environment.authority, run->roster);
+    free(run->endpoint);
+    (void)pthread_cond_destroy(&run->changed);
+    (void)pthread_mutex_destroy(&run->lock);
+    free(run);
+}

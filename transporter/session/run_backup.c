@@ -1,0 +1,443 @@
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "common/wire/grant.h"
+#include "common/wire/stored.h"
+#include "transporter/pipeline/outlet_repository.h"
+#include "transporter/session/outlet_remote.h"
+#include "transporter/session/run_inside.h"
+#include "transporter/session/serve_ingest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PASSES = 2 }; /* the second when the cache named what the repository has lost */
+
+/* A list of paths as the walk wants it. */
+struct path_list {
+    char **paths;
+    size_t count;
+};
+
+static void path_list_deinit(struct path_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->paths[i]);
+    free(list->paths);
+}
+DEFINE_AUTO_IN_PLACE(path_list, struct path_list, path_list_deinit)
+
+static void path_list_add(struct path_list *list, struct span path)
+{
+    list->paths = xreallocarray(list->paths, list->count + 1, sizeof(char *));
+    char *copy = xcalloc(1, path.len + 1);
+    memcpy(copy, path.data, path.len);
+    list->paths[list->count++] = copy;
+}
+
+/* The source's side. */
+struct source {
+    struct run *run;
+    Sealift__BackupPlan *plan;
+    struct path_list paths, excludes, always;
+    struct run_seal_keys keys; /* where this side seals */
+    enum seal_place place;
+    struct compress_spec compress;
+    char *cache_dir;
+    struct stat_cache *cache;
+    bool missing; /* the last commit lacked references */
+};
+
+static void source_deinit(struct source *source)
+{
+    stat_cache_close(source->cache);
+    free(source->cache_dir);
+    run_seal_keys_deinit(&source->keys);
+    path_list_deinit(&source->paths);
+    path_list_deinit(&source->excludes);
+    path_list_deinit(&source->always);
+    plan_backup_free(source->plan);
+}
+DEFINE_AUTO_IN_PLACE(source, struct source, source_deinit)
+
+/* --- the plan --- */
+
+static bool open_plan(struct source *source, struct err *err)
+{
+    struct run *run = source->run;
+    const Sealift__JobBody *job = run_job(run);
+    const struct identity *self = run->environment.self;
+    AUTO(secret) struct secret *bytes = NULL;
+    return sealed_copy_open(job->plan, job->n_plan, self->known.sign_pk, self->box, "job", run_site(run),
+                            &run->subject, &bytes, err) &&
+           plan_backup_decode(span_of(bytes->data, bytes->len), &source->plan, err);
+}
+
+static bool take_texts(const ProtobufCBinaryData *texts, size_t count, struct path_list *out, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (memchr(texts[i].data, 0, texts[i].len))
+            return err_set(err, ERR_PROTOCOL, "a path of the job's plan has a NUL in it");
+        path_list_add(out, stored_span(&texts[i]));
+    }
+    return true;
+}
+
+static void exclude_store(void *arg, const char *path)
+{
+    path_list_add(arg, span_str(path));
+}
+
+static bool check_plan(struct source *source, struct err *err)
+{
+    struct run *run = source->run;
+    const Sealift__BackupPlan *plan = source->plan;
+    if (plan->n_paths == 0) return err_set(err, ERR_USAGE, "the job's plan has no paths");
+    for (size_t i = 0; i < plan->n_paths; i++)
+        if (!policy_may_read(run->environment.policy, stored_span(&plan->paths[i]), err)) return false;
+    path_list_add(&source->always, span_str(run->environment.state_dir));
+    stores_paths(run->environment.stores, exclude_store, &source->always);
+    return take_texts(plan->paths, plan->n_paths, &source->paths, err) &&
+           take_texts(plan->excludes, plan->n_excludes, &source->excludes, err);
+}
+
+/* Keys come before the first byte is read: what is to be encrypted and cannot be, fails here. */
+static bool get_keys(struct source *source, struct err *err)
+{
+    struct run *run = source->run;
+    const Sealift__JobBody *job = run_job(run);
+    bool sealed = job->placement != SEALIFT__PLACEMENT__PLACE_PLAIN;
+    bool there = job->placement == SEALIFT__PLACEMENT__PLACE_TARGET && !run_is_local(run);
+    source->place = there ? SEAL_THERE : SEAL_HERE;
+    if (!compress_spec_parse(job->compressor, &source->compress, err)) return false;
+    return !sealed || there || run_seal_keys_get(run, &source->keys, err);
+}
+
+/* A cache that cannot be used costs a re-read, no more. */
+static void open_cache(struct source *source)
+{
+    struct run *run = source->run;
+    const Sealift__JobBody *job = run_job(run);
+    struct err err = {0};
+    struct span parts[] = {span_of(run->repository->id.bytes, ID_LEN), stored_span(&job->domain_id),
+                           span_of(run->subject.bytes, ID_LEN)};
+    struct hash binding = hash_of_parts(parts, 3);
+    char name[2 * HASH_LEN + 1];
+    hex_encode(binding.bytes, HASH_LEN, name);
+    bool fresh;
+    source->cache_dir = xasprintf("%s/cache/%s", run->environment.state_dir, name);
+    if (stat_cache_open(source->cache_dir, &binding, &source->cache, &fresh, &err)) return;
+    source->cache = NULL;
+    (void)err_wrap(&err, "the cache of earlier runs cannot be used, everything is read");
+    run_warn(run, span_of(NULL, 0), &err);
+}
+
+/* --- the outlet, watched for commits --- */
+
+struct watched {
+    struct source *source;
+    struct outlet behind;
+};
+
+static bool watched_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
+                        uint8_t *have, struct err *err)
+{
+    const struct outlet *behind = &((struct watched *)self)->behind;
+    return behind->ops->ask(behind->self, types, ids, count, have, err);
+}
+
+static bool watched_envelope(void *self, struct span envelope, struct err *err)
+{
+    const struct outlet *behind = &((struct watched *)self)->behind;
+    return behind->ops->envelope(behind->self, envelope, err);
+}
+
+static bool watched_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    const struct outlet *behind = &((struct watched *)self)->behind;
+    return behind->ops->send(behind->self, number, batch, err);
+}
+
+static bool watched_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
+                           struct buf *missing, struct err *err)
+{
+    struct watched *watched = self;
+    atomic_store(&watched->source->run->state, SEALIFT__RUN_STATE__RUN_COMMITTING);
+    bool done = watched->behind.ops->commit(watched->behind.self, request, receipt, missing, err);
+    watched->source->missing = !done && err->code == ERR_NOT_FOUND && missing->len > 0;
+    return done;
+}
+
+static void watched_cancel(void *self)
+{
+    const struct outlet *behind = &((struct watched *)self)->behind;
+    behind->ops->cancel(behind->self);
+}
+
+static const struct outlet_ops watched_ops = {
+    .ask = watched_ask,
+    .envelope = watched_envelope,
+    .send = watched_send,
+    .commit = watched_commit,
+    .cancel = watched_cancel,
+};
+
+/* --- one pass --- */
+
+static struct backup_identity identity_of(const struct source *source, const struct id *point)
+{
+    const struct run *run = source->run;
+    const Sealift__JobBody *job = run_job(run);
+    return (struct backup_identity){
+        .site = *run_site(run),
+        .run = run->id,
+        .point = *point,
+        .repository = run->repository->id,
+        .attempt = run->attempt,
+        .job = job->name,
+        .writer_name = run->environment.self->known.name,
+        .key_label = source->keys.label,
+        .domain = job->domain,
+        .unlock_section = buf_span(&source->keys.unlock),
+        .writer_roster = roster_bytes(run->roster),
+    };
+}
+
+/* The walk takes `const char *const *`. */
+static const char *const *texts_of(const struct path_list *list)
+{
+    return (const char *const *)list->paths;
+}
+
+static bool read_and_send(struct source *source, const struct run_key *key, const struct backup_identity *identity,
+                          const struct outlet *outlet, struct backup_result *result, struct err *err)
+{
+    struct run *run = source->run;
+    const Sealift__JobBody *job = run_job(run);
+    struct watched watched = {.source = source, .behind = *outlet};
+    struct backup_options options = {
+        .walk = {.paths = texts_of(&source->paths),
+                 .path_count = source->paths.count,
+                 .excludes = texts_of(&source->excludes),
+                 .exclude_count = source->excludes.count,
+                 .always_excluded = texts_of(&source->always),
+                 .always_count = source->always.count,
+                 .mounts = source->plan->one_file_system ? MOUNT_STAY : MOUNT_CROSS},
+        .host = run->environment.self->known.name,
+        .place = source->place,
+        .writer = run->environment.self->sign,
+        .run = key,
+        .half = source->keys.half,
+        .cipher = source->keys.half ? (enum cipher)job->cipher : CIPHER_NONE,
+        .padding = source->keys.half ? PADDING_PADME : PADDING_NONE,
+        .compress = source->compress,
+        .cache = source->cache,
+        .outlet = {.ops = &watched_ops, .self = &watched},
+        .identity = *identity,
+        .progress = &run->backup,
+        .warning = run_engine_warning,
+        .arg = run,
+        .cancelled = &run->cancelled,
+    };
+    atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
+    return backup_tree(&options, result, err);
+}
+
+/* The target makes the point and gives it the conversation's id; else we do, and it gets one of its own. */
+static struct id point_of(const struct source *source, const struct run_key *key)
+{
+    return source->place == SEAL_THERE ? key->seal : id_random();
+}
+
+static void note_result(struct run *run, const struct id *point, const struct backup_result *result)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    run->point = *point;
+    run->has_point = true;
+    (void)pthread_mutex_unlock(&run->lock);
+    atomic_store(&run->counters.stored_bytes, result->receipt.stored_bytes);
+}
+
+static bool talk(struct source *source, struct dialler *dialler, const struct run_key *key, struct err *err)
+{
+    struct run *run = source->run;
+    struct dialler_opened opened;
+    if (!dialler_await(dialler, &opened, err)) return false;
+    if (!id_eq(&opened.repository, &run->repository->id))
+        return err_set(err, ERR_PROTOCOL, "the target has opened another repository");
+    struct id point = point_of(source, key);
+    struct backup_identity identity = identity_of(source, &point);
+    identity.head_number = opened.head_number;
+    identity.head_hash = opened.head_hash;
+    struct outlet outlet = outlet_remote(dialler);
+    struct backup_result result = {0};
+    if (!read_and_send(source, key, &identity, &outlet, &result, err)) return false;
+    note_result(run, &point, &result);
+    return true;
+}
+
+static bool pass_remote(struct source *source, const struct run_key *key, bool last, struct err *err)
+{
+    struct run *run = source->run;
+    bool sealed = run_job(run)->placement == SEALIFT__PLACEMENT__PLACE_SOURCE;
+    struct dialler *dialler = NULL;
+    if (!run_dial(run, sealed ? CONVERSATION_SEALED : CONVERSATION_UNSEALED, &key->seal, span_of(NULL, 0),
+                  &dialler, err))
+        return false;
+    bool done = run_enter(run, run_stop_dialler, dialler, err) && talk(source, dialler, key, err);
+    run_leave(run);
+    if (!done && source->missing && !last)
+        dialler_leave(dialler);
+    else
+        dialler_free(dialler, done ? NULL : err);
+    return done;
+}
+
+/* A sync that failed ends the outlet; the two are made one after the other. */
+struct local {
+    pthread_mutex_t lock;
+    struct outlet_repository *outlet;
+};
+
+static void local_failed(void *arg, const struct err *why)
+{
+    struct local *local = arg;
+    (void)pthread_mutex_lock(&local->lock);
+    if (local->outlet) outlet_repository_fail(local->outlet, why);
+    (void)pthread_mutex_unlock(&local->lock);
+}
+
+static bool store(struct source *source, struct repository *repository, struct local *local,
+                  const struct run_key *key, struct err *err)
+{
+    struct run *run = source->run;
+    struct repository_info info;
+    repository_info(repository, &info);
+    struct id point = point_of(source, key);
+    struct backup_identity identity = identity_of(source, &point);
+    identity.head_number = info.head_number;
+    identity.head_hash = info.head_hash;
+    struct outlet outlet = outlet_repository_outlet(local->outlet);
+    struct backup_result result = {0};
+    AUTO(buf) struct buf file = {0};
+    if (!read_and_send(source, key, &identity, &outlet, &result, err)) return false;
+    note_result(run, &point, &result);
+    if (!repository_point_read(repository, &point, &file, err)) return false;
+    run_tell_point(run, &point, result.receipt.number, result.receipt.time_ns, &result.receipt.log_hash,
+                   buf_span(&file));
+    return true;
+}
+
+static void local_outlet_end(struct local *local)
+{
+    (void)pthread_mutex_lock(&local->lock);
+    struct outlet_repository *outlet = local->outlet;
+    local->outlet = NULL;
+    (void)pthread_mutex_unlock(&local->lock);
+    outlet_repository_free(outlet);
+}
+
+static bool pass_local(struct source *source, const struct run_key *key, struct err *err)
+{
+    struct run *run = source->run;
+    struct repository *repository = NULL;
+    AUTO(ingest) struct ingest *ingest = NULL;
+    struct local local = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    if (!run_repository(run, run->repository, &repository, err)) return false;
+    struct ingest_options options = {
+        .session = run->id,
+        .kind = INGEST_WRITER,
+        .seal = key->seal,
+        .domain = stored_hash(&run_job(run)->domain_id),
+        .failed = local_failed,
+        .arg = &local,
+    };
+    memcpy(options.writer, run->environment.self->known.sign_pk, SIGN_PK_LEN);
+    if (!ingest_open(repository, &options, &ingest, err) ||
+        !outlet_repository_new(ingest, OUTLET_REPOSITORY_QUEUE, &local.outlet, err))
+        return false;
+    bool done = store(source, repository, &local, key, err);
+    local_outlet_end(&local);
+    return done;
+}
+
+static bool back_up(struct run *run, struct err *err)
+{
+    AUTO(source) struct source source = {.run = run};
+    if (!open_plan(&source, err) || !check_plan(&source, err) || !get_keys(&source, err)) return false;
+    open_cache(&source);
+    for (int pass = 1;; pass++) {
+        AUTO(run_key) struct run_key *key = run_key_new();
+        source.missing = false;
+        bool done = run_is_local(run) ? pass_local(&source, key, err)
+                                      : pass_remote(&source, key, pass == PASSES, err);
+        if (done || !source.missing || pass == PASSES || !run_going_on(run, err)) return done;
+        run_warn(run, span_of(NULL, 0), err);
+    }
+}
+
+/* --- the target's side --- */
+
+static void committed(void *arg, const struct id *point, const struct commit_receipt *receipt,
+                      struct span point_file)
+{
+    struct run *run = arg;
+    atomic_store(&run->counters.stored_bytes, receipt->stored_bytes);
+    run_tell_point(run, point, receipt->number, receipt->time_ns, &receipt->log_hash, point_file);
+}
+
+static bool seal_for_source(struct run *run, struct run_seal_keys *keys, struct serve_reseal *out, struct err *err)
+{
+    const Sealift__JobBody *job = run_job(run);
+    if (!run_seal_keys_get(run, keys, err)) return false;
+    *out = (struct serve_reseal){
+        .sealing = {.place = SEAL_HERE,
+                    .writer = run->environment.self->sign,
+                    .half = keys->half,
+                    .cipher = (enum cipher)job->cipher,
+                    .padding = PADDING_PADME},
+        .identity = {.site = *run_site(run),
+                     .run = run->id,
+                     .repository = run->repository->id,
+                     .attempt = run->attempt,
+                     .job = job->name,
+                     .writer_name = run->environment.self->known.name,
+                     .key_label = keys->label,
+                     .domain = job->domain,
+                     .unlock_section = buf_span(&keys->unlock),
+                     .writer_roster = roster_bytes(run->roster)},
+    };
+    return compress_spec_parse(job->compressor, &out->sealing.compress, err);
+}
+
+static bool take_in(struct run *run, struct err *err)
+{
+    const Sealift__JobBody *job = run_job(run);
+    bool seal = job->placement == SEALIFT__PLACEMENT__PLACE_TARGET;
+    AUTO(run_seal_keys) struct run_seal_keys keys = {0};
+    AUTO(listener_session) struct listener_session *session = NULL;
+    struct serve_reseal reseal;
+    struct serve_ingest_options options = {
+        .conversation = job->placement == SEALIFT__PLACEMENT__PLACE_SOURCE ? CONVERSATION_SEALED
+                                                                           : CONVERSATION_UNSEALED,
+        .run = run->id,
+        .domain = stored_hash(&job->domain_id),
+        .reseal = seal ? &reseal : NULL,
+        .committed = committed,
+        .arg = run,
+        .received_bytes = &run->counters.received_bytes,
+    };
+    const uint8_t *writer = seal ? run->environment.self->known.sign_pk : run->source->sign_pk.data;
+    memcpy(options.writer, writer, SIGN_PK_LEN);
+    if (!run_repository(run, run->repository, &options.repository, err)) return false;
+    if (seal && !seal_for_source(run, &keys, &reseal, err)) return false;
+    if (!run_listen(run, options.conversation, &session, err)) return false;
+    options.session = session;
+    bool done = run_enter(run, run_stop_session, session, err) && serve_ingest(&options, err);
+    run_leave(run);
+    return done;
+}
+
+bool run_backup(struct run *run, struct err *err)
+{
+    return run->side == SEALIFT__RUN_SIDE__SIDE_TARGET ? take_in(run, err) : back_up(run, err);
+}

@@ -1,0 +1,152 @@
+/* One run from the inside. Private to run*.c.
+ *
+ * run.c owns the thread, progress and the report; run_check.c decides whether the assignment may be
+ * carried out at all; run_keys.c gets keys; run_warnings.c seals warnings; the rest are the kinds of work. */
+#ifndef SEALIFT_SESSION_RUN_INSIDE_H
+#define SEALIFT_SESSION_RUN_INSIDE_H
+
+#include "transporter/pipeline/backup.h"
+#include "transporter/pipeline/restore.h"
+#include "transporter/session/dialler.h"
+#include "transporter/session/listener.h"
+#include "transporter/session/run.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    RUN_WARNINGS_MAX = 20,
+    RUN_WARNING_TEXT_MAX = 1024,
+    RUN_WARNINGS_BYTES_MAX = 960 * 1024,
+    RUN_CREDIT = 32 << 20,
+};
+
+struct run_counters {
+    _Atomic uint64_t received_bytes, sent_bytes, stored_bytes, points, skipped, failed;
+};
+
+struct run {
+    struct run_environment environment;
+    struct id id;
+    uint32_t attempt;
+    Sealift__RunSide side;
+    Sealift__StatementType subject_type;
+    struct id subject;
+    uint64_t subject_version;
+    uint8_t ticket[LISTENER_TICKET_LEN];
+    uint8_t peer[SIGN_PK_LEN];
+    bool has_peer;
+    char *endpoint;
+
+    /* after run_check */
+    const struct roster *roster;
+    struct statement *statement;           /* the job or order */
+    struct statement *repository;          /* written to; of an order: read from */
+    struct statement *from;                /* of a copy: read from */
+    const Sealift__Member *source, *target; /* of the roster */
+
+    pthread_t thread;
+    pthread_t ticker;
+    bool ticking;
+
+    pthread_mutex_t lock; /* what follows */
+    pthread_cond_t changed;
+    void (*stop)(void *arg, const struct err *why); /* ends what the run is waiting for */
+    void *stop_arg;
+    bool ended;
+    struct err cancel;
+    Sealift__SealedCopy **warnings;
+    size_t warning_count; /* copies */
+    size_t warnings_kept, warning_bytes;
+
+    _Atomic bool cancelled;
+    _Atomic uint64_t warnings_seen;
+    _Atomic int state; /* Sealift__RunState */
+    struct run_counters counters;
+    struct backup_progress backup;
+    struct restore_progress restore;
+    struct id point;
+    bool has_point;
+};
+
+/* While a run waits for something that can be ended from outside, `stop` ends it; run_leave withdraws it.
+ * ERR_CANCELLED if the run has been cancelled already. */
+bool run_enter(struct run *run, void (*stop)(void *arg, const struct err *why), void *arg,
+               struct err *err) MUST_CHECK;
+void run_leave(struct run *run);
+bool run_going_on(struct run *run, struct err *err) MUST_CHECK;
+
+static inline const Sealift__JobBody *run_job(const struct run *run)
+{
+    return run->statement->body.job;
+}
+static inline const Sealift__OrderBody *run_order(const struct run *run)
+{
+    return run->statement->body.order;
+}
+static inline bool run_is_local(const struct run *run)
+{
+    return run->side == SEALIFT__RUN_SIDE__SIDE_BOTH;
+}
+const struct id *run_site(const struct run *run);
+
+/* The statements are there at the named version and mean this side and this peer; the placement table and
+ * local policy allow it. Fills the fields above. Errors hold no paths. */
+bool run_check(struct run *run, struct err *err) MUST_CHECK;
+
+/* --- keys (run_keys.c) --- */
+
+/* What a sealing side of a job needs. */
+struct run_seal_keys {
+    struct write_half *half;
+    struct buf unlock;
+    char label[256];
+};
+void run_seal_keys_deinit(struct run_seal_keys *keys);
+DEFINE_AUTO_IN_PLACE(run_seal_keys, struct run_seal_keys, run_seal_keys_deinit)
+/* From our own key file if it is that key, else from a grant. ERR_NO_KEY, ERR_WRONG_KEY. */
+bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *err) MUST_CHECK;
+/* The read half of the order's key: from a read grant, the order's own secret, or our own key file; the
+ * rest comes from the point's unlock section. */
+bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
+                  struct err *err) MUST_CHECK;
+
+/* --- warnings (run_warnings.c): any thread --- */
+
+/* A warning that names a file (`path` may be empty), sealed to every operator; counted in any case. */
+void run_warn(struct run *run, struct span path, const struct err *what);
+/* The same, not counted: the reason why the run failed. */
+void run_explain(struct run *run, const struct err *why);
+void run_warnings_encode(struct run *run, struct buf *out);
+void run_warnings_free(struct run *run);
+/* for the engines' options; arg is the run */
+void run_engine_warning(void *arg, struct span path, const struct err *what);
+
+/* --- connections (run.c) --- */
+
+/* Admits the peer, tells the director where we listen. */
+bool run_listen(struct run *run, enum conversation_kind conversation, struct listener_session **out,
+                struct err *err) MUST_CHECK;
+bool run_dial(struct run *run, enum conversation_kind conversation, const struct id *seal,
+              struct span point_file, struct dialler **out, struct err *err) MUST_CHECK;
+/* `stop` for run_enter */
+void run_stop_session(void *session, const struct err *why);
+void run_stop_dialler(void *dialler, const struct err *why);
+/* A repository of ours, of the kind that its statement says. */
+bool run_repository(struct run *run, const struct statement *statement, struct repository **out,
+                    struct err *err) MUST_CHECK;
+/* Tells the director of a committed point. */
+void run_tell_point(struct run *run, const struct id *point, uint64_t number, uint64_t time_ns,
+                    const struct hash *log_hash, struct span point_file);
+bool run_writer_admitted(void *run, const uint8_t writer[SIGN_PK_LEN]);
+
+/* --- the kinds of work --- */
+
+bool run_backup(struct run *run, struct err *err) MUST_CHECK;
+bool run_copy(struct run *run, struct err *err) MUST_CHECK;
+bool run_restore(struct run *run, struct err *err) MUST_CHECK;
+bool run_browse(struct run *run, struct err *err) MUST_CHECK;
+/* The repository side of a restore or browse. */
+bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
+
+#endif
