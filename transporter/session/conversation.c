@@ -24,8 +24,8 @@ static const struct row listener_rows[] = {
     {ALL, STATE(NEW), KIND(OPEN), STATE(READY)},
     {ALL, STATE(READY), KIND(FAIL), STATE(ENDED)},
     {ALL, STATE(STREAM), KIND(FAIL), STATE(ENDED)},
-    {ALL, STATE(DONE), KIND(FAIL), STATE(ENDED)},
-    {ALL, STATE(DONE), KIND(DONE), STATE(ENDED)},
+    {WRITES, STATE(DONE), KIND(FAIL), STATE(ENDED)},
+    {WRITES, STATE(DONE), KIND(DONE), STATE(ENDED)},
 
     {SEALED, STATE(READY), KIND(ENVELOPE), STATE(STREAM)},
     {UNSEALED | COPY, STATE(READY), KIND(BATCH), STATE(STREAM)},
@@ -46,9 +46,9 @@ static const struct row listener_rows[] = {
     {RECOVERY, STATE(READY), KIND(FETCH_END), STATE(STREAM)},
     {RECOVERY, STATE(STREAM), KIND(FRAMES), STATE(STREAM)},
     {RECOVERY, STATE(STREAM), KIND(FETCH_END), STATE(STREAM)},
-    /* under way when the target had all that it wanted */
-    {RECOVERY, STATE(DONE), KIND(FRAMES), STATE(DONE)},
-    {RECOVERY, STATE(DONE), KIND(FETCH_END), STATE(DONE)},
+    /* only in answer to Done, of which whoever fetches knows */
+    {RECOVERY, STATE(READY), KIND(DONE), STATE(ENDED)},
+    {RECOVERY, STATE(STREAM), KIND(DONE), STATE(ENDED)},
 };
 
 static const struct row dialler_rows[] = {

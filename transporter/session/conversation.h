@@ -19,8 +19,7 @@ enum conversation_state {
     CONVERSATION_NEW,     /* nothing but Open (listener) or its answer (dialler) */
     CONVERSATION_READY,   /* opened; of CONVERSATION_SEALED: before the envelope */
     CONVERSATION_STREAM,  /* data flows */
-    CONVERSATION_DONE,    /* the listening side has given its last answer: a receipt, Missing, Done */
-    CONVERSATION_ENDED,   /* good-bye was said */
+    CONVERSATION_DONE,    CONVERSATION_ENDED,   /* good-bye was said */
     CONVERSATION_STATES
 };
 

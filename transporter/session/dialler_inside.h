@@ -65,7 +65,6 @@ struct dialler {
 
     struct want *wants, **wants_end;
     size_t want_count;
-    bool over; /* Done was received */
 
     bool failed;
     struct err failure;

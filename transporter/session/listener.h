@@ -71,9 +71,9 @@ void listener_session_tell(struct listener_session *session, struct net_message 
 /* Fail, on whichever connection there is; also in the place of an answer to Open. */
 void listener_session_refuse(struct listener_session *session, const struct err *why);
 
-/* The last answer was given (receipt, Missing, Done): what is legal now. Receiving thread. */
+/* A commit was answered (receipt or Missing): what is legal now. Receiving thread. */
 void listener_session_answered(struct listener_session *session);
-/* For as long as the peer may be gone from now on. Receiving thread. */
+/* For how long the peer may be gone from now on. Any thread. */
 void listener_session_set_lease(struct listener_session *session, uint64_t lease_ms);
 
 #endif

@@ -1,0 +1,470 @@
+#include "transporter/session/inlet_remote.h"
+
+#include "common/base/alloc.h"
+#include "common/crypto/frame.h"
+#include "common/crypto/record.h"
+#include "transporter/session/asked.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { GOODBYE_LEASE_MS = 5000, CALLERS_MAX = 16 };
+
+struct arrival {
+    struct arrival *next;
+    struct data_message message;
+};
+
+/* One call of fetch. Everything but the lookup is under the inlet's lock. */
+struct question {
+    struct question *next;
+    uint64_t serial;
+    bool asked; /* on the current connection */
+    struct arrival *first, **end;
+    /* the caller's alone */
+    const struct hash **sorted; /* ids in ascending order */
+    uint8_t *told;              /* for each of them */
+    size_t count, told_count;
+};
+
+struct inlet_remote {
+    struct listener_session *session;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct question *questions;
+    size_t caller_count;
+    uint64_t serial;
+    uint64_t connection; /* whose Open was answered last; 0: none stands */
+    uint64_t uncredited; /* bytes that arrived on it and were not paid back */
+    struct data_message open; /* waits for inlet_remote_accept */
+    bool has_open, accepted, finished, goodbye;
+    struct buf point_file;
+    struct hash point_hash;
+    bool has_point;
+    bool failed;
+    struct err failure;
+};
+
+/* --- under the lock --- */
+
+static void fail(struct inlet_remote *inlet, const struct err *why)
+{
+    if (!inlet->failed) inlet->failure = *why;
+    inlet->failed = true;
+    (void)pthread_cond_broadcast(&inlet->changed);
+}
+
+static void drop_arrivals(struct question *question)
+{
+    while (question->first) {
+        struct arrival *arrival = question->first;
+        question->first = arrival->next;
+        data_message_deinit(&arrival->message);
+        free(arrival);
+    }
+    question->end = &question->first;
+}
+
+static void send_done(struct inlet_remote *inlet)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    struct net_message message = {0};
+    head.kind_case = SEALIFT__HEAD__KIND_DONE;
+    head.done = &done;
+    data_message_make(&head, span_of(NULL, 0), &message);
+    listener_session_tell(inlet->session, &message);
+}
+
+static void answer_open(struct inlet_remote *inlet)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Opened opened = SEALIFT__OPENED__INIT;
+    struct net_message message = {0};
+    opened.credit_bytes = INLET_REMOTE_CREDIT;
+    head.serial = inlet->open.head->serial;
+    head.kind_case = SEALIFT__HEAD__KIND_OPENED;
+    head.opened = &opened;
+    data_message_make(&head, span_of(NULL, 0), &message);
+    inlet->connection = inlet->open.connection;
+    inlet->uncredited = 0;
+    inlet->has_open = false;
+    listener_session_opened(inlet->session, inlet->connection, &message);
+    data_message_deinit(&inlet->open);
+    if (inlet->finished) send_done(inlet);
+    (void)pthread_cond_broadcast(&inlet->changed);
+}
+
+/* Everything under way on the connection before is void. */
+static bool take_open(struct inlet_remote *inlet, struct data_message *message, struct err *err)
+{
+    struct span file = data_message_payload(message);
+    struct hash hash = hash_of(file);
+    if (inlet->has_point && !hash_eq(&hash, &inlet->point_hash))
+        return err_set(err, ERR_PROTOCOL, "another point file than before");
+    if (!inlet->has_point) buf_put_span(&inlet->point_file, file);
+    inlet->has_point = true;
+    inlet->point_hash = hash;
+    inlet->connection = 0;
+    for (struct question *question = inlet->questions; question; question = question->next) {
+        drop_arrivals(question);
+        question->asked = false;
+    }
+    data_message_deinit(&inlet->open);
+    data_message_move(message, &inlet->open);
+    inlet->has_open = true;
+    if (inlet->accepted) answer_open(inlet);
+    (void)pthread_cond_broadcast(&inlet->changed);
+    return true;
+}
+
+static void pay_back(struct inlet_remote *inlet, uint64_t connection, uint64_t bytes)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Credit credit = SEALIFT__CREDIT__INIT;
+    struct net_message message = {0};
+    if (connection != inlet->connection) return;
+    inlet->uncredited -= bytes;
+    credit.bytes = bytes;
+    head.kind_case = SEALIFT__HEAD__KIND_CREDIT;
+    head.credit = &credit;
+    data_message_make(&head, span_of(NULL, 0), &message);
+    listener_session_send(inlet->session, connection, &message);
+}
+
+static bool take_answer(struct inlet_remote *inlet, struct data_message *message, uint64_t want, struct err *err)
+{
+    size_t len = data_message_payload(message).len;
+    if (want == 0 || want > inlet->serial) return err_set(err, ERR_PROTOCOL, "an answer to what was not asked");
+    inlet->uncredited += len;
+    if (inlet->uncredited > INLET_REMOTE_CREDIT)
+        return err_set(err, ERR_PROTOCOL, "the other side sent more than its credit");
+    struct question *question = inlet->questions;
+    while (question && !(question->asked && question->serial == want))
+        question = question->next;
+    if (!question) { /* the caller has given up */
+        pay_back(inlet, message->connection, len);
+        return true;
+    }
+    struct arrival *arrival = xcalloc(1, sizeof(*arrival));
+    data_message_move(message, &arrival->message);
+    *question->end = arrival;
+    question->end = &arrival->next;
+    (void)pthread_cond_broadcast(&inlet->changed);
+    return true;
+}
+
+static bool take_message(struct inlet_remote *inlet, struct data_message *message, struct err *err)
+{
+    switch (message->head->kind_case) {
+    case SEALIFT__HEAD__KIND_OPEN:
+        return take_open(inlet, message, err);
+    case SEALIFT__HEAD__KIND_FRAMES:
+        return take_answer(inlet, message, message->head->frames->want, err);
+    case SEALIFT__HEAD__KIND_FETCH_END:
+        return take_answer(inlet, message, message->head->fetch_end->want, err);
+    case SEALIFT__HEAD__KIND_DONE:
+        if (!inlet->finished) return err_set(err, ERR_PROTOCOL, "the repository side left before the end");
+        inlet->goodbye = true;
+        return err_set(err, ERR_CANCELLED, "the conversation is over");
+    default: /* Fail */
+        data_message_failure(message, err);
+        return false;
+    }
+}
+
+static void *inlet_main(void *arg)
+{
+    struct inlet_remote *inlet = arg;
+    for (bool on = true; on;) {
+        AUTO(data_message) struct data_message message = {0};
+        struct err err = {0};
+        bool received = listener_session_receive(inlet->session, &message, &err);
+        (void)pthread_mutex_lock(&inlet->lock);
+        on = received && take_message(inlet, &message, &err);
+        if (!on) fail(inlet, &err);
+        (void)pthread_mutex_unlock(&inlet->lock);
+    }
+    return NULL;
+}
+
+/* --- fetching --- */
+
+static void ask(struct inlet_remote *inlet, struct question *question)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Want want = SEALIFT__WANT__INIT;
+    struct net_message message = {0};
+    AUTO(buf) struct buf payload = {0};
+    static const enum frame_type any = FRAME_DATA; /* ids name their frames without it */
+    for (size_t i = 0; i < question->count; i++)
+        if (!question->told[i]) asked_encode(&any, question->sorted[i], 1, &payload);
+    question->serial = ++inlet->serial;
+    question->asked = true;
+    want.count = (uint32_t)(payload.len / ASKED_LEN);
+    head.serial = question->serial;
+    head.kind_case = SEALIFT__HEAD__KIND_WANT;
+    head.want = &want;
+    data_message_make(&head, buf_span(&payload), &message);
+    listener_session_send(inlet->session, inlet->connection, &message);
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    return hash_cmp(*(const struct hash *const *)a, *(const struct hash *const *)b);
+}
+
+/* The place of an id that was asked for and not told yet; marks it as told. */
+static const struct hash *claim(struct question *question, const struct hash *id, struct err *err)
+{
+    const struct hash **found =
+        bsearch(&id, question->sorted, question->count, sizeof(*question->sorted), by_hash);
+    if (!found || question->told[found - question->sorted]) {
+        (void)err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
+        return NULL;
+    }
+    question->told[found - question->sorted] = 1;
+    question->told_count++;
+    return *found;
+}
+
+static bool take_frame(struct question *question, const struct inlet_sink *sink, struct span bytes, struct err *err)
+{
+    struct frame_view view;
+    struct err why = {0};
+    if (!frame_parse(bytes, &view, &why)) return err_set(err, ERR_PROTOCOL, "not a frame: %s", why.text);
+    const struct hash *id = claim(question, &view.chunk, err);
+    return id && sink->frame(sink->arg, id, bytes, err);
+}
+
+static bool take_records(struct question *question, const struct inlet_sink *sink, struct span bytes,
+                         struct err *err)
+{
+    for (size_t at = 0; at < bytes.len;) {
+        struct record_view record;
+        struct err why = {0};
+        if (!record_parse(span_of(bytes.data + at, bytes.len - at), &record, &why))
+            return err_set(err, ERR_PROTOCOL, "not a record: %s", why.text);
+        at += record.total_len;
+        if (record.kind == RECORD_ENVELOPE) {
+            if (!sink->envelope(sink->arg, record.payload, err)) return false;
+        } else if (record.kind != RECORD_FRAME) {
+            return err_set(err, ERR_PROTOCOL, "a record that does not belong into an answer");
+        } else if (!take_frame(question, sink, record.payload, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool tell_missing(struct question *question, const struct inlet_sink *sink, const struct hash *id,
+                         const char *text, struct err *err)
+{
+    struct err why = {0};
+    const struct hash *known = claim(question, id, err);
+    (void)err_set(&why, ERR_DAMAGED, "%s", text);
+    return known && sink->missing(sink->arg, known, &why, err);
+}
+
+static bool take_end(struct question *question, const struct inlet_sink *sink, const struct data_message *message,
+                     struct err *err)
+{
+    AUTO(buf) struct buf ids = {0};
+    if (!asked_ids_decode(data_message_payload(message), 0, &ids, err)) return false;
+    if (ids.len / HASH_LEN != message->head->fetch_end->missing)
+        return err_set(err, ERR_PROTOCOL, "an end of an answer with another count of missing ids");
+    for (size_t at = 0; at < ids.len; at += HASH_LEN) {
+        struct hash id;
+        memcpy(id.bytes, ids.data + at, HASH_LEN);
+        if (!tell_missing(question, sink, &id, "the repository has no readable copy of the chunk", err)) return false;
+    }
+    for (size_t i = 0; i < question->count; i++)
+        if (!question->told[i] && !tell_missing(question, sink, question->sorted[i],
+                                                "the repository side told nothing about the chunk", err))
+            return false;
+    return true;
+}
+
+/* Waits for the next part of the answer, asking as often as there is a new connection. */
+static bool next_part(struct inlet_remote *inlet, struct question *question, struct data_message *out,
+                      struct err *err)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    while (!inlet->failed && !question->first) {
+        if (!question->asked && inlet->connection) ask(inlet, question);
+        (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
+    }
+    bool ok = !inlet->failed;
+    if (ok) {
+        struct arrival *arrival = question->first;
+        question->first = arrival->next;
+        if (!question->first) question->end = &question->first;
+        data_message_move(&arrival->message, out);
+        free(arrival);
+    } else {
+        *err = inlet->failure;
+    }
+    (void)pthread_mutex_unlock(&inlet->lock);
+    return ok;
+}
+
+static void credit(struct inlet_remote *inlet, const struct data_message *message)
+{
+    uint64_t len = data_message_payload(message).len;
+    (void)pthread_mutex_lock(&inlet->lock);
+    if (len) pay_back(inlet, message->connection, len);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+static bool take_answers(struct inlet_remote *inlet, struct question *question, const struct inlet_sink *sink,
+                         struct err *err)
+{
+    bool more = question->count > 0;
+    while (more) {
+        AUTO(data_message) struct data_message part = {0};
+        if (!next_part(inlet, question, &part, err)) return false;
+        more = part.head->kind_case == SEALIFT__HEAD__KIND_FRAMES;
+        if (!(more ? take_records(question, sink, data_message_payload(&part), err)
+                   : take_end(question, sink, &part, err))) {
+            credit(inlet, &part);
+            return false;
+        }
+        credit(inlet, &part);
+        /* after a new connection nothing may be left to ask for */
+        more = more && question->told_count < question->count;
+    }
+    return true;
+}
+
+static void enter(struct inlet_remote *inlet, struct question *question)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    /* as many as the other side lets wait */
+    while (inlet->caller_count >= CALLERS_MAX)
+        (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
+    inlet->caller_count++;
+    question->next = inlet->questions;
+    inlet->questions = question;
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+static void leave(struct inlet_remote *inlet, struct question *question)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    struct question **at = &inlet->questions;
+    while (*at != question)
+        at = &(*at)->next;
+    *at = question->next;
+    for (const struct arrival *arrival = question->first; arrival; arrival = arrival->next)
+        pay_back(inlet, arrival->message.connection, data_message_payload(&arrival->message).len);
+    drop_arrivals(question);
+    inlet->caller_count--;
+    (void)pthread_cond_broadcast(&inlet->changed);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+static bool remote_fetch(void *self, const struct hash *ids, size_t count, const struct inlet_sink *sink,
+                         struct err *err)
+{
+    struct inlet_remote *inlet = self;
+    struct question question = {.count = count};
+    if (count > INLET_MAX_IDS) return err_set(err, ERR_LIMIT, "%zu ids asked for at once", count);
+    AUTO(free) const struct hash **sorted = xcalloc(count + 1, sizeof(*sorted));
+    AUTO(free) uint8_t *told = xcalloc(count + 1, 1);
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &ids[i];
+    qsort(sorted, count, sizeof(*sorted), by_hash);
+    question.sorted = sorted;
+    question.told = told;
+    question.end = &question.first;
+    enter(inlet, &question);
+    bool ok = take_answers(inlet, &question, sink, err);
+    leave(inlet, &question);
+    return ok;
+}
+
+static void remote_cancel(void *self)
+{
+    struct inlet_remote *inlet = self;
+    struct err err = {0};
+    (void)err_set(&err, ERR_CANCELLED, "cancelled");
+    (void)pthread_mutex_lock(&inlet->lock);
+    fail(inlet, &err);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+struct inlet inlet_remote_inlet(struct inlet_remote *inlet)
+{
+    static const struct inlet_ops ops = {.fetch = remote_fetch, .cancel = remote_cancel};
+    return (struct inlet){.ops = &ops, .self = inlet};
+}
+
+/* --- making and ending --- */
+
+bool inlet_remote_new(struct listener_session *session, struct inlet_remote **out, struct err *err)
+{
+    struct inlet_remote *inlet = xcalloc(1, sizeof(*inlet));
+    inlet->session = session;
+    (void)pthread_mutex_init(&inlet->lock, NULL);
+    (void)pthread_cond_init(&inlet->changed, NULL);
+    int failed = pthread_create(&inlet->thread, NULL, inlet_main, inlet);
+    if (failed) {
+        free(inlet);
+        return err_sys(err, failed, "cannot start the thread that fetches");
+    }
+    *out = inlet;
+    return true;
+}
+
+void inlet_remote_free(struct inlet_remote *inlet)
+{
+    if (!inlet) return;
+    struct err err = {0};
+    (void)err_set(&err, ERR_CANCELLED, "the run is over");
+    listener_session_fail(inlet->session, &err);
+    (void)pthread_join(inlet->thread, NULL);
+    data_message_deinit(&inlet->open);
+    buf_deinit(&inlet->point_file);
+    (void)pthread_cond_destroy(&inlet->changed);
+    (void)pthread_mutex_destroy(&inlet->lock);
+    free(inlet);
+}
+
+bool inlet_remote_point(struct inlet_remote *inlet, struct buf *point_file, struct err *err)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    while (!inlet->has_point && !inlet->failed)
+        (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
+    bool ok = !inlet->failed;
+    if (ok)
+        buf_put_span(point_file, buf_span(&inlet->point_file));
+    else
+        *err = inlet->failure;
+    (void)pthread_mutex_unlock(&inlet->lock);
+    return ok;
+}
+
+void inlet_remote_accept(struct inlet_remote *inlet)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    inlet->accepted = true;
+    if (inlet->has_open) answer_open(inlet);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+void inlet_remote_finish(struct inlet_remote *inlet)
+{
+    listener_session_set_lease(inlet->session, GOODBYE_LEASE_MS);
+    (void)pthread_mutex_lock(&inlet->lock);
+    inlet->finished = true;
+    send_done(inlet);
+    while (!inlet->goodbye && !inlet->failed)
+        (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
+void inlet_remote_refuse(struct inlet_remote *inlet, const struct err *why)
+{
+    listener_session_refuse(inlet->session, why);
+}

@@ -1,0 +1,160 @@
+#include "transporter/session/run_recovery.h"
+
+#include "common/wire/grant.h"
+#include "common/wire/stored.h"
+#include "transporter/session/serve_fetch.h"
+
+#include <string.h>
+
+/* --- which point --- */
+
+static bool check_writer(const struct run *run, const struct point *point, struct err *err)
+{
+    uint64_t since_ns;
+    if (!roster_ever_admitted(run->roster, point->writer, &since_ns))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point's writer was never admitted to this site");
+    if (since_ns == UINT64_MAX) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC, "the point's writer has been revoked");
+}
+
+/* The order quotes the hash of the point file that the operator verified. */
+static bool check_point(const struct run *run, struct span file, struct point **out, struct err *err)
+{
+    const Sealift__OrderBody *order = run_order(run);
+    struct hash hash = hash_of(file), wanted = stored_hash(&order->point_hash);
+    struct id id = stored_id(&order->point);
+    struct hash key_id = stored_hash(&order->key_id);
+    bool plain = run->repository->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    AUTO(point) struct point *point = NULL;
+    if (!hash_eq(&hash, &wanted))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point file is not the one that the order means");
+    if (!point_decode(file, &point, err)) return false;
+    if (!id_eq(&point->point, &id) || !id_eq(&point->site, run_site(run)))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point file is of another point or site");
+    if (!check_writer(run, point, err)) return false;
+    if (plain != (point->cipher == CIPHER_NONE))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point does not fit its repository: one is encrypted");
+    if (!hash_eq(&point->key_id, &key_id))
+        return err_set(err, ERR_WRONG_KEY, "the order names another key than the point");
+    if (point->object != OBJECT_TREE) return err_set(err, ERR_VERSION, "the point holds no file tree");
+    *out = point;
+    point = NULL;
+    return true;
+}
+
+static bool open_key(struct recovery *recovery, struct err *err)
+{
+    const struct point *point = recovery->point;
+    if (point->cipher != CIPHER_NONE) {
+        if (!run_open_key(recovery->run, point->unlock_section, &recovery->half, err)) return false;
+        AUTO(secret) struct secret *dedup_key = read_half_dedup_key(recovery->half, point->domain);
+        struct hash domain = domain_id(dedup_key->data);
+        if (!hash_eq(&domain, &point->domain_id))
+            return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
+    }
+    recovery->opener = opener_new(recovery->half, point->domain);
+    return true;
+}
+
+/* --- where from --- */
+
+static bool connect(struct recovery *recovery, struct buf *file, struct err *err)
+{
+    struct run *run = recovery->run;
+    return run_listen(run, CONVERSATION_RECOVERY, &recovery->session, err) &&
+           run_enter(run, run_stop_session, recovery->session, err) &&
+           inlet_remote_new(recovery->session, &recovery->remote, err) &&
+           inlet_remote_point(recovery->remote, file, err);
+}
+
+static void stop_local(void *inlet, const struct err *why)
+{
+    const struct inlet local = inlet_repository_inlet(inlet);
+    local.ops->cancel(local.self);
+}
+
+static bool open_repository(struct recovery *recovery, struct buf *file, struct err *err)
+{
+    struct run *run = recovery->run;
+    struct repository *repository = NULL;
+    struct id point = stored_id(&run_order(run)->point);
+    if (!run_repository(run, run->repository, &repository, err) ||
+        !repository_point_read(repository, &point, file, err))
+        return false;
+    recovery->local = inlet_repository_new(repository);
+    return run_enter(run, stop_local, recovery->local, err);
+}
+
+static bool open_all(struct recovery *recovery, struct err *err)
+{
+    struct run *run = recovery->run;
+    AUTO(buf) struct buf file = {0};
+    if (!(run_is_local(run) ? open_repository(recovery, &file, err) : connect(recovery, &file, err))) return false;
+    if (!check_point(run, buf_span(&file), &recovery->point, err) || !open_key(recovery, err) ||
+        !authority_execute_once(run->environment.authority, &run->subject, err))
+        return false;
+    recovery->inlet = recovery->remote ? inlet_remote_inlet(recovery->remote)
+                                       : inlet_repository_inlet(recovery->local);
+    if (recovery->remote) inlet_remote_accept(recovery->remote);
+    return true;
+}
+
+bool recovery_open(struct run *run, struct recovery *out, struct err *err)
+{
+    out->run = run;
+    if (open_all(out, err)) return true;
+    recovery_close(out, err);
+    return false;
+}
+
+void recovery_close(struct recovery *recovery, const struct err *why)
+{
+    if (recovery->remote && why) inlet_remote_refuse(recovery->remote, why);
+    if (recovery->remote && !why) inlet_remote_finish(recovery->remote);
+    run_leave(recovery->run);
+    opener_free(recovery->opener);
+    read_half_free(recovery->half);
+    point_free(recovery->point);
+    inlet_remote_free(recovery->remote);
+    inlet_repository_free(recovery->local);
+    listener_session_free(recovery->session);
+    *recovery = (struct recovery){0};
+}
+
+bool recovery_plan(struct run *run, struct secret **out, struct err *err)
+{
+    const Sealift__OrderBody *order = run_order(run);
+    const struct identity *self = run->environment.self;
+    return sealed_copy_open(order->plan, order->n_plan, self->known.sign_pk, self->box, "order", run_site(run),
+                            &run->subject, out, err);
+}
+
+/* --- the repository side --- */
+
+static bool serve(struct run *run, struct dialler *dialler, struct repository *repository,
+                  const struct hash *domain, struct err *err)
+{
+    struct dialler_opened opened;
+    return dialler_await(dialler, &opened, err) &&
+           authority_execute_once(run->environment.authority, &run->subject, err) &&
+           serve_fetch(dialler, repository, domain, &run->counters.sent_bytes, err);
+}
+
+bool run_serve_recovery(struct run *run, struct err *err)
+{
+    const Sealift__OrderBody *order = run_order(run);
+    struct repository *repository = NULL;
+    struct id id = stored_id(&order->point), seal = id_random();
+    struct dialler *dialler = NULL;
+    AUTO(buf) struct buf file = {0};
+    AUTO(point) struct point *point = NULL;
+    if (!run_repository(run, run->repository, &repository, err) ||
+        !repository_point_read(repository, &id, &file, err) || !check_point(run, buf_span(&file), &point, err) ||
+        !run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err))
+        return false;
+    const struct hash *domain = point->cipher == CIPHER_NONE ? NULL : &point->domain_id;
+    bool done = run_enter(run, run_stop_dialler, dialler, err) && serve(run, dialler, repository, domain, err);
+    run_leave(run);
+    dialler_free(dialler, done ? NULL : err);
+    return done;
+}

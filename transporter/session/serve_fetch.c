@@ -1,0 +1,125 @@
+#include "transporter/session/serve_fetch.h"
+
+#include "common/base/alloc.h"
+#include "common/crypto/record.h"
+#include "transporter/session/asked.h"
+
+enum { PART_BYTES = 1 << 20 }; /* of an answer before it is sent */
+
+struct serve {
+    struct dialler *dialler;
+    struct repository *repository;
+    const struct hash *domain;
+    _Atomic uint64_t *sent_bytes;
+
+    /* the question that is being answered */
+    uint64_t connection;
+    uint64_t want;
+    bool stale;
+    struct buf part;
+    struct buf missing; /* struct hash each */
+    enum frame_type types[ASKED_MAX];
+    struct hash ids[ASKED_MAX];
+};
+
+static void serve_free(struct serve *serve)
+{
+    if (!serve) return;
+    buf_deinit(&serve->part);
+    buf_deinit(&serve->missing);
+    free(serve);
+}
+DEFINE_AUTO(serve, struct serve *, serve_free)
+
+static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
+{
+    size_t len = payload->len;
+    if (!dialler_answer(serve->dialler, serve->connection, head, payload, &serve->stale, err)) return false;
+    /* ends the reading; serve_want tells it from a failure */
+    if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
+    atomic_fetch_add(serve->sent_bytes, len);
+    return true;
+}
+
+static bool send_part(struct serve *serve, struct err *err)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Frames frames = SEALIFT__FRAMES__INIT;
+    if (serve->part.len == 0) return true;
+    frames.want = serve->want;
+    head.kind_case = SEALIFT__HEAD__KIND_FRAMES;
+    head.frames = &frames;
+    return send(serve, &head, &serve->part, err);
+}
+
+static bool add_record(struct serve *serve, enum record_kind kind, struct span payload, struct err *err)
+{
+    if (serve->part.len + RECORD_HEADER_LEN + payload.len > RECORD_MAX_PAYLOAD && !send_part(serve, err))
+        return false;
+    record_append(&serve->part, kind, payload);
+    return serve->part.len < PART_BYTES || send_part(serve, err);
+}
+
+static bool on_envelope(void *arg, struct span envelope, struct err *err)
+{
+    return add_record(arg, RECORD_ENVELOPE, envelope, err);
+}
+
+static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    return add_record(arg, RECORD_FRAME, frame, err);
+}
+
+static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    struct serve *serve = arg;
+    buf_put(&serve->missing, id->bytes, HASH_LEN);
+    return true;
+}
+
+static bool send_end(struct serve *serve, struct err *err)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__FetchEnd end = SEALIFT__FETCH_END__INIT;
+    end.want = serve->want;
+    end.missing = (uint32_t)(serve->missing.len / HASH_LEN);
+    head.kind_case = SEALIFT__HEAD__KIND_FETCH_END;
+    head.fetch_end = &end;
+    return send(serve, &head, &serve->missing, err);
+}
+
+static bool serve_want(struct serve *serve, const struct data_message *message, struct err *err)
+{
+    uint32_t count = message->head->want->count;
+    struct fetch_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = serve,
+                              .domain = serve->domain};
+    serve->connection = message->connection;
+    serve->want = message->head->serial;
+    serve->stale = false;
+    buf_clear(&serve->part);
+    buf_clear(&serve->missing);
+    if (!asked_decode(data_message_payload(message), count, FRAME_NODE, serve->types, serve->ids, err))
+        return false;
+    bool done = repository_fetch(serve->repository, serve->ids, count, FETCH_FRAMES, &sink, err) &&
+                send_part(serve, err) && send_end(serve, err);
+    return done || serve->stale;
+}
+
+bool serve_fetch(struct dialler *dialler, struct repository *repository, const struct hash *domain,
+                 _Atomic uint64_t *sent_bytes, struct err *err)
+{
+    AUTO(serve) struct serve *serve = xcalloc(1, sizeof(*serve));
+    serve->dialler = dialler;
+    serve->repository = repository;
+    serve->domain = domain;
+    serve->sent_bytes = sent_bytes;
+    for (;;) {
+        AUTO(data_message) struct data_message message = {0};
+        if (!dialler_receive(dialler, &message, err)) return false;
+        if (message.head->kind_case == SEALIFT__HEAD__KIND_DONE) return true;
+        if (!serve_want(serve, &message, err)) return false;
+    }
+}
