@@ -1,0 +1,111 @@
+#include "common/wire/stored.h"
+#include "transporter/session/copy.h"
+#include "transporter/session/outlet_ingest.h"
+#include "transporter/session/outlet_remote.h"
+#include "transporter/session/run_inside.h"
+#include "transporter/session/serve_ingest.h"
+
+#include <string.h>
+
+static void warn_of_point(void *arg, const struct id *point, const struct err *what)
+{
+    struct run *run = arg;
+    atomic_fetch_add(&run->counters.failed, 1);
+    run_warn(run, span_of(NULL, 0), what);
+}
+
+/* The owner of the repository that was written to tells the director: on one host that is us. */
+static void note_copied(void *arg, const struct id *point, const struct commit_receipt *receipt,
+                        struct span point_file)
+{
+    struct run *run = arg;
+    atomic_store(&run->counters.stored_bytes, receipt->stored_bytes);
+    if (run->side != SEALIFT__RUN_SIDE__SIDE_SOURCE) {
+        run_tell_point(run, point, receipt->number, receipt->time_ns, &receipt->log_hash, point_file);
+        return;
+    }
+    (void)pthread_mutex_lock(&run->lock);
+    run->point = *point;
+    run->has_point = true;
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+static bool copy_into(struct run *run, struct repository *from, const struct outlet *outlet, struct err *err)
+{
+    struct copy_options options = {
+        .from = from,
+        .job = run_job(run)->from_job,
+        .outlet = *outlet,
+        .sent_bytes = &run->counters.sent_bytes,
+        .points = &run->counters.points,
+        .warning = warn_of_point,
+        .copied = note_copied,
+        .arg = run,
+        .cancelled = &run->cancelled,
+    };
+    return copy_points(&options, err);
+}
+
+static bool send_copies(struct run *run, struct err *err)
+{
+    struct repository *from = NULL;
+    struct dialler *dialler = NULL;
+    struct id seal = id_random();
+    struct dialler_opened opened;
+    if (!run_repository(run, run->from, &from, err) ||
+        !run_dial(run, CONVERSATION_COPY, &seal, span_of(NULL, 0), &dialler, err))
+        return false;
+    struct outlet outlet = outlet_remote(dialler);
+    bool done = run_enter(run, run_stop_dialler, dialler, err) && dialler_await(dialler, &opened, err);
+    if (done && !id_eq(&opened.repository, &run->repository->id))
+        done = err_set(err, ERR_PROTOCOL, "the target has opened another repository");
+    done = done && copy_into(run, from, &outlet, err);
+    run_leave(run);
+    dialler_free(dialler, done ? NULL : err);
+    return done;
+}
+
+static struct serve_ingest_options serve_options(struct run *run)
+{
+    return (struct serve_ingest_options){
+        .conversation = CONVERSATION_COPY,
+        .run = run->id,
+        .admitted = run_writer_admitted,
+        .committed = note_copied,
+        .arg = run,
+        .received_bytes = &run->counters.received_bytes,
+    };
+}
+
+static bool take_copies(struct run *run, struct err *err)
+{
+    struct serve_ingest_options options = serve_options(run);
+    AUTO(listener_session) struct listener_session *session = NULL;
+    if (!run_repository(run, run->repository, &options.repository, err) ||
+        !run_listen(run, CONVERSATION_COPY, &session, err))
+        return false;
+    options.session = session;
+    bool done = run_enter(run, run_stop_session, session, err) && serve_ingest(&options, err);
+    run_leave(run);
+    return done;
+}
+
+static bool copy_here(struct run *run, struct err *err)
+{
+    struct repository *from = NULL, *to = NULL;
+    AUTO(ingest) struct ingest *ingest = NULL;
+    struct ingest_options options = {
+        .session = run->id, .kind = INGEST_COPY, .admitted = run_writer_admitted, .arg = run};
+    if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
+        !ingest_open(to, &options, &ingest, err))
+        return false;
+    struct outlet_ingest behind = {.repository = to, .ingest = ingest};
+    struct outlet outlet = outlet_ingest(&behind);
+    return copy_into(run, from, &outlet, err);
+}
+
+bool run_copy(struct run *run, struct err *err)
+{
+    if (run_is_local(run)) return copy_here(run, err);
+    return run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE ? send_copies(run, err) : take_copies(run, err);
+}
