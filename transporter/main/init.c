@@ -1,0 +1,131 @@
+#include "transporter/main/init.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { KEY_MODE = 0600, CONFIG_MODE = 0644, STATE_MODE = 0700 };
+
+/* A libconfig string: quotes and backslashes escaped. */
+static void put_string(struct buf *out, const char *text)
+{
+    buf_put_u8(out, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') buf_put_u8(out, '\\');
+        buf_put_u8(out, (uint8_t)*text);
+    }
+    buf_put_u8(out, '"');
+}
+
+static void put_setting(struct buf *out, const char *key, const char *value)
+{
+    buf_printf(out, "%s = ", key);
+    put_string(out, value);
+    buf_put_str(out, ";\n");
+}
+
+static void put_list(struct buf *out, const char *key, const char *const *items)
+{
+    buf_printf(out, "%s = (", key);
+    for (size_t i = 0; items[i]; i++) {
+        buf_put_str(out, i ? ", " : " ");
+        put_string(out, items[i]);
+    }
+    buf_put_str(out, " );\n");
+}
+
+static void write_config(const struct init_options *options, struct buf *out)
+{
+    static const char *const everything[] = {"/", NULL};
+    buf_printf(out, "# Configuration of the Sealift transporter '%s'. Every setting is in docs/operations.md.\n\n",
+               options->name);
+    put_setting(out, "state_dir", options->state);
+    buf_put_str(out, "\n# Where sources reach this host when it is the target of a run.\ndata = {\n    ");
+    put_setting(out, "listen", options->data_listen ? options->data_listen : "tcp://0.0.0.0:9448");
+    if (options->data_advertise) {
+        buf_put_str(out, "    ");
+        put_setting(out, "advertise", options->data_advertise);
+    } else {
+        buf_put_str(out, "    # advertise = \"tcp://HOST:9448\";   what sources are told to dial\n");
+    }
+    buf_put_str(out, "};\n\n# What backups may read, where restores may write, where repositories may be kept.\n"
+                     "# These hold whatever anybody signs; an empty list allows nothing.\n");
+    put_list(out, "read", options->read[0] ? options->read : everything);
+    put_list(out, "restore", options->restore);
+    put_list(out, "repositories", options->repositories);
+    buf_put_str(out, "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
+                     "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
+                     "slots = 6;            # runs at a time\n"
+                     "lease = \"2m\";         # how long a run waits for a lost peer\n"
+                     "log_level = \"info\";   # debug, info, warn, error\n"
+                     "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
+                     "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
+}
+
+static bool check_options(const struct init_options *options, struct site_line *site, struct err *err)
+{
+    if (!site_line_parse(options->site, site, err)) return err_wrap(err, "--site");
+    if (!identity_name_check(options->name, err)) return err_wrap(err, "--name");
+    if (options->state[0] != '/') return err_set(err, ERR_USAGE, "--state must be an absolute path");
+    struct stat there;
+    if (stat(options->config, &there) == 0)
+        return err_set(err, ERR_EXISTS, "'%s' is there already: remove it to start anew", options->config);
+    return true;
+}
+
+/* The key file is made last: with it the state directory is whole. */
+static bool write_state(const struct init_options *options, const struct identity *identity, struct err *err)
+{
+    AUTO(free) char *site = xasprintf("%s/site", options->state);
+    AUTO(free) char *key = xasprintf("%s/identity.key", options->state);
+    AUTO(secret) struct secret *bytes = identity_encode(identity);
+    if (!dir_make(options->state, STATE_MODE, err)) return false;
+    if (access(key, F_OK) == 0)
+        return err_set(err, ERR_EXISTS, "'%s' holds an identity already", options->state);
+    return file_replace(AT_FDCWD, site, span_str(options->site), KEY_MODE, err) &&
+           file_create(AT_FDCWD, key, span_of(bytes->data, bytes->len), KEY_MODE, err);
+}
+
+bool init_transporter(const struct init_options *options, struct err *err)
+{
+    struct site_line site;
+    AUTO(identity) struct identity *identity = NULL;
+    AUTO(buf) struct buf config = {0};
+    if (!check_options(options, &site, err)) return false;
+    if (!identity_new(options->name, &identity, err)) return false;
+    write_config(options, &config);
+    if (!write_state(options, identity, err)) return false;
+    if (!file_create(AT_FDCWD, options->config, buf_span(&config), CONFIG_MODE, err)) return false;
+
+    char fingerprint[FINGERPRINT_TEXT_LEN];
+    identity_fingerprint(&identity->known, fingerprint);
+    (void)printf("transporter: %s\n"
+                 "fingerprint: %s\n"
+                 "config:      %s\n\n"
+                 "Start it:    sealift-transporter --config %s\n"
+                 "Then, as an operator, compare the fingerprint and let it in:\n"
+                 "             sealift transporter approve %s --zone trusted|untrusted\n",
+                 options->name, fingerprint, options->config, options->config, options->name);
+    return true;
+}
+
+bool init_load(const char *state_dir, struct site_line *site, struct identity **identity, struct err *err)
+{
+    AUTO(free) char *site_path = xasprintf("%s/site", state_dir);
+    AUTO(free) char *key_path = xasprintf("%s/identity.key", state_dir);
+    AUTO(buf) struct buf line = {0}, key = {0};
+    struct stat mode;
+    if (!file_read(AT_FDCWD, site_path, SITE_LINE_MAX - 1, &line, err) ||
+        !file_read(AT_FDCWD, key_path, IDENTITY_FILE_MAX_LEN, &key, err))
+        return err_wrap(err, "run 'sealift-transporter --init' first");
+    if (stat(key_path, &mode) != 0 || (mode.st_mode & 077) != 0)
+        return err_set(err, ERR_POLICY, "'%s' may be read by others than its owner: chmod 600 it", key_path);
+    if (!site_line_parse(buf_cstr(&line), site, err)) return err_wrap(err, "'%s'", site_path);
+    bool ok = identity_open(buf_span(&key), NULL, identity, err) || err_wrap(err, "'%s'", key_path);
+    wipe(key.data, key.cap);
+    return ok;
+}

@@ -1,0 +1,136 @@
+#include "transporter/main/settings.h"
+
+#include "common/base/alloc.h"
+#include "common/conf/conf.h"
+
+#include <string.h>
+
+enum {
+    SLOTS_DEFAULT = 6,
+    SLOTS_MAX = 1024,
+    LEASE_DEFAULT_MS = 120 * 1000,
+    LEASE_MIN_MS = 500,
+    DRAIN_DEFAULT_MS = 30 * 1000,
+    DAY_MS = 24 * 3600 * 1000,
+};
+static const uint64_t keep_age_max_ms = UINT64_C(100) * 365 * DAY_MS;
+
+void settings_deinit(struct settings *settings)
+{
+    free(settings->state_dir);
+    free(settings->director);
+    free(settings->data_listen);
+    free(settings->data_advertise);
+    free(settings->own_key_file);
+    policy_deinit(&settings->policy);
+    *settings = (struct settings){0};
+}
+
+static char *copy_or_null(const char *text)
+{
+    return text ? xstrdup(text) : NULL;
+}
+
+static bool get_endpoint(struct conf_group at, const char *key, const char *fallback, char **out, struct err *err)
+{
+    const char *text = NULL;
+    if (!conf_get_string_or(at, key, fallback, &text, err)) return false;
+    if (text && (strncmp(text, "tcp://", 6) != 0 || !strchr(text + 6, ':')))
+        return conf_reject(at, key, err, "must be tcp://HOST:PORT");
+    *out = copy_or_null(text);
+    return true;
+}
+
+/* Absolute paths without "." and "..", which local policy compares as text. */
+static bool path_ok(const char *path)
+{
+    if (path[0] != '/' || strstr(path, "//") || strstr(path, "/./") || strstr(path, "/../")) return false;
+    size_t len = strlen(path);
+    bool dots = (len >= 2 && strcmp(path + len - 2, "/.") == 0) || (len >= 3 && strcmp(path + len - 3, "/..") == 0);
+    return !dots && (len == 1 || path[len - 1] != '/');
+}
+
+enum list_kind { LIST_PATHS, LIST_NAMES };
+
+static bool get_list(struct conf_group at, const char *key, enum list_kind kind, char ***out, size_t *count,
+                     struct err *err)
+{
+    struct conf_strings texts;
+    if (!conf_get_strings(at, key, &texts, err)) return false;
+    for (size_t i = 0; i < texts.count; i++)
+        if (kind == LIST_PATHS && !path_ok(texts.items[i]))
+            return conf_reject_item(at, key, i, err, "must be an absolute path without '.', '..' or a trailing '/'");
+    *out = xcalloc(texts.count + 1, sizeof(char *));
+    *count = texts.count;
+    for (size_t i = 0; i < texts.count; i++)
+        (*out)[i] = xstrdup(texts.items[i]);
+    return true;
+}
+
+static bool get_policy(struct conf_group root, struct policy *policy, struct err *err)
+{
+    struct conf_group keep;
+    int least = 0;
+    uint64_t age_ms = 0;
+    if (!get_list(root, "read", LIST_PATHS, &policy->read_roots, &policy->read_count, err) ||
+        !get_list(root, "restore", LIST_PATHS, &policy->restore_roots, &policy->restore_count, err) ||
+        !get_list(root, "repositories", LIST_PATHS, &policy->repository_roots, &policy->repository_count, err) ||
+        !get_list(root, "plaintext_to", LIST_NAMES, &policy->plaintext_to, &policy->plaintext_count, err) ||
+        !conf_get_group_or_empty(root, "keep", &keep, err) ||
+        !conf_get_integer_or(keep, "least", 0, 1000000, 0, &least, err) ||
+        !conf_get_duration_or(keep, "age", 0, keep_age_max_ms, 0, &age_ms, err))
+        return false;
+    policy->keep_least = (uint32_t)least;
+    policy->keep_age_s = age_ms / 1000;
+    return true;
+}
+
+static bool get_modes(struct conf_group root, struct settings *settings, struct err *err)
+{
+    static const struct conf_word controls[] = {{"dial", 0}, {"listen", 1}, {NULL, 0}};
+    static const struct conf_word levels[] = {
+        {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
+    int control = 0, level = LOG_INFO;
+    if (!conf_get_word_or(root, "control", controls, 0, &control, err)) return false;
+    if (control != 0) return conf_reject(root, "control", err, "'listen' is not there yet in this version: use 'dial'");
+    if (conf_has(root, "proxy")) return conf_reject(root, "proxy", err, "proxies are not there yet in this version");
+    if (!conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err)) return false;
+    settings->log_level = (enum log_level)level;
+    return true;
+}
+
+static bool get_limits(struct conf_group root, struct settings *settings, struct err *err)
+{
+    int slots = 0;
+    if (!conf_get_integer_or(root, "slots", 1, SLOTS_MAX, SLOTS_DEFAULT, &slots, err)) return false;
+    settings->slots = (uint32_t)slots;
+    return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms, err) &&
+           conf_get_duration_or(root, "drain", 0, DAY_MS, DRAIN_DEFAULT_MS, &settings->drain_ms, err);
+}
+
+static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
+{
+    struct conf_group root = conf_root(conf), data;
+    const char *state_dir = NULL, *own_key = NULL;
+    if (!conf_get_path(root, "state_dir", &state_dir, err)) return false;
+    settings->state_dir = xstrdup(state_dir);
+    if (!conf_get_path_or(root, "own_key", NULL, &own_key, err)) return false;
+    settings->own_key_file = copy_or_null(own_key);
+    return get_endpoint(root, "director", NULL, &settings->director, err) &&
+           conf_get_group_or_empty(root, "data", &data, err) &&
+           get_endpoint(data, "listen", "tcp://0.0.0.0:9448", &settings->data_listen, err) &&
+           get_endpoint(data, "advertise", NULL, &settings->data_advertise, err) &&
+           get_policy(root, &settings->policy, err) && get_modes(root, settings, err) &&
+           get_limits(root, settings, err) && conf_finish(conf, err);
+}
+
+bool settings_load(const char *path, struct settings *out, struct err *err)
+{
+    AUTO(conf) struct conf *conf = NULL;
+    AUTO(settings) struct settings settings = {0};
+    if (!conf_load(path, CONF_READ_BY_ALL, &conf, err)) return false;
+    if (!get_all(conf, &settings, err)) return false;
+    *out = settings;
+    settings = (struct settings){0};
+    return true;
+}

@@ -1,0 +1,28 @@
+/* The transporter's configuration file, read once and validated whole (configs/transporter-*.conf show
+ * every setting). Unknown settings are errors that name file, line and key. */
+#ifndef SEALIFT_TRANSPORTER_SETTINGS_H
+#define SEALIFT_TRANSPORTER_SETTINGS_H
+
+#include "common/base/auto.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "transporter/core/policy.h"
+
+struct settings {
+    char *state_dir;
+    char *director;       /* tcp://HOST:PORT of the control port; NULL: from the site line */
+    char *data_listen;    /* tcp://ADDRESS:PORT */
+    char *data_advertise; /* what sources are told to dial; NULL: the listening address */
+    char *own_key_file;   /* NULL: none */
+    uint32_t slots;       /* runs at a time */
+    uint64_t lease_ms;    /* how long a run waits for a lost peer */
+    uint64_t drain_ms;    /* how long SIGTERM waits for runs */
+    enum log_level log_level;
+    struct policy policy;
+};
+
+bool settings_load(const char *path, struct settings *out, struct err *err) MUST_CHECK;
+void settings_deinit(struct settings *settings);
+DEFINE_AUTO_IN_PLACE(settings, struct settings, settings_deinit)
+
+#endif
