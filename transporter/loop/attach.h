@@ -1,0 +1,19 @@
+/* Opens repositories away from the control loop: opening may read a whole disk. One thread; statements
+ * are taken in order; each outcome is told by the callback, on that thread. */
+#ifndef SEALIFT_TLOOP_ATTACH_H
+#define SEALIFT_TLOOP_ATTACH_H
+
+#include "transporter/session/stores.h"
+
+struct attach;
+/* `why` NULL: it is open now */
+typedef void attach_fn(void *arg, const struct statement *repository, const struct err *why);
+
+bool attach_start(struct stores *stores, attach_fn *done, void *arg, struct attach **out, struct err *err) MUST_CHECK;
+/* ends after the one that is being opened */
+void attach_stop(struct attach *attach);
+DEFINE_AUTO(attach, struct attach *, attach_stop)
+/* takes the statement */
+void attach_add(struct attach *attach, struct statement *repository);
+
+#endif

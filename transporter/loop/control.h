@@ -1,0 +1,31 @@
+/* The control loop: the conversation with the director (docs/protocol.md, control), and the runs that it
+ * assigns. One thread owns the connection. The director is not trusted: whatever it delivers goes through
+ * the authority, and every run checks its assignment itself. */
+#ifndef SEALIFT_TLOOP_CONTROL_H
+#define SEALIFT_TLOOP_CONTROL_H
+
+#include "transporter/session/run.h"
+
+struct control;
+
+struct control_options {
+    struct run_environment environment; /* its hooks are filled in by the loop */
+    const char *director;               /* tcp://HOST:PORT */
+    const uint8_t *director_key;        /* 32 bytes */
+    uint32_t slots;
+    uint64_t drain_ms;
+    const struct hash *own_key_id; /* of the own-key file; NULL: none */
+    const struct hash *own_domain_id;
+    int stop_fd;   /* readable: stop taking runs, wait for the running ones up to drain_ms, return */
+    int reload_fd; /* readable: calls reload; or -1 */
+    void (*reload)(void *arg);
+    void *reload_arg;
+};
+
+bool control_new(const struct control_options *options, struct control **out, struct err *err) MUST_CHECK;
+void control_free(struct control *control);
+DEFINE_AUTO(control, struct control *, control_free)
+/* Runs until stop_fd is readable. */
+bool control_run(struct control *control, struct err *err) MUST_CHECK;
+
+#endif

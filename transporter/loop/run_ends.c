@@ -1,0 +1,149 @@
+#include "transporter/loop/run_ends.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_LEN = 64 };
+
+/* One end: an encoded Head with kind RunEnd. */
+struct run_end_file {
+    uint64_t serial;
+    char name[NAME_LEN];
+    struct buf head;
+    struct run_end_file *next;
+};
+
+struct run_ends {
+    int dir;
+    pthread_mutex_t lock;
+    struct run_end_file *first;
+    uint64_t serials;
+};
+
+static void end_free(struct run_end_file *end)
+{
+    if (!end) return;
+    buf_deinit(&end->head);
+    free(end);
+}
+DEFINE_AUTO(run_end_file, struct run_end_file *, end_free)
+
+static void link_end(struct run_ends *ends, struct run_end_file *end)
+{
+    end->serial = ++ends->serials;
+    end->next = ends->first;
+    ends->first = end;
+}
+
+/* What does not decode was never whole: it is removed, the run's outcome is in the repository's log. */
+static void load_one(struct run_ends *ends, const char *name)
+{
+    struct err err = {0};
+    AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));
+    AUTO(head) Sealift__Head *head = NULL;
+    (void)snprintf(end->name, sizeof(end->name), "%s", name);
+    if (!file_read(ends->dir, name, HEAD_MAX, &end->head, &err) ||
+        !head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, buf_span(&end->head), 0, &head, &err) ||
+        head->kind_case != SEALIFT__HEAD__KIND_RUN_END) {
+        (void)unlinkat(ends->dir, name, 0);
+        return;
+    }
+    link_end(ends, end);
+    end = NULL;
+}
+
+static bool load(struct run_ends *ends, struct err *err)
+{
+    int fd = openat(ends->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        auto_close_fd(fd);
+        return err_sys(err, errno, "cannot list the ends of runs");
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && strlen(entry->d_name) < NAME_LEN) load_one(ends, entry->d_name);
+    (void)closedir(dir);
+    return true;
+}
+
+bool run_ends_open(const char *state_dir, struct run_ends **out, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/ends", state_dir);
+    if (!dir_make(path, 0700, err)) return false;
+    AUTO(run_ends) struct run_ends *ends = xcalloc(1, sizeof(*ends));
+    (void)pthread_mutex_init(&ends->lock, NULL);
+    ends->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (ends->dir < 0) return err_sys(err, errno, "cannot open '%s'", path);
+    if (!load(ends, err)) return false;
+    *out = ends;
+    ends = NULL;
+    return true;
+}
+
+void run_ends_close(struct run_ends *ends)
+{
+    if (!ends) return;
+    while (ends->first) {
+        struct run_end_file *end = ends->first;
+        ends->first = end->next;
+        end_free(end);
+    }
+    auto_close_fd(ends->dir);
+    (void)pthread_mutex_destroy(&ends->lock);
+    free(ends);
+}
+
+bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct err *err)
+{
+    AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
+    head.run_end = (Sealift__RunEnd *)(uintptr_t)run_end;
+    head_encode(&head, &end->head);
+    char run[2 * 16 + 1];
+    hex_encode(run_end->run.data, run_end->run.len, run);
+    (void)snprintf(end->name, sizeof(end->name), "%s-%u-%d", run, run_end->attempt, (int)run_end->side);
+    bool ok = file_replace(ends->dir, end->name, buf_span(&end->head), 0600, err);
+    (void)pthread_mutex_lock(&ends->lock);
+    link_end(ends, end); /* told even if it could not be kept */
+    end = NULL;
+    (void)pthread_mutex_unlock(&ends->lock);
+    return ok;
+}
+
+void run_ends_each(struct run_ends *ends, run_ends_fn *each, void *arg)
+{
+    (void)pthread_mutex_lock(&ends->lock);
+    for (const struct run_end_file *end = ends->first; end; end = end->next) {
+        struct err err = {0};
+        AUTO(head) Sealift__Head *head = NULL;
+        if (head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, buf_span(&end->head), 0, &head, &err))
+            each(arg, end->serial, head->run_end);
+    }
+    (void)pthread_mutex_unlock(&ends->lock);
+}
+
+bool run_ends_acknowledge(struct run_ends *ends, uint64_t serial)
+{
+    (void)pthread_mutex_lock(&ends->lock);
+    struct run_end_file **at = &ends->first;
+    while (*at && (*at)->serial != serial)
+        at = &(*at)->next;
+    struct run_end_file *end = *at;
+    if (end) {
+        *at = end->next;
+        (void)unlinkat(ends->dir, end->name, 0);
+    }
+    (void)pthread_mutex_unlock(&ends->lock);
+    bool known = end != NULL;
+    end_free(end);
+    return known;
+}

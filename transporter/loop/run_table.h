@@ -1,0 +1,27 @@
+/* The runs of this transporter, bounded by its slots. Control loop's thread, except mark_ended. */
+#ifndef SEALIFT_TLOOP_RUN_TABLE_H
+#define SEALIFT_TLOOP_RUN_TABLE_H
+
+#include "transporter/session/run.h"
+
+struct run_table;
+struct run_table *run_table_new(uint32_t slots);
+/* cancels and waits for what still runs */
+void run_table_free(struct run_table *table);
+DEFINE_AUTO(run_table, struct run_table *, run_table_free)
+
+/* Starts an assignment. The same run and attempt again is success; a lower attempt is ERR_POLICY
+ * (fenced); a higher one cancels the lower and is ERR_BUSY until that has ended; no slot left is ERR_BUSY. */
+bool run_table_start(struct run_table *table, const struct run_environment *environment,
+                     const Sealift__Assign *assign, struct err *err) MUST_CHECK;
+void run_table_cancel(struct run_table *table, const struct id *run, const char *reason);
+void run_table_cancel_all(struct run_table *table, const char *reason);
+/* by the run's own thread, in its last hook */
+void run_table_mark_ended(struct run_table *table, const struct id *run, uint32_t attempt);
+/* joins the threads of ended runs */
+void run_table_reap(struct run_table *table);
+size_t run_table_count(const struct run_table *table);
+/* live runs, 16 bytes each, for Hello */
+void run_table_ids(struct run_table *table, struct buf *out);
+
+#endif
