@@ -11,6 +11,7 @@
 #include "transporter/repository/repository.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,6 +46,7 @@ struct control {
     bool greeted;  /* Hello was sent on it */
     bool told_pending;
     uint64_t joined_ms, ends_told_ms;
+    _Atomic bool ends_due; /* a run has ended: tell it without waiting */
     bool draining;
 
     pthread_mutex_t answer_lock; /* browse answers under way, across all runs */
@@ -162,6 +164,7 @@ static void keep_end(struct control *control, const Sealift__RunEnd *end)
     if (!run_ends_add(control->ends, end, &err))
         log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next", "it is told while this process lives",
                   NULL);
+    atomic_store(&control->ends_due, true);
 }
 
 static void on_ended(void *arg, const Sealift__RunEnd *end)
@@ -572,7 +575,9 @@ static void on_time(struct control *control)
         }
     }
     if (control->up && !control->greeted && now - control->joined_ms >= JOIN_EVERY_MS) greet(control);
-    if (control->up && control->greeted && now - control->ends_told_ms >= ENDS_EVERY_MS) {
+    bool due = now - control->ends_told_ms >= ENDS_EVERY_MS || atomic_load(&control->ends_due);
+    if (control->up && control->greeted && due) {
+        atomic_store(&control->ends_due, false);
         control->ends_told_ms = now;
         run_ends_each(control->ends, put_end, control);
     }
