@@ -9,7 +9,8 @@ struct attach;
 /* `why` NULL: it is open now */
 typedef void attach_fn(void *arg, const struct statement *repository, const struct err *why);
 
-bool attach_start(struct stores *stores, attach_fn *done, void *arg, struct attach **out, struct err *err) MUST_CHECK;
+bool attach_start(struct stores *stores, attach_fn *done, void *arg, struct attach **out,
+                  struct err *err) MUST_CHECK;
 /* ends after the one that is being opened */
 void attach_stop(struct attach *attach);
 DEFINE_AUTO(attach, struct attach *, attach_stop)

@@ -42,8 +42,8 @@ struct control {
     struct net_monitor *monitor;
     uint64_t paused_until_ms;
     unsigned failures;
-    bool up;       /* the connection stands */
-    bool greeted;  /* Hello was sent on it */
+    bool up;      /* the connection stands */
+    bool greeted; /* Hello was sent on it */
     bool told_pending;
     uint64_t joined_ms, ends_told_ms;
     _Atomic bool ends_due; /* a run has ended: tell it without waiting */
@@ -132,7 +132,8 @@ static void put_point(struct control *control, const Sealift__PointNews *news, s
     outbox_put(control->outbox, &head, point_file, OUTBOX_KEEP);
 }
 
-static void on_point(void *arg, const struct id *repository, const Sealift__PointNews *news, struct span point_file)
+static void on_point(void *arg, const struct id *repository, const Sealift__PointNews *news,
+                     struct span point_file)
 {
     (void)repository;
     put_point(arg, news, point_file);
@@ -143,7 +144,8 @@ static void log_end(const Sealift__RunEnd *end)
     char run[2 * ID_LEN + 1], code[16];
     hex_encode(end->run.data, end->run.len, run);
     (void)snprintf(code, sizeof(code), "%u", end->code);
-    log_event(end->code <= 1 ? LOG_INFO : LOG_WARN, "run_ended", "run", run, "code", code, "text", end->text, NULL);
+    log_event(end->code <= 1 ? LOG_INFO : LOG_WARN, "run_ended", "run", run, "code", code, "text", end->text,
+              NULL);
 }
 
 static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end)
@@ -162,8 +164,8 @@ static void keep_end(struct control *control, const Sealift__RunEnd *end)
     struct err err = {0};
     log_end(end);
     if (!run_ends_add(control->ends, end, &err))
-        log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next", "it is told while this process lives",
-                  NULL);
+        log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next",
+                  "it is told while this process lives", NULL);
     atomic_store(&control->ends_due, true);
 }
 
@@ -227,7 +229,8 @@ static void on_attached(void *arg, const struct statement *repository, const str
 static bool is_ours(const struct control *control, const struct statement *repository)
 {
     return !repository->body.repository->deleted &&
-           memcmp(repository->body.repository->owner.data, control->environment.self->known.sign_pk, SIGN_PK_LEN) == 0;
+           memcmp(repository->body.repository->owner.data, control->environment.self->known.sign_pk,
+                  SIGN_PK_LEN) == 0;
 }
 
 static void attach_known(void *arg, const struct statement *repository)
@@ -488,8 +491,9 @@ static void on_failed(struct control *control, const struct net_monitor_event *e
 {
     if (++control->failures == 1)
         log_event(LOG_WARN, "director_handshake_failed", "reason",
-                  event->cause == NET_CAUSE_AUTH ? "the director refused our key"
-                                                 : "is it the director of the site line, and does it know us?",
+                  event->cause == NET_CAUSE_AUTH
+                      ? "the director refused our key"
+                      : "is it the director of the site line, and does it know us?",
                   NULL);
     if (control->failures % FAILURES_UNTIL_PAUSE == 0) control->paused_until_ms = now_ms() + PAUSE_MS;
 }
@@ -527,10 +531,12 @@ static void receive(struct control *control)
         bool ok = status == NET_OK || err_set(&err, ERR_PROTOCOL, "%s", net_fault_text(fault));
         if (ok) {
             payload = net_message_payload(&message);
-            ok = head_decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, net_message_header(&message), payload.len, &head, &err);
+            ok = head_decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, net_message_header(&message), payload.len,
+                             &head, &err);
         }
         if (!ok) {
-            log_event(LOG_WARN, "director_broke_protocol", "reason", err.text, "next", "pause, then dial again", NULL);
+            log_event(LOG_WARN, "director_broke_protocol", "reason", err.text, "next",
+                      "pause, then dial again", NULL);
             on_lost(control);
             control->paused_until_ms = now_ms() + PAUSE_MS;
             disconnect(control);
@@ -593,13 +599,15 @@ static bool wait_for_work(struct control *control, bool *stop, struct err *err)
     };
     size_t count = 2;
     size_t reload = count;
-    if (control->options.reload_fd >= 0) items[count++] = net_poll_fd(control->options.reload_fd, NET_READABLE);
+    if (control->options.reload_fd >= 0)
+        items[count++] = net_poll_fd(control->options.reload_fd, NET_READABLE);
     if (control->socket) items[count++] = net_poll_socket(control->socket, NET_READABLE);
     if (control->monitor) items[count++] = net_poll_monitor(control->monitor);
     if (!net_poll_wait(items, count, POLL_MS, err)) return false;
     if (items[0].ready) net_wake_clear(&control->wake);
     *stop = items[1].ready != 0;
-    if (control->options.reload_fd >= 0 && items[reload].ready) control->options.reload(control->options.reload_arg);
+    if (control->options.reload_fd >= 0 && items[reload].ready)
+        control->options.reload(control->options.reload_arg);
     return true;
 }
 
@@ -629,7 +637,8 @@ static bool drain(struct control *control, struct err *err)
 bool control_run(struct control *control, struct err *err)
 {
     bool stop = false;
-    authority_each(control->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, attach_known, control);
+    authority_each(control->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                   attach_known, control);
     on_time(control);
     while (!stop)
         if (!one_round(control, &stop, err)) return false;
@@ -657,7 +666,8 @@ bool control_new(const struct control_options *options, struct control **out, st
     control->outbox = outbox_new(&control->wake);
     control->runs = run_table_new(options->slots);
     if (!run_ends_open(options->environment.state_dir, &control->ends, err)) return false;
-    if (!net_key_from_secret(options->environment.self->transport->sk->data, &control->key, err)) return false;
+    if (!net_key_from_secret(options->environment.self->transport->sk->data, &control->key, err))
+        return false;
     if (!attach_start(options->environment.stores, on_attached, control, &control->attach, err)) return false;
     *out = control;
     control = NULL;

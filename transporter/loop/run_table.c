@@ -71,13 +71,15 @@ void run_table_reap(struct run_table *table)
     }
 }
 
-static bool check_room(struct run_table *table, const struct id *id, uint32_t attempt, bool *known, struct err *err)
+static bool check_room(struct run_table *table, const struct id *id, uint32_t attempt, bool *known,
+                       struct err *err)
 {
     struct row *row = find(table, id);
     *known = row && row->attempt == attempt;
     if (*known) return true;
     if (row && row->attempt > attempt)
-        return err_set(err, ERR_POLICY, "attempt %u of the run is fenced by attempt %u", attempt, row->attempt);
+        return err_set(err, ERR_POLICY, "attempt %u of the run is fenced by attempt %u", attempt,
+                       row->attempt);
     if (row) {
         run_cancel(row->run, "a later attempt was assigned");
         return err_set(err, ERR_BUSY, "an earlier attempt of the run is still ending");

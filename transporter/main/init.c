@@ -41,7 +41,8 @@ static void put_list(struct buf *out, const char *key, const char *const *items)
 static void write_config(const struct init_options *options, struct buf *out)
 {
     static const char *const everything[] = {"/", NULL};
-    buf_printf(out, "# Configuration of the Sealift transporter '%s'. Every setting is in docs/operations.md.\n\n",
+    buf_printf(out,
+               "# Configuration of the Sealift transporter '%s'. Every setting is in docs/operations.md.\n\n",
                options->name);
     put_setting(out, "state_dir", options->state);
     buf_put_str(out, "\n# Where sources reach this host when it is the target of a run.\ndata = {\n    ");
@@ -52,18 +53,20 @@ static void write_config(const struct init_options *options, struct buf *out)
     } else {
         buf_put_str(out, "    # advertise = \"tcp://HOST:9448\";   what sources are told to dial\n");
     }
-    buf_put_str(out, "};\n\n# What backups may read, where restores may write, where repositories may be kept.\n"
-                     "# These hold whatever anybody signs; an empty list allows nothing.\n");
+    buf_put_str(out,
+                "};\n\n# What backups may read, where restores may write, where repositories may be kept.\n"
+                "# These hold whatever anybody signs; an empty list allows nothing.\n");
     put_list(out, "read", options->read[0] ? options->read : everything);
     put_list(out, "restore", options->restore);
     put_list(out, "repositories", options->repositories);
-    buf_put_str(out, "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
-                     "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
-                     "slots = 6;            # runs at a time\n"
-                     "lease = \"2m\";         # how long a run waits for a lost peer\n"
-                     "log_level = \"info\";   # debug, info, warn, error\n"
-                     "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
-                     "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
+    buf_put_str(out,
+                "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
+                "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
+                "slots = 6;            # runs at a time\n"
+                "lease = \"2m\";         # how long a run waits for a lost peer\n"
+                "log_level = \"info\";   # debug, info, warn, error\n"
+                "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
+                "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
 }
 
 static bool check_options(const struct init_options *options, struct site_line *site, struct err *err)

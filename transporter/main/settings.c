@@ -31,7 +31,8 @@ static char *copy_or_null(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-static bool get_endpoint(struct conf_group at, const char *key, const char *fallback, char **out, struct err *err)
+static bool get_endpoint(struct conf_group at, const char *key, const char *fallback, char **out,
+                         struct err *err)
 {
     const char *text = NULL;
     if (!conf_get_string_or(at, key, fallback, &text, err)) return false;
@@ -46,7 +47,8 @@ static bool path_ok(const char *path)
 {
     if (path[0] != '/' || strstr(path, "//") || strstr(path, "/./") || strstr(path, "/../")) return false;
     size_t len = strlen(path);
-    bool dots = (len >= 2 && strcmp(path + len - 2, "/.") == 0) || (len >= 3 && strcmp(path + len - 3, "/..") == 0);
+    bool dots =
+        (len >= 2 && strcmp(path + len - 2, "/.") == 0) || (len >= 3 && strcmp(path + len - 3, "/..") == 0);
     return !dots && (len == 1 || path[len - 1] != '/');
 }
 
@@ -59,7 +61,8 @@ static bool get_list(struct conf_group at, const char *key, enum list_kind kind,
     if (!conf_get_strings(at, key, &texts, err)) return false;
     for (size_t i = 0; i < texts.count; i++)
         if (kind == LIST_PATHS && !path_ok(texts.items[i]))
-            return conf_reject_item(at, key, i, err, "must be an absolute path without '.', '..' or a trailing '/'");
+            return conf_reject_item(at, key, i, err,
+                                    "must be an absolute path without '.', '..' or a trailing '/'");
     *out = xcalloc(texts.count + 1, sizeof(char *));
     *count = texts.count;
     for (size_t i = 0; i < texts.count; i++)
@@ -74,7 +77,8 @@ static bool get_policy(struct conf_group root, struct policy *policy, struct err
     uint64_t age_ms = 0;
     if (!get_list(root, "read", LIST_PATHS, &policy->read_roots, &policy->read_count, err) ||
         !get_list(root, "restore", LIST_PATHS, &policy->restore_roots, &policy->restore_count, err) ||
-        !get_list(root, "repositories", LIST_PATHS, &policy->repository_roots, &policy->repository_count, err) ||
+        !get_list(root, "repositories", LIST_PATHS, &policy->repository_roots, &policy->repository_count,
+                  err) ||
         !get_list(root, "plaintext_to", LIST_NAMES, &policy->plaintext_to, &policy->plaintext_count, err) ||
         !conf_get_group_or_empty(root, "keep", &keep, err) ||
         !conf_get_integer_or(keep, "least", 0, 1000000, 0, &least, err) ||
@@ -92,8 +96,10 @@ static bool get_modes(struct conf_group root, struct settings *settings, struct 
         {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
     int control = 0, level = LOG_INFO;
     if (!conf_get_word_or(root, "control", controls, 0, &control, err)) return false;
-    if (control != 0) return conf_reject(root, "control", err, "'listen' is not there yet in this version: use 'dial'");
-    if (conf_has(root, "proxy")) return conf_reject(root, "proxy", err, "proxies are not there yet in this version");
+    if (control != 0)
+        return conf_reject(root, "control", err, "'listen' is not there yet in this version: use 'dial'");
+    if (conf_has(root, "proxy"))
+        return conf_reject(root, "proxy", err, "proxies are not there yet in this version");
     if (!conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err)) return false;
     settings->log_level = (enum log_level)level;
     return true;
@@ -104,7 +110,8 @@ static bool get_limits(struct conf_group root, struct settings *settings, struct
     int slots = 0;
     if (!conf_get_integer_or(root, "slots", 1, SLOTS_MAX, SLOTS_DEFAULT, &slots, err)) return false;
     settings->slots = (uint32_t)slots;
-    return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms, err) &&
+    return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
+                                err) &&
            conf_get_duration_or(root, "drain", 0, DAY_MS, DRAIN_DEFAULT_MS, &settings->drain_ms, err);
 }
 
