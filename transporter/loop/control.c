@@ -71,11 +71,6 @@ static ProtobufCBinaryData bytes_of(const void *data, size_t len)
     return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
 }
 
-static struct span span_of_bytes(const ProtobufCBinaryData *bytes)
-{
-    return span_of(bytes->data, bytes->len);
-}
-
 /* --- hooks of runs: any thread --- */
 
 static void on_ready(void *arg, const struct id *run, uint32_t attempt, const char *endpoint)
@@ -148,31 +143,31 @@ static void log_end(const Sealift__RunEnd *end)
               NULL);
 }
 
-static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end)
+static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end, struct span warnings)
 {
     struct control *control = arg;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.serial = serial;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
     head.run_end = end;
-    outbox_put(control->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+    outbox_put(control->outbox, &head, warnings, OUTBOX_KEEP);
 }
 
 /* The loop tells it, and goes on telling until the director has it. */
-static void keep_end(struct control *control, const Sealift__RunEnd *end)
+static void keep_end(struct control *control, const Sealift__RunEnd *end, struct span warnings)
 {
     struct err err = {0};
     log_end(end);
-    if (!run_ends_add(control->ends, end, &err))
+    if (!run_ends_add(control->ends, end, warnings, &err))
         log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next",
                   "it is told while this process lives", NULL);
     atomic_store(&control->ends_due, true);
 }
 
-static void on_ended(void *arg, const Sealift__RunEnd *end)
+static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings)
 {
     struct control *control = arg;
-    keep_end(control, end);
+    keep_end(control, end, warnings);
     struct id run;
     memcpy(run.bytes, end->run.data, ID_LEN);
     run_table_mark_ended(control->runs, &run, end->attempt);
@@ -346,7 +341,7 @@ static void refuse_assignment(struct control *control, const Sealift__Assign *as
     end.side = assign->side;
     end.code = (uint32_t)why->code;
     end.text = (char *)(uintptr_t)why->text;
-    keep_end(control, &end);
+    keep_end(control, &end, span_of(NULL, 0));
 }
 
 static void on_assign(struct control *control, const Sealift__Assign *assign)

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_LEN = 64 };
+enum { NAME_LEN = 64, FILE_MAX = 1024 * 1024 };
 
-/* One end: an encoded Head with kind RunEnd. */
+/* One end, as its file holds it: length of the Head (4), a Head with kind RunEnd, the payload. */
 struct run_end_file {
     uint64_t serial;
     char name[NAME_LEN];
-    struct buf head;
+    struct buf bytes;
     struct run_end_file *next;
 };
 
@@ -31,7 +31,7 @@ struct run_ends {
 static void end_free(struct run_end_file *end)
 {
     if (!end) return;
-    buf_deinit(&end->head);
+    buf_deinit(&end->bytes);
     free(end);
 }
 DEFINE_AUTO(run_end_file, struct run_end_file *, end_free)
@@ -43,16 +43,25 @@ static void link_end(struct run_ends *ends, struct run_end_file *end)
     ends->first = end;
 }
 
+static bool decode(const struct run_end_file *end, Sealift__Head **head, struct span *warnings, struct err *err)
+{
+    struct reader reader = reader_of(buf_span(&end->bytes));
+    struct span bytes = reader_bytes(&reader, reader_u32(&reader));
+    if (!reader_ok(&reader)) return err_set(err, ERR_TRUNCATED, "the end of a run is cut short");
+    *warnings = reader_bytes(&reader, reader_left(&reader));
+    if (!head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, bytes, warnings->len, head, err)) return false;
+    return (*head)->kind_case == SEALIFT__HEAD__KIND_RUN_END || err_set(err, ERR_PROTOCOL, "not the end of a run");
+}
+
 /* What does not decode was never whole: it is removed, the run's outcome is in the repository's log. */
 static void load_one(struct run_ends *ends, const char *name)
 {
     struct err err = {0};
     AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));
     AUTO(head) Sealift__Head *head = NULL;
+    struct span warnings;
     (void)snprintf(end->name, sizeof(end->name), "%s", name);
-    if (!file_read(ends->dir, name, HEAD_MAX, &end->head, &err) ||
-        !head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, buf_span(&end->head), 0, &head, &err) ||
-        head->kind_case != SEALIFT__HEAD__KIND_RUN_END) {
+    if (!file_read(ends->dir, name, FILE_MAX, &end->bytes, &err) || !decode(end, &head, &warnings, &err)) {
         (void)unlinkat(ends->dir, name, 0);
         return;
     }
@@ -101,17 +110,21 @@ void run_ends_close(struct run_ends *ends)
     free(ends);
 }
 
-bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct err *err)
+bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct span warnings, struct err *err)
 {
+    AUTO(buf) struct buf encoded = {0};
     AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
     head.run_end = (Sealift__RunEnd *)(uintptr_t)run_end;
-    head_encode(&head, &end->head);
+    head_encode(&head, &encoded);
+    buf_put_u32(&end->bytes, (uint32_t)encoded.len);
+    buf_put_span(&end->bytes, buf_span(&encoded));
+    buf_put_span(&end->bytes, warnings);
     char run[2 * 16 + 1];
     hex_encode(run_end->run.data, run_end->run.len, run);
     (void)snprintf(end->name, sizeof(end->name), "%s-%u-%d", run, run_end->attempt, (int)run_end->side);
-    bool ok = file_replace(ends->dir, end->name, buf_span(&end->head), 0600, err);
+    bool ok = file_replace(ends->dir, end->name, buf_span(&end->bytes), 0600, err);
     (void)pthread_mutex_lock(&ends->lock);
     link_end(ends, end); /* told even if it could not be kept */
     end = NULL;
@@ -125,8 +138,8 @@ void run_ends_each(struct run_ends *ends, run_ends_fn *each, void *arg)
     for (const struct run_end_file *end = ends->first; end; end = end->next) {
         struct err err = {0};
         AUTO(head) Sealift__Head *head = NULL;
-        if (head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, buf_span(&end->head), 0, &head, &err))
-            each(arg, end->serial, head->run_end);
+        struct span warnings;
+        if (decode(end, &head, &warnings, &err)) each(arg, end->serial, head->run_end, warnings);
     }
     (void)pthread_mutex_unlock(&ends->lock);
 }

@@ -11,10 +11,11 @@ bool run_ends_open(const char *state_dir, struct run_ends **out, struct err *err
 void run_ends_close(struct run_ends *ends);
 DEFINE_AUTO(run_ends, struct run_ends *, run_ends_close)
 
-/* Keeps it; durable on return. Any thread. */
-bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *end, struct err *err) MUST_CHECK;
+/* Keeps it with its payload (sealed warnings); durable on return. Any thread. */
+bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *end, struct span warnings,
+                  struct err *err) MUST_CHECK;
 /* Tells each with the serial that the director's Done will quote. */
-typedef void run_ends_fn(void *arg, uint64_t serial, Sealift__RunEnd *end);
+typedef void run_ends_fn(void *arg, uint64_t serial, Sealift__RunEnd *end, struct span warnings);
 void run_ends_each(struct run_ends *ends, run_ends_fn *each, void *arg);
 /* The director has it: forgotten. False for a serial that is none of ours. */
 bool run_ends_acknowledge(struct run_ends *ends, uint64_t serial);

@@ -6,6 +6,7 @@
 #include "transporter/main/init.h"
 #include "transporter/main/settings.h"
 #include "transporter/session/listener.h"
+#include "transporter/session/own_key.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -203,6 +204,19 @@ static void on_reload(void *arg)
     log_event(LOG_INFO, "reloaded", "what", "log_level", NULL);
 }
 
+/* What operators are told of the own-key file: ids only. */
+static bool own_key_facts(const char *path, const struct identity_public *self, struct hash *key_id,
+                          struct hash *domain, struct err *err)
+{
+    AUTO(read_half) struct read_half *half = NULL;
+    if (!own_key_load(path, &half, err)) return false;
+    AUTO(free) char *name = xasprintf("t:%s", self->name);
+    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(half, name);
+    *key_id = half->key_id;
+    *domain = domain_id(dedup_key->data);
+    return true;
+}
+
 static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
 {
     struct site_line site;
@@ -224,6 +238,9 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
         .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
     if (!listener_new(&listening, &listener, err)) return err_wrap(err, "data port");
 
+    struct hash own_key_id, own_domain;
+    if (settings->own_key_file && !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
+        return false;
     struct reload reload = {.config = config, .fd = reload_fd};
     struct control_options control_options = {
         .environment = {.self = self,
@@ -239,6 +256,8 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
         .director_key = site.director.curve_pk,
         .slots = settings->slots,
         .drain_ms = settings->drain_ms,
+        .own_key_id = settings->own_key_file ? &own_key_id : NULL,
+        .own_domain_id = settings->own_key_file ? &own_domain : NULL,
         .stop_fd = stop_fd,
         .reload_fd = reload_fd,
         .reload = on_reload,
