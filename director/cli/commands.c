@@ -2,5 +2,6 @@
 
 const struct command *const command_tables[] = {
     operator_commands, transporter_commands, link_commands,   repository_commands, key_commands,
-    job_commands,      point_commands,       status_commands, absent_commands,     NULL,
+    job_commands,      point_commands,       restore_commands, status_commands,   absent_commands,
+    NULL,
 };
