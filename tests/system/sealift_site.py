@@ -1,0 +1,232 @@
+"""A Sealift site of real daemons on loopback, for system tests. Everything lies under one directory; on
+leaving the `with` block every daemon is ended, and one that does not end in time is an error."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+FINGERPRINT = re.compile(r"([A-Z2-7]{4}-){7}[A-Z2-7]{4}")
+
+
+class Failed(Exception):
+    pass
+
+
+class Daemon:
+    def __init__(self, name, argv, log, env):
+        self.name, self.argv, self.log, self.env = name, argv, log, env
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.seen = log.tell()
+            self.process = subprocess.Popen(self.argv, stderr=log, stdout=log, stdin=subprocess.DEVNULL, env=self.env)
+
+    def lines(self):
+        """What it has logged since it was last started."""
+        with open(self.log, "rb") as log:
+            log.seek(self.seen)
+            return log.read().decode(errors="replace").splitlines()
+
+    def wait_for(self, pattern, seconds=30):
+        """The first line that matches; the daemon must live on until then."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in self.lines():
+                if re.search(pattern, line):
+                    return line
+            if self.process.poll() is not None:
+                raise Failed(f"{self.name} ended with {self.process.returncode}:\n" + "\n".join(self.lines()[-20:]))
+            time.sleep(0.02)
+        raise Failed(f"{self.name} did not log '{pattern}' within {seconds} s:\n" + "\n".join(self.lines()[-20:]))
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise Failed(f"{self.name} did not end on SIGTERM:\n" + "\n".join(self.lines()[-20:]))
+
+
+def value(line, key):
+    """key=value of a log line"""
+    found = re.search(rf'\b{key}=("[^"]*"|\S+)', line)
+    return found.group(1).strip('"') if found else None
+
+
+class Site:
+    def __init__(self, name="site", lease="5s"):
+        self.bin = os.path.join(os.environ["BUILD_DIR"], "bin")
+        self.dir = os.path.join(os.environ["TMPDIR"], name)
+        self.lease = lease
+        self.env = dict(os.environ, SEALIFT_STATE=self.path("operator"))
+        self.daemons = {}
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(self.dir)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        failures = []
+        for daemon in reversed(list(self.daemons.values())):
+            try:
+                daemon.stop()
+            except Failed as failure:
+                failures.append(str(failure))
+        if kind is not None:
+            for daemon in self.daemons.values():
+                print(f"--- the end of {daemon.name}'s log")
+                print("\n".join(daemon.lines()[-25:]))
+        elif failures:
+            raise Failed("\n".join(failures))
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def run(self, program, *args, code=0, timeout=120, text=True, env=None, stdin=None):
+        """Runs a program of the build; `code` is the exit code (or a tuple of codes) that it must end with."""
+        argv = [os.path.join(self.bin, program), *args]
+        done = subprocess.run(argv, capture_output=True, text=text, timeout=timeout, env=env or self.env,
+                              input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL)
+        wanted = code if isinstance(code, tuple) else (code,)
+        if done.returncode not in wanted:
+            raise Failed(f"{' '.join([program, *args])}: exit code {done.returncode} instead of {code}\n"
+                         f"{done.stdout}\n{done.stderr}")
+        return done
+
+    def sealift(self, *args, **how):
+        return self.run("sealift", *args, **how)
+
+    def start_director(self):
+        config = self.path("director.conf")
+        said = self.run("sealift-director", "--init", "--config", config, "--state", self.path("director"),
+                        "--bind", "127.0.0.1", "--operator-port", "0", "--control-port", "0").stdout
+        self.director_key = re.search(r"\b[0-9a-f]{64}\b", said).group(0)
+        self.claim = re.search(r"claim code: *(\S+)", said, re.I).group(1)
+        self.run_director()
+
+    def run_director(self):
+        """(Re)starts the director; its ports must stay the same, so they are pinned after the first start."""
+        config = self.path("director.conf")
+        self.daemons["director"] = Daemon("director", [os.path.join(self.bin, "sealift-director"), "--config", config],
+                                          self.path("director.log"), self.env)
+        ready = self.daemons["director"].wait_for("event=ready")
+        self.operator_address = value(ready, "operator").replace("tcp://", "")
+        self.control_address = value(ready, "control").replace("tcp://", "")
+        with open(config) as file:
+            text = file.read()
+        text = re.sub(r"(operator_port *= *)\d+", rf"\g<1>{self.operator_address.rsplit(':', 1)[1]}", text)
+        text = re.sub(r"(control_port *= *)\d+", rf"\g<1>{self.control_address.rsplit(':', 1)[1]}", text)
+        with open(config, "w") as file:
+            file.write(text)
+
+    def init_operator(self):
+        claim = self.path("claim")
+        with open(claim, "w") as file:
+            file.write(self.claim + "\n")
+        said = self.sealift("operator", "init", "--director", f"{self.director_key}@{self.operator_address}",
+                            "--claim-code-file", claim, "--no-password").stdout
+        self.line = re.search(r"sealift1:\S+", said).group(0)
+
+    def add_transporter(self, name, zone, read=("/",), restore=(), repositories=(), extra=""):
+        config = self.path(f"{name}.conf")
+        argv = ["--init", "--site", self.line, "--name", name, "--config", config, "--state", self.path(name),
+                "--data-listen", "tcp://127.0.0.1:0"]
+        for option, paths in (("--read", read), ("--restore", restore), ("--repositories", repositories)):
+            for path in paths:
+                argv += [option, path]
+        said = self.run("sealift-transporter", *argv).stdout
+        fingerprint = FINGERPRINT.search(said).group(0)
+        with open(config) as file:
+            text = re.sub(r'lease = "2m"', f'lease = "{self.lease}"', file.read())
+        if "plaintext_to" in extra:
+            text = re.sub(r"plaintext_to = .*\n", "", text)
+        with open(config, "w") as file:
+            file.write(text + extra)
+        self.run_transporter(name).wait_for("event=pending")
+        self.sealift("transporter", "approve", name, "--zone", zone, "--fingerprint", fingerprint)
+        self.daemons[name].wait_for("event=admitted")
+
+    def run_transporter(self, name):
+        argv = [os.path.join(self.bin, "sealift-transporter"), "--config", self.path(f"{name}.conf")]
+        self.daemons[name] = Daemon(name, argv, self.path(f"{name}.log"), self.env)
+        self.daemons[name].wait_for("event=ready")
+        return self.daemons[name]
+
+    def begin(self):
+        """A director, an operator: what every site starts from."""
+        self.start_director()
+        self.init_operator()
+        return self
+
+
+def make_tree(root, files=200, seed="a"):
+    """Files of many sizes, links, holes, an empty directory. The same seed makes the same bytes."""
+    import hashlib
+    os.makedirs(root)
+    for i in range(files):
+        directory = os.path.join(root, f"d{i % 7}", f"e{i % 3}")
+        os.makedirs(directory, exist_ok=True)
+        size = [0, 1, 700, 5000, 40000, 300000][i % 6]
+        block = hashlib.sha256(f"{seed}{i}".encode()).digest()
+        with open(os.path.join(directory, f"file-{i}"), "wb") as file:
+            file.write((block * (size // 32 + 1))[:size])
+    with open(os.path.join(root, "big"), "wb") as file:
+        for i in range(5000):
+            file.write(hashlib.sha512(f"{seed}big{i}".encode()).digest() * 16)
+    with open(os.path.join(root, "sparse"), "wb") as file:
+        file.seek(3 << 20)
+        file.write(b"after the hole")
+        file.truncate(5 << 20)
+    os.symlink("big", os.path.join(root, "symlink"))
+    os.link(os.path.join(root, "big"), os.path.join(root, "hard-link"))
+    os.mkdir(os.path.join(root, "empty"))
+    os.mkfifo(os.path.join(root, "fifo"))
+    os.chmod(os.path.join(root, "big"), 0o4750)
+    os.utime(os.path.join(root, "empty"), ns=(1, 1234567890123456789))
+
+
+def describe(root):
+    """Everything that a restore must bring back: {path: (type, mode, owner, time, size, link, content hash)}"""
+    import hashlib
+    import stat
+    out = {}
+    for where, directories, names in os.walk(root):
+        for name in directories + names:
+            path = os.path.join(where, name)
+            st = os.lstat(path)
+            kind = stat.S_IFMT(st.st_mode)
+            content = None
+            if kind == stat.S_IFREG:
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            elif kind == stat.S_IFLNK:
+                content = os.readlink(path)
+            out[os.path.relpath(path, root)] = (kind, stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns,
+                                                st.st_size if kind == stat.S_IFREG else 0,
+                                                st.st_nlink if kind == stat.S_IFREG else 0, content)
+    return out
+
+
+def same(a, b, what):
+    """Compares two trees, names the first difference."""
+    left, right = describe(a), describe(b)
+    for path in sorted(set(left) | set(right)):
+        if left.get(path) != right.get(path):
+            raise Failed(f"{what}: '{path}' differs: {left.get(path)} and {right.get(path)}")
+
+
+def expect(holds, what):
+    if not holds:
+        raise Failed(what)
