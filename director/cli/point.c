@@ -154,6 +154,15 @@ static bool by_prefix(struct points *points, const char *text, struct point **ou
     return true;
 }
 
+/* A copy lies in its repository since later: what counts is where a point was first. */
+static bool is_first_place(const struct points *points, size_t index)
+{
+    const struct point *point = points->items[index];
+    for (size_t i = 0; i < points->count; i++)
+        if (id_eq(&points->items[i]->id, &point->id) && points->items[i]->time_ns < point->time_ns) return false;
+    return true;
+}
+
 /* The newest that was made not after `limit_ns`. */
 static bool by_time(struct points *points, const char *text, uint64_t limit_ns, struct point **out,
                     struct err *err)
@@ -168,21 +177,36 @@ static bool by_time(struct points *points, const char *text, uint64_t limit_ns, 
                 (point->time_ns == best->time_ns && point->number <= best->number))
                 continue;
         }
-        found = i;
+        if (is_first_place(points, i)) found = i;
     }
     if (found == points->count) return missing(points, text, err);
     *out = take_out(points, found);
     return true;
 }
 
-bool point_resolve(struct cli *cli, const char *text, struct point **out, struct err *err)
+static bool repository_id(struct cli *cli, const char *name, struct id *out, struct err *err)
 {
+    AUTO(statements) struct statements repositories = {0};
+    const struct statement *repository = NULL;
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_named(&repositories, name, &repository, err))
+        return false;
+    *out = repository->id;
+    return true;
+}
+
+bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
+                   struct err *err)
+{
+    struct id only;
     enum point_word word;
     char job[IDENTITY_NAME_MAX + 1];
     uint64_t limit_ns = UINT64_MAX;
     AUTO(points) struct points points = {0};
     if (!point_word_parse(text, clock_real_ns(), &word, job, &limit_ns, err)) return false;
-    if (!points_get(cli, NULL, word == POINT_BY_PREFIX ? NULL : job, &points, err)) return false;
+    if (repository && !repository_id(cli, repository, &only, err)) return false;
+    if (!points_get(cli, repository ? &only : NULL, word == POINT_BY_PREFIX ? NULL : job, &points, err))
+        return false;
     if (word == POINT_BY_PREFIX) return by_prefix(&points, text, out, err);
     return by_time(&points, text, limit_ns, out, err);
 }

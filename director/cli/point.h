@@ -37,8 +37,10 @@ bool points_get(struct cli *cli, const struct id *repository, const char *job, s
                 struct err *err) MUST_CHECK;
 
 /* Takes an id or a unique prefix of at least 4 digits, JOB@latest, or JOB@TIME: the newest one made not after
- * that time, or on that day or before (clock_parse). ERR_NOT_FOUND; ERR_USAGE: not unique. */
-bool point_resolve(struct cli *cli, const char *text, struct point **out, struct err *err) MUST_CHECK;
+ * that time, or on that day or before (clock_parse). `repository` is where it is to be read from, or NULL:
+ * where it was first. ERR_NOT_FOUND; ERR_USAGE: not unique. */
+bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
+                   struct err *err) MUST_CHECK;
 
 enum point_word { POINT_BY_PREFIX, POINT_LATEST, POINT_BEFORE };
 /* What the words mean; pure. `job` gets the label for the last two, *time_ns the moment of the last.

@@ -121,7 +121,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     };
     AUTO(statements) struct statements repositories = {0};
     AUTO(point) struct point *point = NULL;
-    if (!point_resolve(cli, args_operand(args, 0), &point, err) ||
+    if (!point_resolve(cli, args_operand(args, 0), NULL, &point, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
         return false;
     json_t *object = point_json(point, &repositories);

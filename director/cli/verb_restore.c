@@ -108,7 +108,7 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
     if (!destination_parse(to, host, &dir, err) ||
         !overwrite_parse(args_value(args, "overwrite"), &plan.overwrite, err) ||
         !open_at_parse(args_value(args, "open-at"), &request.open_at, err) ||
-        !point_resolve(cli, args_operand(args, 0), &point, err) ||
+        !point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
         !access_transporter(cli, host, &request.target, err))
         return false;
     request.point = point;
@@ -149,7 +149,7 @@ static bool run_browse(struct cli *cli, const struct args *args, struct browse *
                                     .plan = plan};
     const struct identity *identity = NULL;
     AUTO(point) struct point *point = NULL;
-    if (!point_resolve(cli, args_operand(args, 0), &point, err) ||
+    if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
         !recover_opener(cli, point, args_value(args, "at"), &request.target, err) ||
         !access_identity(cli, &identity, err))
         return false;
@@ -249,6 +249,7 @@ static bool files(struct cli *cli, const struct args *args, struct err *err)
 static const struct option_spec restore_options[] = {
     {"to", "TRANSPORTER:DIR", "where to: a directory of a transporter"},
     {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
+    {"repository", "R", "read it from this repository, where it has copies"},
     {"open-at", "SIDE", "who opens: target (default) or source, the repository's side"},
     {"wait", NULL, "stay until it is done"},
     {"stats", "N", "progress lines at least every N seconds"},
@@ -258,12 +259,14 @@ static const struct option_spec restore_options[] = {
 
 static const struct option_spec browse_options[] = {
     {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
+    {"repository", "R", "read it from this repository, where it has copies"},
     RECOVER_KEY_OPTIONS,
     {0},
 };
 
 static const struct option_spec files_options[] = {
     {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
+    {"repository", "R", "read it from this repository, where it has copies"},
     {"below", "PATH", "only what is below PATH"},
     RECOVER_KEY_OPTIONS,
     {0},
