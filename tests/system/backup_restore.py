@@ -7,7 +7,9 @@ path, cat, files, a copy that restores when the first repository is gone; what t
 import json
 import os
 import shutil
+import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from sealift_site import Site, expect, make_tree, same
 
 

@@ -9,8 +9,10 @@ must find them where they are allowed, or it proves nothing."""
 import os
 import re
 import socket
+import sys
 import threading
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from sealift_site import Failed, Site, expect
 
 NAME = b"canary-name-Quetzalcoatl"

@@ -7,8 +7,10 @@ point, and every point that was committed before still restores."""
 import json
 import os
 import subprocess
+import sys
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from sealift_site import Failed, Site, expect, make_tree, same
 
 
