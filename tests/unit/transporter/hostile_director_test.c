@@ -1,0 +1,160 @@
+#include "fake_director.h"
+
+#include "common/wire/stored.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct fake_director director;
+static struct statement *first; /* roster 1, delivered and believed */
+static const struct id job = {{7}};
+
+static void expect_seen(enum err_code code, const char *text)
+{
+    AUTO(head) Sealift__Head *seen = fake_director_expect(&director, SEALIFT__HEAD__KIND_STATEMENT_SEEN);
+    cr_assert_eq(seen->statement_seen->code, (uint32_t)code, "%s", seen->statement_seen->text);
+    if (text) cr_assert_str_eq(seen->statement_seen->text, text);
+}
+
+static void deliver(const struct statement *statement)
+{
+    fake_director_deliver(&director, buf_span(&statement->bytes));
+}
+
+static void setup(void)
+{
+    fake_director_start(&director);
+    first = site_roster(&director.site, &(struct roster_draft){.version = 1});
+    deliver(first);
+    expect_seen(ERR_NONE, NULL);
+    AUTO(head) Sealift__Head *hello = fake_director_expect(&director, SEALIFT__HEAD__KIND_HELLO);
+    cr_assert_eq(hello->hello->roster_version, 1);
+}
+
+/* Whatever was tried: the host is healthy, and believes what is true. */
+static void teardown(void)
+{
+    AUTO(statement) struct statement *good = site_job(&director.site, director.site.admin, &(struct id){{99}}, 1, "good");
+    deliver(good);
+    expect_seen(ERR_NONE, NULL);
+    statement_free(first);
+    fake_director_stop(&director);
+}
+
+TestSuite(hostile_director, .init = setup, .fini = teardown, .timeout = 60);
+
+static Sealift__Zone zone_of_target(void)
+{
+    const struct roster *roster = authority_roster_take(director.authority);
+    Sealift__Zone zone = roster_transporter_named(roster, "vault")->zone;
+    authority_roster_release(director.authority, roster);
+    return zone;
+}
+
+Test(hostile_director, moves_no_host_into_the_zone)
+{
+    struct roster_draft lie = {
+        .version = 2, .previous = &first->hash, .target_zone = SEALIFT__ZONE__ZONE_TRUSTED};
+    lie.signer = director.site.helper; /* an operator, but no admin */
+    AUTO(statement) struct statement *by_operator = site_roster(&director.site, &lie);
+    deliver(by_operator);
+    expect_seen(ERR_NOT_AUTHENTIC, "roster version 2 is not signed by an admin of the one before it");
+    lie.signer = director.site.target; /* the host itself */
+    AUTO(statement) struct statement *by_host = site_roster(&director.site, &lie);
+    deliver(by_host);
+    expect_seen(ERR_NOT_AUTHENTIC, "roster version 2 is not signed by an admin of the one before it");
+    cr_assert_eq(zone_of_target(), SEALIFT__ZONE__ZONE_UNTRUSTED);
+}
+
+Test(hostile_director, replays_no_old_roster)
+{
+    AUTO(statement)
+    struct statement *second = site_roster(&director.site, &(struct roster_draft){.version = 2, .previous = &first->hash});
+    deliver(second);
+    expect_seen(ERR_NONE, NULL);
+    deliver(first);
+    expect_seen(ERR_NOT_AUTHENTIC, "roster version 1 is older than the known version 2");
+    AUTO(statement)
+    struct statement *fork = site_roster(&director.site, &(struct roster_draft){.version = 2,
+                                                                               .previous = &first->hash,
+                                                                               .target_zone = SEALIFT__ZONE__ZONE_TRUSTED});
+    deliver(fork);
+    expect_seen(ERR_NOT_AUTHENTIC, "two different rosters have version 2");
+    cr_assert_eq(zone_of_target(), SEALIFT__ZONE__ZONE_UNTRUSTED);
+}
+
+Test(hostile_director, swaps_no_box_key)
+{
+    struct identity_public swapped = director.site.target->known;
+    random_bytes(swapped.box_pk, sizeof(swapped.box_pk));
+    AUTO(statement)
+    struct statement *lie = site_roster(&director.site, &(struct roster_draft){.version = 2,
+                                                                              .previous = &first->hash,
+                                                                              .instead = &swapped,
+                                                                              .signer = director.site.helper});
+    deliver(lie);
+    expect_seen(ERR_NOT_AUTHENTIC, "roster version 2 is not signed by an admin of the one before it");
+}
+
+Test(hostile_director, changes_no_job)
+{
+    AUTO(statement) struct statement *good = site_job(&director.site, director.site.admin, &job, 2, "web");
+    AUTO(statement) struct statement *older = site_job(&director.site, director.site.admin, &job, 1, "web");
+    AUTO(statement) struct statement *forged = site_job(&director.site, director.site.target, &job, 3, "web");
+    deliver(good);
+    expect_seen(ERR_NONE, NULL);
+    deliver(older);
+    expect_seen(ERR_NOT_AUTHENTIC, "job statement version 1 is older than the known version 2");
+    deliver(forged);
+    expect_seen(ERR_NOT_AUTHENTIC, "the signer of the job statement is no operator of the roster");
+    for (size_t i = 0; i < good->bytes.len; i += 7) {
+        AUTO(buf) struct buf changed = {0};
+        buf_put_span(&changed, buf_span(&good->bytes));
+        changed.data[i] ^= 4;
+        fake_director_deliver(&director, buf_span(&changed)); /* does not even decode: nothing to answer */
+    }
+    AUTO(statement) struct statement *kept = NULL;
+    struct err err = {0};
+    cr_assert(authority_statement(director.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &job, &kept, &err));
+    cr_assert(hash_eq(&kept->hash, &good->hash));
+}
+
+static void expect_refused(const struct id *subject, uint64_t version, const uint8_t *peer, const char *text)
+{
+    static uint8_t runs;
+    uint8_t run[16] = {++runs}, ticket[32] = {1};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Assign assign = SEALIFT__ASSIGN__INIT;
+    assign.run = stored_bytes(span_of(run, 16));
+    assign.attempt = 1;
+    assign.side = SEALIFT__RUN_SIDE__SIDE_SOURCE;
+    assign.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB;
+    assign.subject_id = stored_bytes(span_of(subject->bytes, ID_LEN));
+    assign.subject_version = version;
+    assign.ticket = stored_bytes(span_of(ticket, 32));
+    assign.peer = stored_bytes(span_of(peer, 32));
+    assign.endpoint = (char *)(uintptr_t)"tcp://127.0.0.1:1";
+    head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
+    head.assign = &assign;
+    fake_director_send(&director, &head, span_of(NULL, 0));
+    AUTO(head) Sealift__Head *end = fake_director_expect(&director, SEALIFT__HEAD__KIND_RUN_END);
+    cr_assert_gt(end->run_end->code, 1);
+    cr_assert_not_null(strstr(end->run_end->text, text), "%s", end->run_end->text);
+    Sealift__Head answer = SEALIFT__HEAD__INIT;
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    answer.serial = end->serial;
+    answer.kind_case = SEALIFT__HEAD__KIND_DONE;
+    answer.done = &done;
+    fake_director_send(&director, &answer, span_of(NULL, 0));
+}
+
+Test(hostile_director, starts_no_run_that_no_operator_signed)
+{
+    const uint8_t *target = director.site.target->known.sign_pk;
+    expect_refused(&job, 1, target, "there is no job statement");
+    AUTO(statement) struct statement *good = site_job(&director.site, director.site.admin, &job, 2, "web");
+    deliver(good);
+    expect_seen(ERR_NONE, NULL);
+    expect_refused(&job, 1, target, "the run is of version 1 of the job, and this transporter holds version 2");
+    expect_refused(&job, 2, target, "there is no repository statement");
+}
