@@ -97,6 +97,9 @@ bool catalog_runs_open(struct catalog *catalog, catalog_run_fn *each, void *arg,
 bool catalog_runs(struct catalog *catalog, const struct id *subject, uint32_t limit, catalog_run_fn *each,
                   void *arg, struct err *err) MUST_CHECK;
 
+/* Forgets all but the newest `keep` of those that have ended. */
+bool catalog_runs_forget(struct catalog *catalog, uint32_t keep, struct err *err) MUST_CHECK;
+
 /* Encoded Warnings of one side; a later one of the same side replaces it. */
 bool catalog_warnings_put(struct catalog *catalog, const struct id *run, Sealift__RunSide side,
                           struct span bytes, struct err *err) MUST_CHECK;
@@ -121,6 +124,8 @@ typedef bool catalog_point_fn(void *arg, const struct catalog_point *point, stru
 /* By number; of one repository (or all: NULL), of one job (or all: ""). */
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
                     catalog_point_fn *each, void *arg, struct err *err) MUST_CHECK;
+/* Forgets the points of a repository, which reports them again. */
+bool catalog_points_drop(struct catalog *catalog, const struct id *repository, struct err *err) MUST_CHECK;
 /* The PointFile. Replaces `out`. ERR_NOT_FOUND */
 bool catalog_point_get(struct catalog *catalog, const struct id *point, struct buf *out,
                        struct err *err) MUST_CHECK;

@@ -71,6 +71,13 @@ bool catalog_points(struct catalog *catalog, const struct id *repository, const 
     return query_finish(&query, err);
 }
 
+bool catalog_points_drop(struct catalog *catalog, const struct id *repository, struct err *err)
+{
+    AUTO(query) struct query query = query_of(catalog, QUERY_POINTS_DROP);
+    query_id(&query, repository);
+    return query_run(&query, err);
+}
+
 bool catalog_point_get(struct catalog *catalog, const struct id *point, struct buf *out, struct err *err)
 {
     AUTO(query) struct query query = query_of(catalog, QUERY_POINT_GET);

@@ -53,6 +53,14 @@ bool catalog_runs(struct catalog *catalog, const struct id *subject, uint32_t li
     return each_run(&query, each, arg, err);
 }
 
+bool catalog_runs_forget(struct catalog *catalog, uint32_t keep, struct err *err)
+{
+    AUTO(query) struct query runs = query_of(catalog, QUERY_RUNS_FORGET);
+    AUTO(query) struct query warnings = query_of(catalog, QUERY_WARNINGS_FORGET);
+    query_u64(&runs, keep);
+    return query_run(&runs, err) && query_run(&warnings, err);
+}
+
 bool catalog_warnings_put(struct catalog *catalog, const struct id *run, Sealift__RunSide side,
                           struct span bytes, struct err *err)
 {

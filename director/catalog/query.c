@@ -60,6 +60,9 @@ static const char *const texts[QUERIES] = {
     [QUERY_RUNS_OPEN] = "SELECT record FROM run WHERE open = 1 ORDER BY serial",
     [QUERY_RUNS] = "SELECT record FROM run ORDER BY serial DESC LIMIT ?",
     [QUERY_RUNS_OF] = "SELECT record FROM run WHERE subject = ? ORDER BY serial DESC LIMIT ?",
+    [QUERY_RUNS_FORGET] = "DELETE FROM run WHERE open = 0 AND serial <="
+                          " (SELECT serial FROM run WHERE open = 0 ORDER BY serial DESC LIMIT 1 OFFSET ?)",
+    [QUERY_WARNINGS_FORGET] = "DELETE FROM warning WHERE run NOT IN (SELECT id FROM run)",
     [QUERY_WARNINGS_PUT] = "INSERT OR REPLACE INTO warning VALUES (?, ?, ?)",
     [QUERY_WARNINGS] = "SELECT bytes FROM warning WHERE run = ? ORDER BY side",
     [QUERY_POINT_PUT] = "INSERT INTO point VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -68,6 +71,7 @@ static const char *const texts[QUERIES] = {
         "SELECT repository, number, point, run, job, time, log_hash, file FROM point"
         " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) ORDER BY repository, number",
     [QUERY_POINT_GET] = "SELECT file FROM point WHERE point = ? LIMIT 1",
+    [QUERY_POINTS_DROP] = "DELETE FROM point WHERE repository = ?",
     [QUERY_HEAD_PUT] = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_HEAD_GET] =
         "SELECT number, hash, read, points, pack_bytes, free_bytes, code, text, alarm FROM head"

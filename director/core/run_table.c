@@ -174,6 +174,25 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
     return true;
 }
 
+void run_table_replan(struct run_table *table, const struct moment *now, const struct run_plan *plan,
+                      struct effects *effects)
+{
+    struct step step = run_step(table, now, effects);
+    for (size_t i = 0; i < table->count; i++) {
+        struct run *run = table->runs[i];
+        bool waits = run->state == SEALIFT__RUN_STATE__RUN_QUEUED && run->subject == plan->subject &&
+                     id_eq(&run->subject_id, &plan->subject_id);
+        if (!waits) continue;
+        run->subject_version = plan->subject_version;
+        run->kind = plan->kind;
+        run->repository = plan->repository;
+        fill_side(&run->source, plan->source, plan->source_name);
+        fill_side(&run->target, plan->target, plan->target_name);
+        run->changed = true;
+    }
+    run_settle(&step);
+}
+
 static void stop_side(const struct step *step, struct run *run, struct run_side *side)
 {
     if (run_side_done(side)) return;

@@ -57,6 +57,9 @@ struct run_plan {
  * ended first. ERR_LIMIT. */
 bool run_table_start(struct run_table *table, const struct moment *now, const struct run_plan *plan,
                      struct effects *effects, struct err *err) MUST_CHECK;
+/* A job has a new version: runs of it that still wait go by that. `plan->id` does not matter. */
+void run_table_replan(struct run_table *table, const struct moment *now, const struct run_plan *plan,
+                      struct effects *effects);
 /* ERR_NOT_FOUND: it is not active. Stopping a run that is being stopped is fine. */
 bool run_table_stop(struct run_table *table, const struct moment *now, const struct id *run,
                     struct effects *effects, struct err *err) MUST_CHECK;

@@ -331,6 +331,25 @@ Test(catalog, lists_runs_that_are_open_and_runs_of_a_job)
     cr_assert(span_eq(buf_span(&ids), span_of("\7\5\3\1", 4)));
 }
 
+Test(catalog, forgets_old_runs_that_have_ended_and_their_warnings)
+{
+    for (uint8_t i = 1; i <= 6; i++) {
+        struct run run = some_run(i, i == 2 ? STATE(UNKNOWN) : STATE(OK));
+        MUST(catalog_run_put(catalog, &run, &err));
+        MUST(catalog_warnings_put(catalog, &run.id, SIDE(SOURCE), span_str("w"), &err));
+    }
+    MUST(catalog_runs_forget(catalog, 2, &err));
+    AUTO(buf) struct buf ids = {0};
+    MUST(catalog_runs(catalog, NULL, 100, collect_run, &ids, &err));
+    cr_assert(span_eq(buf_span(&ids), span_of("\6\5\2", 3)), "the newest two, and the one that is open");
+    struct collected warnings = {0};
+    MUST(catalog_warnings(catalog, &(struct id){{3}}, collect, &warnings, &err));
+    cr_assert_eq(warnings.count, 0);
+    MUST(catalog_warnings(catalog, &(struct id){{2}}, collect, &warnings, &err));
+    cr_assert_eq(warnings.count, 1);
+    buf_deinit(&warnings.bytes);
+}
+
 Test(catalog, keeps_the_warnings_of_each_side)
 {
     struct id run = {{1}};
@@ -411,6 +430,17 @@ Test(catalog, lists_points_of_a_repository_and_of_a_job)
     AUTO(buf) struct buf file = {0};
     MUST(catalog_point_get(catalog, &(struct id){{3}}, &file, &err));
     FAILS(catalog_point_get(catalog, &(struct id){{30}}, &file, &err), ERR_NOT_FOUND);
+}
+
+Test(catalog, forgets_the_points_of_a_repository)
+{
+    const struct catalog_point points[] = {some_point(1, 1, "a"), some_point(2, 1, "a")};
+    for (size_t i = 0; i < 2; i++)
+        MUST(catalog_point_put(catalog, &points[i], &err));
+    MUST(catalog_points_drop(catalog, &(struct id){{1}}, &err));
+    AUTO(buf) struct buf all = {0};
+    MUST(catalog_points(catalog, NULL, "", collect_point, &all, &err));
+    cr_assert(span_eq(buf_span(&all), span_of("\x21", 1)));
 }
 
 Test(catalog, takes_one_point_under_a_number)

@@ -632,6 +632,44 @@ Test(run_table, a_target_restarted_while_it_committed_is_asked_for_its_log)
     expect_state(&run, STATE(FAILED));
 }
 
+/* ---- changes of a job */
+
+static void replan(const struct id *run)
+{
+    const struct run *known = run_table_find(stage.table, run);
+    struct run_plan plan = {.subject = known->subject,
+                            .subject_id = known->subject_id,
+                            .subject_version = 2,
+                            .kind = RUN_BACKUP,
+                            .repository = known->repository,
+                            .source_name = "lab",
+                            .target_name = "nas"};
+    memcpy(plan.source, stage_other, SIGN_PK_LEN);
+    memcpy(plan.target, stage_target, SIGN_PK_LEN);
+    struct effects effects = {0};
+    run_table_replan(stage.table, &stage.now, &plan, &effects);
+    stage_apply(&stage, &effects);
+}
+
+Test(run_table, a_run_that_waits_goes_by_the_new_version_of_its_job)
+{
+    struct id run = stage_bring(&stage, 1, STATE(QUEUED));
+    replan(&run);
+    cr_assert_eq(stage_run(&stage, &run)->subject_version, 2);
+    stage_up(&stage, stage_target, 1, NULL);
+    stage_up(&stage, stage_other, 1, NULL);
+    expect_state(&run, STATE(ASSIGNED));
+    stage_ready(&stage, &run, 1);
+    cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_other, &run), 1);
+}
+
+Test(run_table, a_run_that_was_assigned_goes_by_the_version_it_began_with)
+{
+    struct id run = stage_bring(&stage, 1, STATE(ASSIGNED));
+    replan(&run);
+    cr_assert_eq(stage_run(&stage, &run)->subject_version, 1);
+}
+
 /* ---- the director's own restarts */
 
 static void act(struct id *run, int step)

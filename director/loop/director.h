@@ -1,0 +1,46 @@
+/* The director: one thread, one event loop around the core (director/core) and the catalog. It owns two
+ * ports, `operator` and `control` (docs/protocol.md), finds out who speaks by the CURVE key of each message
+ * in today's roster, and never acts on anything before it is durable.
+ *
+ * If the catalog cannot be written, the director ends with that error: what it knows in memory and what a
+ * restart would know must not part. */
+#ifndef SEALIFT_DIRECTOR_DIRECTOR_H
+#define SEALIFT_DIRECTOR_DIRECTOR_H
+
+#include "common/base/auto.h"
+#include "common/base/err.h"
+#include "common/net/net_key.h"
+
+#include <stdint.h>
+
+#define DIRECTOR_LEASE_MS 120000
+
+struct director_settings {
+    const char *state_dir;
+    const char *bind;                     /* an address, without a port; IPv6 without brackets */
+    uint16_t operator_port, control_port; /* 0: any free one */
+    uint64_t lease_ms;                    /* how long a transporter may be gone before its runs end */
+};
+
+struct director;
+
+/* Loads the state and listens. `key` and what `settings` points to must stay for the director's life. */
+bool director_open(const struct director_settings *settings, const struct net_key *key, struct director **out,
+                   struct err *err) MUST_CHECK;
+void director_close(struct director *director);
+DEFINE_AUTO(director, struct director *, director_close)
+
+/* Where it listens, "tcp://127.0.0.1:9446". */
+const char *director_operator_address(const struct director *director);
+const char *director_control_address(const struct director *director);
+/* Nobody has claimed the site yet. */
+bool director_unclaimed(const struct director *director);
+
+enum director_wish { DIRECTOR_GO_ON, DIRECTOR_STOP };
+
+/* Until `woken` wants it to stop; it is called whenever `fd` can be read. Running transporters are not
+ * told and work on. */
+bool director_run(struct director *director, int fd, enum director_wish (*woken)(void *arg), void *arg,
+                  struct err *err) MUST_CHECK;
+
+#endif

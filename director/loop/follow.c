@@ -1,0 +1,158 @@
+/* Operators who follow runs. A change of state is told at once, progress about twice a second; with the end
+ * come the warnings that are sealed to the operator who follows. */
+#include "director/loop/inside.h"
+
+#include "common/base/alloc.h"
+
+#include <string.h>
+
+/* ---- events */
+
+static void send_event(struct operator_link *link, const struct run *run, uint32_t ended, struct span payload)
+{
+    Sealift__Counters counters;
+    Sealift__RunRow row;
+    run_row(run, &counters, &row);
+    Sealift__RunEvent event = SEALIFT__RUN_EVENT__INIT;
+    event.row = &row;
+    event.ended = ended;
+    Sealift__Head head = head_of(SEALIFT__HEAD__KIND_RUN_EVENT, 0);
+    head.run_event = &event;
+    line_send(&link->line, &head, payload);
+}
+
+/* The copies for one operator, out of what each side has sent. */
+struct gathered {
+    const uint8_t *recipient;
+    Sealift__Warnings *sides[2];
+    size_t side_count;
+    Sealift__SealedCopy **copies;
+    size_t count, cap;
+};
+
+static void gathered_deinit(struct gathered *gathered)
+{
+    for (size_t i = 0; i < gathered->side_count; i++)
+        payload_warnings_free(gathered->sides[i]);
+    free(gathered->copies);
+}
+DEFINE_AUTO_IN_PLACE(gathered, struct gathered, gathered_deinit)
+
+static bool gather(void *arg, struct span bytes, struct err *err)
+{
+    struct gathered *gathered = arg;
+    Sealift__Warnings *side = NULL;
+    if (gathered->side_count == 2) return true;
+    if (!payload_warnings_decode(bytes, &side, err)) return false;
+    gathered->sides[gathered->side_count++] = side;
+    for (size_t i = 0; i < side->n_copies; i++) {
+        Sealift__SealedCopy *copy = side->copies[i];
+        if (memcmp(copy->recipient.data, gathered->recipient, SIGN_PK_LEN) != 0) continue;
+        if (gathered->count == gathered->cap) {
+            gathered->cap = gathered->cap ? gathered->cap * 2 : 16;
+            gathered->copies = xreallocarray(gathered->copies, gathered->cap, sizeof(Sealift__SealedCopy *));
+        }
+        gathered->copies[gathered->count++] = copy;
+    }
+    return true;
+}
+
+static void send_end(struct director *director, struct operator_link *link, const struct run *run)
+{
+    const Sealift__Member *operator= operator_behind(director, link);
+    if (!operator) return;
+    struct err err;
+    AUTO(gathered) struct gathered gathered = {.recipient = operator->sign_pk.data };
+    AUTO(buf) struct buf payload = {0};
+    Sealift__Warnings mine = SEALIFT__WARNINGS__INIT;
+    if (catalog_warnings(director->catalog, &run->id, gather, &gathered, &err)) {
+        mine.n_copies = gathered.count;
+        mine.copies = gathered.copies;
+    } else {
+        say_once(director, "warnings_not_readable", &link->line.peer, err.text);
+    }
+    payload_warnings_encode(&mine, &payload);
+    send_event(link, run, 1, buf_span(&payload));
+}
+
+/* ---- followers */
+
+static bool over(const struct run *run)
+{
+    return !run_state_active(run->state);
+}
+
+static bool follows(const struct director *director, uint32_t route, const struct id *run)
+{
+    for (size_t i = 0; i < director->follower_count; i++)
+        if (director->followers[i].route == route && id_eq(&director->followers[i].run, run)) return true;
+    return false;
+}
+
+void follow_add(struct director *director, struct operator_link *link, const struct run *run)
+{
+    if (over(run)) {
+        send_end(director, link, run);
+        return;
+    }
+    if (director->follower_count >= FOLLOWERS_MAX || follows(director, link->line.peer.route, &run->id)) {
+        send_event(link, run, 0, (struct span){0});
+        return;
+    }
+    if (director->follower_count == director->follower_cap) {
+        director->follower_cap = director->follower_cap ? director->follower_cap * 2 : 8;
+        director->followers =
+            xreallocarray(director->followers, director->follower_cap, sizeof(*director->followers));
+    }
+    director->followers[director->follower_count++] =
+        (struct follower){.route = link->line.peer.route, .run = run->id};
+    send_event(link, run, 0, (struct span){0});
+}
+
+static void remove_at(struct director *director, size_t index)
+{
+    director->followers[index] = director->followers[--director->follower_count];
+}
+
+void follow_forget(struct director *director, uint32_t route)
+{
+    for (size_t i = director->follower_count; i > 0; i--)
+        if (director->followers[i - 1].route == route) remove_at(director, i - 1);
+}
+
+void follow_moved(struct director *director, const struct run *run)
+{
+    if (over(run)) answers_flush(director, &run->id);
+    for (size_t i = director->follower_count; i > 0; i--) {
+        struct follower *follower = &director->followers[i - 1];
+        if (!id_eq(&follower->run, &run->id)) continue;
+        struct operator_link *link = operator_link_at(director, follower->route);
+        follower->due = false;
+        if (link && over(run))
+            send_end(director, link, run);
+        else if (link)
+            send_event(link, run, 0, (struct span){0});
+        if (!link || over(run)) remove_at(director, i - 1);
+    }
+}
+
+void follow_progress(struct director *director, const struct id *run)
+{
+    for (size_t i = 0; i < director->follower_count; i++)
+        if (id_eq(&director->followers[i].run, run)) director->followers[i].due = true;
+}
+
+void follow_tick(struct director *director)
+{
+    if (director->now.mono_ms - director->last_event_ms < EVENT_PAUSE_MS) return;
+    director->last_event_ms = director->now.mono_ms;
+    for (size_t i = 0; i < director->follower_count; i++) {
+        struct follower *follower = &director->followers[i];
+        const struct run *run = run_table_find(director->runs, &follower->run);
+        struct operator_link *link = operator_link_at(director, follower->route);
+        if (!follower->due || !run || !link) continue;
+        follower->due = false;
+        /* one that does not read is not sent more of what it has not read */
+        if (link->line.count == 0) send_event(link, run, 0, (struct span){0});
+    }
+}

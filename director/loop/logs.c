@@ -1,0 +1,246 @@
+/* What transporters report of their repositories' logs. The log is the truth and the catalog its copy; a log
+ * that steps back or forks is remembered until an operator signs the repository anew. */
+#include "director/loop/inside.h"
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/wire/stored.h"
+
+#include <string.h>
+
+/* ---- questions */
+
+void logs_ask(struct director *director, struct host_link *host, const struct id *repository)
+{
+    struct catalog_head head;
+    struct err err;
+    bool known = catalog_head_get(director->catalog, repository, &head, &err);
+    if (!known && err.code != ERR_NOT_FOUND) {
+        director_fail(director, &err);
+        return;
+    }
+    if (host->question_count == host->question_cap) {
+        host->question_cap = host->question_cap ? host->question_cap * 2 : 4;
+        host->questions = xreallocarray(host->questions, host->question_cap, sizeof(*host->questions));
+    }
+    host->questions[host->question_count++] =
+        (struct log_question){.repository = *repository, .serial = ++director->serial};
+    Sealift__LogAsk ask = SEALIFT__LOG_ASK__INIT;
+    ask.repository = borrowed(repository->bytes, ID_LEN);
+    ask.from = known ? head.read + 1 : 1;
+    Sealift__Head message = head_of(SEALIFT__HEAD__KIND_LOG_ASK, director->serial);
+    message.log_ask = &ask;
+    line_send(&host->line, &message, (struct span){0});
+}
+
+void logs_ask_all(struct director *director, struct host_link *host)
+{
+    Sealift__StatementType type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
+    for (size_t i = 0; i < registry_count(director->registry, type); i++) {
+        const struct statement *statement = registry_at(director->registry, type, i);
+        const Sealift__RepositoryBody *body = statement->body.repository;
+        if (!body->deleted && memcmp(body->owner.data, host->sign_pk, SIGN_PK_LEN) == 0)
+            logs_ask(director, host, &statement->id);
+    }
+}
+
+/* Whether this is the answer to a question, which is then no longer open. */
+static bool answered(struct host_link *host, const struct id *repository, uint64_t serial)
+{
+    for (size_t i = 0; i < host->question_count; i++) {
+        struct log_question *question = &host->questions[i];
+        if (serial == 0 || question->serial != serial || !id_eq(&question->repository, repository)) continue;
+        *question = host->questions[--host->question_count];
+        return true;
+    }
+    return false;
+}
+
+/* ---- who may speak for a repository */
+
+static const Sealift__RepositoryBody *owned(struct director *director, const struct host_link *host,
+                                            const ProtobufCBinaryData *repository, struct id *id,
+                                            struct err *err)
+{
+    *id = stored_id(repository);
+    const struct statement *statement =
+        registry_find(director->registry, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, id);
+    if (!statement) {
+        (void)err_set(err, ERR_NOT_FOUND, "the repository is unknown");
+        return NULL;
+    }
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    if (memcmp(body->owner.data, host->sign_pk, SIGN_PK_LEN) == 0) return body;
+    (void)err_set(err, ERR_POLICY, "repository '%s' belongs to another transporter", body->name);
+    return NULL;
+}
+
+static void answer(struct host_link *host, uint64_t serial, const struct err *err)
+{
+    if (serial == 0) return;
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    Sealift__Fail fail = SEALIFT__FAIL__INIT;
+    Sealift__Head head = head_of(err ? SEALIFT__HEAD__KIND_FAIL : SEALIFT__HEAD__KIND_DONE, serial);
+    if (err) {
+        fail.code = err->code;
+        fail.text = (char *)(uintptr_t)err->text;
+        head.fail = &fail;
+    } else {
+        head.done = &done;
+    }
+    line_send(&host->line, &head, (struct span){0});
+}
+
+/* ---- heads */
+
+static bool head_of_log(struct director *director, const struct id *repository, struct catalog_head *out,
+                        struct err *err)
+{
+    if (catalog_head_get(director->catalog, repository, out, err)) return true;
+    if (err->code != ERR_NOT_FOUND) return false;
+    *out = (struct catalog_head){.repository = *repository};
+    return true;
+}
+
+static void raise_alarm(struct catalog_head *head, const char *repository, const char *host, const char *text)
+{
+    log_event(LOG_ERROR, "log_not_authentic", "repository", repository, "transporter", host, "reason", text,
+              "next", "status shows it until the repository is signed anew", NULL);
+    if (head->alarm[0] == '\0') run_text_set(head->alarm, sizeof(head->alarm), text);
+}
+
+/* The highest head that was ever seen is what later ones are held against. */
+static void judge_head(struct catalog_head *head, uint64_t number, const struct hash *hash,
+                       const char *repository, const char *host)
+{
+    char text[RUN_TEXT_MAX + 1];
+    if (number < head->number) {
+        (void)snprintf(text, sizeof(text), "the repository's log stepped back from entry %llu to entry %llu",
+                       (unsigned long long)head->number, (unsigned long long)number);
+        raise_alarm(head, repository, host, text);
+    } else if (number == head->number && number != 0 && !hash_eq(hash, &head->hash)) {
+        (void)snprintf(text, sizeof(text),
+                       "the repository's log forked: entry %llu is another one than before",
+                       (unsigned long long)number);
+        raise_alarm(head, repository, host, text);
+    } else if (number > head->number) {
+        head->number = number;
+        head->hash = *hash;
+    }
+}
+
+static void take_state(struct catalog_head *head, const Sealift__RepositoryState *state)
+{
+    head->code = state->code;
+    run_text_set(head->text, sizeof(head->text), state->text);
+    if (state->code != 0) return;
+    head->points = state->points;
+    head->pack_bytes = state->pack_bytes;
+    head->free_bytes = state->free_bytes;
+}
+
+void logs_state(struct director *director, struct host_link *host, const Sealift__Head *message)
+{
+    const Sealift__RepositoryState *state = message->repository_state;
+    struct id id;
+    struct err err;
+    const Sealift__RepositoryBody *body = owned(director, host, &state->repository, &id, &err);
+    if (!body || state->head_number > INT64_MAX) {
+        say_once(director, "state_refused", &host->line.peer, body ? "an impossible log number" : err.text);
+        return;
+    }
+    bool asked = answered(host, &id, message->serial);
+    struct catalog_head head;
+    if (!head_of_log(director, &id, &head, &err)) {
+        director_fail(director, &err);
+        return;
+    }
+    take_state(&head, state);
+    struct hash hash = stored_hash(&state->head_hash);
+    bool whole = asked && state->code == 0;
+    if (state->code == 0) judge_head(&head, state->head_number, &hash, body->name, host->name);
+    if (whole && state->head_number > head.read) head.read = state->head_number;
+    if (!catalog_head_put(director->catalog, &head, &err)) {
+        director_fail(director, &err);
+        return;
+    }
+    if (!whole) return;
+    AUTO(effects) struct effects effects = {0};
+    run_table_log_read(director->runs, &director->now, host->sign_pk, &id, &effects);
+    (void)apply(director, &effects);
+}
+
+/* ---- points */
+
+static bool open_point(struct director *director, const Sealift__PointNews *news, struct span payload,
+                       Sealift__PointBody **out, struct err *err)
+{
+    const struct roster *roster = registry_roster(director->registry);
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    if (news->number == 0 || news->number > INT64_MAX || news->time_ns > INT64_MAX)
+        return err_set(err, ERR_LIMIT, "a point has an impossible number or time");
+    if (!stored_point_decode(payload, &file, err) || !stored_point_open(file, &body, err)) return false;
+    struct id site = stored_id(&body->site);
+    if (!id_eq(&site, roster_site(roster)))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the point is of another site");
+    uint64_t since_ns = 0;
+    if (!roster_ever_admitted(roster, body->writer.data, &since_ns))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the writer of the point was never admitted");
+    *out = body;
+    body = NULL;
+    return true;
+}
+
+static bool keep_point(struct director *director, struct host_link *host,
+                       const Sealift__RepositoryBody *repository, const struct catalog_point *point,
+                       struct err *err)
+{
+    struct catalog_head head;
+    if (!head_of_log(director, &point->repository, &head, err)) return false;
+    bool kept = catalog_point_put(director->catalog, point, err);
+    if (!kept && err->code != ERR_EXISTS) return false;
+    char before[sizeof(head.alarm)];
+    memcpy(before, head.alarm, sizeof(before));
+    if (!kept)
+        raise_alarm(&head, repository->name, host->name, err->text);
+    else if (point->number == head.number)
+        judge_head(&head, point->number, &point->log_hash, repository->name, host->name);
+    if (strcmp(before, head.alarm) == 0) return kept;
+    struct err other;
+    if (!catalog_head_put(director->catalog, &head, &other)) director_fail(director, &other);
+    return kept;
+}
+
+static bool take_point(struct director *director, struct host_link *host, const Sealift__PointNews *news,
+                       struct span payload, struct effects *effects, struct err *err)
+{
+    struct id id;
+    const Sealift__RepositoryBody *repository = owned(director, host, &news->repository, &id, err);
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    if (!repository || !open_point(director, news, payload, &body, err)) return false;
+    struct catalog_point point = {.repository = id,
+                                  .number = news->number,
+                                  .point = stored_id(&body->point),
+                                  .run = stored_id(&body->run),
+                                  .job = body->job,
+                                  .time_ns = news->time_ns,
+                                  .log_hash = stored_hash(&news->log_hash),
+                                  .file = payload};
+    if (!keep_point(director, host, repository, &point, err)) return false;
+    run_table_point(director->runs, &director->now, host->sign_pk, &id, &point.run, &point.point, effects);
+    return true;
+}
+
+void logs_point(struct director *director, struct host_link *host, const Sealift__Head *message,
+                struct span payload)
+{
+    struct err err;
+    AUTO(effects) struct effects effects = {0};
+    if (!take_point(director, host, message->point_news, payload, &effects, &err)) {
+        say_once(director, "point_refused", &host->line.peer, err.text);
+        answer(host, message->serial, &err);
+        return;
+    }
+    if (apply(director, &effects)) answer(host, message->serial, NULL);
+}

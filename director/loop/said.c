@@ -1,0 +1,50 @@
+#include "director/loop/inside.h"
+
+#include "common/base/log.h"
+#include "common/base/text.h"
+
+#include <string.h>
+
+const char *id_text(const struct id *id, char out[static ID_TEXT_LEN])
+{
+    hex_encode(id->bytes, ID_LEN, out);
+    return out;
+}
+
+const char *key_text(const uint8_t key[static 32], char out[static 65])
+{
+    hex_encode(key, 32, out);
+    return out;
+}
+
+static bool logged_before(struct director *director, const struct hash *what)
+{
+    size_t size = sizeof(director->logged) / sizeof(director->logged[0]);
+    for (size_t i = 0; i < size; i++)
+        if (hash_eq(&director->logged[i], what)) return true;
+    director->logged[director->logged_next++ % size] = *what;
+    return false;
+}
+
+void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text)
+{
+    const struct span parts[] = {span_str(event), span_of(peer->key, NET_KEY_LEN), span_str(text)};
+    struct hash what = hash_of_parts(parts, 3);
+    if (logged_before(director, &what)) return;
+    char key[65];
+    log_event(LOG_WARN, event, "peer", key_text(peer->key, key), "address", peer->address, "reason", text,
+              NULL);
+}
+
+Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    head.kind_case = kind;
+    head.serial = serial;
+    return head;
+}
+
+ProtobufCBinaryData borrowed(const void *bytes, size_t len)
+{
+    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)bytes};
+}
