@@ -127,6 +127,29 @@ static void add_own_keys(struct cli *cli, struct keys *keys)
     }
 }
 
+/* What this machine kept of a key that the director does not name any more. */
+struct kept {
+    struct cli *cli;
+    struct keys *keys;
+};
+
+static bool add_kept(void *arg, struct span bytes, struct err *err)
+{
+    struct kept *kept = arg;
+    AUTO(statement) struct statement *grant = NULL;
+    struct err why = {0};
+    if (!statement_decode(bytes, &grant, &why) || grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT ||
+        !state_had_operator(kept->cli->state, grant->signer)) {
+        output_warning(&kept->cli->output, "a copy of a key in '%s' is left out: %s", kept->cli->state_dir,
+                       why.text[0] ? why.text : "no operator signed it");
+        return true;
+    }
+    struct hash key_id = stored_hash(&grant->body.grant->key_id);
+    uint64_t newest = 0;
+    if (!keys_with_id(kept->keys, &key_id)) note_grant(kept->cli, kept->keys, grant, &newest);
+    return true;
+}
+
 static bool collect(struct cli *cli, struct keys *keys, struct err *err)
 {
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &keys->grants, err)) return false;
@@ -138,6 +161,8 @@ static bool collect(struct cli *cli, struct keys *keys, struct err *err)
             if (memcmp(keys->grants.items[k]->body.grant->key_id.data, key_id.bytes, HASH_LEN) == 0)
                 note_grant(cli, keys, keys->grants.items[k], &newest);
     }
+    struct kept kept = {cli, keys};
+    if (!state_each_grant(cli->state, add_kept, &kept, err)) return false;
     for (size_t i = 0; i < keys->count; i++) {
         struct key_entry *entry = &keys->items[i];
         struct err why = {0};
@@ -206,6 +231,7 @@ bool keys_named(const struct keys *keys, const char *name, const struct key_entr
         *out = found;
         return true;
     }
+    if (!statements_believed(&keys->grants, err)) return err_wrap(err, "there is no key '%s'", name);
     const char *near = nearest_word(name, names, count);
     if (near) return err_set(err, ERR_NOT_FOUND, "there is no key '%s'; did you mean '%s'?", name, near);
     return err_set(err, ERR_NOT_FOUND, "there is no key '%s'", name);

@@ -96,6 +96,9 @@ bool state_keep_grant(struct state *state, const struct id *id, struct span stat
 /* ERR_NOT_FOUND. The bytes are as they were kept: verify them. */
 bool state_grant(const struct state *state, const struct id *id, struct buf *statement,
                  struct err *err) MUST_CHECK;
+/* Calls for each that is kept until it returns false. */
+typedef bool state_grant_fn(void *arg, struct span statement, struct err *err);
+bool state_each_grant(const struct state *state, state_grant_fn *each, void *arg, struct err *err) MUST_CHECK;
 bool state_keep_unlock(struct state *state, struct span section, struct err *err) MUST_CHECK;
 /* Checks the hash. ERR_NOT_FOUND, ERR_DAMAGED. */
 bool state_unlock(const struct state *state, const struct hash *hash, struct buf *section,

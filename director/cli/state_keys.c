@@ -32,6 +32,46 @@ bool state_grant(const struct state *state, const struct id *id, struct buf *sta
     return state_read(state, name, STATEMENT_MAX, statement, err);
 }
 
+/* Calls for each file of a directory, which may be missing. */
+static bool each_file(const struct state *state, const char *dir,
+                      bool (*each)(void *arg, const char *name, struct err *err), void *arg, struct err *err)
+{
+    int fd = openat(state->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT || err_sys(err, errno, "cannot open '%s/%s'", state->dir, dir);
+    DIR *listing = fdopendir(fd);
+    if (!listing) {
+        auto_close_fd(fd);
+        return err_sys(err, errno, "cannot list '%s/%s'", state->dir, dir);
+    }
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(listing));)
+        if (entry->d_name[0] != '.') ok = each(arg, entry->d_name, err);
+    (void)closedir(listing);
+    return ok;
+}
+
+struct each_grant {
+    const struct state *state;
+    state_grant_fn *each;
+    void *arg;
+};
+
+static bool read_grant(void *arg, const char *name, struct err *err)
+{
+    const struct each_grant *each = arg;
+    char path[STATE_PATH_LEN];
+    AUTO(buf) struct buf bytes = {0};
+    (void)snprintf(path, sizeof(path), "grants/%.100s", name);
+    return state_read(each->state, path, STATEMENT_MAX, &bytes, err) &&
+           each->each(each->arg, buf_span(&bytes), err);
+}
+
+bool state_each_grant(const struct state *state, state_grant_fn *each, void *arg, struct err *err)
+{
+    struct each_grant all = {.state = state, .each = each, .arg = arg};
+    return each_file(state, "grants", read_grant, &all, err);
+}
+
 bool state_keep_unlock(struct state *state, struct span section, struct err *err)
 {
     struct hash hash = hash_of(section);
@@ -73,12 +113,13 @@ static bool text_line(struct span *text, char *out, size_t size)
     return true;
 }
 
-static bool load_own_key(struct state *state, const char *name, struct err *err)
+static bool load_own_key(void *arg, const char *name, struct err *err)
 {
+    struct state *state = arg;
     char path[STATE_PATH_LEN];
     AUTO(buf) struct buf bytes = {0};
     struct state_own_key key = {0};
-    (void)snprintf(path, sizeof(path), "own/%s", name);
+    (void)snprintf(path, sizeof(path), "own/%.100s", name);
     if (!state_read(state, path, OWN_KEY_MAX, &bytes, err)) return false;
     struct span text = buf_span(&bytes);
     if (!hex_decode(name, key.key_id.bytes, HASH_LEN, err) || !hex_line(&text, key.source, SIGN_PK_LEN) ||
@@ -92,18 +133,7 @@ static bool load_own_key(struct state *state, const char *name, struct err *err)
 
 bool state_load_own_keys(struct state *state, struct err *err)
 {
-    int fd = openat(state->fd, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return errno == ENOENT || err_sys(err, errno, "cannot open '%s/own'", state->dir);
-    DIR *listing = fdopendir(fd);
-    if (!listing) {
-        auto_close_fd(fd);
-        return err_sys(err, errno, "cannot list '%s/own'", state->dir);
-    }
-    bool ok = true;
-    for (struct dirent *entry; ok && (entry = readdir(listing));)
-        if (entry->d_name[0] != '.') ok = load_own_key(state, entry->d_name, err);
-    (void)closedir(listing);
-    return ok;
+    return each_file(state, "own", load_own_key, state, err);
 }
 
 bool state_keep_own_key(struct state *state, const struct state_own_key *key, struct err *err)

@@ -105,6 +105,13 @@ bool statements_get(struct cli *cli, Sealift__StatementType type, struct stateme
     return true;
 }
 
+bool statements_believed(const struct statements *statements, struct err *err)
+{
+    if (statements->doubt.code == ERR_NONE) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC, "not every %s statement of the director can be believed: %s",
+                   statement_type_name(statements->type), statements->doubt.text);
+}
+
 /* --- looking up --- */
 
 const char *statement_name(const struct statement *statement)

@@ -19,6 +19,9 @@ DEFINE_AUTO_IN_PLACE(statements, struct statements, statements_deinit)
 bool statements_get(struct cli *cli, Sealift__StatementType type, struct statements *out,
                     struct err *err) MUST_CHECK;
 
+/* Was nothing left out? Else ERR_NOT_AUTHENTIC: how a listing ends. */
+bool statements_believed(const struct statements *statements, struct err *err) MUST_CHECK;
+
 /* Repositories and jobs, those that were not deleted, by name. ERR_NOT_FOUND names the nearest
  * (ERR_NOT_AUTHENTIC when something was left out: it may be that one). Borrowed. */
 bool statements_named(const struct statements *statements, const char *name, const struct statement **out,

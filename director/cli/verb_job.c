@@ -100,7 +100,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         if (!statement_is_deleted(tables.jobs.items[i]))
             (void)json_array_append_new(rows, job_json(cli, tables.jobs.items[i], &tables.repositories));
     output_table(&cli->output, "jobs", columns, rows);
-    return true;
+    return statements_believed(&tables.jobs, err);
 }
 
 /* Appends the paths; where one is not UTF-8, also as hex. */

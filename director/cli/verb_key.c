@@ -22,7 +22,7 @@ static json_t *key_json(const struct cli *cli, const struct key_entry *key)
     (void)json_object_set_new(object, "source", key->own ? json_string(source) : json_null());
     (void)json_object_set_new(object, "dedup_domain",
                               section && section->shared_domain[0] ? json_string(section->shared_domain)
-                                                                   : json_string("each source its own"));
+                                                                   : json_null());
     (void)json_object_set_new(
         object, "protectors",
         json_integer(section ? (json_int_t)(section->n_kms + section->n_passwords) : 0));
@@ -47,7 +47,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     for (size_t i = 0; i < keys.count; i++)
         (void)json_array_append_new(rows, key_json(cli, &keys.items[i]));
     output_table(&cli->output, "keys", columns, rows);
-    return true;
+    return statements_believed(&keys.grants, err);
 }
 
 static json_t *grants_json(const struct cli *cli, const struct keys *keys, const struct key_entry *key)

@@ -164,7 +164,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         if (!statement_is_deleted(repositories.items[i]))
             (void)json_array_append_new(rows, repository_json(cli, repositories.items[i], status));
     output_table(&cli->output, "repositories", columns, rows);
-    return witness_heads(cli, status, &repositories, err);
+    return witness_heads(cli, status, &repositories, err) && statements_believed(&repositories, err);
 }
 
 static void add_path(struct cli *cli, const struct statement *statement, json_t *object)

@@ -60,7 +60,8 @@ static bool open_at_parse(const char *word, Sealift__OpenAt *out, struct err *er
 
 /* --- restore --- */
 
-static void say_restored(struct cli *cli, const char *to, const struct id *run, const struct follow_result *result)
+static void say_restored(struct cli *cli, const char *to, const struct id *run,
+                         const struct follow_result *result)
 {
     if (result->interrupted) return;
     if (cli->output.form == OUTPUT_JSON) {
@@ -73,13 +74,14 @@ static void say_restored(struct cli *cli, const char *to, const struct id *run, 
     output_line(&cli->output, NULL, "restored to %s: %llu files, %s", to,
                 (unsigned long long)result->counters.files, size);
     if (result->counters.skipped > 0)
-        output_warning(&cli->output,
-                       "%llu existing files were left alone; --overwrite changed goes on after an interruption",
-                       (unsigned long long)result->counters.skipped);
+        output_warning(
+            &cli->output,
+            "%llu existing files were left alone; --overwrite changed goes on after an interruption",
+            (unsigned long long)result->counters.skipped);
 }
 
-static bool follow_restore(struct cli *cli, const struct args *args, const char *to, const struct order *order,
-                           struct err *err)
+static bool follow_restore(struct cli *cli, const struct args *args, const char *to,
+                           const struct order *order, struct err *err)
 {
     char hex[2 * ID_LEN + 1], stop[64];
     unsigned stats_s = STATS_S;
@@ -144,9 +146,8 @@ static bool take_answer(void *arg, uint64_t number, bool last, struct span seale
 static bool run_browse(struct cli *cli, const struct args *args, struct browse *browse,
                        const Sealift__BrowsePlan *plan, struct err *err)
 {
-    struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_BROWSE,
-                                    .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
-                                    .plan = plan};
+    struct order_request request = {
+        .kind = SEALIFT__ORDER_KIND__ORDER_BROWSE, .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET, .plan = plan};
     const struct identity *identity = NULL;
     AUTO(point) struct point *point = NULL;
     if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
@@ -197,8 +198,9 @@ static void say_entry(struct browse *browse, struct span path, const struct entr
     time_format(entry->mtime_ns > 0 ? (uint64_t)entry->mtime_ns : 0, time);
     (void)snprintf(mode, sizeof(mode), "%c%04o", type_letter(entry->type), entry->mode & 07777);
     if (browse->cli->output.form == OUTPUT_JSON) {
-        json_t *row = json_pack("{s:s#, s:i, s:i, s:i, s:o, s:s}", "type", mode, 1, "mode", (int)entry->mode, "uid",
-                                (int)entry->uid, "gid", (int)entry->gid, "size", json_count(entry->size), "mtime", time);
+        json_t *row = json_pack("{s:s#, s:i, s:i, s:i, s:o, s:s}", "type", mode, 1, "mode", (int)entry->mode,
+                                "uid", (int)entry->uid, "gid", (int)entry->gid, "size",
+                                json_count(entry->size), "mtime", time);
         json_set_path(row, "path", path);
         if (entry->target.len) json_set_path(row, "target", entry->target);
         (void)json_array_append_new(browse->rows, row);

@@ -231,7 +231,8 @@ static bool status(struct cli *cli, const struct args *args, struct err *err)
     json_t *jobs = job_rows(cli, &picture, err);
     if (!jobs) return false;
     say(cli, &picture, jobs);
-    return witness_heads(cli, picture.status, &picture.repositories, err);
+    return witness_heads(cli, picture.status, &picture.repositories, err) &&
+           statements_believed(&picture.jobs, err) && statements_believed(&picture.repositories, err);
 }
 
 static const struct option_spec status_options[] = {
