@@ -26,7 +26,10 @@ static bool look_beyond(struct check *check, struct err *err)
     repository_info(check->repository, &info);
     listing.head = info.head_number;
     if (!storage->ops->list(storage->self, "log", note_entry, &listing, err)) return false;
-    repository_info(check->repository, &info); /* a commit may have come meanwhile */
+    /* a commit may have come meanwhile: wait until it is through */
+    (void)pthread_mutex_lock(&check->repository->commit_lock);
+    (void)pthread_mutex_unlock(&check->repository->commit_lock);
+    repository_info(check->repository, &info);
     if (listing.beyond <= info.head_number) return true;
     char name[CHAIN_NAME_LEN];
     chain_name(listing.beyond, name);
