@@ -126,6 +126,32 @@ static bool is_excused(const struct packing *packing, const struct pack_entry *e
     return entry->kind == RECORD_LIST && packing->group_broken;
 }
 
+static bool names(const struct seal_list_view *list, const uint8_t *hash)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (memcmp(list->hashes + i * HASH_LEN, hash, HASH_LEN) == 0) return true;
+    return false;
+}
+
+/* A list that is sound itself tells which of the frames before it were put in the place of others. */
+static void find_substitutes(struct packing *packing, size_t number, struct span bytes)
+{
+    struct seal_list_view list;
+    struct err why;
+    const struct buf *group = &packing->rules.group;
+    size_t left = group->len / HASH_LEN;
+    if (packing->group_broken || bytes.len < RECORD_HEADER_LEN ||
+        !seal_list_parse(span_of(bytes.data + RECORD_HEADER_LEN, bytes.len - RECORD_HEADER_LEN), &list, &why))
+        return;
+    for (size_t i = number; i > 0 && left > 0; i--) {
+        if (packing->toc.entries[i - 1].kind != RECORD_FRAME || names(&list, group->data + --left * HASH_LEN))
+            continue;
+        (void)err_set(&why, ERR_NOT_AUTHENTIC,
+                      "its signed list does not name it: it is not what was written");
+        bad_record(packing, i - 1, 0, &why);
+    }
+}
+
 static bool check_record(struct packing *packing, struct pack_scan *scan, size_t number, uint32_t *envelopes,
                          struct err *err)
 {
@@ -139,6 +165,7 @@ static bool check_record(struct packing *packing, struct pack_scan *scan, size_t
     bool excused = is_excused(packing, entry);
     if (excused) packing->group_broken = true;
     bool good = excused ? record_parse(bytes, &record, &why) : judge(packing, entry, bytes, &why);
+    if (!good && entry->kind == RECORD_LIST) find_substitutes(packing, number, bytes);
     if (!good) bad_record(packing, number, *envelopes, &why);
     if (packing->rules.toc.count == before) skip_in_rules(packing, entry);
     if (entry->kind == RECORD_LIST) {

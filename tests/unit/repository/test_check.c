@@ -398,6 +398,43 @@ Test(check, a_point_dies_exactly_where_its_restore_fails, .timeout = 300)
     }
 }
 
+/* Bytes that hash and parse as they should, in the place of what the writer sent. */
+Test(check, a_frame_put_in_the_place_of_another_is_found_by_its_signed_list)
+{
+    for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
+        AUTO(place) struct place *place = small_repository((enum repository_kind)kind);
+        AUTO(objects) struct objects objects = {0};
+        AUTO(report) struct report report = {0};
+        struct err err;
+        list_objects(place, &objects);
+        for (int nth = 0; nth < 2; nth++) {
+            const char *name = find_object(&objects, "packs/", nth);
+            AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
+            AUTO(buf) struct buf bytes = {0};
+            AUTO(pack_toc) struct pack_toc toc;
+            pack_toc_init(&toc);
+            cr_assert(file_read(AT_FDCWD, path, 1 << 20, &bytes, &err));
+            cr_assert(pack_toc_read_tail(&place->repository->storage, name, bytes.len, &toc, &err));
+            const struct pack_entry *frame = &toc.entries[kind == REPOSITORY_ENCRYPTED ? 1 : 0];
+            cr_assert_eq(frame->kind, RECORD_FRAME);
+            bytes.data[frame->offset + frame->len - 20] ^= 1; /* in the body */
+            struct hash hash = hash_of(span_of(bytes.data + frame->offset, frame->len));
+            record_header(RECORD_FRAME, frame->len, &hash, bytes.data + frame->offset - RECORD_HEADER_LEN);
+            AUTO(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+            cr_assert(fd_pwrite_all(fd, buf_span(&bytes), 0, path, &err));
+            check(place->repository, CHECK_HASH, &report);
+            cr_assert(strstr(lines(&report), "its signed list does not name it"), "%s", lines(&report));
+            cr_assert(kills(&report, 1), "%s", lines(&report));
+            bytes.data[frame->offset + frame->len - 20] ^= 1;
+            hash = hash_of(span_of(bytes.data + frame->offset, frame->len));
+            record_header(RECORD_FRAME, frame->len, &hash, bytes.data + frame->offset - RECORD_HEADER_LEN);
+            cr_assert(fd_pwrite_all(fd, buf_span(&bytes), 0, path, &err));
+        }
+        check(place->repository, CHECK_HASH, &report);
+        cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
+    }
+}
+
 static bool nobody(void *arg, const uint8_t writer[SIGN_PK_LEN])
 {
     return false;

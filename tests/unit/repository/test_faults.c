@@ -202,4 +202,10 @@ Test(faults, a_failed_sync_ends_the_session_for_good, .timeout = 30)
     ingest = NULL;
     cr_assert_eq(fault->syncs, syncs);
     cr_assert_eq(failure.calls, 1);
+    /* the batch looks whole in the page cache; whether it is on disk nobody knows: it is gone */
+    place_close(place);
+    place_open(place);
+    struct repository_info info;
+    repository_info(place->repository, &info);
+    cr_assert_eq(info.chunks, 0);
 }

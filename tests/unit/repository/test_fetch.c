@@ -189,8 +189,16 @@ Test(fetch, a_copy_of_some_frames_with_their_lists_is_taken_by_another_repositor
     struct err err;
     AUTO(place) struct place *from = place_new(REPOSITORY_ENCRYPTED);
     AUTO(place) struct place *to = place_new(REPOSITORY_ENCRYPTED);
-    struct hash root = back_up(from->repository, 1, 0, 20);
     AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    struct hash root;
+    struct hash later;
+    {
+        AUTO(ingest) struct ingest *source = session_open(from->repository, writer, 1);
+        root = session_tree(source, writer, 0, 20, 1000);
+        later = writer_data(writer, 500, 100);
+        session_send(source, writer, PACK_DATA);
+        (void)session_commit(source, writer, 1, &root);
+    }
     AUTO(ingest) struct ingest *ingest = NULL;
     struct ingest_options options = {.session = id_of(5), .kind = INGEST_COPY, .min_free_bytes = 1};
     cr_assert(ingest_open(to->repository, &options, &ingest, &err), "%s", err.text);
@@ -204,13 +212,16 @@ Test(fetch, a_copy_of_some_frames_with_their_lists_is_taken_by_another_repositor
     fetch_all(from->repository, nodes, 2, FETCH_WITH_LISTS, &node_part);
     cr_assert(ingest_batch(ingest, 1, buf_span(&data_part.batch), &err), "%s", err.text);
     cr_assert(ingest_batch(ingest, 2, buf_span(&node_part.batch), &err), "%s", err.text);
-    /* a frame under the list of others is none */
+    /* a frame under a list that does not name it, though seal, writer and class are right */
     AUTO(buf) struct buf wrong = {0};
-    buf_put_span(&wrong, buf_span(&node_part.batch));
-    wrong.len -= RECORD_HEADER_LEN + SEAL_LIST_FIXED_LEN + 2 * HASH_LEN;
+    AUTO(told) struct told later_part = {0};
+    fetch_all(from->repository, &later, 1, FETCH_WITH_LISTS, &later_part);
+    buf_put_span(&wrong, buf_span(&later_part.batch));
+    wrong.len -= RECORD_HEADER_LEN + SEAL_LIST_FIXED_LEN + HASH_LEN;
     size_t list_len = RECORD_HEADER_LEN + SEAL_LIST_FIXED_LEN + 20 * HASH_LEN;
     buf_put(&wrong, data_part.batch.data + data_part.batch.len - list_len, list_len);
     cr_assert_not(ingest_batch(ingest, 3, buf_span(&wrong), &err));
+    cr_assert_eq(err.code, ERR_NOT_AUTHENTIC, "%s", err.text);
     /* the point is not whole yet, and the missing ids are just those that were not copied */
     struct id point = id_of(1);
     struct ingest_receipt receipt;
@@ -333,6 +344,29 @@ Test(fetch, within_a_domain_a_planted_frame_is_not_seen)
     cr_assert_str_eq(order(&any), "EF");
     cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, &mine->domain, &own, &err));
     cr_assert_str_eq(order(&own), "M");
+    AUTO(told) struct told theirs = {0};
+    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, &thief->domain, &theirs, &err));
+    cr_assert_str_eq(order(&theirs), "EF");
+}
+
+Test(fetch, a_frame_of_another_id_than_the_index_says_is_not_told)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    (void)back_up(place->repository, 1, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 3);
+    struct hash real = writer_id(writer, FRAME_DATA, 1, 1000);
+    AUTO(free) char *path = NULL;
+    struct index_location at;
+    locate(place, &real, 0, &path, &at);
+    struct pack_entry entry = {.kind = RECORD_FRAME, .type = FRAME_DATA, .len = at.len, .offset = at.offset};
+    entry.id = writer_id(writer, FRAME_DATA, 99, 1000);
+    uint32_t domains[1] = {0};
+    cr_assert(index_add(place->repository->index, at.pack, &entry, 1, domains, 0, &err));
+    AUTO(told) struct told told = {0};
+    fetch_all(place->repository, &entry.id, 1, FETCH_FRAMES, &told);
+    cr_assert_str_eq(order(&told), "M");
+    cr_assert_eq(told.missing_code, ERR_DAMAGED);
 }
 
 Test(fetch, a_callback_that_refuses_ends_it_with_its_error)

@@ -61,6 +61,32 @@ Test(index, is_built_again_when_lost_spoiled_or_not_known_to_have_survived)
     }
 }
 
+/* Something in the index that no reconciliation corrects shows whether it was believed. */
+Test(index, is_believed_only_within_the_boot_or_after_an_orderly_end)
+{
+    static const struct {
+        const char *accident;
+        uint64_t points;
+    } cases[] = {{"true", 2},
+                 {"cat /proc/sys/kernel/random/boot_id > \"$A/index/marker\"", 2},
+                 {"echo 00000000-0000-0000-0000-000000000000 > \"$A/index/marker\"", 1},
+                 {": > \"$A/index/marker\"", 1},
+                 {"rm \"$A/index/marker\"", 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err;
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        (void)back_up(place->repository, 1, 0, 3);
+        struct repository_point bogus = {.point = id_of(0x99), .number = 99};
+        cr_assert(index_point_put(place->repository->index, &bogus, &err));
+        place_close(place);
+        shell(cases[i].accident, place->state, NULL);
+        place_open(place);
+        struct repository_info info;
+        repository_info(place->repository, &info);
+        cr_expect_eq(info.points, cases[i].points, "%s", cases[i].accident);
+    }
+}
+
 Test(index, of_another_repository_is_thrown_away)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);

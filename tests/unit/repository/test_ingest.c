@@ -297,6 +297,7 @@ enum spoil {
     SPOIL_FRAME_TWICE,
     SPOIL_FRAME_NOT_LISTED,
     SPOIL_FRAME_LEFT_OUT,
+    SPOIL_FRAME_EXCHANGED,
     SPOIL_OTHER_WRITER,
     SPOIL_OTHER_NUMBER,
     SPOIL_OTHER_CLASS,
@@ -320,6 +321,7 @@ static const struct {
     [SPOIL_FRAME_TWICE] = {ERR_NOT_AUTHENTIC, "a frame twice, listed once"},
     [SPOIL_FRAME_NOT_LISTED] = {ERR_NOT_AUTHENTIC, "a frame that is not listed"},
     [SPOIL_FRAME_LEFT_OUT] = {ERR_NOT_AUTHENTIC, "a listed frame left out"},
+    [SPOIL_FRAME_EXCHANGED] = {ERR_NOT_AUTHENTIC, "another frame in the place of the listed one"},
     [SPOIL_OTHER_WRITER] = {ERR_NOT_AUTHENTIC, "signed by another writer"},
     [SPOIL_OTHER_NUMBER] = {ERR_PROTOCOL, "another number"},
     [SPOIL_OTHER_CLASS] = {ERR_DAMAGED, "a list of the other class"},
@@ -349,6 +351,12 @@ static void make_spoiled(struct writer *writer, enum spoil spoil, struct buf *ou
         (void)writer_data(writer, 2, 300);
         buf_clear(&writer->frames);
         buf_put_span(&writer->frames, buf_span(&extra));
+    } else if (spoil == SPOIL_FRAME_EXCHANGED) {
+        buf_put_span(&hash, buf_span(&writer->hashes));
+        buf_clear(&writer->frames);
+        (void)writer_data(writer, 2, 300);
+        buf_clear(&writer->hashes);
+        buf_put_span(&writer->hashes, buf_span(&hash));
     } else if (spoil == SPOIL_NODE_AMONG_DATA) {
         (void)writer_node(writer, 3, NULL, 0, NULL, 0);
     } else if (spoil == SPOIL_ENVELOPE_INSIDE) {
@@ -375,11 +383,12 @@ static void make_spoiled(struct writer *writer, enum spoil spoil, struct buf *ou
     }
 }
 
-Test(ingest, a_spoiled_batch_is_refused_and_the_right_one_still_taken)
+static void spoil_all(enum repository_kind kind)
 {
     for (int spoil = 0; spoil < SPOIL_COUNT; spoil++) {
-        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+        if (spoil == SPOIL_ENVELOPE_INSIDE && kind == REPOSITORY_PLAINTEXT) continue;
+        AUTO(place) struct place *place = place_new(kind);
+        AUTO(writer) struct writer *writer = writer_new(kind, 1);
         AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
         AUTO(buf) struct buf batch = {0};
         struct sign_pair *own = writer->pair;
@@ -397,6 +406,12 @@ Test(ingest, a_spoiled_batch_is_refused_and_the_right_one_still_taken)
         (void)session_commit(ingest, writer, 1, &root);
         cr_expect(restores(place->repository, &root, NULL), "%s", spoils[spoil].what);
     }
+}
+
+Test(ingest, a_spoiled_batch_is_refused_and_the_right_one_still_taken)
+{
+    spoil_all(REPOSITORY_ENCRYPTED);
+    spoil_all(REPOSITORY_PLAINTEXT);
 }
 
 Test(ingest, every_flipped_bit_of_a_batch_is_refused)
