@@ -38,7 +38,7 @@ void rig_free(struct rig *rig)
 void rig_use_cache(struct rig *rig)
 {
     static const struct hash binding = {{1}};
-    strcpy(rig->cache_dir, "/tmp/sealift-cache-XXXXXX");
+    (void)snprintf(rig->cache_dir, sizeof(rig->cache_dir), "/tmp/sealift-cache-XXXXXX");
     cr_assert_not_null(mkdtemp(rig->cache_dir));
     bool fresh;
     cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &fresh, &rig->err), "%s", rig->err.text);
