@@ -183,6 +183,22 @@ Test(backup_fault, a_failed_run_leaves_the_cache_as_it_was)
     cr_assert_eq(rig->result.read_bytes, rig->result.counts.content_bytes);
 }
 
+Test(backup_fault, a_cache_that_names_what_is_gone_is_emptied_and_the_next_run_reads_all)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    tree_many(&rig->tree, 2, 50, 5000);
+    rig_run(rig);
+    rig->fake.lacks_something = true;
+    cr_assert_not(rig_try(rig));
+    cr_assert_eq(rig->err.code, ERR_NOT_FOUND);
+    cr_assert_eq(rig->result.read_bytes, rig->result.counts.content_bytes); /* still the first run's */
+    fake_outlet_next_run(&rig->fake);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, rig->result.counts.content_bytes);
+    cr_assert_gt(rig->result.read_bytes, 0);
+}
+
 Test(backup_fault, a_slow_outlet_holds_everything_back_and_nothing_is_lost)
 {
     AUTO(rig) struct rig *rig = rig_make();

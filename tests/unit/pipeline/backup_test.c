@@ -94,6 +94,23 @@ Test(backup, counts_say_what_is_in_the_point)
     cr_assert(hash_eq(&point->root, &rig->fake.committed.root));
 }
 
+Test(backup, progress_ends_at_the_result)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    make_zoo(&rig->tree);
+    for (int run = 0; run < 2; run++) {
+        rig_run(rig);
+        cr_assert_eq(rig->progress.entries, rig->result.counts.entries);
+        cr_assert_eq(rig->progress.files, rig->result.counts.files);
+        cr_assert_eq(rig->progress.content_bytes, rig->result.counts.content_bytes);
+        cr_assert_eq(rig->progress.read_bytes, rig->result.read_bytes);
+        cr_assert_eq(rig->progress.reused_bytes, rig->result.reused_bytes);
+        cr_assert_eq(rig->progress.sent_bytes, rig->result.sent_bytes);
+        fake_outlet_next_run(&rig->fake);
+    }
+}
+
 Test(backup, an_empty_tree_is_a_point_too)
 {
     AUTO(rig) struct rig *rig = rig_make();

@@ -224,6 +224,11 @@ static bool fake_commit(void *self, const struct commit_request *request, struct
     struct fake_outlet *fake = self;
     pthread_mutex_lock(&fake->lock);
     bool fine = may_go_on(fake, FAKE_COMMIT, err);
+    if (fine && fake->lacks_something) {
+        fake->lacks_something = false;
+        buf_put(missing, &request->root, sizeof(request->root));
+        fine = err_set(err, ERR_NOT_FOUND, "a reference is missing");
+    }
     if (fine) {
         fake->committed = *request;
         buf_clear(&fake->point_file);

@@ -23,6 +23,7 @@ struct fake_chunk {
 struct fake_outlet {
     enum seal_place place;
     bool has_everything;
+    bool lacks_something;       /* the next commit finds that a reference is missing */
     size_t fail_at[FAKE_CALLS]; /* the n-th call of the kind fails, from 1; 0: none does */
     bool shut;                  /* send blocks until it is opened or cancelled */
 
