@@ -189,6 +189,7 @@ Test(backup_fault, a_cache_that_names_what_is_gone_is_emptied_and_the_next_run_r
     rig_use_cache(rig);
     tree_many(&rig->tree, 2, 50, 5000);
     rig_run(rig);
+    fake_outlet_next_run(&rig->fake);
     rig->fake.lacks_something = true;
     cr_assert_not(rig_try(rig));
     cr_assert_eq(rig->err.code, ERR_NOT_FOUND);

@@ -270,6 +270,25 @@ Test(packer, a_nodes_clear_list_names_each_child_once_in_order)
     cr_assert_leq(seen, 1);
 }
 
+Test(packer, a_node_is_sent_although_a_file_has_the_same_bytes)
+{
+    AUTO(bench) struct bench *bench = bench_make(SEAL_THERE);
+    bench_open(bench, PACK_META, keys_raw(fake_outlet_outlet(&bench->fake)));
+    AUTO(packer) struct packer *data = NULL;
+    AUTO(buf) struct buf node = {0};
+    AUTO(buf) struct buf same = {0};
+    make_refs_node(&node, &bench->err);
+    buf_put_span(&same, buf_span(&node));
+    struct hash content = hash_of(buf_span(&node));
+    cr_assert(packer_new(bench->sealing, bench->pool, PACK_DATA, &data, &bench->err));
+    cr_assert(packer_put(data, &same, &content, &bench->err));
+    cr_assert(packer_put(bench->packer, &node, &content, &bench->err));
+    cr_assert(packer_flush(data, NULL, &bench->err));
+    flush(bench);
+    cr_assert_not_null(fake_outlet_find(&bench->fake, FRAME_DATA, &content));
+    cr_assert_not_null(fake_outlet_find(&bench->fake, FRAME_NODE, &content));
+}
+
 Test(packer, bytes_that_are_no_node_are_not_sealed_as_one)
 {
     AUTO(bench) struct bench *bench = bench_sealed(PACK_META);
