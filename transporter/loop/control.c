@@ -239,8 +239,10 @@ static void attach_known(void *arg, const struct statement *repository)
 
 /* --- what the director sends --- */
 
+/* Before Hello there is nothing that may be said: the director hears of our roster by Hello. */
 static void put_seen(struct control *control, const struct statement *statement, const struct err *why)
 {
+    if (!control->greeted) return;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__StatementSeen seen = SEALIFT__STATEMENT_SEEN__INIT;
     seen.type = statement->type;
@@ -322,14 +324,14 @@ static void accept_statement(struct control *control, struct span bytes)
         return;
     }
     log_event(LOG_INFO, "statement_accepted", "type", statement_type_name(statement->type), NULL);
+    if (!was_member && authority_member(control->environment.authority)) {
+        log_event(LOG_INFO, "admitted", "name", control->environment.self->known.name, NULL);
+        put_hello(control);
+    }
     put_seen(control, statement, NULL);
     if (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY && is_ours(control, statement)) {
         attach_add(control->attach, statement);
         statement = NULL;
-    }
-    if (!was_member && authority_member(control->environment.authority)) {
-        log_event(LOG_INFO, "admitted", "name", control->environment.self->known.name, NULL);
-        put_hello(control);
     }
 }
 

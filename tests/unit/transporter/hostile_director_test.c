@@ -26,9 +26,9 @@ static void setup(void)
     fake_director_start(&director);
     first = site_roster(&director.site, &(struct roster_draft){.version = 1});
     deliver(first);
-    expect_seen(ERR_NONE, NULL);
     AUTO(head) Sealift__Head *hello = fake_director_expect(&director, SEALIFT__HEAD__KIND_HELLO);
     cr_assert_eq(hello->hello->roster_version, 1);
+    expect_seen(ERR_NONE, NULL);
 }
 
 /* Whatever was tried: the host is healthy, and believes what is true. */
