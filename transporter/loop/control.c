@@ -386,8 +386,9 @@ static void on_log_ask(struct control *control, const Sealift__LogAsk *ask)
     struct err err = {0};
     if (ask->repository.len != ID_LEN) return;
     memcpy(answer.repository.bytes, ask->repository.data, ID_LEN);
-    bool ok = stores_get(control->environment.stores, &answer.repository, &answer.store, &err) &&
-              repository_points(answer.store, tell_point, &answer, &err);
+    bool ok = stores_get(control->environment.stores, &answer.repository, &answer.store, &err);
+    if (!ok && err.code == ERR_NOT_FOUND) return; /* still being opened: its state is told then */
+    ok = ok && repository_points(answer.store, tell_point, &answer, &err);
     put_state(control, &answer.repository, ok ? answer.store : NULL, &err);
 }
 
