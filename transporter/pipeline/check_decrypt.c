@@ -55,6 +55,12 @@ static void grow(struct checked_set *set)
     set->cap = larger.cap;
 }
 
+static void empty(struct checked_set *set)
+{
+    memset(set->slots, 0, 16 * set->cap);
+    set->count = 0;
+}
+
 /* true if the id was not in the set */
 static bool add(struct checked_set *set, const struct hash *id)
 {
@@ -93,6 +99,7 @@ static void find(struct check *check, const struct hash *id, const struct err *w
     struct err what = *why;
     hex_encode(id->bytes, 8, text);
     (void)err_wrap(&what, "chunk %s…", text);
+    if (what.code == ERR_NOT_FOUND) what.code = ERR_DAMAGED; /* it is the repository that lacks it */
     (void)pthread_mutex_lock(&check->lock);
     check->result->findings++;
     check->sink->finding(check->sink->arg, &what);
@@ -115,6 +122,7 @@ struct reading {
     struct buf plain;
     struct buf *node; /* where a node's plaintext goes; NULL: data */
     bool here;
+    size_t told; /* ids of the window that were answered */
 };
 
 static void count(struct check *check, enum frame_type type, uint64_t bytes)
@@ -204,6 +212,7 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     (void)err;
     struct reading *reading = arg;
     struct err why = {0};
+    reading->told++;
     struct buf *plain = reading->node ? reading->node : &reading->plain;
     bool ok = opener_frame(reading->thread, id, frame, plain, &why);
     if (ok && reading->node) ok = check_clear(reading->check, frame, buf_span(plain), &why);
@@ -220,6 +229,7 @@ static bool on_missing(void *arg, const struct hash *id, const struct err *why, 
 {
     (void)err;
     struct reading *reading = arg;
+    reading->told++;
     find(reading->check, id, why);
     return true;
 }
@@ -229,7 +239,10 @@ static bool fetch(struct reading *reading, const struct hash *ids, size_t length
     struct inlet_sink sink = {
         .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = reading};
     const struct inlet *inlet = reading->check->inlet;
-    return inlet->ops->fetch(inlet->self, ids, length, &sink, err);
+    reading->told = 0;
+    if (!inlet->ops->fetch(inlet->self, ids, length, &sink, err)) return false;
+    return reading->told == length ||
+           err_set(err, ERR_PROTOCOL, "%zu chunks were asked for, %zu were answered", length, reading->told);
 }
 
 /* --- data: several threads --- */
@@ -359,6 +372,7 @@ bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const
     struct check check = {
         .opener = opener, .inlet = inlet, .checked = checked, .sink = sink, .result = result};
     check.last = &check.first;
+    uint64_t findings = result->findings;
     (void)pthread_mutex_init(&check.lock, NULL);
     (void)pthread_cond_init(&check.changed, NULL);
     pthread_t workers[THREADS_MAX];
@@ -376,6 +390,7 @@ bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const
     (void)pthread_mutex_unlock(&check.lock);
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(workers[i], NULL);
+    if (!ok || result->findings > findings) empty(checked);
     if (ok && check.fatal.code != ERR_NONE) {
         *err = check.fatal;
         ok = false;

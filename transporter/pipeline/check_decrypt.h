@@ -16,7 +16,8 @@ struct check_decrypt_result {
     uint64_t nodes, chunks, bytes, findings;
 };
 
-/* Chunks that were checked for an earlier point need no second look: one set for many points.
+/* Chunks that were checked for an earlier point need no second look: one set for many points. A point with
+ * findings empties it, so that damage is told for every point that it kills.
  * Memory: about 24 bytes for each distinct chunk. */
 struct checked_set;
 struct checked_set *checked_set_new(void);

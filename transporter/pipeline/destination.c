@@ -195,7 +195,7 @@ bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, con
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
         (void)set_xattrs(metadata, -1, path, losses, err);
     }
-    if (metadata->type != ENTRY_SYMLINK && fchmodat(dir, name, metadata->mode, 0) != 0)
+    if (metadata->type != ENTRY_SYMLINK && fchmodat(dir, name, metadata->mode, AT_SYMLINK_NOFOLLOW) != 0)
         return err_sys(err, errno, "cannot set the mode of '%s'", name);
     struct timespec times[2];
     times_of(metadata, times);

@@ -7,13 +7,17 @@
 
 struct inlet_repository {
     struct repository *repository;
+    bool has_domain;
+    struct hash domain;
     _Atomic bool cancelled;
 };
 
-struct inlet_repository *inlet_repository_new(struct repository *repository)
+struct inlet_repository *inlet_repository_new(struct repository *repository, const struct hash *domain)
 {
     struct inlet_repository *inlet = xcalloc(1, sizeof(*inlet));
     inlet->repository = repository;
+    inlet->has_domain = domain != NULL;
+    if (domain) inlet->domain = *domain;
     return inlet;
 }
 
@@ -56,6 +60,7 @@ static bool fetch(void *self, const struct hash *ids, size_t count, const struct
     struct pass pass = {.inlet = self, .sink = sink};
     struct fetch_sink to = {
         .envelope = pass_envelope, .frame = pass_frame, .missing = pass_missing, .arg = &pass};
+    if (pass.inlet->has_domain) to.domain = &pass.inlet->domain;
     return going_on(&pass, err) && repository_fetch(pass.inlet->repository, ids, count, FETCH_FRAMES, &to, err);
 }
 

@@ -106,12 +106,13 @@ static const struct run_key *find_seal(struct opener *opener, const struct id *s
     return run;
 }
 
-static void insert_seal(struct opener *opener, struct run_key *run)
+static bool insert_seal(struct opener *opener, struct run_key *run, struct err *err)
 {
     bool found = false;
     (void)pthread_rwlock_wrlock(&opener->lock);
     size_t at = place_of(opener, &run->seal, &found);
-    if (!found) {
+    bool full = !found && opener->seal_count >= SEALS_MAX;
+    if (!found && !full) {
         if (opener->seal_count == opener->seal_cap) {
             opener->seal_cap = opener->seal_cap ? opener->seal_cap * 2 : 16;
             opener->seals = xreallocarray(opener->seals, opener->seal_cap, sizeof(struct run_key *));
@@ -122,7 +123,8 @@ static void insert_seal(struct opener *opener, struct run_key *run)
         opener->seal_count++;
     }
     (void)pthread_rwlock_unlock(&opener->lock);
-    if (found) run_key_free(run);
+    if (found || full) run_key_free(run);
+    return !full || err_set(err, ERR_LIMIT, "more than %d seals", SEALS_MAX);
 }
 
 bool opener_envelope(struct opener *opener, struct span envelope, struct err *err)
@@ -131,11 +133,8 @@ bool opener_envelope(struct opener *opener, struct span envelope, struct err *er
     struct envelope_view view;
     if (!envelope_parse(envelope, &view, err)) return false;
     if (find_seal(opener, &view.seal)) return true;
-    if (opener->seal_count >= SEALS_MAX) return err_set(err, ERR_LIMIT, "more than %d seals", SEALS_MAX);
     struct run_key *run = NULL;
-    if (!envelope_open(envelope, opener->half, &run, err)) return false;
-    insert_seal(opener, run);
-    return true;
+    return envelope_open(envelope, opener->half, &run, err) && insert_seal(opener, run, err);
 }
 
 /* --- frames --- */

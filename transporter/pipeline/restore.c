@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FRAMES_AHEAD_BYTES = 24 * 1024 * 1024, THREADS_MAX = 64 };
@@ -11,12 +12,14 @@ enum { FRAMES_AHEAD_BYTES = 24 * 1024 * 1024, THREADS_MAX = 64 };
 
 void restore_stop(struct restore_run *run, const struct err *err)
 {
+    const struct inlet *inlet = &run->options->inlet;
     (void)pthread_mutex_lock(&run->lock);
     if (run->fatal.code == ERR_NONE) run->fatal = *err;
-    atomic_store(&run->stopping, true);
+    bool first = !atomic_exchange(&run->stopping, true);
     (void)pthread_cond_broadcast(&run->window_moved);
     (void)pthread_mutex_unlock(&run->lock);
     restore_queue_close(&run->frames);
+    if (first && inlet->ops->cancel) inlet->ops->cancel(inlet->self);
 }
 
 bool restore_going_on(struct restore_run *run, struct err *err)
@@ -43,7 +46,10 @@ void restore_lost(struct restore_run *run, struct span path, const struct err *w
 {
     atomic_fetch_add(&run->failed, 1);
     (void)pthread_mutex_lock(&run->lock);
-    if (run->damage.code == ERR_NONE) run->damage = *what;
+    if (run->damage.code == ERR_NONE) {
+        run->damage = *what;
+        (void)err_wrap(&run->damage, "'/%.*s'", (int)path.len, (const char *)path.data);
+    }
     (void)pthread_mutex_unlock(&run->lock);
     restore_warn(run, path, what);
 }
@@ -65,9 +71,10 @@ void restore_tell_losses(struct restore_run *run, struct span path, unsigned los
 bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err)
 {
     (void)pthread_mutex_lock(&run->lock);
-    while (run->window && !atomic_load(&run->stopping))
+    /* also when stopping: the fetching thread takes every window, if only to let go of its files */
+    while (run->window)
         (void)pthread_cond_wait(&run->window_moved, &run->lock);
-    run->window = window; /* also when stopping: the fetching thread lets go of its files */
+    run->window = window;
     (void)pthread_cond_broadcast(&run->window_moved);
     (void)pthread_mutex_unlock(&run->lock);
     return restore_going_on(run, err);
@@ -175,6 +182,68 @@ static void *fetch_main(void *arg)
     return NULL;
 }
 
+/* --- cancelling --- */
+
+enum { WATCH_MS = 50 };
+
+/* Ends what the other threads are blocked in when the caller's flag is set. */
+struct watch {
+    struct restore_run *run;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started, over;
+};
+
+static struct timespec soon(void)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_nsec += WATCH_MS * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_nsec -= 1000000000L;
+        at.tv_sec++;
+    }
+    return at;
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *watch = arg;
+    struct err why = {0};
+    (void)pthread_mutex_lock(&watch->lock);
+    while (!watch->over && restore_going_on(watch->run, &why)) {
+        struct timespec until = soon();
+        (void)pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
+    }
+    bool over = watch->over;
+    (void)pthread_mutex_unlock(&watch->lock);
+    if (!over) restore_stop(watch->run, &why);
+    return NULL;
+}
+
+static bool watch_start(struct watch *watch, struct restore_run *run, struct err *err)
+{
+    *watch = (struct watch){.run = run};
+    if (!run->options->cancelled) return true;
+    (void)pthread_mutex_init(&watch->lock, NULL);
+    (void)pthread_cond_init(&watch->changed, NULL);
+    watch->started = pthread_create(&watch->thread, NULL, watch_main, watch) == 0;
+    return watch->started || err_set(err, ERR_FAILED, "cannot start a thread");
+}
+
+static void watch_end(struct watch *watch)
+{
+    if (!watch->run->options->cancelled) return;
+    (void)pthread_mutex_lock(&watch->lock);
+    watch->over = true;
+    (void)pthread_cond_signal(&watch->changed);
+    (void)pthread_mutex_unlock(&watch->lock);
+    if (watch->started) (void)pthread_join(watch->thread, NULL);
+    (void)pthread_cond_destroy(&watch->changed);
+    (void)pthread_mutex_destroy(&watch->lock);
+}
+
 /* --- the whole --- */
 
 static unsigned thread_count(const struct restore_options *options)
@@ -195,10 +264,7 @@ static bool run_threads(struct restore_run *run, struct restore_plan *plan, stru
         started++;
     ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
     ok = ok && restore_plan_all(plan, err);
-    if (!ok) {
-        restore_stop(run, err);
-        if (run->options->inlet.ops->cancel) run->options->inlet.ops->cancel(run->options->inlet.self);
-    }
+    if (!ok) restore_stop(run, err);
 
     (void)pthread_mutex_lock(&run->lock);
     run->planned = true;
@@ -207,7 +273,7 @@ static bool run_threads(struct restore_run *run, struct restore_plan *plan, stru
     (void)pthread_join(fetcher, NULL);
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(writers[i], NULL);
-    return ok && restore_going_on(run, err);
+    return restore_going_on(run, err) && ok; /* says what came first */
 }
 
 static bool restore_into(struct restore_run *run, struct err *err)
@@ -241,12 +307,14 @@ bool restore_tree(const struct restore_options *options, struct restore_result *
     (void)pthread_cond_init(&run.window_moved, NULL);
     restore_queue_init(&run.frames, FRAMES_AHEAD_BYTES);
 
-    bool ok = restore_into(&run, err);
+    struct watch watch;
+    bool ok = watch_start(&watch, &run, err) && restore_into(&run, err);
+    watch_end(&watch);
     fill_result(&run, result);
     uint64_t failed = atomic_load(&run.failed);
     if (ok && failed > 0) {
         *err = run.damage;
-        ok = err_wrap(err, "%llu files could not be restored, the first of them", (unsigned long long)failed);
+        ok = err_wrap(err, "%llu could not be restored, the first of them", (unsigned long long)failed);
     }
     restore_queue_deinit(&run.frames);
     (void)pthread_cond_destroy(&run.window_moved);

@@ -40,8 +40,10 @@ struct restore_result {
     uint64_t failed;   /* files not restored because of damage: named by warnings */
 };
 
-/* Ends with syncfs. A chosen path that is not in the point: ERR_NOT_FOUND. Damage in some files does not
- * stop the others: they are restored, then ERR_DAMAGED (or the first such code). */
+/* Ends with syncfs. A chosen path that is not in the point: ERR_NOT_FOUND, before anything is written.
+ * Damage in some files does not stop the others: they are restored, then ERR_DAMAGED (or the first such
+ * code). Damage of the list of files loses what comes behind it. When it fails or is cancelled, the inlet
+ * is cancelled and good for nothing more. */
 bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err) MUST_CHECK;
 
 /* The content of one regular file (hard links followed) in order to `write`. ERR_NOT_FOUND, ERR_DAMAGED. */

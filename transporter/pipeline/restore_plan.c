@@ -20,7 +20,7 @@ struct restore_plan {
     struct restore_writer writer;        /* for files that need no frame, and its cursor */
     struct restore_window *window;
     struct restore_spill *directories, *links;
-    struct buf target_path; /* scratch */
+    struct buf last_path; /* of the entry that was planned last */
 };
 
 bool restore_plan_new(struct restore_run *run, struct restore_plan **out, struct err *err)
@@ -62,7 +62,7 @@ void restore_plan_free(struct restore_plan *plan)
     destination_cursor_deinit(&plan->writer.cursor);
     restore_spill_free(plan->directories);
     restore_spill_free(plan->links);
-    buf_deinit(&plan->target_path);
+    buf_deinit(&plan->last_path);
     free(plan);
 }
 
@@ -106,17 +106,17 @@ static bool make_directory(struct restore_plan *plan, struct span path, const st
     int dir;
     char name[256];
     if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return false;
-    if (mkdirat(dir, name, 0700) != 0) {
-        struct stat there;
-        if (errno != EEXIST || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
-            return err_sys(err, errno, "cannot make the directory");
-        if (!S_ISDIR(there.st_mode)) {
-            if (plan->run->options->overwrite != OVERWRITE_ALWAYS)
-                return err_set(err, ERR_EXISTS, "something else is in the place of the directory");
-            if (unlinkat(dir, name, 0) != 0 || mkdirat(dir, name, 0700) != 0)
-                return err_sys(err, errno, "cannot make the directory");
-        }
-    }
+    enum overwrite overwrite = plan->run->options->overwrite;
+    if (mkdirat(dir, name, 0700) == 0) return restore_spill_put(plan->directories, path, entry, err);
+    struct stat there;
+    if (errno != EEXIST || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
+        return err_sys(err, errno, "cannot make the directory");
+    if (S_ISDIR(there.st_mode)) /* `never` leaves its owner, mode and time alone too */
+        return overwrite == OVERWRITE_NEVER || restore_spill_put(plan->directories, path, entry, err);
+    if (overwrite != OVERWRITE_ALWAYS)
+        return err_set(err, ERR_EXISTS, "something else is in the place of the directory");
+    if (unlinkat(dir, name, 0) != 0 || mkdirat(dir, name, 0700) != 0)
+        return err_sys(err, errno, "cannot make the directory");
     return restore_spill_put(plan->directories, path, entry, err);
 }
 
@@ -242,21 +242,26 @@ static bool is_chosen(const struct restore_options *options, struct span path)
     return false;
 }
 
-/* A link whose first name is not restored becomes the file itself. */
-static bool plan_link(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+/* The file that hard links lead to; borrowed until the next call. */
+static bool find_first_name(struct restore_plan *plan, struct span target, struct entry *first, struct err *err)
 {
-    if (is_chosen(plan->run->options, entry->target)) return restore_spill_put(plan->links, path, entry, err);
     if (!plan->side_reader &&
         !manifest_reader_new(node_loader_load, plan->side_nodes, &node_loader_root, &plan->side_reader, err))
         return false;
-    if (!manifest_seek(plan->side_reader, entry->target, err)) return false;
+    if (!manifest_seek(plan->side_reader, target, err)) return false;
     struct span found_path;
-    struct entry first;
     bool found = false;
-    if (!manifest_next(plan->side_reader, &found_path, &first, &found, err)) return false;
-    if (!found || !span_eq(found_path, entry->target) || first.type != ENTRY_FILE)
-        return err_set(err, ERR_DAMAGED, "the file that it is a hard link to is not in the backup");
-    return plan_file(plan, path, &first, err);
+    if (!manifest_next(plan->side_reader, &found_path, first, &found, err)) return false;
+    if (found && span_eq(found_path, target) && first->type == ENTRY_FILE) return true;
+    return err_set(err, ERR_DAMAGED, "the file that it is a hard link to is not in the backup");
+}
+
+/* A link whose first name is not restored becomes the file itself. */
+static bool plan_link(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+{
+    struct entry first;
+    if (is_chosen(plan->run->options, entry->target)) return restore_spill_put(plan->links, path, entry, err);
+    return find_first_name(plan, entry->target, &first, err) && plan_file(plan, path, &first, err);
 }
 
 static bool plan_entry(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
@@ -303,20 +308,56 @@ static bool plan_parents(struct restore_plan *plan, struct span path, struct err
     return true;
 }
 
+/* Is it the backup itself that cannot be read here, or the way to it? */
+static bool is_damage(enum err_code code)
+{
+    return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_FOUND || code == ERR_NOT_AUTHENTIC ||
+           code == ERR_VERSION;
+}
+
+/* The list of files cannot be read on from here: what came before is restored, the rest is named as lost. */
+static bool lose_rest(struct restore_plan *plan, const struct err *why, struct err *err)
+{
+    struct err what = *why;
+    if (!restore_going_on(plan->run, err)) return false;
+    if (!is_damage(why->code)) {
+        *err = *why;
+        return false;
+    }
+    (void)err_wrap(&what, "the list of files is damaged behind it, and what follows there was not restored");
+    if (what.code == ERR_NOT_FOUND) what.code = ERR_DAMAGED;
+    restore_lost(plan->run, buf_span(&plan->last_path), &what);
+    return true;
+}
+
 static bool plan_below(struct restore_plan *plan, struct span chosen, struct err *err)
 {
-    if (!plan_parents(plan, chosen, err) || !manifest_seek(plan->reader, chosen, err)) return false;
-    bool any = chosen.len == 0;
+    struct err why = {0};
+    buf_clear(&plan->last_path);
+    buf_put_span(&plan->last_path, chosen);
+    if (!plan_parents(plan, chosen, err)) return false;
+    if (!manifest_seek(plan->reader, chosen, &why)) return lose_rest(plan, &why, err);
     for (;;) {
         struct span path;
         struct entry entry;
         bool found = false;
-        if (!manifest_next(plan->reader, &path, &entry, &found, err)) return false;
-        if (!found || !is_below(path, chosen)) break;
-        any = true;
+        if (!manifest_next(plan->reader, &path, &entry, &found, &why)) return lose_rest(plan, &why, err);
+        if (!found || !is_below(path, chosen)) return true;
         if (!plan_or_warn(plan, path, &entry, err)) return false;
+        buf_clear(&plan->last_path);
+        buf_put_span(&plan->last_path, path);
     }
-    if (any) return true;
+}
+
+/* Before anything is written: a name that was mistyped leaves no half of a restore. */
+static bool check_chosen(struct restore_plan *plan, struct span chosen, struct err *err)
+{
+    struct span path;
+    struct entry entry;
+    bool found = false;
+    if (!manifest_seek(plan->reader, chosen, err)) return false;
+    if (!manifest_next(plan->reader, &path, &entry, &found, err)) return false;
+    if (found && span_eq(path, chosen)) return true;
     return err_set(err, ERR_NOT_FOUND, "'/%.*s' is not in this recovery point", (int)chosen.len, (const char *)chosen.data);
 }
 
@@ -336,6 +377,8 @@ bool restore_plan_all(struct restore_plan *plan, struct err *err)
     const struct manifest_root *root = manifest_reader_root(plan->reader);
     atomic_store(&plan->run->progress->total_entries, root->entries);
     atomic_store(&plan->run->progress->total_bytes, root->content_bytes);
+    for (size_t i = 0; i < options->path_count; i++)
+        if (!check_chosen(plan, options->paths[i], err)) return false;
     if (options->path_count == 0 && !plan_below(plan, span_of("", 0), err)) return false;
     for (size_t i = 0; i < options->path_count; i++)
         if (!is_covered(options, i) && !plan_below(plan, options->paths[i], err)) return false;
@@ -346,6 +389,19 @@ bool restore_plan_all(struct restore_plan *plan, struct err *err)
 }
 
 /* --- at the end --- */
+
+/* Under `never` the first name may be a file that was left alone and has nothing to do with the backup. */
+static bool is_ours(struct restore_plan *plan, int dir, const char *name, struct span target, struct err *err)
+{
+    struct stat there;
+    struct entry first;
+    if (plan->run->fresh || plan->run->options->overwrite != OVERWRITE_NEVER) return true;
+    if (!find_first_name(plan, target, &first, err)) return false;
+    if (fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !same_file(&there, &first))
+        return err_set(err, ERR_EXISTS, "its first name '/%.*s' is another file, which was left alone",
+                       (int)target.len, (const char *)target.data);
+    return true;
+}
 
 static bool make_link(struct restore_plan *plan, struct span path, struct span target, struct err *err)
 {
@@ -358,8 +414,9 @@ static bool make_link(struct restore_plan *plan, struct span path, struct span t
               destination_parent(&plan->writer.cursor, path, &dir, name, err);
     if (ok) {
         enum in_the_way way = make_way(plan, dir, name, &entry, err);
-        ok = way == WAY_KEEP || (way == WAY_FREE && (linkat(target_dir, target_name, dir, name, 0) == 0 ||
-                                                     err_sys(err, errno, "cannot link it to its first name")));
+        ok = way == WAY_KEEP || (way == WAY_FREE && is_ours(plan, target_dir, target_name, target, err) &&
+                                 (linkat(target_dir, target_name, dir, name, 0) == 0 ||
+                                  err_sys(err, errno, "cannot link it to its first name")));
     }
     destination_cursor_deinit(&from);
     return ok;

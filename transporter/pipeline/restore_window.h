@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 /* A regular file on its way. Shared by the windows that hold pieces of it. */
 struct restore_file {
@@ -19,6 +20,8 @@ struct restore_file {
     _Atomic bool created;     /* by whichever piece comes first */
     bool single;              /* one piece is all of it: made, written and closed in one go */
     pthread_mutex_t creating;
+    dev_t device; /* of the inode that was made, unless `single` */
+    ino_t inode;
 };
 
 /* An owned copy of what the entry says; users = 1 for the planner. */

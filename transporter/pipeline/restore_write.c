@@ -20,16 +20,32 @@ static void lose(struct restore_writer *writer, struct restore_file *file, const
     if (!atomic_exchange(&file->failed, true)) restore_lost(writer->run, file->path, why);
 }
 
-/* Opens the file for writing; makes it first if `mode` is not negative. */
-static bool open_file(struct restore_writer *writer, const struct restore_file *file, int mode, int *fd,
-                      struct err *err)
+enum { OPEN_FLAGS = O_WRONLY | O_NOFOLLOW | O_CLOEXEC };
+
+static bool create_file(struct restore_writer *writer, const struct restore_file *file, mode_t mode, int *fd,
+                        struct err *err)
 {
     int dir;
     char name[256];
     if (!destination_parent(&writer->cursor, file->path, &dir, name, err)) return false;
-    int flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    *fd = mode >= 0 ? openat(dir, name, flags | O_CREAT | O_EXCL, (mode_t)mode) : openat(dir, name, flags);
-    return *fd >= 0 || err_sys(err, errno, "cannot %s the file", mode >= 0 ? "create" : "open");
+    *fd = openat(dir, name, OPEN_FLAGS | O_CREAT | O_EXCL, mode);
+    return *fd >= 0 || err_sys(err, errno, "cannot create the file");
+}
+
+/* Opens the file that create_once made, and nothing that somebody put in its place meanwhile. */
+static bool open_file(struct restore_writer *writer, const struct restore_file *file, int *fd, struct err *err)
+{
+    int dir;
+    char name[256];
+    struct stat there;
+    if (!destination_parent(&writer->cursor, file->path, &dir, name, err)) return false;
+    AUTO(fd) int opened = openat(dir, name, OPEN_FLAGS | O_NONBLOCK);
+    if (opened < 0 || fstat(opened, &there) != 0) return err_sys(err, errno, "cannot open the file");
+    if (there.st_dev != file->device || there.st_ino != file->inode)
+        return err_set(err, ERR_POLICY, "the file was replaced while it was restored");
+    *fd = opened;
+    opened = -1;
+    return true;
 }
 
 static bool finish_open_file(struct restore_writer *writer, const struct restore_file *file, int fd, struct err *err)
@@ -56,7 +72,7 @@ static void count(struct restore_writer *writer, const struct restore_file *file
 static bool write_single(struct restore_writer *writer, struct restore_file *file, struct span bytes, struct err *err)
 {
     AUTO(fd) int fd = -1;
-    if (!open_file(writer, file, (int)(file->metadata.mode & 0777), &fd, err)) return false;
+    if (!create_file(writer, file, file->metadata.mode & 0777, &fd, err)) return false;
     atomic_store(&file->created, true);
     return fd_write_all(fd, bytes, "the file", err) && finish_open_file(writer, file, fd, err);
 }
@@ -69,7 +85,13 @@ static bool create_once(struct restore_writer *writer, struct restore_file *file
     bool ok = true;
     if (!atomic_load(&file->created)) {
         AUTO(fd) int fd = -1;
-        ok = open_file(writer, file, PART_MODE, &fd, err);
+        struct stat made;
+        ok = create_file(writer, file, PART_MODE, &fd, err) &&
+             (fstat(fd, &made) == 0 || err_sys(err, errno, "cannot stat the file"));
+        if (ok) {
+            file->device = made.st_dev;
+            file->inode = made.st_ino;
+        }
         atomic_store(&file->created, ok);
     }
     (void)pthread_mutex_unlock(&file->creating);
@@ -80,7 +102,7 @@ static bool write_part(struct restore_writer *writer, struct restore_file *file,
                        struct err *err)
 {
     AUTO(fd) int fd = -1;
-    return create_once(writer, file, err) && open_file(writer, file, -1, &fd, err) &&
+    return create_once(writer, file, err) && open_file(writer, file, &fd, err) &&
            fd_pwrite_all(fd, bytes, offset, "the file", err);
 }
 
@@ -88,7 +110,7 @@ static bool complete(struct restore_writer *writer, struct restore_file *file, s
 {
     if (file->single) return true;
     AUTO(fd) int fd = -1;
-    if (!create_once(writer, file, err) || !open_file(writer, file, -1, &fd, err)) return false;
+    if (!create_once(writer, file, err) || !open_file(writer, file, &fd, err)) return false;
     if (ftruncate(fd, (off_t)file->size) != 0) return err_sys(err, errno, "cannot set the size of the file");
     return finish_open_file(writer, file, fd, err);
 }
@@ -166,7 +188,8 @@ void *restore_writer_main(void *arg)
     struct err err = {0};
     destination_cursor_init(&writer.cursor, run->destination);
     if (!opener_thread_new(run->options->opener, &opener, &err)) restore_stop(run, &err);
-    for (struct restore_item *item; opener && (item = restore_queue_get(&run->frames));) {
+    /* without an opener the run is stopping: what is in the queue is let go of */
+    for (struct restore_item *item; (item = restore_queue_get(&run->frames));) {
         write_chunk(&writer, opener, item, &plain);
         restore_item_free(item);
     }

@@ -1,5 +1,6 @@
 #include "transporter/pipeline/unlock.h"
 
+#include "common/base/text.h"
 #include "common/crypto/password.h"
 #include "common/wire/stored.h"
 
@@ -18,6 +19,17 @@ const char *unlock_step_name(enum unlock_step step)
         return "recovery kit";
     }
     return "unknown step";
+}
+
+void unlock_fingerprint(const struct hash *key_id, char out[static UNLOCK_FINGERPRINT_LEN])
+{
+    enum { GROUPS = 8, GROUP = 4 };
+    AUTO(buf) struct buf text = {0};
+    base32_encode(span_of(key_id->bytes, 20), &text);
+    for (size_t i = 0; i < GROUPS; i++) {
+        memcpy(out + i * (GROUP + 1), text.data + i * GROUP, GROUP);
+        out[i * (GROUP + 1) + GROUP] = i + 1 < GROUPS ? '-' : '\0';
+    }
 }
 
 struct unlock {
@@ -48,9 +60,9 @@ static bool fits(const struct unlock *unlock, const struct secret *s, struct err
     struct hash key_id;
     key_identity(s->data, unlock_pk, &key_id);
     if (hash_eq(&key_id, &unlock->key_id)) return true;
-    char wanted[KEY_FINGERPRINT_LEN], found[KEY_FINGERPRINT_LEN];
-    key_fingerprint(&unlock->key_id, wanted);
-    key_fingerprint(&key_id, found);
+    char wanted[UNLOCK_FINGERPRINT_LEN], found[UNLOCK_FINGERPRINT_LEN];
+    unlock_fingerprint(&unlock->key_id, wanted);
+    unlock_fingerprint(&key_id, found);
     return err_set(err, ERR_WRONG_KEY, "this is key %s, the recovery point needs key '%s' %s", found,
                    unlock->section->label, wanted);
 }
@@ -152,8 +164,8 @@ static void tell_kit(struct unlock *unlock)
 static bool give_up(const struct unlock *unlock, struct err *err)
 {
     const Sealift__UnlockSection *section = unlock->section;
-    char fingerprint[KEY_FINGERPRINT_LEN];
-    key_fingerprint(&unlock->key_id, fingerprint);
+    char fingerprint[UNLOCK_FINGERPRINT_LEN];
+    unlock_fingerprint(&unlock->key_id, fingerprint);
     bool salt_gone = section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD && !has_salt(section->kdf);
     if (salt_gone)
         return err_set(err, ERR_SALT_MISSING,

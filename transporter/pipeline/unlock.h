@@ -35,4 +35,9 @@ struct unlock_sources {
 bool unlock_section(struct span section, const struct unlock_sources *sources, struct read_half **out,
                     struct err *err) MUST_CHECK;
 
+#define UNLOCK_FINGERPRINT_LEN 40 /* with the NUL */
+/* What people compare: the first 160 bits of a key id in eight groups of base32, as everywhere on the
+ * command line. */
+void unlock_fingerprint(const struct hash *key_id, char out[static UNLOCK_FINGERPRINT_LEN]);
+
 #endif
