@@ -39,9 +39,5 @@ const struct command absent_commands[] = {
     ABSENT("events", NULL),
     ABSENT("config", "export"),
     ABSENT("config", "import"),
-    ABSENT("offline", "list"),
-    ABSENT("offline", "check"),
-    ABSENT("offline", "restore"),
-    ABSENT("offline", "cat"),
     {0},
 };

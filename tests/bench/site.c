@@ -14,11 +14,11 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
-#include "transporter/pipeline/inlet_repository.h"
-#include "transporter/pipeline/restore.h"
 #include "transporter/pipeline/backup.h"
+#include "transporter/pipeline/inlet_repository.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/pipeline/outlet_reseal.h"
+#include "transporter/pipeline/restore.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -128,6 +128,7 @@ static void encode_unlock(const struct read_half *key, struct buf *out)
     Sealift__UnlockSection unlock;
     sealift__unlock_section__init(&unlock);
     unlock.version = 1;
+    unlock.label = (char *)(uintptr_t) "bench";
     unlock.key_id = stored_bytes(span_of(&key->key_id, HASH_LEN));
     unlock.origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
     unlock.keyring = stored_bytes(buf_span(&keyring));
@@ -408,7 +409,8 @@ static void restore(const char *dir, const char *to, const struct options *optio
 
     const struct read_half *key = point->cipher == CIPHER_NONE ? NULL : site.key;
     AUTO(opener) struct opener *opener = opener_new(key, point->domain);
-    AUTO(inlet_repository) struct inlet_repository *inlet = inlet_repository_new(site.repository, key ? &point->domain_id : NULL);
+    AUTO(inlet_repository)
+    struct inlet_repository *inlet = inlet_repository_new(site.repository, key ? &point->domain_id : NULL);
     struct restore_options restore_options = {.opener = opener,
                                               .inlet = inlet_repository_inlet(inlet),
                                               .root = point->root,
@@ -461,6 +463,8 @@ int main(int argc, char **argv)
     else if (strcmp(verb, "size") == 0 && options.word_count == 2)
         size(options.words[1]);
     else
-        check(err_set(&err, ERR_USAGE, "usage: bench-site init|backup|restore|list|size DIR [TREE] [OPTION…]"), &err);
+        check(
+            err_set(&err, ERR_USAGE, "usage: bench-site init|backup|restore|list|size DIR [TREE] [OPTION…]"),
+            &err);
     return 0;
 }

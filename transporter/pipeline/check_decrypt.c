@@ -134,7 +134,8 @@ static void count(struct check *check, enum frame_type type, uint64_t bytes)
         check->result->chunks++;
     check->result->bytes += bytes;
     if (check->sink->progress)
-        check->sink->progress(check->sink->arg, check->result->nodes + check->result->chunks, check->result->bytes);
+        check->sink->progress(check->sink->arg, check->result->nodes + check->result->chunks,
+                              check->result->bytes);
     (void)pthread_mutex_unlock(&check->lock);
 }
 

@@ -183,8 +183,8 @@ bool inode_metadata_apply(const struct inode_metadata *metadata, int fd, unsigne
     return futimens(fd, times) == 0 || err_sys(err, errno, "cannot set the time of a restored file");
 }
 
-bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name, unsigned *losses,
-                             struct err *err)
+bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name,
+                             unsigned *losses, struct err *err)
 {
     if (fchownat(dir, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != EPERM) return err_sys(err, errno, "cannot set the owner of '%s'", name);

@@ -49,7 +49,7 @@ enum metadata_loss {
 bool inode_metadata_apply(const struct inode_metadata *metadata, int fd, unsigned *losses,
                           struct err *err) MUST_CHECK;
 /* The same for what cannot be opened: symlinks, fifos, devices, by name below `dir`. */
-bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name, unsigned *losses,
-                             struct err *err) MUST_CHECK;
+bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name,
+                             unsigned *losses, struct err *err) MUST_CHECK;
 
 #endif

@@ -55,13 +55,15 @@ static bool pass_missing(void *arg, const struct hash *id, const struct err *why
     return going_on(pass, err) && pass->sink->missing(pass->sink->arg, id, why, err);
 }
 
-static bool fetch(void *self, const struct hash *ids, size_t count, const struct inlet_sink *sink, struct err *err)
+static bool fetch(void *self, const struct hash *ids, size_t count, const struct inlet_sink *sink,
+                  struct err *err)
 {
     struct pass pass = {.inlet = self, .sink = sink};
     struct fetch_sink to = {
         .envelope = pass_envelope, .frame = pass_frame, .missing = pass_missing, .arg = &pass};
     if (pass.inlet->has_domain) to.domain = &pass.inlet->domain;
-    return going_on(&pass, err) && repository_fetch(pass.inlet->repository, ids, count, FETCH_FRAMES, &to, err);
+    return going_on(&pass, err) &&
+           repository_fetch(pass.inlet->repository, ids, count, FETCH_FRAMES, &to, err);
 }
 
 static void cancel(void *self)

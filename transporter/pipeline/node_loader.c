@@ -144,7 +144,8 @@ static bool fetch_window(struct node_loader *loader, struct err *err)
     struct inlet_sink sink = {
         .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = loader};
     if (!loader->inlet->ops->fetch(loader->inlet->self, ids, loader->slot_count, &sink, err)) return false;
-    return loader->slots[0].here || err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
+    return loader->slots[0].here ||
+           err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
 }
 
 static bool bring(struct node_loader *loader, const struct hash *content, struct buf *node, struct err *err)

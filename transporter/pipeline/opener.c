@@ -11,7 +11,7 @@ enum { SEALS_MAX = 1 << 20 };
 struct opener {
     const struct read_half *half; /* NULL: plaintext repository */
     struct secret *dedup_key;
-    pthread_rwlock_t lock; /* seals; a run key stays where it is once it is in */
+    pthread_rwlock_t lock;  /* seals; a run key stays where it is once it is in */
     struct run_key **seals; /* ascending by seal id */
     size_t seal_count, seal_cap;
 };
@@ -164,7 +164,8 @@ static bool open_parsed(struct opener_thread *thread, const struct hash *id, con
     if (!frame_open(thread->frames, run, view, &thread->scratch, &content, err)) return false;
     buf_clear(plain);
     uint8_t *raw = buf_grow(plain, content.raw_len);
-    if (!decompress_chunk(thread->decompressor, content.compression, content.stored, raw, content.raw_len, err))
+    if (!decompress_chunk(thread->decompressor, content.compression, content.stored, raw, content.raw_len,
+                          err))
         return false;
     return check_id(opener, id, view->type, plain, err);
 }

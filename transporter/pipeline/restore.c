@@ -138,13 +138,15 @@ static void abandon(struct restore_writer *writer, struct restore_window *window
     atomic_fetch_sub(&window->users, 1);
 }
 
-static void fetch_window(struct restore_run *run, struct restore_writer *writer, struct restore_window *window)
+static void fetch_window(struct restore_run *run, struct restore_writer *writer,
+                         struct restore_window *window)
 {
     const struct inlet *inlet = &run->options->inlet;
     struct fetch *fetch = xcalloc(1, sizeof(*fetch));
     fetch->run = run;
     fetch->window = window;
-    struct inlet_sink sink = {.envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = fetch};
+    struct inlet_sink sink = {
+        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = fetch};
     struct err err = {0};
     bool ok = restore_going_on(run, &err) &&
               inlet->ops->fetch(inlet->self, window->ids, window->id_count, &sink, &err);

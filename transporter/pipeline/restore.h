@@ -21,14 +21,15 @@ struct restore_progress {
 struct restore_options {
     struct opener *opener;
     struct inlet inlet;
-    struct hash root;        /* chunk id, from the point's body */
-    const char *destination; /* an absolute directory, made if absent */
+    struct hash root;         /* chunk id, from the point's body */
+    const char *destination;  /* an absolute directory, made if absent */
     const struct span *paths; /* chosen paths without leading '/', everything below them too; 0: all */
     size_t path_count;
     enum overwrite overwrite;
     unsigned threads; /* 0: the number of cores */
     struct restore_progress *progress;
-    /* What could not be restored, or not wholly (ownership when not root, an xattr refused). Any thread, serialised. */
+    /* What could not be restored, or not wholly (ownership when not root, an xattr refused). Any thread,
+     * serialised. */
     void (*warning)(void *arg, struct span path, const struct err *what);
     void *arg;
     const _Atomic bool *cancelled;
@@ -36,15 +37,16 @@ struct restore_options {
 
 struct restore_result {
     uint64_t entries, files, content_bytes, warnings;
-    uint64_t skipped;  /* existing files left alone */
-    uint64_t failed;   /* files not restored because of damage: named by warnings */
+    uint64_t skipped; /* existing files left alone */
+    uint64_t failed;  /* files not restored because of damage: named by warnings */
 };
 
 /* Ends with syncfs. A chosen path that is not in the point: ERR_NOT_FOUND, before anything is written.
  * Damage in some files does not stop the others: they are restored, then ERR_DAMAGED (or the first such
  * code). Damage of the list of files loses what comes behind it. When it fails or is cancelled, the inlet
  * is cancelled and good for nothing more. */
-bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err) MUST_CHECK;
+bool restore_tree(const struct restore_options *options, struct restore_result *result,
+                  struct err *err) MUST_CHECK;
 
 /* The content of one regular file (hard links followed) in order to `write`. ERR_NOT_FOUND, ERR_DAMAGED. */
 typedef bool restore_write_fn(void *arg, struct span bytes, struct err *err);

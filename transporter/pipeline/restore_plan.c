@@ -31,8 +31,10 @@ bool restore_plan_new(struct restore_run *run, struct restore_plan **out, struct
     plan->writer.run = run;
     destination_cursor_init(&plan->writer.cursor, run->destination);
     if (!node_loader_new(options->opener, &options->inlet, &options->root, &plan->nodes, err)) return false;
-    if (!node_loader_new(options->opener, &options->inlet, &options->root, &plan->side_nodes, err)) return false;
-    if (!manifest_reader_new(node_loader_load, plan->nodes, &node_loader_root, &plan->reader, err)) return false;
+    if (!node_loader_new(options->opener, &options->inlet, &options->root, &plan->side_nodes, err))
+        return false;
+    if (!manifest_reader_new(node_loader_load, plan->nodes, &node_loader_root, &plan->reader, err))
+        return false;
     if (!restore_spill_new(&plan->directories, err) || !restore_spill_new(&plan->links, err)) return false;
     *out = plan;
     plan = NULL;
@@ -77,8 +79,8 @@ static bool same_file(const struct stat *there, const struct entry *entry)
 }
 
 /* Makes way for a new inode at the name, as --overwrite says. */
-static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *name, const struct entry *entry,
-                                struct err *err)
+static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *name,
+                                const struct entry *entry, struct err *err)
 {
     if (plan->run->fresh) return WAY_FREE;
     struct stat there;
@@ -95,13 +97,15 @@ static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *
         return WAY_KEEP;
     }
     if (unlinkat(dir, name, 0) == 0) return WAY_FREE;
-    (void)err_sys(err, errno, S_ISDIR(there.st_mode) ? "a directory is in the way" : "cannot remove what is in the way");
+    (void)err_sys(err, errno,
+                  S_ISDIR(there.st_mode) ? "a directory is in the way" : "cannot remove what is in the way");
     return WAY_FAILED;
 }
 
 /* --- entries without content --- */
 
-static bool make_directory(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+static bool make_directory(struct restore_plan *plan, struct span path, const struct entry *entry,
+                           struct err *err)
 {
     int dir;
     char name[256];
@@ -144,7 +148,8 @@ static bool make_inode(int dir, const char *name, const struct entry *entry, str
     return failed == 0 || err_sys(err, errno, "cannot make it");
 }
 
-static bool make_special(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+static bool make_special(struct restore_plan *plan, struct span path, const struct entry *entry,
+                         struct err *err)
 {
     int dir;
     char name[256];
@@ -166,8 +171,8 @@ static bool make_special(struct restore_plan *plan, struct span path, const stru
 
 /* --- regular files --- */
 
-static bool add_piece(struct restore_plan *plan, struct restore_file *file, const struct ref *ref, uint64_t offset,
-                      struct err *err)
+static bool add_piece(struct restore_plan *plan, struct restore_file *file, const struct ref *ref,
+                      uint64_t offset, struct err *err)
 {
     if (plan->window && restore_window_full(plan->window)) {
         struct restore_window *full = plan->window;
@@ -176,10 +181,8 @@ static bool add_piece(struct restore_plan *plan, struct restore_file *file, cons
     }
     if (!plan->window) plan->window = restore_window_new();
     struct hash id = opener_chunk_id(plan->run->options->opener, FRAME_DATA, &ref->content);
-    struct restore_piece piece = {.file = file,
-                                  .file_offset = offset,
-                                  .chunk_offset = ref->offset,
-                                  .length = (uint32_t)ref->length};
+    struct restore_piece piece = {
+        .file = file, .file_offset = offset, .chunk_offset = ref->offset, .length = (uint32_t)ref->length};
     atomic_fetch_add(&file->users, 1);
     restore_window_add(plan->window, &id, &piece);
     return true;
@@ -243,7 +246,8 @@ static bool is_chosen(const struct restore_options *options, struct span path)
 }
 
 /* The file that hard links lead to; borrowed until the next call. */
-static bool find_first_name(struct restore_plan *plan, struct span target, struct entry *first, struct err *err)
+static bool find_first_name(struct restore_plan *plan, struct span target, struct entry *first,
+                            struct err *err)
 {
     if (!plan->side_reader &&
         !manifest_reader_new(node_loader_load, plan->side_nodes, &node_loader_root, &plan->side_reader, err))
@@ -264,7 +268,8 @@ static bool plan_link(struct restore_plan *plan, struct span path, const struct 
     return find_first_name(plan, entry->target, &first, err) && plan_file(plan, path, &first, err);
 }
 
-static bool plan_entry(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+static bool plan_entry(struct restore_plan *plan, struct span path, const struct entry *entry,
+                       struct err *err)
 {
     switch (entry->type) {
     case ENTRY_DIRECTORY:
@@ -279,7 +284,8 @@ static bool plan_entry(struct restore_plan *plan, struct span path, const struct
 }
 
 /* One entry's own trouble is a warning; what stops all is an error. */
-static bool plan_or_warn(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+static bool plan_or_warn(struct restore_plan *plan, struct span path, const struct entry *entry,
+                         struct err *err)
 {
     struct err why = {0};
     if (plan_entry(plan, path, entry, &why)) return restore_going_on(plan->run, err);
@@ -303,7 +309,8 @@ static bool plan_parents(struct restore_plan *plan, struct span path, struct err
         if (!manifest_seek(plan->reader, parent, err)) return false;
         if (!manifest_next(plan->reader, &found_path, &entry, &found, err)) return false;
         if (!found || !span_eq(found_path, parent) || entry.type != ENTRY_DIRECTORY) return true;
-        if (!make_directory(plan, parent, &entry, err)) return err_wrap(err, "'%.*s'", (int)i, (const char *)path.data);
+        if (!make_directory(plan, parent, &entry, err))
+            return err_wrap(err, "'%.*s'", (int)i, (const char *)path.data);
     }
     return true;
 }
@@ -311,8 +318,8 @@ static bool plan_parents(struct restore_plan *plan, struct span path, struct err
 /* Is it the backup itself that cannot be read here, or the way to it? */
 static bool is_damage(enum err_code code)
 {
-    return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_FOUND || code == ERR_NOT_AUTHENTIC ||
-           code == ERR_VERSION;
+    return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_FOUND ||
+           code == ERR_NOT_AUTHENTIC || code == ERR_VERSION;
 }
 
 /* The list of files cannot be read on from here: what came before is restored, the rest is named as lost. */
@@ -358,7 +365,8 @@ static bool check_chosen(struct restore_plan *plan, struct span chosen, struct e
     if (!manifest_seek(plan->reader, chosen, err)) return false;
     if (!manifest_next(plan->reader, &path, &entry, &found, err)) return false;
     if (found && span_eq(path, chosen)) return true;
-    return err_set(err, ERR_NOT_FOUND, "'/%.*s' is not in this recovery point", (int)chosen.len, (const char *)chosen.data);
+    return err_set(err, ERR_NOT_FOUND, "'/%.*s' is not in this recovery point", (int)chosen.len,
+                   (const char *)chosen.data);
 }
 
 /* A chosen path below another chosen one is restored with that one. */
@@ -366,7 +374,8 @@ static bool is_covered(const struct restore_options *options, size_t index)
 {
     for (size_t i = 0; i < options->path_count; i++) {
         bool same = span_eq(options->paths[i], options->paths[index]);
-        if (i != index && is_below(options->paths[index], options->paths[i]) && (!same || i < index)) return true;
+        if (i != index && is_below(options->paths[index], options->paths[i]) && (!same || i < index))
+            return true;
     }
     return false;
 }
@@ -422,8 +431,8 @@ static bool make_link(struct restore_plan *plan, struct span path, struct span t
     return ok;
 }
 
-static bool finish_link(void *arg, struct span path, struct span target, const struct inode_metadata *metadata,
-                        struct err *err)
+static bool finish_link(void *arg, struct span path, struct span target,
+                        const struct inode_metadata *metadata, struct err *err)
 {
     (void)metadata;
     struct restore_plan *plan = arg;
@@ -435,8 +444,8 @@ static bool finish_link(void *arg, struct span path, struct span target, const s
     return restore_going_on(plan->run, err);
 }
 
-static bool apply_directory(struct restore_plan *plan, struct span path, const struct inode_metadata *metadata,
-                            struct err *err)
+static bool apply_directory(struct restore_plan *plan, struct span path,
+                            const struct inode_metadata *metadata, struct err *err)
 {
     int dir;
     char name[256];
@@ -453,8 +462,8 @@ static bool apply_directory(struct restore_plan *plan, struct span path, const s
     return true;
 }
 
-static bool finish_directory(void *arg, struct span path, struct span target, const struct inode_metadata *metadata,
-                             struct err *err)
+static bool finish_directory(void *arg, struct span path, struct span target,
+                             const struct inode_metadata *metadata, struct err *err)
 {
     (void)target;
     struct restore_plan *plan = arg;

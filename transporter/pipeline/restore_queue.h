@@ -6,9 +6,9 @@
 
 struct restore_item {
     struct restore_window *window;
-    uint32_t index;        /* of the chunk in its window */
-    struct buf frame;      /* owned; empty: the chunk is missing */
-    struct err why;        /* of a missing chunk */
+    uint32_t index;   /* of the chunk in its window */
+    struct buf frame; /* owned; empty: the chunk is missing */
+    struct err why;   /* of a missing chunk */
     struct restore_item *next;
 };
 

@@ -58,7 +58,8 @@ static bool cat_missing(void *arg, const struct hash *id, const struct err *why,
     return false;
 }
 
-static bool cat_data(struct cat *cat, const struct ref *ref, restore_write_fn *write, void *arg, struct err *err)
+static bool cat_data(struct cat *cat, const struct ref *ref, restore_write_fn *write, void *arg,
+                     struct err *err)
 {
     struct hash id = opener_chunk_id(cat->opener, FRAME_DATA, &ref->content);
     if (!cat->here || !hash_eq(&id, &cat->id)) {
@@ -105,9 +106,11 @@ static bool find_file(struct manifest_reader *reader, struct span path, struct e
 {
     struct span found_path;
     bool found = false;
-    if (!manifest_seek(reader, path, err) || !manifest_next(reader, &found_path, out, &found, err)) return false;
+    if (!manifest_seek(reader, path, err) || !manifest_next(reader, &found_path, out, &found, err))
+        return false;
     if (found && span_eq(found_path, path)) return true;
-    return err_set(err, ERR_NOT_FOUND, "'/%.*s' is not in this recovery point", (int)path.len, (const char *)path.data);
+    return err_set(err, ERR_NOT_FOUND, "'/%.*s' is not in this recovery point", (int)path.len,
+                   (const char *)path.data);
 }
 
 bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span path,
@@ -128,7 +131,8 @@ bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct 
         if (!find_file(reader, buf_span(&target), &entry, err)) return false;
     }
     if (entry.type != ENTRY_FILE)
-        return err_set(err, ERR_USAGE, "'/%.*s' is not a regular file", (int)path.len, (const char *)path.data);
+        return err_set(err, ERR_USAGE, "'/%.*s' is not a regular file", (int)path.len,
+                       (const char *)path.data);
 
     struct cat cat = {.thread = thread, .opener = opener, .inlet = inlet};
     bool ok = cat_content(&cat, side_nodes, &entry, write, arg, err);

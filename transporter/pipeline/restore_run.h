@@ -9,7 +9,7 @@
 struct restore_run {
     const struct restore_options *options;
     struct destination *destination;
-    bool fresh; /* the destination was empty */
+    bool fresh;                  /* the destination was empty */
     struct restore_queue frames; /* fetch -> writers */
 
     pthread_mutex_t lock; /* windows, fatal, damage, warnings */
@@ -31,7 +31,8 @@ void restore_stop(struct restore_run *run, const struct err *err);
 bool restore_going_on(struct restore_run *run, struct err *err) MUST_CHECK;
 /* Tells that this path was not, or not wholly, restored. */
 void restore_warn(struct restore_run *run, struct span path, const struct err *what);
-/* The same for a file that is not restored: counted as failed; its code is the restore's if nothing worse comes. */
+/* The same for a file that is not restored: counted as failed; its code is the restore's if nothing worse
+ * comes. */
 void restore_lost(struct restore_run *run, struct span path, const struct err *what);
 /* Each kind of metadata loss is told once for the whole restore. */
 void restore_tell_losses(struct restore_run *run, struct span path, unsigned losses, const struct err *what);

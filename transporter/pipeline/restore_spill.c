@@ -39,13 +39,15 @@ void restore_spill_free(struct restore_spill *spill)
 
 static bool flush(struct restore_spill *spill, struct err *err)
 {
-    if (!fd_pwrite_all(spill->fd, buf_span(&spill->pending), spill->written, "a temporary file", err)) return false;
+    if (!fd_pwrite_all(spill->fd, buf_span(&spill->pending), spill->written, "a temporary file", err))
+        return false;
     spill->written += spill->pending.len;
     buf_clear(&spill->pending);
     return true;
 }
 
-bool restore_spill_put(struct restore_spill *spill, struct span path, const struct entry *entry, struct err *err)
+bool restore_spill_put(struct restore_spill *spill, struct span path, const struct entry *entry,
+                       struct err *err)
 {
     uint32_t len = (uint32_t)(FIXED_LEN + path.len + entry->target.len + entry->xattrs.len + 4);
     struct buf *out = &spill->pending;
@@ -79,12 +81,14 @@ static bool tell(struct span record, restore_spill_fn *each, void *arg, struct e
     metadata.xattr_count = (uint16_t)reader_u32(&reader);
     (void)reader_u32(&reader);
     struct span path = reader_bytes(&reader, path_len), target = reader_bytes(&reader, target_len);
-    if (!reader_ok(&reader) || reader_left(&reader) < 4) return err_set(err, ERR_FAILED, "a temporary file was changed");
+    if (!reader_ok(&reader) || reader_left(&reader) < 4)
+        return err_set(err, ERR_FAILED, "a temporary file was changed");
     metadata.xattrs = reader_bytes(&reader, reader_left(&reader) - 4);
     return each(arg, path, target, &metadata, err);
 }
 
-bool restore_spill_each_backward(struct restore_spill *spill, restore_spill_fn *each, void *arg, struct err *err)
+bool restore_spill_each_backward(struct restore_spill *spill, restore_spill_fn *each, void *arg,
+                                 struct err *err)
 {
     if (!flush(spill, err)) return false;
     AUTO(buf) struct buf record = {0};

@@ -85,7 +85,8 @@ static uint32_t piece_add(struct restore_window *window, const struct restore_pi
     return window->piece_count++;
 }
 
-void restore_window_add(struct restore_window *window, const struct hash *id, const struct restore_piece *piece)
+void restore_window_add(struct restore_window *window, const struct hash *id,
+                        const struct restore_piece *piece)
 {
     uint32_t *slot = slot_of(window, id);
     if (!*slot) {

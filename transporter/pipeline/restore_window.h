@@ -15,10 +15,10 @@ struct restore_file {
     struct span path; /* owned, as is metadata.xattrs */
     struct inode_metadata metadata;
     uint64_t size;
-    _Atomic uint32_t users;   /* pieces not yet written, and the planner while it adds pieces */
-    _Atomic bool failed;      /* a piece is lost: the file is removed in the end */
-    _Atomic bool created;     /* by whichever piece comes first */
-    bool single;              /* one piece is all of it: made, written and closed in one go */
+    _Atomic uint32_t users; /* pieces not yet written, and the planner while it adds pieces */
+    _Atomic bool failed;    /* a piece is lost: the file is removed in the end */
+    _Atomic bool created;   /* by whichever piece comes first */
+    bool single;            /* one piece is all of it: made, written and closed in one go */
     pthread_mutex_t creating;
     dev_t device; /* of the inode that was made, unless `single` */
     ino_t inode;
@@ -42,8 +42,8 @@ struct restore_window {
     uint32_t id_count;
     struct restore_piece *pieces;
     uint32_t piece_count, piece_cap;
-    uint64_t bytes; /* of all pieces */
-    uint32_t *slots; /* hash table: index + 1 of the id */
+    uint64_t bytes;         /* of all pieces */
+    uint32_t *slots;        /* hash table: index + 1 of the id */
     _Atomic uint32_t users; /* ids not yet dealt with, and the fetch */
 };
 
@@ -53,7 +53,8 @@ struct restore_window {
 struct restore_window *restore_window_new(void);
 void restore_window_free(struct restore_window *window);
 bool restore_window_full(const struct restore_window *window);
-void restore_window_add(struct restore_window *window, const struct hash *id, const struct restore_piece *piece);
+void restore_window_add(struct restore_window *window, const struct hash *id,
+                        const struct restore_piece *piece);
 /* index of an id; UINT32_MAX if it is not in the window */
 uint32_t restore_window_find(const struct restore_window *window, const struct hash *id);
 

@@ -33,7 +33,8 @@ static bool create_file(struct restore_writer *writer, const struct restore_file
 }
 
 /* Opens the file that create_once made, and nothing that somebody put in its place meanwhile. */
-static bool open_file(struct restore_writer *writer, const struct restore_file *file, int *fd, struct err *err)
+static bool open_file(struct restore_writer *writer, const struct restore_file *file, int *fd,
+                      struct err *err)
 {
     int dir;
     char name[256];
@@ -48,7 +49,8 @@ static bool open_file(struct restore_writer *writer, const struct restore_file *
     return true;
 }
 
-static bool finish_open_file(struct restore_writer *writer, const struct restore_file *file, int fd, struct err *err)
+static bool finish_open_file(struct restore_writer *writer, const struct restore_file *file, int fd,
+                             struct err *err)
 {
     unsigned losses = 0;
     struct err loss = {0};
@@ -69,7 +71,8 @@ static void count(struct restore_writer *writer, const struct restore_file *file
 }
 
 /* The common case: the whole content is one piece. */
-static bool write_single(struct restore_writer *writer, struct restore_file *file, struct span bytes, struct err *err)
+static bool write_single(struct restore_writer *writer, struct restore_file *file, struct span bytes,
+                         struct err *err)
 {
     AUTO(fd) int fd = -1;
     if (!create_file(writer, file, file->metadata.mode & 0777, &fd, err)) return false;
@@ -98,8 +101,8 @@ static bool create_once(struct restore_writer *writer, struct restore_file *file
     return ok;
 }
 
-static bool write_part(struct restore_writer *writer, struct restore_file *file, struct span bytes, uint64_t offset,
-                       struct err *err)
+static bool write_part(struct restore_writer *writer, struct restore_file *file, struct span bytes,
+                       uint64_t offset, struct err *err)
 {
     AUTO(fd) int fd = -1;
     return create_once(writer, file, err) && open_file(writer, file, &fd, err) &&
@@ -136,7 +139,8 @@ void restore_file_done(struct restore_writer *writer, struct restore_file *file)
     restore_file_free(file);
 }
 
-static void write_piece(struct restore_writer *writer, const struct restore_piece *piece, const struct buf *plain)
+static void write_piece(struct restore_writer *writer, const struct restore_piece *piece,
+                        const struct buf *plain)
 {
     struct restore_file *file = piece->file;
     struct err err = {0};
@@ -159,8 +163,8 @@ static void window_done(struct restore_window *window)
     if (atomic_fetch_sub(&window->users, 1) == 1) restore_window_free(window);
 }
 
-static void write_chunk(struct restore_writer *writer, struct opener_thread *opener, struct restore_item *item,
-                        struct buf *plain)
+static void write_chunk(struct restore_writer *writer, struct opener_thread *opener,
+                        struct restore_item *item, struct buf *plain)
 {
     struct restore_window *window = item->window;
     struct err err = item->why;

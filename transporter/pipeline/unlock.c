@@ -90,7 +90,8 @@ static void tell_kms(struct unlock *unlock)
     if (unlock->section->n_kms == 0)
         (void)err_set(&why, ERR_NO_KEY, "the recovery point carries no KMS wrap");
     else
-        (void)err_set(&why, ERR_NO_KEY, "the recovery point carries %zu KMS wraps, but this version cannot ask a KMS",
+        (void)err_set(&why, ERR_NO_KEY,
+                      "the recovery point carries %zu KMS wraps, but this version cannot ask a KMS",
                       unlock->section->n_kms);
     report(unlock, UNLOCK_KMS, &why);
 }
@@ -100,7 +101,8 @@ static bool has_salt(const Sealift__Kdf *kdf)
     return kdf && kdf->salt.len == PASSWORD_SALT_LEN;
 }
 
-static bool derive(const Sealift__Kdf *kdf, const struct secret *password, struct secret **out, struct err *err)
+static bool derive(const Sealift__Kdf *kdf, const struct secret *password, struct secret **out,
+                   struct err *err)
 {
     struct pwhash_limits limits = {.passes = kdf->passes, .memory_bytes = kdf->memory_bytes};
     return password_hash(password, kdf->salt.data, &limits, out, err);
@@ -175,7 +177,8 @@ static bool give_up(const struct unlock *unlock, struct err *err)
         *err = unlock->last;
         return false;
     }
-    return err_set(err, ERR_NO_KEY, "the recovery point is encrypted with key '%s' (%s), and no key for it was given",
+    return err_set(err, ERR_NO_KEY,
+                   "the recovery point is encrypted with key '%s' (%s), and no key for it was given",
                    section->label, fingerprint);
 }
 

@@ -37,15 +37,15 @@ static void key_init(struct key *key, enum parts parts)
     keyring_seal(key->half, &keyring);
     if (parts == PARTS_BAD_KEYRING) keyring.data[keyring.len - 1] ^= 1;
     Sealift__Kdf kdf = SEALIFT__KDF__INIT;
-    kdf.name = (char *)(uintptr_t)"argon2id13";
+    kdf.name = (char *)(uintptr_t) "argon2id13";
     kdf.passes = limits.passes;
     kdf.memory_bytes = limits.memory_bytes;
     if (parts != PARTS_NO_SALT) kdf.salt = stored_bytes(span_of(salt, sizeof(salt)));
     Sealift__UnlockSection section = SEALIFT__UNLOCK_SECTION__INIT;
     section.version = 1;
     section.key_id = stored_bytes(span_of(key->half->key_id.bytes, HASH_LEN));
-    section.label = (char *)(uintptr_t)"main";
-    section.description = (char *)(uintptr_t)"a test";
+    section.label = (char *)(uintptr_t) "main";
+    section.description = (char *)(uintptr_t) "a test";
     section.origin = SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
     section.kdf = &kdf;
     section.keyring = stored_bytes(buf_span(&keyring));
@@ -90,7 +90,8 @@ static void note(void *arg, enum unlock_step step, const struct err *why)
 
 static enum err_code unlock(const struct key *key, struct offer *offer, struct err *err)
 {
-    struct unlock_sources sources = {.known = give_known, .password = give_password, .report = note, .arg = offer};
+    struct unlock_sources sources = {
+        .known = give_known, .password = give_password, .report = note, .arg = offer};
     AUTO(read_half) struct read_half *out = NULL;
     memset(offer->reports, 99, sizeof(offer->reports));
     *err = (struct err){0};

@@ -1,0 +1,106 @@
+#include "director/cli/offline_key.h"
+
+#include "common/crypto/identity.h"
+#include "director/cli/key_file.h"
+#include "transporter/pipeline/unlock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool offline_key_take(struct cli *cli, const struct args *args, struct offline_key *out, struct err *err)
+{
+    const char *file = args_value(args, "key-file");
+    out->cli = cli;
+    if (!secret_source_of(args, "password-file", "password-fd", &out->source, err)) return false;
+    out->wants_password = args_flag(args, "password") || out->source.file || out->source.fd >= 0;
+    out->given = file || out->wants_password;
+    return !file || key_file_read(file, &out->s, err);
+}
+
+void offline_key_deinit(struct offline_key *key)
+{
+    secret_free(key->s);
+    secret_free(key->password);
+}
+
+/* --- the steps of the unlock order --- */
+
+static bool give_file(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    const struct offline_key *key = arg;
+    if (!key->s) return err_set(err, ERR_NO_KEY, "no key file was given");
+    *s = secret_copy(key->s->data, key->s->len);
+    return true;
+}
+
+static bool give_password(void *arg, const char *label, struct secret **password, struct err *err)
+{
+    struct offline_key *key = arg;
+    char prompt[IDENTITY_NAME_MAX + 32];
+    enum password_strength strength;
+    if (!key->wants_password) return err_set(err, ERR_NO_KEY, "no password was given");
+    (void)snprintf(prompt, sizeof(prompt), "password of the key '%s'", label);
+    if (!key->password && !secret_password(&key->source, prompt, SECRET_ONCE, &key->password, &strength, err))
+        return false;
+    *password = secret_copy(key->password->data, key->password->len);
+    return true;
+}
+
+static void tell_step(void *arg, enum unlock_step step, const struct err *why)
+{
+    const struct offline_key *key = arg;
+    if (!key->told)
+        output_note(&key->cli->output, "unlocking by %s: %s", unlock_step_name(step),
+                    why ? why->text : "done");
+}
+
+static bool unlock(const struct offline_point *point, struct offline_key *key, struct read_half **out,
+                   struct err *err)
+{
+    struct unlock_sources sources = {
+        .known = give_file, .password = give_password, .report = tell_step, .arg = key};
+    AUTO(read_half) struct read_half *half = NULL;
+    bool opened = unlock_section(stored_span(&point->file->unlock), &sources, &half, err);
+    key->told = true;
+    if (!opened) return false;
+    if (memcmp(half->key_id.bytes, point->body->key_id.data, HASH_LEN) != 0)
+        return err_set(err, ERR_DAMAGED, "the unlock section is that of another key than the point's");
+    if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
+    *out = half;
+    half = NULL;
+    return true;
+}
+
+/* --- what reads --- */
+
+static bool open_half(const struct offline_point *point, struct offline_key *key, struct read_half **out,
+                      struct err *err)
+{
+    if (offline_is_sealed(point)) return unlock(point, key, out, err);
+    if (key->given)
+        return err_set(err, ERR_NOT_ENCRYPTED, "the recovery point is not encrypted, but a key was given");
+    return true;
+}
+
+bool offline_read(const struct offline *offline, const struct offline_point *point, struct offline_key *key,
+                  struct offline_reading *out, struct err *err)
+{
+    const Sealift__PointBody *body = point->body;
+    if (strcmp(body->object_kind, "tree") != 0)
+        return err_set(err, ERR_USAGE, "the point holds an object of kind '%s': this version reads trees",
+                       body->object_kind);
+    if (!open_half(point, key, &out->half, err)) return false;
+    struct hash domain = stored_hash(&body->domain_id);
+    out->root = stored_hash(&body->root);
+    out->opener = opener_new(out->half, body->domain);
+    out->inlet = inlet_repository_new(offline->repository, out->half ? &domain : NULL);
+    return true;
+}
+
+void offline_reading_deinit(struct offline_reading *reading)
+{
+    opener_free(reading->opener);
+    inlet_repository_free(reading->inlet);
+    read_half_free(reading->half);
+    *reading = (struct offline_reading){0};
+}

@@ -1,0 +1,127 @@
+/* sealift offline …: a repository on this machine, with nothing else of the site. */
+#include "common/crypto/frame.h"
+#include "director/cli/offline_key.h"
+#include "director/cli/offline_verbs.h"
+#include "director/cli/verbs.h"
+#include "transporter/pipeline/unlock.h"
+
+static void add_body(json_t *row, const Sealift__PointBody *body)
+{
+    const Sealift__PointCounts *counts = body->counts;
+    (void)json_object_set_new(row, "job", json_string(body->job));
+    (void)json_object_set_new(row, "writer", json_string(body->writer_name));
+    (void)json_object_set_new(row, "object", json_string(body->object_kind));
+    (void)json_object_set_new(row, "entries", json_count(counts ? counts->entries : 0));
+    (void)json_object_set_new(row, "files", json_count(counts ? counts->files : 0));
+    (void)json_object_set_new(row, "directories", json_count(counts ? counts->directories : 0));
+    (void)json_object_set_new(row, "content_bytes", json_count(counts ? counts->content_bytes : 0));
+    (void)json_object_set_new(row, "warnings", json_count(counts ? counts->warnings : 0));
+    (void)json_object_set_new(row, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
+    if (body->key_id.len != HASH_LEN) return;
+    char fingerprint[UNLOCK_FINGERPRINT_LEN];
+    struct hash key_id = stored_hash(&body->key_id);
+    unlock_fingerprint(&key_id, fingerprint);
+    (void)json_object_set_new(row, "key", json_string(body->key_label));
+    (void)json_object_set_new(row, "key_fingerprint", json_string(fingerprint));
+    (void)json_object_set_new(row, "key_id", json_hex(key_id.bytes, HASH_LEN));
+}
+
+static json_t *point_row(const struct offline_point *point)
+{
+    json_t *row = json_pack("{s:o, s:o, s:o}", "id", json_hex(point->id.bytes, ID_LEN), "number",
+                            json_count(point->number), "time", json_time(point->time_ns));
+    if (point->body)
+        add_body(row, point->body);
+    else
+        (void)json_object_set_new(row, "doubt", json_lossy(span_str(point->doubt.text)));
+    return row;
+}
+
+static bool list(struct cli *cli, const struct args *args, struct err *err)
+{
+    static const struct column columns[] = {
+        {"id", "POINT", COLUMN_ID},
+        {"time", "TIME", COLUMN_TEXT},
+        {"number", "NUMBER", COLUMN_NUMBER},
+        {"job", "JOB", COLUMN_TEXT},
+        {"files", "FILES", COLUMN_NUMBER},
+        {"content_bytes", "SIZE", COLUMN_SIZE},
+        {"warnings", "WARNINGS", COLUMN_NUMBER},
+        {"cipher", "CIPHER", COLUMN_TEXT},
+        {"key", "KEY", COLUMN_TEXT},
+        {"key_fingerprint", "FINGERPRINT", COLUMN_TEXT},
+        {0},
+    };
+    AUTO(offline) struct offline offline = {0};
+    const struct offline_point *doubted = NULL;
+    if (!offline_open(cli, args, &offline, err)) return false;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < offline.count; i++) {
+        (void)json_array_append_new(rows, point_row(&offline.points[i]));
+        if (offline.points[i].body) continue;
+        if (!doubted) doubted = &offline.points[i];
+        output_warning(&cli->output, "point number %llu: %s", (unsigned long long)offline.points[i].number,
+                       offline.points[i].doubt.text);
+    }
+    output_table(&cli->output, "points", columns, rows);
+    if (!offline.pinned)
+        output_note(&cli->output,
+                    "nothing was pinned: --site LINE tells points of this site's writers from others");
+    if (!doubted) return true;
+    *err = doubted->doubt;
+    return err_wrap(err, "not every point can be read");
+}
+
+static const struct option_spec list_options[] = {OFFLINE_SITE_OPTION, {0}};
+
+static const struct option_spec check_options[] = {
+    {"level", "LEVEL", "presence, hash (default) or decrypt; each does what those before it do"},
+    OFFLINE_KEY_OPTIONS,
+    OFFLINE_SITE_OPTION,
+    {0},
+};
+
+static const struct option_spec restore_options[] = {
+    {"to", "DIR", "the directory to restore into; made if absent, nothing is written outside it"},
+    {"overwrite", "HOW", "never (default), changed (other size or time) or always"},
+    OFFLINE_KEY_OPTIONS,
+    OFFLINE_SITE_OPTION,
+    {0},
+};
+
+static const struct option_spec cat_options[] = {OFFLINE_KEY_OPTIONS, OFFLINE_SITE_OPTION, {0}};
+
+const struct command offline_commands[] = {
+    {"offline", "list", "REPOSITORY [--site LINE]",
+     "Lists the recovery points of a repository on this machine. No key is needed.",
+     "$ sealift offline list /mnt/usb/repo\n"
+     "POINT         TIME                  NUMBER  JOB  FILES     SIZE  WARNINGS  CIPHER       KEY   "
+     "FINGERPRINT\n"
+     "3f2a91c0d4e7  2026-11-20T03:00:02Z      12  web   1180  1.2 GiB         0  aes-256-gcm  main  K3QD-…",
+     list_options, 1, 1, list},
+    {"offline", "check",
+     "REPOSITORY [--level presence|hash|decrypt] [--key-file FILE|--password] [--site LINE]",
+     "Checks a repository on this machine, names what is damaged and which points that hits. The exit code "
+     "is\n"
+     "that of the worst finding, 0 when there is none.",
+     "$ sealift offline check /mnt/usb/repo --level decrypt --key-file main.key\n"
+     "level:     decrypt\n"
+     "points:    12\n"
+     "findings:  0",
+     check_options, 1, 1, offline_check},
+    {"offline", "restore",
+     "REPOSITORY POINT [PATH…] --to DIR [--overwrite never|changed|always] [--key-file FILE|--password]",
+     "Restores a point, or PATHs of it. POINT is the start of its id, latest, JOB@latest or JOB@2026-11-20.\n"
+     "What is damaged is named, and the rest is restored.",
+     "$ sealift offline restore /mnt/usb/repo web@latest /srv/www --to /tmp/back --key-file main.key\n"
+     "point:    3f2a91c0d4e7\n"
+     "to:       /tmp/back\n"
+     "files:    1180",
+     restore_options, 2, OPERANDS_MANY, offline_restore},
+    {"offline", "cat", "REPOSITORY POINT PATH [--key-file FILE|--password] [--site LINE]",
+     "Writes the content of one file of a point to standard output, as it is (also with --json).",
+     "$ sealift offline cat /mnt/usb/repo latest /etc/fstab --key-file main.key\n"
+     "# /etc/fstab: static file system information.",
+     cat_options, 3, 3, offline_cat},
+    {0},
+};
