@@ -65,6 +65,11 @@ static bool unlock(const struct offline_point *point, struct offline_key *key, s
     if (!opened) return false;
     if (memcmp(half->key_id.bytes, point->body->key_id.data, HASH_LEN) != 0)
         return err_set(err, ERR_DAMAGED, "the unlock section is that of another key than the point's");
+    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(half, point->body->domain);
+    struct hash domain = domain_id(dedup_key->data), named = stored_hash(&point->body->domain_id);
+    if (!hash_eq(&domain, &named))
+        return err_set(err, ERR_DAMAGED, "the key's keyring does not lead to the point's dedup domain '%s'",
+                       point->body->domain);
     if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
     *out = half;
     half = NULL;
@@ -90,10 +95,11 @@ bool offline_read(const struct offline *offline, const struct offline_point *poi
         return err_set(err, ERR_USAGE, "the point holds an object of kind '%s': this version reads trees",
                        body->object_kind);
     if (!open_half(point, key, &out->half, err)) return false;
-    struct hash domain = stored_hash(&body->domain_id);
     out->root = stored_hash(&body->root);
     out->opener = opener_new(out->half, body->domain);
-    out->inlet = inlet_repository_new(offline->repository, out->half ? &domain : NULL);
+    out->inlet = inlet_repository_new(offline->repository);
+    struct hash domain = stored_hash(&body->domain_id);
+    if (out->half) inlet_repository_restrict(out->inlet, &domain);
     return true;
 }
 

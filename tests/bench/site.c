@@ -410,7 +410,8 @@ static void restore(const char *dir, const char *to, const struct options *optio
     const struct read_half *key = point->cipher == CIPHER_NONE ? NULL : site.key;
     AUTO(opener) struct opener *opener = opener_new(key, point->domain);
     AUTO(inlet_repository)
-    struct inlet_repository *inlet = inlet_repository_new(site.repository, key ? &point->domain_id : NULL);
+    struct inlet_repository *inlet = inlet_repository_new(site.repository);
+    if (key) inlet_repository_restrict(inlet, &point->domain_id);
     struct restore_options restore_options = {.opener = opener,
                                               .inlet = inlet_repository_inlet(inlet),
                                               .root = point->root,

@@ -12,13 +12,17 @@ struct inlet_repository {
     _Atomic bool cancelled;
 };
 
-struct inlet_repository *inlet_repository_new(struct repository *repository, const struct hash *domain)
+struct inlet_repository *inlet_repository_new(struct repository *repository)
 {
     struct inlet_repository *inlet = xcalloc(1, sizeof(*inlet));
     inlet->repository = repository;
-    inlet->has_domain = domain != NULL;
-    if (domain) inlet->domain = *domain;
     return inlet;
+}
+
+void inlet_repository_restrict(struct inlet_repository *inlet, const struct hash *domain)
+{
+    inlet->domain = *domain;
+    inlet->has_domain = true;
 }
 
 void inlet_repository_free(struct inlet_repository *inlet)

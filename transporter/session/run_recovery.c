@@ -93,6 +93,7 @@ static bool open_all(struct recovery *recovery, struct err *err)
     if (!check_point(run, buf_span(&file), &recovery->point, err) || !open_key(recovery, err) ||
         !authority_execute_once(run->environment.authority, &run->subject, err))
         return false;
+    if (recovery->local && recovery->half) inlet_repository_restrict(recovery->local, &recovery->point->domain_id);
     recovery->inlet = recovery->remote ? inlet_remote_inlet(recovery->remote)
                                        : inlet_repository_inlet(recovery->local);
     if (recovery->remote) inlet_remote_accept(recovery->remote);
