@@ -30,7 +30,7 @@ static double ms_since(uint64_t start)
 
 static void fail(const struct err *err)
 {
-    fprintf(stderr, "%s\n", err->text);
+    (void)fprintf(stderr, "%s\n", err->text);
     exit(1);
 }
 
@@ -119,7 +119,7 @@ static struct totals walk_all(struct walk_options options, struct stat_cache *ca
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: bench-walk TREE CACHE_DIR [THREADS [ROUNDS]]\n");
+        (void)fprintf(stderr, "usage: bench-walk TREE CACHE_DIR [THREADS [ROUNDS]]\n");
         return 2;
     }
     const char *paths[] = {argv[1]};

@@ -32,9 +32,9 @@ static void take(struct leaf_cursor *cursor, struct reader body, uint32_t count,
 
 bool leaf_cursor_init(struct leaf_cursor *cursor, struct span node, struct err *err)
 {
-    struct reader body;
-    uint32_t count;
-    struct span parent;
+    struct reader body = {0};
+    uint32_t count = 0;
+    struct span parent = {0};
     if (!read_head(node, &body, &count, &parent, err)) return false;
     if (!trail_begin(&cursor->trail, parent)) return damaged(err, "an improper path");
     take(cursor, body, count, parent);
@@ -43,9 +43,9 @@ bool leaf_cursor_init(struct leaf_cursor *cursor, struct span node, struct err *
 
 bool leaf_cursor_continue(struct leaf_cursor *cursor, struct span node, struct err *err)
 {
-    struct reader body;
-    uint32_t count;
-    struct span parent;
+    struct reader body = {0};
+    uint32_t count = 0;
+    struct span parent = {0};
     if (!read_head(node, &body, &count, &parent, err)) return false;
     if (!trail_inside(&cursor->trail, parent)) return damaged(err, "it does not follow the leaf before it");
     take(cursor, body, count, parent);

@@ -99,8 +99,8 @@ static const char *root_fault(const struct manifest_root *root)
 
 bool node_root_decode(struct span node, struct manifest_root *out, struct err *err)
 {
-    struct node_header header;
-    struct reader reader;
+    struct node_header header = {0};
+    struct reader reader = {0};
     if (!node_header_decode(node, &header, &reader, err)) return false;
     if (header.kind != NODE_ROOT || header.count != 1) return damaged_root(err, "it is another kind of node");
     struct manifest_root root = {0};

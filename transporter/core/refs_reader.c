@@ -75,7 +75,7 @@ static bool descend(struct refs_reader *reader, const struct ref *ref, struct er
 {
     if (reader->height > NODE_LEVEL_MAX) return damaged(err, "nodes nested too deep");
     struct open_node *inner = &reader->nodes[reader->height];
-    struct refs_cursor cursor;
+    struct refs_cursor cursor = {0};
     if (!reader->load(reader->arg, &ref->content, &inner->node, err)) return false;
     if (!refs_cursor_init(&cursor, buf_span(&inner->node), err)) return false;
     if (reader->height > 0 && cursor.level + 1 != reader->nodes[reader->height - 1].cursor.level)

@@ -103,7 +103,7 @@ static void idle_add(struct dir_pool *pool, struct dir_handle *dir)
 
 static void idle_shrink(struct dir_pool *pool, unsigned most)
 {
-    while (pool->idle > most) {
+    while (pool->oldest && pool->idle > most) {
         struct dir_handle *dir = pool->oldest;
         idle_remove(pool, dir);
         (void)close(dir->fd);

@@ -95,17 +95,16 @@ Test(trail, follows_a_stream_of_entries)
     AUTO(trail) struct trail trail = {0};
     static const struct {
         unsigned depth;
-        const char *name;
         bool directory;
-        const char *path, *parent;
+        const char *name, *path, *parent;
     } steps[] = {
-        {1, "a", true, "a", ""},
-        {2, "b", true, "a/b", "a"},
-        {3, "c", false, "a/b/c", "a/b"},
-        {3, "d", true, "a/b/d", "a/b"},
-        {2, "bb", false, "a/bb", "a"},
-        {1, "a.", true, "a.", ""},
-        {2, "\xff", false, "a./\xff", "a."},
+        {1, true, "a", "a", ""},
+        {2, true, "b", "a/b", "a"},
+        {3, false, "c", "a/b/c", "a/b"},
+        {3, true, "d", "a/b/d", "a/b"},
+        {2, false, "bb", "a/bb", "a"},
+        {1, true, "a.", "a.", ""},
+        {2, false, "\xff", "a./\xff", "a."},
     };
     cr_assert(trail_begin(&trail, span_str("")));
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

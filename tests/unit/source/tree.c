@@ -98,10 +98,10 @@ void append_event(const struct tree *tree, enum walk_event event, const struct w
     static const char letters[] = "?DFLPCBH";
     struct span path, target;
     if (event == WALK_END || !below(tree, entry->path, &path)) return;
-    char letter = event == WALK_ENTRY     ? letters[entry->type]
-                  : event == WALK_LEAVE   ? '-'
-                  : event == WALK_WARNING ? 'W'
-                                          : 'S';
+    char letter = 'S';
+    if (event == WALK_ENTRY) letter = letters[entry->type];
+    if (event == WALK_LEAVE) letter = '-';
+    if (event == WALK_WARNING) letter = 'W';
     buf_printf(out, "%c %.*s", letter, (int)path.len, (const char *)path.data);
     if (event == WALK_ENTRY && entry->type == ENTRY_HARD_LINK) {
         cr_assert(below(tree, entry->target, &target));
