@@ -73,9 +73,8 @@ static void stage(struct run *run, const struct walk_entry *entry)
         encode(run, entry);
         encoded = buf_span(&run->encoded);
     }
-    if (!entry->cacheable) encoded = span_of(NULL, 0);
     struct stat_cache_record *record = run->records[entry->depth - 1];
-    if (encoded.len > 0 || entry->type == ENTRY_DIRECTORY)
+    if (entry->cacheable)
         if (!stat_cache_record_add(record, entry->name, &entry->key, encoded, &err)) fail(&err);
     if (entry->type == ENTRY_DIRECTORY)
         run->records[entry->depth] = stat_cache_record_new(run->cache, entry->path);

@@ -5,8 +5,8 @@
  * The database is not synced while it is open: after a crash of the machine it is emptied, told by the
  * kernel's boot id. It is expendable: losing it costs a re-read. One process at a time.
  *
- * Look-ups come from any thread. A record is filled by one thread; different records, and contents, by
- * any. apply, reset and close must be alone. */
+ * Look-ups come from any thread. Records are filled by one thread, contents staged by any. apply, reset and
+ * close must be alone. */
 #ifndef SEALIFT_SOURCE_STAT_CACHE_H
 #define SEALIFT_SOURCE_STAT_CACHE_H
 
@@ -32,11 +32,12 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
 /* Where a content lies: one reference into a bundle. */
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out);
 
-/* Staging a directory's record: begun, given its children in name order, and ended. What is as it was
- * costs no writing. Memory: one part of at most 64 KiB and one entry, whatever the size of the directory.
- * Children are those alone that the walk calls cacheable and that were read without change. But a
- * subdirectory is always named, with an empty `encoded` if it is not cacheable: what is known of
- * everything below a subdirectory that is not named is dropped. */
+/* Staging a directory's record: begun, given its children in name order (those alone that the walk calls
+ * cacheable and that were read without change), and ended. What is as it was costs no writing. Memory:
+ * one part of at most 64 KiB and one entry, whatever the size of the directory.
+ * The record of a subdirectory is begun and ended within that of its directory, where its name is due,
+ * whether or not it is added there itself: what is known of everything below a subdirectory whose record
+ * is not begun is dropped, as of one that is gone. */
 struct stat_cache_record;
 struct stat_cache_record *stat_cache_record_new(struct stat_cache *cache, struct span dir_path);
 /* without stat_cache_record_end: the directory's record stays, or is partly renewed with true children */

@@ -12,8 +12,9 @@ struct stat_cache {
 
     pthread_mutex_t stage_mutex; /* for the rest */
     int stage_fd;
-    uint64_t stage_len; /* in the file */
-    struct buf stage;   /* to be appended */
+    uint64_t stage_len;               /* in the file */
+    struct buf stage;                 /* to be appended */
+    struct stat_cache_record *newest; /* of those being filled */
 };
 
 /* A cursor over a record's children, from its first part on. */

@@ -5,12 +5,16 @@
 #include "common/base/file.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define STAGE_BUFFER ((size_t)256 * 1024)
 
 struct stat_cache_record {
     struct stat_cache *cache;
-    struct stat_cache_dir *before; /* the current record, followed child by child; NULL: none */
+    struct stat_cache_record *older, *newer; /* among the open ones */
+    struct buf last;                         /* the name added last */
+    struct buf visited;                      /* a subdirectory whose own record was begun; empty: none */
+    struct stat_cache_dir *before;           /* the current record, followed child by child; NULL: none */
     struct buf path;
     struct part_key key;
     uint32_t part;
@@ -55,6 +59,40 @@ bool stage_empty(struct stat_cache *cache, struct err *err)
     return true;
 }
 
+static struct span parent_of(struct span path, struct span *name)
+{
+    const uint8_t *slash = path.len ? memrchr(path.data, '/', path.len) : NULL;
+    size_t len = slash ? (size_t)(slash - path.data) : 0;
+    *name = slash ? span_of(slash + 1, path.len - len - 1) : path;
+    return span_of(path.data, len);
+}
+
+/* The directory above learns that this one is there, and what lies below it is not to be dropped. */
+static void open_add(struct stat_cache *cache, struct stat_cache_record *record)
+{
+    struct span name, parent = parent_of(buf_span(&record->path), &name);
+    (void)pthread_mutex_lock(&cache->stage_mutex);
+    struct stat_cache_record *above = record->path.len > 0 ? cache->newest : NULL;
+    while (above && !span_eq(buf_span(&above->path), parent))
+        above = above->older;
+    if (above) {
+        buf_clear(&above->visited);
+        buf_put_span(&above->visited, name);
+    }
+    record->older = cache->newest;
+    if (record->older) record->older->newer = record;
+    cache->newest = record;
+    (void)pthread_mutex_unlock(&cache->stage_mutex);
+}
+
+static void open_remove(struct stat_cache *cache, struct stat_cache_record *record)
+{
+    (void)pthread_mutex_lock(&cache->stage_mutex);
+    if (record->older) record->older->newer = record->newer;
+    *(record->newer ? &record->newer->older : &cache->newest) = record->older;
+    (void)pthread_mutex_unlock(&cache->stage_mutex);
+}
+
 struct stat_cache_record *stat_cache_record_new(struct stat_cache *cache, struct span dir_path)
 {
     struct stat_cache_record *record = xcalloc(1, sizeof(*record));
@@ -63,13 +101,17 @@ struct stat_cache_record *stat_cache_record_new(struct stat_cache *cache, struct
     record->key = part_key_of(dir_path);
     buf_put_span(&record->path, dir_path);
     buf_put_u8(&record->value, 0);
+    open_add(cache, record);
     return record;
 }
 
 void stat_cache_record_free(struct stat_cache_record *record)
 {
     if (!record) return;
+    open_remove(record->cache, record);
     stat_cache_dir_free(record->before);
+    buf_deinit(&record->last);
+    buf_deinit(&record->visited);
     buf_deinit(&record->path);
     buf_deinit(&record->value);
     free(record);
@@ -114,20 +156,38 @@ static bool end_part(struct stat_cache_record *record, struct err *err)
     return ok;
 }
 
-bool stat_cache_record_add(struct stat_cache_record *record, struct span name, const struct stat_key *key,
-                           struct span encoded, struct err *err)
+static bool add_child(struct stat_cache_record *record, struct span name, const struct stat_key *key,
+                      struct span encoded, struct err *err)
 {
     struct cached_child child = {.encoded = encoded};
     if (!follow(record, name, cached_child_is_directory(&child), err)) return false;
     size_t len = encoded.len + name.len;
     if (record->value.len > 1 && record->value.len + len > PART_FULL && !end_part(record, err)) return false;
     cached_child_encode(name, key, encoded, &record->value);
+    buf_clear(&record->last);
+    buf_put_span(&record->last, name);
     return true;
+}
+
+/* A subdirectory that was visited and not added stands in the record without an entry. */
+static bool settle_visited(struct stat_cache_record *record, struct err *err)
+{
+    AUTO(buf) struct buf name = record->visited;
+    record->visited = (struct buf){0};
+    if (name.len == 0 || span_eq(buf_span(&name), buf_span(&record->last))) return true;
+    return add_child(record, buf_span(&name), &(struct stat_key){0}, span_of(NULL, 0), err);
+}
+
+bool stat_cache_record_add(struct stat_cache_record *record, struct span name, const struct stat_key *key,
+                           struct span encoded, struct err *err)
+{
+    return settle_visited(record, err) && add_child(record, name, key, encoded, err);
 }
 
 bool stat_cache_record_end(struct stat_cache_record *record, struct err *err)
 {
     struct cache_db *db = &record->cache->db;
+    if (!settle_visited(record, err)) return false;
     if (!follow(record, span_of(NULL, 0), false, err)) return false;
     bool is_empty = record->part == 0 && record->value.len == 1;
     record->value.data[0] = 1;

@@ -43,7 +43,24 @@ static void add_child(struct stat_cache_record *record, const char *name, enum e
               err.text);
 }
 
-/* Stages a record: "file d/ ?" are a file, a directory, and a directory of which no more is told. */
+/* Stages the record of a subdirectory as it is, without its own subdirectories' records. */
+static void visit(struct stat_cache *cache, const char *dir, const char *name)
+{
+    AUTO(buf) struct buf path = {0};
+    buf_printf(&path, "%s/%s", dir, name);
+    AUTO(stat_cache_dir) struct stat_cache_dir *before = stat_cache_dir_get(cache, buf_span(&path));
+    AUTO(stat_cache_record) struct stat_cache_record *record = stat_cache_record_new(cache, buf_span(&path));
+    struct err err;
+    for (; before && before->has_child; stat_cache_dir_step(before)) {
+        const struct cached_child *child = &before->child;
+        cr_assert(stat_cache_record_add(record, child->name, &child->key, child->encoded, &err), "%s",
+                  err.text);
+    }
+    cr_assert(stat_cache_record_end(record, &err), "%s", err.text);
+}
+
+/* Stages a record: "file d/ d?" are a file, a directory, and a directory that is visited and not cacheable,
+ * whose own record stays as it is. */
 static void stage_record(struct stat_cache *cache, const char *dir, const char *children, uint32_t mode)
 {
     AUTO(stat_cache_record) struct stat_cache_record *record = stat_cache_record_new(cache, span_str(dir));
@@ -56,7 +73,7 @@ static void stage_record(struct stat_cache *cache, const char *dir, const char *
         bool is_directory = name[len - 1] == '/';
         if (unknown || is_directory) name[len - 1] = 0;
         if (unknown)
-            cr_assert(stat_cache_record_add(record, span_str(name), &some_key, span_of(NULL, 0), &err));
+            visit(cache, dir, name);
         else
             add_child(record, name, is_directory ? ENTRY_DIRECTORY : ENTRY_FILE, mode);
     }
@@ -565,8 +582,7 @@ static unsigned walk_staging(const struct tree *tree, struct stat_cache *cache, 
                 cr_assert(span_eq(entry.cached, buf_span(&encoded)));
                 hits++;
             }
-            if (!entry.cacheable) buf_clear(&encoded);
-            if (entry.cacheable || entry.type == ENTRY_DIRECTORY)
+            if (entry.cacheable)
                 cr_assert(stat_cache_record_add(records[entry.depth - 1], entry.name, &entry.key,
                                                 buf_span(&encoded), &err));
             if (entry.type == ENTRY_DIRECTORY)
@@ -658,6 +674,32 @@ Test(stat_cache, a_changed_entry_is_a_miss_and_the_others_are_hits)
     put_file(&tree, "t/d/y", ""); /* a new one, and its directory */
     cr_assert_eq(walk_staging(&tree, cache, later()), all - 1);
     cr_assert_eq(walk_staging(&tree, cache, later()), all + 1);
+}
+
+static uint64_t ctime_of(const struct tree *tree, const char *name)
+{
+    struct stat st;
+    cr_assert_eq(fstatat(tree->fd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+    return (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+}
+
+Test(stat_cache, a_directory_too_young_to_be_trusted_does_not_cost_what_is_below)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(tree) struct tree state = tree_make();
+    AUTO(stat_cache) struct stat_cache *cache = open_cache(&state, true);
+    make_walked(&tree);
+    (void)walk_staging(&tree, cache, later());
+    unsigned all = walk_staging(&tree, cache, later());
+    do {
+        cr_assert_eq(fchmodat(tree.fd, "t", 0700, 0), 0);
+    } while (ctime_of(&tree, "t") <= ctime_of(&tree, "t/l"));
+    uint64_t when = ctime_of(&tree, "t") + 1999999999u;
+    cr_assert_eq(walk_staging(&tree, cache, when), all - 1);
+    cr_assert_eq(walk_staging(&tree, cache, when), all - 1, "t alone is missing");
+    cr_assert(has_record(cache, tree.path + 1), "and is there when it is old enough");
+    cr_assert_eq(walk_staging(&tree, cache, later()), all - 1);
+    cr_assert_eq(walk_staging(&tree, cache, later()), all);
 }
 
 /* Two names of a file, of which its stat says nothing new when a directory above one is renamed: what
