@@ -1,0 +1,81 @@
+#include "director/main/settings.h"
+
+#include "common/base/alloc.h"
+#include "common/conf/conf.h"
+#include "common/wire/site_line.h"
+#include "director/loop/director.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+enum { PORT_MAX = 65535, LEASE_LEAST_MS = 1000, LEASE_MOST_MS = 24 * 3600 * 1000 };
+
+static const struct conf_word levels[] = {
+    {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
+
+void settings_deinit(struct settings *settings)
+{
+    free(settings->state_dir);
+    free(settings->bind);
+    *settings = (struct settings){0};
+}
+
+bool settings_bind_check(const char *bind, struct err *err)
+{
+    struct in6_addr address;
+    if (strcmp(bind, "*") == 0 || inet_pton(AF_INET, bind, &address) == 1 ||
+        inet_pton(AF_INET6, bind, &address) == 1)
+        return true;
+    return err_set(err, ERR_USAGE, "'%s' is no address to listen at: an IPv4 or IPv6 address is needed, or *",
+                   bind);
+}
+
+static bool get_bind(struct conf_group root, char **out, struct err *err)
+{
+    const char *bind = NULL;
+    struct err reason;
+    if (!conf_get_string_or(root, "bind", "0.0.0.0", &bind, err)) return false;
+    if (!settings_bind_check(bind, &reason)) return conf_reject(root, "bind", err, "%s", reason.text);
+    *out = xstrdup(bind);
+    return true;
+}
+
+static bool get_ports(struct conf_group root, struct settings *settings, struct err *err)
+{
+    int operator_port = 0, control_port = 0;
+    if (!conf_get_integer_or(root, "operator_port", 0, PORT_MAX, DEFAULT_OPERATOR_PORT, &operator_port,
+                             err) ||
+        !conf_get_integer_or(root, "control_port", 0, PORT_MAX, DEFAULT_CONTROL_PORT, &control_port, err))
+        return false;
+    if (operator_port != 0 && operator_port == control_port)
+        return conf_reject(root, "control_port", err, "is the operator port as well");
+    settings->operator_port = (uint16_t)operator_port;
+    settings->control_port = (uint16_t)control_port;
+    return true;
+}
+
+static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
+{
+    struct conf_group root = conf_root(conf);
+    const char *state_dir = NULL;
+    int level = LOG_INFO;
+    if (!conf_get_path(root, "state_dir", &state_dir, err)) return false;
+    settings->state_dir = xstrdup(state_dir);
+    if (!get_bind(root, &settings->bind, err) || !get_ports(root, settings, err) ||
+        !conf_get_duration_or(root, "lease", LEASE_LEAST_MS, LEASE_MOST_MS, DIRECTOR_LEASE_MS,
+                              &settings->lease_ms, err) ||
+        !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
+        return false;
+    settings->log_level = (enum log_level)level;
+    return conf_finish(conf, err);
+}
+
+bool settings_load(const char *path, struct settings *out, struct err *err)
+{
+    AUTO(conf) struct conf *conf = NULL;
+    AUTO(settings) struct settings settings = {0};
+    if (!conf_load(path, CONF_READ_BY_ALL, &conf, err) || !get_all(conf, &settings, err)) return false;
+    *out = settings;
+    settings = (struct settings){0};
+    return true;
+}
