@@ -8,7 +8,21 @@
 
 #include <string.h>
 
-/* ---- questions */
+/* ---- questions: at most one is open about each repository */
+
+/* NULL: none */
+static struct log_question *open_question(struct host_link *host, const struct id *repository)
+{
+    for (size_t i = 0; i < host->question_count; i++)
+        if (id_eq(&host->questions[i].repository, repository)) return &host->questions[i];
+    return NULL;
+}
+
+static void close_question(struct host_link *host, const struct id *repository)
+{
+    struct log_question *question = open_question(host, repository);
+    if (question) *question = host->questions[--host->question_count];
+}
 
 void logs_ask(struct director *director, struct host_link *host, const struct id *repository)
 {
@@ -19,6 +33,7 @@ void logs_ask(struct director *director, struct host_link *host, const struct id
         director_fail(director, &err);
         return;
     }
+    close_question(host, repository);
     if (host->question_count == host->question_cap) {
         host->question_cap = host->question_cap ? host->question_cap * 2 : 4;
         host->questions = xreallocarray(host->questions, host->question_cap, sizeof(*host->questions));
@@ -42,18 +57,6 @@ void logs_ask_all(struct director *director, struct host_link *host)
         if (!body->deleted && memcmp(body->owner.data, host->sign_pk, SIGN_PK_LEN) == 0)
             logs_ask(director, host, &statement->id);
     }
-}
-
-/* Whether this is the answer to a question, which is then no longer open. */
-static bool answered(struct host_link *host, const struct id *repository, uint64_t serial)
-{
-    for (size_t i = 0; i < host->question_count; i++) {
-        struct log_question *question = &host->questions[i];
-        if (serial == 0 || question->serial != serial || !id_eq(&question->repository, repository)) continue;
-        *question = host->questions[--host->question_count];
-        return true;
-    }
-    return false;
 }
 
 /* ---- who may speak for a repository */
@@ -139,32 +142,52 @@ static void take_state(struct catalog_head *head, const Sealift__RepositoryState
     head->free_bytes = state->free_bytes;
 }
 
+/* A state that comes unasked while a question is open means that the repository was not open when the
+ * question came; one that is ahead of what was read means that there is more to be read. */
+static bool ask_again(const struct log_question *question, const struct catalog_head *head,
+                      const Sealift__Head *message)
+{
+    const Sealift__RepositoryState *state = message->repository_state;
+    return message->serial == 0 && state->code == 0 && (question || state->head_number > head->read);
+}
+
+static bool take_head(struct director *director, struct host_link *host, const char *name,
+                      const struct id *id, const Sealift__Head *message, bool *again, bool *whole)
+{
+    const Sealift__RepositoryState *state = message->repository_state;
+    const struct log_question *question = open_question(host, id);
+    struct catalog_head head;
+    struct err err;
+    if (!head_of_log(director, id, &head, &err)) {
+        director_fail(director, &err);
+        return false;
+    }
+    *again = ask_again(question, &head, message);
+    *whole = question && question->serial == message->serial && state->code == 0;
+    struct hash hash = stored_hash(&state->head_hash);
+    take_state(&head, state);
+    if (state->code == 0) judge_head(&head, state->head_number, &hash, name, host->name);
+    if (*whole && state->head_number > head.read) head.read = state->head_number;
+    if (catalog_head_put(director->catalog, &head, &err)) return true;
+    director_fail(director, &err);
+    return false;
+}
+
 void logs_state(struct director *director, struct host_link *host, const Sealift__Head *message)
 {
     const Sealift__RepositoryState *state = message->repository_state;
     struct id id;
     struct err err;
+    bool again = false, whole = false;
     const Sealift__RepositoryBody *body = owned(director, host, &state->repository, &id, &err);
     if (!body || state->head_number > INT64_MAX) {
         say_once(director, "state_refused", &host->line.peer, body ? "an impossible log number" : err.text);
         return;
     }
-    bool asked = answered(host, &id, message->serial);
-    struct catalog_head head;
-    if (!head_of_log(director, &id, &head, &err)) {
-        director_fail(director, &err);
-        return;
-    }
-    take_state(&head, state);
-    struct hash hash = stored_hash(&state->head_hash);
-    bool whole = asked && state->code == 0;
-    if (state->code == 0) judge_head(&head, state->head_number, &hash, body->name, host->name);
-    if (whole && state->head_number > head.read) head.read = state->head_number;
-    if (!catalog_head_put(director->catalog, &head, &err)) {
-        director_fail(director, &err);
-        return;
-    }
+    if (!take_head(director, host, body->name, &id, message, &again, &whole)) return;
+    if (again) logs_ask(director, host, &id);
     if (!whole) return;
+    close_question(host, &id);
     AUTO(effects) struct effects effects = {0};
     run_table_log_read(director->runs, &director->now, host->sign_pk, &id, &effects);
     (void)apply(director, &effects);

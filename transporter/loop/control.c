@@ -176,8 +176,9 @@ static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings
 
 /* --- what is told about repositories --- */
 
-static void put_state(struct control *control, const struct id *repository, struct repository *store,
-                      const struct err *failure)
+/* `serial`: of the question that it answers, or 0 */
+static void put_state(struct control *control, uint64_t serial, const struct id *repository,
+                      struct repository *store, const struct err *failure)
 {
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__RepositoryState state = SEALIFT__REPOSITORY_STATE__INIT;
@@ -193,6 +194,7 @@ static void put_state(struct control *control, const struct id *repository, stru
         state.code = (uint32_t)failure->code;
         state.text = (char *)(uintptr_t)failure->text;
     }
+    head.serial = serial;
     head.kind_case = SEALIFT__HEAD__KIND_REPOSITORY_STATE;
     head.repository_state = &state;
     outbox_put(control->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
@@ -202,7 +204,7 @@ static void tell_store(void *arg, const struct id *repository, const char *name,
                        const struct err *failure)
 {
     (void)name;
-    put_state(arg, repository, store, failure);
+    put_state(arg, 0, repository, store, failure);
 }
 
 /* on the attaching thread */
@@ -214,10 +216,10 @@ static void on_attached(void *arg, const struct statement *repository, const str
     struct err err = {0};
     if (why) {
         log_event(LOG_WARN, "repository_not_open", "name", name, "reason", why->text, NULL);
-        put_state(control, &repository->id, NULL, why);
+        put_state(control, 0, &repository->id, NULL, why);
     } else if (stores_get(control->environment.stores, &repository->id, &store, &err)) {
         log_event(LOG_INFO, "repository_open", "name", name, NULL);
-        put_state(control, &repository->id, store, NULL);
+        put_state(control, 0, &repository->id, store, NULL);
     }
 }
 
@@ -380,7 +382,7 @@ static bool tell_point(void *arg, const struct repository_point *point)
     return true;
 }
 
-static void on_log_ask(struct control *control, const Sealift__LogAsk *ask)
+static void on_log_ask(struct control *control, uint64_t serial, const Sealift__LogAsk *ask)
 {
     struct log_answer answer = {.control = control, .from = ask->from};
     struct err err = {0};
@@ -389,7 +391,7 @@ static void on_log_ask(struct control *control, const Sealift__LogAsk *ask)
     bool ok = stores_get(control->environment.stores, &answer.repository, &answer.store, &err);
     if (!ok && err.code == ERR_NOT_FOUND) return; /* still being opened: its state is told then */
     ok = ok && repository_points(answer.store, tell_point, &answer, &err);
-    put_state(control, &answer.repository, ok ? answer.store : NULL, &err);
+    put_state(control, serial, &answer.repository, ok ? answer.store : NULL, &err);
 }
 
 static void on_done(struct control *control, uint64_t serial)
@@ -438,7 +440,7 @@ static void dispatch(struct control *control, const Sealift__Head *head, struct 
         on_cancel(control, head->cancel);
         break;
     case SEALIFT__HEAD__KIND_LOG_ASK:
-        on_log_ask(control, head->log_ask);
+        on_log_ask(control, head->serial, head->log_ask);
         break;
     case SEALIFT__HEAD__KIND_DONE:
         on_done(control, head->serial);
