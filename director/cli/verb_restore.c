@@ -217,12 +217,12 @@ static void say_entry(struct browse *browse, struct span path, const struct entr
                 (unsigned long long)entry->size, time, buf_cstr(&shown));
 }
 
-/* An answer: count x {path length (4), path, encoded entry} (docs/protocol.md). */
+/* An answer: {path length (2), path, encoded entry}… (docs/protocol.md). */
 static bool take_entries(struct browse *browse, struct span plain, struct err *err)
 {
     struct reader reader = reader_of(plain);
     while (reader_left(&reader) > 0) {
-        struct span path = reader_bytes(&reader, reader_u32(&reader));
+        struct span path = reader_bytes(&reader, reader_u16(&reader));
         struct entry entry;
         if (!reader_ok(&reader)) return err_set(err, ERR_TRUNCATED, "an answer is cut short");
         if (!entry_decode(&reader, &entry, err)) return err_wrap(err, "an answer");
