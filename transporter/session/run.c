@@ -163,9 +163,10 @@ static void fill_counters(struct run *run, Sealift__Counters *out)
     out->entries = backup->entries + restore->entries;
     out->files = backup->files + restore->files;
     out->content_bytes = backup->content_bytes + restore->content_bytes;
-    out->read_bytes = backup->read_bytes + restore->fetched_bytes + counters->received_bytes;
+    out->read_bytes = backup->read_bytes + restore->fetched_bytes;
     out->reused_bytes = backup->reused_bytes;
-    out->sent_bytes = backup->sent_bytes + counters->sent_bytes;
+    /* what crossed the wire: the two sides say the same */
+    out->sent_bytes = backup->sent_bytes + counters->sent_bytes + counters->received_bytes;
     out->stored_bytes = counters->stored_bytes;
     out->warnings = run->warnings_seen;
     out->total_bytes = restore->total_bytes;
