@@ -214,6 +214,7 @@ static bool read_and_send(struct source *source, const struct run_key *key, cons
     struct run *run = source->run;
     const Sealift__JobBody *job = run_job(run);
     struct watched watched = {.source = source, .behind = *outlet};
+    bool here = source->place == SEAL_HERE; /* else the seal, and the signature, are the target's */
     struct backup_options options = {
         .walk = {.paths = texts_of(&source->paths),
                  .path_count = source->paths.count,
@@ -224,8 +225,8 @@ static bool read_and_send(struct source *source, const struct run_key *key, cons
                  .mounts = source->plan->one_file_system ? MOUNT_STAY : MOUNT_CROSS},
         .host = run->environment.self->known.name,
         .place = source->place,
-        .writer = run->environment.self->sign,
-        .run = key,
+        .writer = here ? run->environment.self->sign : NULL,
+        .run = here ? key : NULL,
         .half = source->keys.half,
         .cipher = source->keys.half ? (enum cipher)job->cipher : CIPHER_NONE,
         .padding = source->keys.half ? PADDING_PADME : PADDING_NONE,
