@@ -31,7 +31,8 @@ with Site() as site:
     site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")],
                          extra='plaintext_to = ( "safe" );\n')
     site.add_transporter("vault", "untrusted", repositories=[site.path("vault-store")])
-    site.add_transporter("safe", "trusted", repositories=[site.path("safe-store")], restore=[site.path("out")])
+    site.add_transporter("safe", "trusted", repositories=[site.path("safe-store")], restore=[site.path("out")],
+                         extra='plaintext_to = ( "source" );\n')
     site.add_transporter("far", "untrusted", repositories=[site.path("far-store")])
 
     for name, host, kind in (("offsite", "vault", []), ("inside", "safe", []), ("open", "safe", ["--plaintext"]),
