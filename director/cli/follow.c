@@ -187,13 +187,12 @@ static bool step(struct follow *follow, struct err *err)
 
 static bool until_the_end(struct follow *follow, struct err *err)
 {
-    if (follow->request->from == FOLLOW_ASK && !ask(follow, err)) return false;
-    while (!follow->ended && !follow->result->interrupted)
-        if (!step(follow, err)) {
-            if (err->code != ERR_CANCELLED || !interrupt_seen()) return false;
-            err_clear(err);
-            follow->result->interrupted = true;
-        }
+    bool ok = follow->request->from == FOLLOW_STARTED || ask(follow, err);
+    while (ok && !follow->ended && !follow->result->interrupted)
+        ok = step(follow, err);
+    if (ok || err->code != ERR_CANCELLED || !interrupt_seen()) return ok;
+    err_clear(err); /* the interrupt came while the director was asked */
+    follow->result->interrupted = true;
     return true;
 }
 
