@@ -159,7 +159,8 @@ static bool is_first_place(const struct points *points, size_t index)
 {
     const struct point *point = points->items[index];
     for (size_t i = 0; i < points->count; i++)
-        if (id_eq(&points->items[i]->id, &point->id) && points->items[i]->time_ns < point->time_ns) return false;
+        if (id_eq(&points->items[i]->id, &point->id) && points->items[i]->time_ns < point->time_ns)
+            return false;
     return true;
 }
 
