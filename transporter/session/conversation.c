@@ -64,6 +64,8 @@ static const struct row dialler_rows[] = {
     {RECOVERY, STATE(STREAM), KIND(WANT), STATE(STREAM)},
     {RECOVERY, STATE(STREAM), KIND(CREDIT), STATE(STREAM)},
     {RECOVERY, STATE(STREAM), KIND(DONE), STATE(ENDED)},
+    /* credit for what the opener had not looked at when it was done */
+    {RECOVERY, STATE(ENDED), KIND(CREDIT), STATE(ENDED)},
 };
 
 static const char *const state_names[] = {
