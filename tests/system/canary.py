@@ -109,7 +109,8 @@ def placement(encrypt, zone, kind=()):
         site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")],
                              extra='plaintext_to = ( "target" );\n')
         # every byte between source and target passes a relay
-        site.add_transporter("target", zone, repositories=[site.path("store")])
+        site.add_transporter("target", zone, repositories=[site.path("store")],
+                             extra='plaintext_to = ( "source" );\n' if encrypt == "none" else "")
         data_port = re.search(r"data=tcp://(\S+)", site.daemons["target"].wait_for("event=ready")).group(1)
         wire = Wire(data_port)
         site.daemons["target"].stop()
