@@ -4,11 +4,12 @@
 #include "common/crypto/frame.h"
 #include "common/crypto/record.h"
 #include "transporter/session/asked.h"
+#include "transporter/session/moment.h"
 
 #include <pthread.h>
 #include <string.h>
 
-enum { GOODBYE_LEASE_MS = 5000, CALLERS_MAX = 16 };
+enum { GOODBYE_MS = 5000, CALLERS_MAX = 16 };
 
 struct arrival {
     struct arrival *next;
@@ -455,12 +456,12 @@ void inlet_remote_accept(struct inlet_remote *inlet)
 
 void inlet_remote_finish(struct inlet_remote *inlet)
 {
-    listener_session_set_lease(inlet->session, GOODBYE_LEASE_MS);
+    uint64_t until_ms = moment_ms() + GOODBYE_MS;
     (void)pthread_mutex_lock(&inlet->lock);
     inlet->finished = true;
     send_done(inlet);
-    while (!inlet->goodbye && !inlet->failed)
-        (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
+    while (!inlet->goodbye && !inlet->failed && moment_ms() < until_ms)
+        moment_wait(&inlet->changed, &inlet->lock, until_ms);
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 

@@ -64,6 +64,7 @@ struct listener_session {
     uint64_t opened;        /* the last one whose Open was answered */
     uint64_t gone_since_ms; /* while not bound */
     uint64_t lease_ms;
+    uint64_t expires_ms; /* UINT64_MAX: never */
     uint64_t probe_at_ms;
     struct queue opens, asks, rest;
     struct outbox out;
@@ -578,6 +579,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
     session->listener = listener;
     session->options = *options;
     session->lease_ms = options->lease_ms;
+    session->expires_ms = UINT64_MAX;
     session->gone_since_ms = moment_ms();
     queue_init(&session->opens);
     queue_init(&session->asks);
@@ -640,11 +642,12 @@ static bool await_message(struct listener_session *session, struct data_message 
         }
         if (queue_pop(&session->opens, out) || queue_pop(&session->asks, out) || queue_pop(&session->rest, out))
             return true;
-        if (session->bound) {
+        uint64_t until = session->bound ? UINT64_MAX : session->gone_since_ms + session->lease_ms;
+        if (session->expires_ms < until) until = session->expires_ms;
+        if (until == UINT64_MAX) {
             (void)pthread_cond_wait(&session->arrived, &session->listener->lock);
             continue;
         }
-        uint64_t until = session->gone_since_ms + session->lease_ms;
         if (moment_ms() >= until)
             return err_set(err, ERR_UNREACHABLE, "the other side was gone for more than %" PRIu64 " s",
                            session->lease_ms / 1000);
@@ -733,9 +736,18 @@ void listener_session_answered(struct listener_session *session)
     session->state = CONVERSATION_DONE;
 }
 
+void listener_session_expire(struct listener_session *session, uint64_t after_ms)
+{
+    (void)pthread_mutex_lock(&session->listener->lock);
+    session->expires_ms = moment_ms() + after_ms;
+    (void)pthread_cond_broadcast(&session->arrived);
+    (void)pthread_mutex_unlock(&session->listener->lock);
+}
+
 void listener_session_set_lease(struct listener_session *session, uint64_t lease_ms)
 {
     (void)pthread_mutex_lock(&session->listener->lock);
     session->lease_ms = lease_ms;
+    (void)pthread_cond_broadcast(&session->arrived);
     (void)pthread_mutex_unlock(&session->listener->lock);
 }

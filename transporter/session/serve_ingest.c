@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { RESEAL_QUEUE = 8 << 20, GOODBYE_LEASE_MS = 30000 };
+enum { RESEAL_QUEUE = 8 << 20, GOODBYE_MS = 30000 };
 
 struct serve {
     const struct serve_ingest_options *options;
@@ -298,7 +298,7 @@ static bool take_commit(struct serve *serve, const struct data_message *message,
         bool told = tell_committed(serve, &request, err);
         send_receipt(serve, message);
         if (serve->options->conversation != CONVERSATION_COPY)
-            listener_session_set_lease(serve->options->session, GOODBYE_LEASE_MS);
+            listener_session_expire(serve->options->session, GOODBYE_MS);
         return told;
     }
     if (err->code != ERR_NOT_FOUND || missing.len == 0) return false;

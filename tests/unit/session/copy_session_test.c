@@ -1,0 +1,222 @@
+#include "cargo.h"
+#include "ends.h"
+#include "common/base/alloc.h"
+#include "transporter/pipeline/outlet_repository.h"
+#include "transporter/session/copy.h"
+#include "transporter/session/outlet_remote.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A second repository, at the dialling end, with points in it. */
+struct origin {
+    struct ends *ends; /* the other end, copied to */
+    struct repository *repository;
+    struct hash root; /* content of the last point's root */
+    _Atomic uint64_t sent, points;
+    _Atomic bool cancelled;
+};
+
+static void add_point(struct origin *origin, uint8_t number, uint64_t skip)
+{
+    struct ends *ends = origin->ends;
+    struct err err = {0};
+    AUTO(ingest) struct ingest *ingest = NULL;
+    AUTO(outlet_repository) struct outlet_repository *outlet = NULL;
+    run_key_free(ends->keys.run);
+    ends->keys.run = run_key_new();
+    struct ingest_options options = {.session = {{number}},
+                                     .kind = INGEST_WRITER,
+                                     .seal = ends->keys.run->seal,
+                                     .domain = domain_id(ends->keys.write->dedup_key->data),
+                                     .min_free_bytes = 1};
+    memcpy(options.writer, ends->keys.writer->pk, SIGN_PK_LEN);
+    cr_assert(ingest_open(origin->repository, &options, &ingest, &err), "%s", err.text);
+    cr_assert(outlet_repository_new(ingest, OUTLET_REPOSITORY_QUEUE, &outlet, &err), "%s", err.text);
+    struct outlet to = outlet_repository_outlet(outlet);
+    struct sealing_options sealing =
+        ends->kind == REPOSITORY_PLAINTEXT ? keys_plain(&ends->keys, to) : keys_sealing(&ends->keys, to);
+    AUTO(cargo) struct cargo cargo;
+    AUTO(buf) struct buf missing = {0};
+    cargo_open(&cargo, &sealing);
+    struct commit_receipt receipt;
+    const struct id point = {{number}};
+    cr_assert(cargo_pack(&cargo, &origin->root), "%s", cargo.err.text);
+    cr_assert(cargo_commit(&cargo, &ends->keys, &point, &origin->root, &receipt, &missing), "%s", cargo.err.text);
+}
+
+static struct origin *origin_new(enum repository_kind kind)
+{
+    static const struct id site = {{1}}, id = {{8}};
+    struct origin *origin = xcalloc(1, sizeof(*origin));
+    struct err err = {0};
+    origin->ends = ends_new(kind);
+    AUTO(free) char *path = xasprintf("%s/origin", origin->ends->dir);
+    AUTO(free) char *state = xasprintf("%s/origin-state", origin->ends->dir);
+    cr_assert_eq(mkdir(state, 0700), 0);
+    cr_assert(repository_create(path, &site, &id, kind, (struct span){0}, origin->ends->source->sign, &err));
+    struct repository_options options = {.path = path, .state_dir = state, .owner = origin->ends->source->sign};
+    cr_assert(repository_open(&options, &origin->repository, &err), "%s", err.text);
+    add_point(origin, 3, UINT64_MAX);
+    add_point(origin, 4, UINT64_MAX);
+    return origin;
+}
+
+static void origin_free(struct origin *origin)
+{
+    repository_close(origin->repository);
+    ends_free(origin->ends);
+    free(origin);
+}
+DEFINE_AUTO(origin, struct origin *, origin_free)
+
+static bool copy_over(struct origin *origin, const struct outlet *outlet, struct err *err)
+{
+    struct copy_options options = {.from = origin->repository,
+                                   .outlet = *outlet,
+                                   .sent_bytes = &origin->sent,
+                                   .points = &origin->points,
+                                   .cancelled = &origin->cancelled};
+    return copy_points(&options, err);
+}
+
+static void copy_once(struct origin *origin)
+{
+    struct ends *ends = origin->ends;
+    struct id seal = id_random();
+    struct err err = {0};
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    struct outlet outlet = outlet_remote(dialler);
+    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
+    dialler_free(dialler, NULL);
+    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
+}
+
+Test(copy_session, points_arrive_whole_and_are_not_sent_twice)
+{
+    for (int plain = 0; plain < 2; plain++) {
+        AUTO(origin) struct origin *origin = origin_new(plain ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED);
+        AUTO(cargo) struct cargo none = {0};
+        copy_once(origin);
+        cr_assert_eq(ends_points(origin->ends), 2);
+        cr_assert_eq(origin->points, 2);
+        cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
+        uint64_t sent = origin->sent;
+        add_point(origin, 5, UINT64_MAX);
+        copy_once(origin);
+        cr_assert_eq(ends_points(origin->ends), 3);
+        cr_assert_eq(origin->sent, sent, "a point of the same contents moved %llu bytes",
+                     (unsigned long long)(origin->sent - sent));
+    }
+}
+
+Test(copy_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
+{
+    static const uint64_t cuts[] = {700, 1500, 5000, 1000000, 3100000};
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+        AUTO(cargo) struct cargo none = {0};
+        atomic_store(&origin->ends->relay->cut_after, cuts[i]);
+        atomic_store(&origin->ends->relay->cuts_left, 4);
+        copy_once(origin);
+        cr_assert_eq(ends_points(origin->ends), 2);
+        cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
+        cr_assert(atomic_load(&origin->ends->relay->accepted) > 1);
+    }
+}
+
+/* Says "have" to everything but points: the commit at the other side must find it out. */
+struct liar {
+    struct outlet behind;
+    unsigned commits;
+};
+
+static bool lie(void *self, const enum frame_type *types, const struct hash *ids, size_t count, uint8_t *have,
+                struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        have[i] = (int)types[i] != 3;
+    return true;
+}
+
+static bool liar_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    const struct outlet *behind = &((struct liar *)self)->behind;
+    return behind->ops->send(behind->self, number, batch, err);
+}
+
+static bool liar_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
+                        struct buf *missing, struct err *err)
+{
+    const struct outlet *behind = &((struct liar *)self)->behind;
+    ((struct liar *)self)->commits++;
+    return behind->ops->commit(behind->self, request, receipt, missing, err);
+}
+
+Test(copy_session, a_target_that_claims_to_have_what_it_lacks_is_found_by_the_commit)
+{
+    static const struct outlet_ops ops = {.ask = lie, .send = liar_send, .commit = liar_commit};
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    AUTO(cargo) struct cargo none = {0};
+    struct ends *ends = origin->ends;
+    struct id seal = id_random();
+    struct err err = {0};
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    struct liar liar = {.behind = outlet_remote(dialler)};
+    struct outlet outlet = {.ops = &ops, .self = &liar};
+    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
+    dialler_free(dialler, NULL);
+    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
+    cr_assert(liar.commits > 2, "%u commits", liar.commits);
+    cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
+}
+
+/* Cancels the copy after some batches. */
+struct stopper {
+    struct outlet behind;
+    unsigned left;
+    _Atomic bool *cancelled;
+};
+
+static bool stopper_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
+                        uint8_t *have, struct err *err)
+{
+    const struct outlet *behind = &((struct stopper *)self)->behind;
+    return behind->ops->ask(behind->self, types, ids, count, have, err);
+}
+
+static bool stopper_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    struct stopper *stopper = self;
+    if (--stopper->left == 0) atomic_store(stopper->cancelled, true);
+    return stopper->behind.ops->send(stopper->behind.self, number, batch, err);
+}
+
+static const struct outlet_ops stopper_ops = {.ask = stopper_ask, .send = stopper_send};
+
+Test(copy_session, one_that_was_cancelled_goes_on_where_it_stopped)
+{
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    AUTO(cargo) struct cargo none = {0};
+    struct ends *ends = origin->ends;
+    struct id seal = id_random();
+    struct err err = {0};
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    struct outlet outlet = outlet_remote(dialler);
+    struct stopper stopper = {.behind = outlet, .left = 2, .cancelled = &origin->cancelled};
+    struct outlet stopping = {.ops = &stopper_ops, .self = &stopper};
+    cr_assert_not(copy_over(origin, &stopping, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED);
+    dialler_free(dialler, &err);
+    cr_assert_not(ends_join(ends));
+    cr_assert_eq(ends->serve_err.code, ERR_CANCELLED);
+    cr_assert_eq(ends_points(ends), 0);
+    atomic_store(&origin->cancelled, false);
+    copy_once(origin); /* cargo_assert_stored finds what was stored twice */
+    cr_assert_eq(ends_points(ends), 2);
+    cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
+}

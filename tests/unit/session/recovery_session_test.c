@@ -1,0 +1,236 @@
+#include "cargo.h"
+#include "ends.h"
+#include "tests/unit/pipeline/chunks.h"
+#include "transporter/pipeline/outlet_repository.h"
+#include "transporter/pipeline/restore.h"
+#include "transporter/session/inlet_remote.h"
+#include "transporter/session/serve_fetch.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* A repository with one point in it, served by the source over the wire to the listening end. */
+struct served {
+    struct ends *ends;
+    struct hash root; /* chunk id */
+    struct dialler *dialler;
+    pthread_t thread;
+    bool done;
+    struct err err;
+    _Atomic uint64_t sent;
+    struct inlet_remote *inlet;
+};
+
+static void fill(struct served *served)
+{
+    struct ends *ends = served->ends;
+    struct err err = {0};
+    AUTO(ingest) struct ingest *ingest = NULL;
+    AUTO(outlet_repository) struct outlet_repository *outlet = NULL;
+    struct ingest_options options = {.session = {{9}},
+                                     .kind = INGEST_WRITER,
+                                     .seal = ends->keys.run->seal,
+                                     .domain = domain_id(ends->keys.write->dedup_key->data),
+                                     .min_free_bytes = 1};
+    memcpy(options.writer, ends->keys.writer->pk, SIGN_PK_LEN);
+    cr_assert(ingest_open(ends->repository, &options, &ingest, &err), "%s", err.text);
+    cr_assert(outlet_repository_new(ingest, OUTLET_REPOSITORY_QUEUE, &outlet, &err), "%s", err.text);
+    struct sealing_options sealing = ends->kind == REPOSITORY_PLAINTEXT
+                                         ? keys_plain(&ends->keys, outlet_repository_outlet(outlet))
+                                         : keys_sealing(&ends->keys, outlet_repository_outlet(outlet));
+    AUTO(cargo) struct cargo cargo;
+    AUTO(buf) struct buf missing = {0};
+    cargo_open(&cargo, &sealing);
+    struct hash root;
+    struct commit_receipt receipt;
+    const struct id point = {{3}};
+    cr_assert(cargo_pack(&cargo, &root), "%s", cargo.err.text);
+    cr_assert(cargo_commit(&cargo, &ends->keys, &point, &root, &receipt, &missing), "%s", cargo.err.text);
+    served->root = sealing_id(cargo.sealing, FRAME_NODE, &root);
+}
+
+static void *serve_main(void *arg)
+{
+    struct served *served = arg;
+    struct hash domain = domain_id(served->ends->keys.write->dedup_key->data);
+    bool plain = served->ends->kind == REPOSITORY_PLAINTEXT;
+    struct dialler_opened opened;
+    served->done = dialler_await(served->dialler, &opened, &served->err) &&
+                   serve_fetch(served->dialler, served->ends->repository, plain ? NULL : &domain, &served->sent,
+                               &served->err);
+    dialler_free(served->dialler, served->done ? NULL : &served->err);
+    return NULL;
+}
+
+static struct served *served_new(enum repository_kind kind)
+{
+    struct served *served = calloc(1, sizeof(*served));
+    struct err err = {0};
+    served->ends = ends_new(kind);
+    fill(served);
+    ends_admit(served->ends, CONVERSATION_RECOVERY);
+    cr_assert(inlet_remote_new(served->ends->session, &served->inlet, &err), "%s", err.text);
+    return served;
+}
+
+static void begin(struct served *served)
+{
+    static const struct id seal = {{5}};
+    struct err err = {0};
+    AUTO(buf) struct buf file = {0};
+    struct dialler_options options = ends_dialler(served->ends, CONVERSATION_RECOVERY, &seal);
+    options.point_file = span_str("the point file");
+    cr_assert(dialler_new(&options, &served->dialler, &err), "%s", err.text);
+    cr_assert_eq(pthread_create(&served->thread, NULL, serve_main, served), 0);
+    cr_assert(inlet_remote_point(served->inlet, &file, &err), "%s", err.text);
+    cr_assert(span_eq(buf_span(&file), span_str("the point file")));
+    inlet_remote_accept(served->inlet);
+}
+
+static void end(struct served *served)
+{
+    inlet_remote_finish(served->inlet);
+    (void)pthread_join(served->thread, NULL);
+    cr_assert(served->done, "%s", served->err.text);
+}
+
+static void served_free(struct served *served)
+{
+    inlet_remote_free(served->inlet);
+    ends_free(served->ends);
+    free(served);
+}
+DEFINE_AUTO(served, struct served *, served_free)
+
+struct content {
+    struct hasher hasher;
+    uint64_t bytes;
+};
+
+static bool add_content(void *arg, struct span bytes, struct err *err)
+{
+    struct content *content = arg;
+    hasher_add(&content->hasher, bytes.data, bytes.len);
+    content->bytes += bytes.len;
+    return true;
+}
+
+static void assert_content(const struct content *content)
+{
+    struct hasher expected;
+    AUTO(buf) struct buf bytes = {0};
+    hasher_init(&expected);
+    for (uint64_t i = 0; i < CARGO_CHUNKS; i++) {
+        chunk_fill(&bytes, i, CARGO_CHUNK_LEN);
+        hasher_add(&expected, bytes.data, bytes.len);
+    }
+    struct hash is = hasher_result(&content->hasher), ought = hasher_result(&expected);
+    cr_assert(hash_eq(&is, &ought), "%llu bytes", (unsigned long long)content->bytes);
+}
+
+static void read_back(struct served *served)
+{
+    struct ends *ends = served->ends;
+    bool plain = ends->kind == REPOSITORY_PLAINTEXT;
+    AUTO(opener) struct opener *opener = opener_new(plain ? NULL : ends->keys.read, KEYS_DOMAIN);
+    struct inlet inlet = inlet_remote_inlet(served->inlet);
+    struct content content = {.bytes = 0};
+    struct err err = {0};
+    hasher_init(&content.hasher);
+    begin(served);
+    cr_assert(restore_cat(opener, &inlet, &served->root, span_str("file"), add_content, &content, &err), "%s",
+              err.text);
+    assert_content(&content);
+    end(served);
+}
+
+Test(recovery_session, what_is_stored_is_read_back_over_the_wire)
+{
+    for (int plain = 0; plain < 2; plain++) {
+        AUTO(served) struct served *served = served_new(plain ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED);
+        read_back(served);
+    }
+}
+
+Test(recovery_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
+{
+    static const uint64_t cuts[] = {600, 1300, 2200, 100000, 700000, 2500000};
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        AUTO(served) struct served *served = served_new(REPOSITORY_ENCRYPTED);
+        atomic_store(&served->ends->relay->cut_after, cuts[i]);
+        atomic_store(&served->ends->relay->cuts_left, 4);
+        read_back(served);
+        cr_assert(atomic_load(&served->ends->relay->accepted) > 1);
+    }
+}
+
+/* Each of many windows, with ids that are there and ids that are not. */
+struct seen {
+    unsigned frames, missing;
+};
+
+static bool see_envelope(void *arg, struct span envelope, struct err *err)
+{
+    return true;
+}
+
+static bool see_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    ((struct seen *)arg)->frames++;
+    return true;
+}
+
+static bool see_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    ((struct seen *)arg)->missing++;
+    return true;
+}
+
+static void windows(struct served *served)
+{
+    struct inlet inlet = inlet_remote_inlet(served->inlet);
+    struct hash ids[CARGO_CHUNKS + 5];
+    struct err err = {0};
+    for (uint64_t i = 0; i < CARGO_CHUNKS; i++) {
+        struct hash content = chunk_content(i, CARGO_CHUNK_LEN);
+        ids[i] = chunk_id(served->ends->keys.write->dedup_key->data, FRAME_DATA, &content);
+    }
+    for (size_t i = CARGO_CHUNKS; i < CARGO_CHUNKS + 5; i++)
+        random_bytes(ids[i].bytes, HASH_LEN);
+    for (int round = 0; round < 8; round++) {
+        struct seen seen = {0};
+        struct inlet_sink sink = {
+            .envelope = see_envelope, .frame = see_frame, .missing = see_missing, .arg = &seen};
+        cr_assert(inlet.ops->fetch(inlet.self, ids, CARGO_CHUNKS + 5, &sink, &err), "%s", err.text);
+        cr_assert(seen.frames == CARGO_CHUNKS && seen.missing == 5, "%u frames, %u missing", seen.frames,
+                  seen.missing);
+    }
+}
+
+Test(recovery_session, each_id_is_told_once_whatever_is_cut, .timeout = 60)
+{
+    AUTO(served) struct served *served = served_new(REPOSITORY_ENCRYPTED);
+    atomic_store(&served->ends->relay->cut_after, 3000000);
+    atomic_store(&served->ends->relay->cuts_left, 10);
+    begin(served);
+    windows(served);
+    end(served);
+    cr_assert(atomic_load(&served->ends->relay->accepted) > 5);
+}
+
+Test(recovery_session, a_peer_that_stays_away_ends_it_by_its_lease)
+{
+    AUTO(served) struct served *served = served_new(REPOSITORY_ENCRYPTED);
+    struct inlet inlet = inlet_remote_inlet(served->inlet);
+    struct err err = {0};
+    begin(served);
+    listener_session_set_lease(served->ends->session, 200);
+    atomic_store(&served->ends->relay->refuse, true);
+    struct seen seen = {0};
+    struct inlet_sink sink = {.envelope = see_envelope, .frame = see_frame, .missing = see_missing, .arg = &seen};
+    cr_assert_not(inlet.ops->fetch(inlet.self, &served->root, 1, &sink, &err));
+    cr_assert_eq(err.code, ERR_UNREACHABLE, "%s", err.text);
+    (void)err_set(&err, ERR_CANCELLED, "over");
+    dialler_cancel(served->dialler, &err);
+    (void)pthread_join(served->thread, NULL);
+}
