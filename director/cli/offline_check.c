@@ -17,6 +17,7 @@ struct checking {
     enum level level;
     json_t *rows;
     struct err worst;
+    int gravity; /* its */
     uint64_t findings, notes;
     struct check_result stored;
     struct check_decrypt_result opened;
@@ -53,12 +54,14 @@ static enum err_code code_of(enum err_code code)
     return code == ERR_NOT_FOUND ? ERR_DAMAGED : code;
 }
 
-static int gravity(enum err_code code)
+/* That something is missing may follow from another finding: a pack that was cut explains more. */
+static int gravity(enum err_code found)
 {
-    static const enum err_code order[] = {ERR_NONE,      ERR_NO_KEY,  ERR_WRONG_KEY,    ERR_NOT_ENCRYPTED,
-                                          ERR_TRUNCATED, ERR_DAMAGED, ERR_SALT_MISSING, ERR_NOT_AUTHENTIC};
+    static const enum err_code order[] = {ERR_NONE,          ERR_NO_KEY,       ERR_WRONG_KEY,
+                                          ERR_NOT_ENCRYPTED, ERR_NOT_FOUND,    ERR_TRUNCATED,
+                                          ERR_DAMAGED,       ERR_SALT_MISSING, ERR_NOT_AUTHENTIC};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-        if (order[i] == code) return (int)i;
+        if (order[i] == found) return (int)i;
     return 1;
 }
 
@@ -75,8 +78,9 @@ static void add_finding(struct checking *checking, enum err_code found, const ch
         return;
     }
     checking->findings++;
-    if (checking->worst.code == ERR_NONE || gravity(code) > gravity(checking->worst.code))
-        (void)err_set(&checking->worst, code, "%s: %s", object, text);
+    if (gravity(found) <= checking->gravity) return;
+    checking->gravity = gravity(found);
+    (void)err_set(&checking->worst, code, "%s: %s", object, text);
 }
 
 static void on_stored(void *arg, const struct check_finding *finding)

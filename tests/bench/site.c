@@ -6,13 +6,15 @@
  *   bench-site size DIR               bytes that the repository takes
  *
  * Options, after the verb: --threads N, --compress lz4|zstd[:LEVEL]|none, --cipher NAME,
- * --place here|there|none (none at init makes a plaintext repository), --no-cache, --warnings.
+ * --place here|there|none (none at init makes a plaintext repository), --no-cache, --warnings,
+ * --password-file FILE (at init: the key is derived from the first line of FILE, with the least limits).
  *
  * backup prints one JSON line: times in seconds, sizes in bytes; peak_anon is sampled. The key lies
  * beside what it protects, so this is for measuring only. */
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
+#include "common/crypto/password.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/backup.h"
 #include "transporter/pipeline/inlet_repository.h"
@@ -31,6 +33,8 @@
 
 #define DOMAIN "t:bench"
 
+static const uint8_t no_salt[PASSWORD_SALT_LEN];
+
 enum { SECRETS_LEN = 96 }; /* S, the writer's and the owner's seed */
 
 struct options {
@@ -38,6 +42,7 @@ struct options {
     struct compress_spec compress;
     enum cipher cipher;
     const char *place;
+    const char *password_file;
     bool no_cache;
     bool warnings;
     const char *words[3];
@@ -72,6 +77,8 @@ static struct options parse(int argc, char **argv)
             check(cipher_parse(value_of(argc, argv, &i), &options.cipher, &err), &err);
         else if (strcmp(argv[i], "--place") == 0)
             options.place = value_of(argc, argv, &i);
+        else if (strcmp(argv[i], "--password-file") == 0)
+            options.password_file = value_of(argc, argv, &i);
         else if (strcmp(argv[i], "--no-cache") == 0)
             options.no_cache = true;
         else if (strcmp(argv[i], "--warnings") == 0)
@@ -121,7 +128,22 @@ static struct site site_in(const char *dir)
     };
 }
 
-static void encode_unlock(const struct read_half *key, struct buf *out)
+/* S from the password; the salt is good enough to be zeros in a throw-away site. */
+static void derive_key(const char *file, uint8_t s[static KEY_SECRET_LEN])
+{
+    AUTO(buf) struct buf typed = {0};
+    AUTO(secret) struct secret *password = NULL;
+    AUTO(secret) struct secret *derived = NULL;
+    struct pwhash_limits limits = PWHASH_INTERACTIVE;
+    enum password_strength strength;
+    struct err err = {0};
+    check(file_read(AT_FDCWD, file, PASSWORD_MAX_LEN, &typed, &err), &err);
+    check(password_normalise(buf_span(&typed), &password, &strength, &err), &err);
+    check(password_hash(password, no_salt, &limits, &derived, &err), &err);
+    memcpy(s, derived->data, KEY_SECRET_LEN);
+}
+
+static void encode_unlock(const struct read_half *key, bool from_password, struct buf *out)
 {
     AUTO(buf) struct buf keyring = {0};
     keyring_seal(key, &keyring);
@@ -133,6 +155,15 @@ static void encode_unlock(const struct read_half *key, struct buf *out)
     unlock.origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
     unlock.keyring = stored_bytes(buf_span(&keyring));
     unlock.unlock_pk = stored_bytes(span_of(key->unlock_pk, sizeof(key->unlock_pk)));
+    Sealift__Kdf kdf = SEALIFT__KDF__INIT;
+    kdf.name = (char *)(uintptr_t) "argon2id13";
+    kdf.passes = PWHASH_INTERACTIVE.passes;
+    kdf.memory_bytes = PWHASH_INTERACTIVE.memory_bytes;
+    kdf.salt = stored_bytes(span_of(no_salt, sizeof(no_salt)));
+    if (from_password) {
+        unlock.origin = SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
+        unlock.kdf = &kdf;
+    }
     struct err err = {0};
     check(stored_unlock_encode(&unlock, out, &err), &err);
 }
@@ -143,10 +174,11 @@ static void site_init(const char *dir, const struct options *options)
     struct err err = {0};
     uint8_t secrets[SECRETS_LEN];
     random_bytes(secrets, sizeof(secrets));
+    if (options->password_file) derive_key(options->password_file, secrets);
     check(dir_make(dir, 0700, &err) && dir_make(site.state, 0700, &err), &err);
     check(file_create(AT_FDCWD, site.secrets, span_of(secrets, sizeof(secrets)), 0600, &err), &err);
     site.key = read_half_new(secrets);
-    encode_unlock(site.key, &site.unlock);
+    encode_unlock(site.key, options->password_file != NULL, &site.unlock);
     check(file_create(AT_FDCWD, site.unlock_path, buf_span(&site.unlock), 0600, &err), &err);
     site.owner = sign_pair_new(secrets + 64);
     enum repository_kind kind =

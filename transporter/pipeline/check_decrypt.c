@@ -96,10 +96,9 @@ struct check {
 static void find(struct check *check, const struct hash *id, const struct err *why)
 {
     char text[17];
-    struct err what = *why;
+    struct err what;
     hex_encode(id->bytes, 8, text);
-    (void)err_wrap(&what, "chunk %s…", text);
-    if (what.code == ERR_NOT_FOUND) what.code = ERR_DAMAGED; /* it is the repository that lacks it */
+    if (!opener_missing(why, &what)) (void)err_wrap(&what, "chunk %s…", text);
     (void)pthread_mutex_lock(&check->lock);
     check->result->findings++;
     check->sink->finding(check->sink->arg, &what);

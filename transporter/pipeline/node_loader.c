@@ -131,9 +131,7 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
 static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
     struct node_loader *loader = arg;
-    if (!hash_eq(&loader->slots[0].id, id)) return true;
-    *err = *why;
-    return false;
+    return !hash_eq(&loader->slots[0].id, id) || opener_missing(why, err);
 }
 
 static bool fetch_window(struct node_loader *loader, struct err *err)

@@ -205,12 +205,18 @@ static bool one_frame(void *arg, const struct hash *id, struct span frame, struc
     return true;
 }
 
+bool opener_missing(const struct err *why, struct err *err)
+{
+    *err = *why;
+    if (err->code == ERR_NOT_FOUND) err->code = ERR_DAMAGED;
+    return false;
+}
+
 static bool one_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
     (void)arg;
     (void)id;
-    *err = *why;
-    return false;
+    return opener_missing(why, err);
 }
 
 bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,

@@ -25,6 +25,8 @@ bool opener_envelope(struct opener *opener, struct span envelope, struct err *er
 /* Opens a frame to its plaintext; checks that it is the frame of `id`. ERR_DAMAGED, ERR_TRUNCATED. */
 bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
                   struct err *err) MUST_CHECK;
+/* What a chunk that the repository side lacks is to who must read it: damage, not "no such thing". False. */
+bool opener_missing(const struct err *why, struct err *err) MUST_CHECK;
 /* One node by content hash, fetched and opened: a manifest_load_fn's work. */
 bool opener_node(struct opener_thread *thread, const struct inlet *inlet, const struct hash *content,
                  struct buf *node, struct err *err) MUST_CHECK;

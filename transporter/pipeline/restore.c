@@ -98,7 +98,7 @@ static bool hand_on(struct fetch *fetch, const struct hash *id, struct span fram
     item->window = fetch->window;
     item->index = index;
     buf_put_span(&item->frame, frame);
-    if (why) item->why = *why;
+    if (why && !opener_missing(why, &item->why)) buf_clear(&item->frame);
     fetch->told[index] = 1;
     atomic_fetch_add(&fetch->run->progress->fetched_bytes, frame.len);
     if (restore_queue_put(&fetch->run->frames, item)) return true;

@@ -54,8 +54,7 @@ static bool cat_missing(void *arg, const struct hash *id, const struct err *why,
 {
     (void)arg;
     (void)id;
-    *err = *why;
-    return false;
+    return opener_missing(why, err);
 }
 
 static bool cat_data(struct cat *cat, const struct ref *ref, restore_write_fn *write, void *arg,
