@@ -5,10 +5,12 @@
 #include <string.h>
 
 enum { AHEAD = 32 };
+#define BESIDE SIZE_MAX
 
 const struct hash node_loader_root = {{0}};
 
 struct slot {
+    size_t index; /* among the siblings; BESIDE: it is none of them */
     struct hash content;
     struct hash id;
     struct buf node;
@@ -22,6 +24,8 @@ struct node_loader {
     struct hash root;
     struct hash *siblings; /* children of the tree node that was loaded last */
     size_t sibling_count, sibling_cap;
+    size_t last;  /* index of the sibling that was asked for last; BESIDE: none of these yet */
+    size_t ahead; /* how many to bring at once: grows while they are asked for in order */
     struct slot slots[AHEAD];
     size_t slot_count;
 };
@@ -34,6 +38,8 @@ bool node_loader_new(struct opener *opener, const struct inlet *inlet, const str
     loader->opener = opener;
     loader->inlet = inlet;
     loader->root = *root;
+    loader->last = BESIDE;
+    loader->ahead = 1;
     *out = loader;
     loader = NULL;
     return true;
@@ -70,6 +76,7 @@ static bool remember_children(struct node_loader *loader, const struct buf *node
     if (!node_header_decode(buf_span(node), &header, &body, err)) return false;
     if (header.kind != NODE_TREE) return true;
     loader->sibling_count = 0;
+    loader->last = BESIDE;
     enum node_kind kind;
     return node_children(buf_span(node), &kind, remember_child, loader, err);
 }
@@ -81,10 +88,11 @@ static struct slot *slot_of(struct node_loader *loader, const struct hash *conte
     return NULL;
 }
 
-static void plan_slot(struct node_loader *loader, const struct hash *content)
+static void plan_slot(struct node_loader *loader, const struct hash *content, size_t index)
 {
     if (slot_of(loader, content)) return;
     struct slot *slot = &loader->slots[loader->slot_count++];
+    slot->index = index;
     slot->content = *content;
     slot->id = opener_chunk_id(loader->opener, FRAME_NODE, content);
     slot->here = false;
@@ -92,13 +100,16 @@ static void plan_slot(struct node_loader *loader, const struct hash *content)
 
 static void plan_window(struct node_loader *loader, const struct hash *content)
 {
-    loader->slot_count = 0;
-    plan_slot(loader, content);
     size_t at = 0;
     while (at < loader->sibling_count && !hash_eq(&loader->siblings[at], content))
         at++;
-    for (at++; at < loader->sibling_count && loader->slot_count < AHEAD; at++)
-        plan_slot(loader, &loader->siblings[at]);
+    bool sibling = at < loader->sibling_count;
+    bool in_order = sibling && (loader->last == BESIDE ? at == 0 : at == loader->last + 1);
+    loader->ahead = !in_order ? 1 : loader->ahead * 2 < AHEAD ? loader->ahead * 2 : AHEAD;
+    loader->slot_count = 0;
+    plan_slot(loader, content, sibling ? at : BESIDE);
+    for (at++; at < loader->sibling_count && loader->slot_count < loader->ahead; at++)
+        plan_slot(loader, &loader->siblings[at], at);
 }
 
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
@@ -158,6 +169,7 @@ static bool bring(struct node_loader *loader, const struct hash *content, struct
         }
         slot = &loader->slots[0];
     }
+    if (slot->index != BESIDE) loader->last = slot->index;
     struct buf old = *node;
     *node = slot->node;
     slot->node = old;

@@ -12,6 +12,10 @@ struct tree {
 };
 
 struct tree tree_make(void);
+/* The same in memory where that can hold extended attributes: for tests that sync a whole file system. */
+struct tree tree_make_fast(void);
+/* "/dev/shm", or "/tmp" */
+const char *tree_fast_dir(void);
 void tree_remove(struct tree *tree);
 DEFINE_AUTO_IN_PLACE(tree, struct tree, tree_remove)
 

@@ -1,0 +1,76 @@
+/* A tree that was backed up into a repository, and a destination to restore it into, through an inlet that
+ * counts, spoils, withholds, fails or blocks on request. */
+#ifndef SEALIFT_TEST_RESTORE_RIG_H
+#define SEALIFT_TEST_RESTORE_RIG_H
+
+#include "local_site.h"
+#include "transporter/pipeline/inlet_repository.h"
+#include "transporter/pipeline/restore.h"
+#include "tree.h"
+
+#include <pthread.h>
+
+struct faulty_inlet {
+    struct inlet inner;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool cancelled, blocked;
+    size_t fetches, ids;
+    size_t fail_at; /* the n-th fetch fails, from 1; 0: none does */
+    size_t tell_nothing_at;
+    size_t block_at;    /* waits there until it is cancelled */
+    struct hash spoilt; /* this chunk's frame has a flipped bit; zeros: none has */
+    struct hash missing;
+    struct hash replaced;
+    struct buf replacement; /* the frame that comes for `replaced` */
+};
+
+struct restore_rig {
+    struct tree tree;
+    struct tree out;
+    struct local_site *site;
+    struct inlet_repository *local;
+    struct opener *opener;
+    struct faulty_inlet faulty;
+    struct hash root;
+    struct span paths[4];
+    char path_text[4][512];
+    struct restore_options options;
+    struct restore_progress progress;
+    _Atomic bool cancelled;
+    struct restore_result result;
+    struct err err;
+    size_t warning_count;
+    char warned_path[4096]; /* of the last one */
+    struct err warned;
+    pthread_t thread;
+    bool done;
+};
+
+/* Encrypted, with an empty tree; fill it and call restore_rig_back_up. */
+struct restore_rig *restore_rig_make(enum repository_kind kind);
+void restore_rig_free(struct restore_rig *rig);
+DEFINE_AUTO(restore_rig, struct restore_rig *, restore_rig_free)
+
+void restore_rig_back_up(struct restore_rig *rig);
+struct inlet restore_rig_inlet(struct restore_rig *rig);
+/* A path of the tree; NULL: all of it. */
+void restore_rig_choose(struct restore_rig *rig, const char *path);
+/* As restore_tree, with the options as they are. */
+bool restore_rig_try(struct restore_rig *rig, enum overwrite overwrite);
+void restore_rig_run(struct restore_rig *rig, enum overwrite overwrite);
+void restore_rig_start(struct restore_rig *rig);
+bool restore_rig_join(struct restore_rig *rig);
+void restore_rig_await_blocked(struct restore_rig *rig);
+
+/* Where a path of the tree is restored to, absolute; good until the next call. */
+const char *restore_rig_out(const struct restore_rig *rig, const char *path);
+/* Everything that can be told of an inode is the same in the tree and in what was restored. */
+void restore_rig_assert_same(const struct restore_rig *rig, const char *path);
+bool restore_rig_exists(const struct restore_rig *rig, const char *path);
+/* The id of the first data chunk of a file. */
+struct hash restore_rig_chunk_of(struct restore_rig *rig, const char *path);
+/* What the repository stores under an id. */
+void restore_rig_frame(struct restore_rig *rig, const struct hash *id, struct buf *frame);
+
+#endif

@@ -1,0 +1,411 @@
+#include "restore_rig.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static const char *const zoo[] = {
+    "empty",      "full",        "full/nothing", "full/one", "full/small",    "full/zmall",     "full/middle",
+    "full/large", "full/sparse", "link",         "fifo",     "zz\xff\n name", "full/attributes"};
+enum { ZOO = sizeof(zoo) / sizeof(zoo[0]) };
+
+static void set_time(const struct tree *tree, const char *path, long seconds, long nanoseconds)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds, .tv_nsec = nanoseconds}};
+    cr_assert_eq(utimensat(tree->fd, path, times, AT_SYMLINK_NOFOLLOW), 0, "%s", path);
+}
+
+static void make_zoo(const struct tree *tree)
+{
+    tree_dir(tree, "empty");
+    tree_dir(tree, "full");
+    tree_file(tree, "full/nothing", 1, 0);
+    tree_file(tree, "full/one", 1, 1);
+    tree_file(tree, "full/small", 2, 5000);
+    tree_file(tree, "full/middle", 3, 200000);
+    tree_file(tree, "full/large", 4, 9 << 20);
+    tree_write(tree, "full/sparse", 1 << 20, 5, 300000);
+    tree_truncate(tree, "full/sparse", 20 << 20);
+    tree_file(tree, "full/attributes", 6, 10);
+    AUTO(fd) int fd = openat(tree->fd, "full/attributes", O_RDONLY);
+    (void)fsetxattr(fd, "user.colour", "blue", 4, 0);
+    cr_assert_eq(linkat(tree->fd, "full/small", tree->fd, "full/zmall", 0), 0);
+    cr_assert_eq(symlinkat("/nowhere/at all", tree->fd, "link"), 0);
+    cr_assert_eq(mkfifoat(tree->fd, "fifo", 0640), 0);
+    tree_file(tree, "zz\xff\n name", 5, 77);
+    cr_assert_eq(fchmodat(tree->fd, "full/small", 04711, 0), 0);
+    set_time(tree, "link", 1234567890, 123456789);
+    set_time(tree, "full/one", -5, 999999999);
+    set_time(tree, "full", 4000000000, 1);
+    set_time(tree, "empty", 1, 2);
+}
+
+static void assert_zoo(const struct restore_rig *rig)
+{
+    for (size_t i = 0; i < ZOO; i++)
+        restore_rig_assert_same(rig, zoo[i]);
+}
+
+Test(restore, every_type_of_entry_comes_back)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    bool device = mknodat(rig->tree.fd, "device", S_IFCHR | 0640, makedev(300, 70000)) == 0;
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    assert_zoo(rig);
+    if (device) restore_rig_assert_same(rig, "device");
+    struct stat sparse;
+    cr_assert_eq(stat(restore_rig_out(rig, "full/sparse"), &sparse), 0);
+    cr_assert_lt(sparse.st_blocks * 512, 1 << 20, "holes are holes again");
+    cr_assert_eq(rig->warning_count, 0, "%s: %s", rig->warned_path, rig->warned.text);
+    cr_assert_geq(rig->result.entries, ZOO + 2 + device); /* the tree and what is above it too */
+    cr_assert_eq(rig->result.entries, rig->progress.total_entries);
+    cr_assert_eq(rig->result.content_bytes, rig->progress.total_bytes);
+}
+
+Test(restore, of_a_plaintext_repository_needs_no_key)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_PLAINTEXT);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    assert_zoo(rig);
+}
+
+Test(restore, the_number_of_threads_changes_nothing)
+{
+    static const unsigned threads[] = {1, 3, 16};
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    tree_many(&rig->tree, 6, 100, 9000);
+    restore_rig_back_up(rig);
+    for (size_t i = 0; i < 3; i++) {
+        rig->options.threads = threads[i];
+        restore_rig_run(rig, OVERWRITE_ALWAYS);
+        assert_zoo(rig);
+        restore_rig_assert_same(rig, "dir003/file0042");
+        cr_assert_eq(rig->result.files, 608, "%llu", (unsigned long long)rig->result.files);
+    }
+}
+
+/* --- what is there already --- */
+
+static void spoil_some(const struct restore_rig *rig)
+{
+    struct tree whole = {.fd = AT_FDCWD};
+    cr_assert_eq(unlink(restore_rig_out(rig, "full/one")), 0);
+    tree_file(&whole, restore_rig_out(rig, "full/middle"), 99, 10);
+    tree_truncate(&whole, restore_rig_out(rig, "full/middle"), 10);
+}
+
+Test(restore, never_leaves_what_is_there_alone_and_counts_it)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    spoil_some(rig);
+    cr_assert_eq(chmod(restore_rig_out(rig, "empty"), 0711), 0);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    struct stat kept;
+    cr_assert_eq(stat(restore_rig_out(rig, "full/middle"), &kept), 0);
+    cr_assert_eq(kept.st_size, 10);
+    cr_assert_eq(stat(restore_rig_out(rig, "empty"), &kept), 0);
+    cr_assert_eq(kept.st_mode & 0777, 0711, "a directory that was there keeps its mode");
+    restore_rig_assert_same(rig, "full/one");
+    cr_assert_eq(rig->result.skipped, ZOO - 3); /* two directories, and the one that was gone */
+    cr_assert_eq(rig->result.files, 1);
+}
+
+Test(restore, changed_brings_back_what_differs_only)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    spoil_some(rig);
+    restore_rig_run(rig, OVERWRITE_CHANGED);
+    assert_zoo(rig);
+    cr_assert_eq(rig->result.files, 2);
+}
+
+Test(restore, always_writes_everything_again)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    spoil_some(rig);
+    restore_rig_run(rig, OVERWRITE_ALWAYS);
+    assert_zoo(rig);
+    cr_assert_eq(rig->result.files, 8);
+    cr_assert_eq(rig->result.skipped, 0);
+}
+
+Test(restore, never_links_to_a_file_that_was_left_alone)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    struct tree whole = {.fd = AT_FDCWD};
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    cr_assert_eq(unlink(restore_rig_out(rig, "full/small")), 0);
+    cr_assert_eq(unlink(restore_rig_out(rig, "full/zmall")), 0);
+    tree_file(&whole, restore_rig_out(rig, "full/small"), 1, 3);
+    cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+    cr_assert_eq(rig->err.code, ERR_EXISTS, "%s", rig->err.text);
+    cr_assert_not(restore_rig_exists(rig, "full/zmall"));
+    cr_assert_str_eq(rig->warned_path, tree_name(&rig->tree, "full/zmall"));
+}
+
+static void put_symlink(const struct restore_rig *rig, const char *path, const char *target)
+{
+    char moved[8192];
+    (void)snprintf(moved, sizeof(moved), "%s", restore_rig_out(rig, path));
+    cr_assert_eq(symlink(target, moved), 0, "%s", moved);
+}
+
+Test(restore, follows_no_symlink_out_of_its_destination)
+{
+    static const enum overwrite ways[] = {OVERWRITE_NEVER, OVERWRITE_CHANGED, OVERWRITE_ALWAYS};
+    for (size_t i = 0; i < 3; i++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        AUTO(tree) struct tree elsewhere = tree_make_fast();
+        tree_file(&elsewhere, "victim", 1, 10);
+        struct hash before = tree_hash(&elsewhere, "victim");
+        make_zoo(&rig->tree);
+        restore_rig_back_up(rig);
+        restore_rig_choose(rig, "empty");
+        restore_rig_run(rig, OVERWRITE_NEVER); /* makes the directories above */
+        rig->options.path_count = 0;
+        char victim[128];
+        (void)snprintf(victim, sizeof(victim), "%s/victim", elsewhere.path);
+        put_symlink(rig, "full", elsewhere.path);
+        put_symlink(rig, "zz\xff\n name", victim);
+        bool done = restore_rig_try(rig, ways[i]);
+        cr_assert_eq(done, ways[i] == OVERWRITE_ALWAYS, "%s", rig->err.text);
+        struct hash after = tree_hash(&elsewhere, "victim");
+        cr_assert(hash_eq(&before, &after));
+        cr_assert_neq(faccessat(elsewhere.fd, "small", F_OK, 0), 0,
+                      "nothing was written through the symlink");
+        if (ways[i] == OVERWRITE_ALWAYS) assert_zoo(rig);
+    }
+}
+
+/* --- chosen paths --- */
+
+Test(restore, chosen_paths_fetch_only_what_they_need)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_many(&rig->tree, 10, 300, 3000);
+    tree_file(&rig->tree, "large", 7, 9 << 20);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    size_t all = rig->faulty.ids;
+    rig->faulty.ids = 0;
+    restore_rig_choose(rig, "dir004/file0123");
+    restore_rig_run(rig, OVERWRITE_ALWAYS);
+    restore_rig_assert_same(rig, "dir004/file0123");
+    cr_assert_eq(rig->result.files, 1);
+    cr_assert(rig->faulty.ids <= 20 && rig->faulty.ids * 2 < all, "%zu of %zu ids", rig->faulty.ids, all);
+}
+
+Test(restore, of_a_directory_brings_what_is_below_and_the_directories_above)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_choose(rig, "full");
+    restore_rig_choose(rig, "full/one"); /* is with the other */
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    for (size_t i = 0; i < ZOO; i++) {
+        bool below = strncmp(zoo[i], "full", 4) == 0;
+        cr_assert_eq(restore_rig_exists(rig, zoo[i]), below, "%s", zoo[i]);
+        if (below) restore_rig_assert_same(rig, zoo[i]);
+    }
+}
+
+Test(restore, a_link_to_a_name_that_is_not_chosen_becomes_the_file)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_choose(rig, "full/zmall");
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    struct tree whole = {.fd = AT_FDCWD};
+    struct hash one = tree_hash(&rig->tree, "full/zmall");
+    struct hash other = tree_hash(&whole, restore_rig_out(rig, "full/zmall"));
+    cr_assert(hash_eq(&one, &other));
+    cr_assert_not(restore_rig_exists(rig, "full/small"));
+}
+
+Test(restore, a_path_that_is_not_there_restores_nothing)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    restore_rig_choose(rig, "full/one");
+    restore_rig_choose(rig, "full/on");
+    cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+    cr_assert_eq(rig->err.code, ERR_NOT_FOUND, "%s", rig->err.text);
+    cr_assert_not(restore_rig_exists(rig, "full"));
+}
+
+/* --- damage --- */
+
+Test(restore, damage_of_a_chunk_loses_its_files_only_and_names_them)
+{
+    static const bool missing[] = {false, true};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        make_zoo(&rig->tree);
+        restore_rig_back_up(rig);
+        struct hash id = restore_rig_chunk_of(rig, "full/large");
+        *(missing[i] ? &rig->faulty.missing : &rig->faulty.spoilt) = id;
+        cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+        cr_assert_eq(rig->err.code, ERR_DAMAGED, "%s", rig->err.text);
+        cr_assert_not_null(strstr(rig->err.text, "full/large"), "%s", rig->err.text);
+        cr_assert_eq(rig->result.failed, 1);
+        cr_assert_str_eq(rig->warned_path, tree_name(&rig->tree, "full/large"));
+        for (size_t k = 0; k < ZOO; k++) {
+            if (strcmp(zoo[k], "full/large") == 0)
+                cr_assert_not(restore_rig_exists(rig, zoo[k]), "no part of it is left");
+            else
+                restore_rig_assert_same(rig, zoo[k]);
+        }
+    }
+}
+
+static bool third_leaf(void *arg, enum frame_type type, const struct hash *content, struct err *err)
+{
+    struct hash *list = arg;
+    if (hash_is_zero(&list[0]) || hash_is_zero(&list[1]))
+        list[hash_is_zero(&list[0]) ? 0 : 1] = *content;
+    else if (hash_is_zero(&list[2]))
+        list[2] = *content;
+    return true;
+}
+
+/* The third leaf below the root's one tree node. */
+static struct hash find_leaf(struct restore_rig *rig)
+{
+    AUTO(opener_thread) struct opener_thread *thread = NULL;
+    AUTO(buf) struct buf node = {0};
+    struct manifest_root root;
+    struct hash leaves[3] = {{{0}}};
+    enum node_kind kind;
+    struct err *err = &rig->err;
+    cr_assert(opener_thread_new(rig->opener, &thread, err));
+    cr_assert(opener_root(thread, &rig->faulty.inner, &rig->root, &node, err), "%s", err->text);
+    cr_assert(node_root_decode(buf_span(&node), &root, err), "%s", err->text);
+    struct hash top = root.top;
+    cr_assert(opener_node(thread, &rig->faulty.inner, &top, &node, err), "%s", err->text);
+    cr_assert(node_children(buf_span(&node), &kind, third_leaf, leaves, err), "%s", err->text);
+    cr_assert(kind == NODE_TREE && !hash_is_zero(&leaves[2]));
+    return opener_chunk_id(rig->opener, FRAME_NODE, &leaves[2]);
+}
+
+Test(restore, damage_of_the_list_of_files_keeps_what_came_before)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_many(&rig->tree, 10, 300, 300);
+    restore_rig_back_up(rig);
+    rig->faulty.spoilt = find_leaf(rig);
+    cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+    cr_assert_eq(rig->err.code, ERR_DAMAGED, "%s", rig->err.text);
+    cr_assert_not_null(strstr(rig->err.text, "what follows there was not restored"), "%s", rig->err.text);
+    restore_rig_assert_same(rig, "dir000/file0042");
+    cr_assert_gt(rig->result.files, 100);
+    restore_rig_choose(rig, "dir009");
+    restore_rig_run(rig, OVERWRITE_CHANGED); /* behind the damage, by its name */
+    restore_rig_assert_same(rig, "dir009/file0299");
+}
+
+/* --- ends --- */
+
+Test(restore, ends_when_any_fetch_fails)
+{
+    for (size_t at = 1; at <= 6; at++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        tree_many(&rig->tree, 4, 60, 3000);
+        restore_rig_back_up(rig);
+        rig->faulty.fail_at = at;
+        bool done = restore_rig_try(rig, OVERWRITE_NEVER);
+        if (rig->faulty.fetches < at) break;
+        cr_assert_not(done, "fetch %zu", at);
+        cr_assert_eq(rig->err.code, ERR_UNREACHABLE, "fetch %zu: %s", at, rig->err.text);
+    }
+}
+
+Test(restore, ends_when_the_other_side_tells_nothing)
+{
+    for (size_t at = 1; at <= 6; at++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        tree_many(&rig->tree, 4, 60, 3000);
+        restore_rig_back_up(rig);
+        rig->faulty.tell_nothing_at = at;
+        bool done = restore_rig_try(rig, OVERWRITE_NEVER);
+        if (rig->faulty.fetches < at) break;
+        cr_assert_not(done, "fetch %zu", at);
+        cr_assert_eq(rig->err.code, ERR_DAMAGED, "fetch %zu: %s", at, rig->err.text);
+    }
+}
+
+Test(restore, is_cancelled_whatever_it_waits_for)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_many(&rig->tree, 4, 60, 3000);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_ALWAYS);
+    size_t fetches = rig->faulty.fetches;
+    cr_assert_geq(fetches, 3);
+    for (size_t at = 1; at <= fetches; at++) {
+        rig->faulty.fetches = 0;
+        rig->faulty.cancelled = rig->faulty.blocked = false;
+        rig->faulty.block_at = at;
+        atomic_store(&rig->cancelled, false);
+        restore_rig_start(rig);
+        restore_rig_await_blocked(rig);
+        atomic_store(&rig->cancelled, true);
+        cr_assert_not(restore_rig_join(rig));
+        cr_assert_eq(rig->err.code, ERR_CANCELLED, "%s", rig->err.text);
+    }
+}
+
+/* --- cat --- */
+
+static bool collect(void *arg, struct span bytes, struct err *err)
+{
+    buf_put_span(arg, bytes);
+    return true;
+}
+
+Test(restore, cat_gives_every_kind_of_file)
+{
+    static const char *const files[] = {"full/nothing", "full/one",    "full/small",   "full/zmall",
+                                        "full/large",   "full/sparse", "zz\xff\n name"};
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    struct inlet inlet = restore_rig_inlet(rig);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        AUTO(buf) struct buf bytes = {0};
+        struct span path = span_str(tree_name(&rig->tree, files[i]));
+        cr_assert(restore_cat(rig->opener, &inlet, &rig->root, path, collect, &bytes, &rig->err), "%s: %s",
+                  files[i], rig->err.text);
+        struct hash one = hash_of(buf_span(&bytes)), other = tree_hash(&rig->tree, files[i]);
+        cr_assert(hash_eq(&one, &other), "%s", files[i]);
+    }
+    AUTO(buf) struct buf bytes = {0};
+    struct span path = span_str(tree_name(&rig->tree, "full"));
+    cr_assert_not(restore_cat(rig->opener, &inlet, &rig->root, path, collect, &bytes, &rig->err));
+    cr_assert_eq(rig->err.code, ERR_USAGE);
+    path = span_str("nothing/here");
+    cr_assert_not(restore_cat(rig->opener, &inlet, &rig->root, path, collect, &bytes, &rig->err));
+    cr_assert_eq(rig->err.code, ERR_NOT_FOUND);
+}
