@@ -252,3 +252,20 @@ bool cache_db_refresh(struct cache_db *db, struct err *err)
     if (code) db->read = NULL;
     return code ? cache_db_failed(err, code) : true;
 }
+
+bool cache_db_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t *out, struct err *err)
+{
+    MDB_val key = val_of(span_str(name)), value;
+    int code = mdb_get(txn, meta, &key, &value);
+    if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
+    *out = !code && value.mv_size == 8 ? le64_get(value.mv_data) : 0;
+    return true;
+}
+
+bool cache_db_set_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t number, struct err *err)
+{
+    uint8_t bytes[8];
+    le64_put(bytes, number);
+    int code = meta_put(txn, meta, name, span_of(bytes, sizeof(bytes)));
+    return code ? cache_db_failed(err, code) : true;
+}

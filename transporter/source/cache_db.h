@@ -38,6 +38,12 @@ bool cache_db_commit(struct cache_db *db, MDB_txn **txn, struct err *err) MUST_C
 /* A snapshot of what is there now. */
 bool cache_db_refresh(struct cache_db *db, struct err *err) MUST_CHECK;
 
+/* Small numbers of the cache's own, in the table `meta`; 0 if there is none of the name. */
+bool cache_db_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t *out, struct err *err) MUST_CHECK;
+bool cache_db_set_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t number,
+                         struct err *err) MUST_CHECK;
+
+/* LMDB's code as an error; returns false */
 bool cache_db_failed(struct err *err, int code);
 
 #endif

@@ -15,6 +15,15 @@ static bool stage_open(struct stat_cache *cache, const char *dir, struct err *er
     return cache->stage_fd >= 0 ? true : err_sys(err, errno, "cannot create '%s'", path);
 }
 
+/* Which run was applied last. */
+static bool read_run(struct stat_cache *cache, struct err *err)
+{
+    uint64_t run;
+    if (!cache_db_number(cache->db.read, cache->db.meta, "run", &run, err)) return false;
+    cache->run = (uint32_t)run;
+    return true;
+}
+
 bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out, bool *fresh,
                      struct err *err)
 {
@@ -25,7 +34,7 @@ bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_ca
     (void)pthread_mutex_init(&cache->stage_mutex, NULL);
     bool emptied = false;
     if (!cache_db_open(&cache->db, dir, binding, &emptied, err)) return false;
-    if (!stage_open(cache, dir, err)) return false;
+    if (!stage_open(cache, dir, err) || !read_run(cache, err)) return false;
     *fresh = emptied;
     *out = cache;
     cache = NULL;
@@ -44,7 +53,8 @@ void stat_cache_close(struct stat_cache *cache)
 
 bool stat_cache_reset(struct stat_cache *cache, struct err *err)
 {
-    return stage_empty(cache, err) && cache_db_reset(&cache->db, &cache->binding, err);
+    return stage_empty(cache, err) && cache_db_reset(&cache->db, &cache->binding, err) &&
+           read_run(cache, err);
 }
 
 /* Opens the part dir->part; at its damage or absence the record ends. */
@@ -104,9 +114,7 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out)
 {
     struct span value;
-    struct err err;
     if (!cache_db_get(&cache->db, cache->db.contents, span_of(file_hash->bytes, HASH_LEN), &value))
         return false;
-    struct reader reader = reader_of(value);
-    return ref_decode(&reader, out, &err);
+    return cache_content_read(value, cache->run, out);
 }

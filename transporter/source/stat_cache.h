@@ -29,7 +29,8 @@ DEFINE_AUTO(stat_cache_dir, struct stat_cache_dir *, stat_cache_dir_free)
  * Good until apply, reset or close. */
 struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, const struct stat_key *key);
 
-/* Where a content lies: one reference into a bundle. */
+/* Where a content lies: one reference into a bundle. Told only if the last applied run used it, in a
+ * record or new: what only earlier runs used may have been pruned. */
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out);
 
 /* Staging a directory's record: begun, given its children in name order (those alone that the walk calls

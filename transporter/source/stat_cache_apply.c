@@ -10,11 +10,16 @@
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024)
 #define ITEM_COST 4096u
 #define WINDOW ((size_t)1024 * 1024)
+#define SWEEP_FROM 10000u /* contents */
+#define SWEEP_BATCH 4096u
 
 struct apply {
     struct stat_cache *cache;
     MDB_txn *txn;
     size_t batch; /* bytes in it */
+    uint32_t run;
+    struct buf old; /* a part that is being replaced */
+    struct content_changes changes;
     /* the staging file, read ahead */
     uint64_t pos;
     struct buf bytes;
@@ -25,6 +30,8 @@ static void apply_deinit(struct apply *apply)
 {
     if (apply->txn) mdb_txn_abort(apply->txn);
     buf_deinit(&apply->bytes);
+    buf_deinit(&apply->old);
+    content_changes_deinit(&apply->changes);
 }
 DEFINE_AUTO_IN_PLACE(apply, struct apply, apply_deinit)
 
@@ -54,13 +61,6 @@ static bool fill(struct apply *apply, size_t need, struct err *err)
     return true;
 }
 
-static bool put(struct apply *apply, MDB_dbi dbi, struct span key, struct span value, struct err *err)
-{
-    MDB_val k = val_of(key), v = val_of(value);
-    int code = mdb_put(apply->txn, dbi, &k, &v, 0);
-    return code ? cache_db_failed(err, code) : true;
-}
-
 static bool next_batch(struct apply *apply, struct err *err)
 {
     apply->batch = 0;
@@ -74,15 +74,51 @@ static bool count_item(struct apply *apply, size_t len, struct err *err)
     return apply->batch < BATCH_BYTES || next_batch(apply, err);
 }
 
+static bool flush_changes(struct apply *apply, struct err *err)
+{
+    struct content_changes *changes = &apply->changes;
+    content_changes_sort(changes);
+    for (size_t i = 0; i < changes->count; i++) {
+        if (!content_change_apply(&changes->list[i], apply->txn, apply->cache->db.contents, apply->run, err))
+            return false;
+        if (!count_item(apply, 0, err)) return false;
+    }
+    changes->count = 0;
+    return true;
+}
+
+static bool flush_if_full(struct apply *apply, struct err *err)
+{
+    return apply->changes.count < CONTENT_CHANGES_MAX || flush_changes(apply, err);
+}
+
+/* Counts what a part uses that comes instead of the one stored under this key; an empty one: of none. */
+static bool replace_uses(struct apply *apply, struct span key, struct span part, bool *existed,
+                         struct err *err)
+{
+    if (!flush_if_full(apply, err)) return false;
+    MDB_val k = val_of(key), v;
+    int code = mdb_get(apply->txn, apply->cache->db.dirs, &k, &v);
+    if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
+    *existed = code == 0;
+    buf_clear(&apply->old);
+    if (*existed) buf_put(&apply->old, v.mv_data, v.mv_size);
+    content_changes_replace(&apply->changes, buf_span(&apply->old), part);
+    return true;
+}
+
 /* Deletes this part and those behind it. */
 static bool trim(struct apply *apply, struct part_key key, uint32_t part, struct err *err)
 {
     for (;; part++) {
+        bool existed = false;
         if (!count_item(apply, 0, err)) return false;
         part_key_set(&key, part);
-        MDB_val k = val_of(span_of(key.bytes, PART_KEY_LEN));
+        struct span bytes = span_of(key.bytes, PART_KEY_LEN);
+        if (!replace_uses(apply, bytes, span_of(NULL, 0), &existed, err)) return false;
+        if (!existed) return true;
+        MDB_val k = val_of(bytes);
         int code = mdb_del(apply->txn, apply->cache->db.dirs, &k, NULL);
-        if (code == MDB_NOTFOUND) return true;
         if (code) return cache_db_failed(err, code);
     }
 }
@@ -145,37 +181,94 @@ static bool apply_gone(struct apply *apply, struct span payload, struct err *err
     return true;
 }
 
+static bool apply_part(struct apply *apply, struct span payload, struct err *err)
+{
+    struct reader reader = reader_of(payload);
+    struct span key = reader_bytes(&reader, PART_KEY_LEN);
+    struct span part = reader_bytes(&reader, reader_left(&reader));
+    bool existed = false;
+    if (!reader_ok(&reader)) return err_set(err, ERR_DAMAGED, "the stage file is damaged");
+    if (!replace_uses(apply, key, part, &existed, err)) return false;
+    MDB_val k = val_of(key), v = val_of(part);
+    int code = mdb_put(apply->txn, apply->cache->db.dirs, &k, &v, 0);
+    return code ? cache_db_failed(err, code) : true;
+}
+
+static bool apply_content(struct apply *apply, struct span payload, struct err *err)
+{
+    struct reader reader = reader_of(payload);
+    struct span hash = reader_bytes(&reader, HASH_LEN);
+    struct span ref = reader_bytes(&reader, reader_left(&reader));
+    if (ref.len != REF_LEN) return err_set(err, ERR_DAMAGED, "the stage file is damaged");
+    content_changes_place(&apply->changes, hash, ref);
+    return flush_if_full(apply, err);
+}
+
 static bool apply_item(struct apply *apply, enum stage_kind kind, struct span payload, struct err *err)
 {
-    size_t key_len = kind == STAGE_PART ? PART_KEY_LEN : HASH_LEN;
-    struct span key = span_of(payload.data, key_len);
     switch (kind) {
     case STAGE_TRIM:
         return apply_trim(apply, payload, err);
     case STAGE_GONE:
         return apply_gone(apply, payload, err);
     case STAGE_PART:
+        return apply_part(apply, payload, err);
     case STAGE_CONTENT:
-        if (payload.len < key_len) break;
-        return put(apply, kind == STAGE_PART ? apply->cache->db.dirs : apply->cache->db.contents, key,
-                   span_of(payload.data + key_len, payload.len - key_len), err);
+        return apply_content(apply, payload, err);
     }
     return err_set(err, ERR_DAMAGED, "the stage file is damaged");
 }
 
+enum pass { PASS_CONTENTS, PASS_RECORDS };
+
+/* Contents come before the records that use them. */
+static bool apply_pass(struct apply *apply, enum pass pass, struct err *err)
+{
+    apply->pos = 0;
+    apply->reader = reader_of(span_of(NULL, 0));
+    while (reader_left(&apply->reader) > 0 || apply->pos < apply->cache->stage_len) {
+        if (!fill(apply, STAGE_HEAD_LEN, err)) return false;
+        enum stage_kind kind = (enum stage_kind)reader_u8(&apply->reader);
+        size_t len = reader_u32(&apply->reader);
+        if (!fill(apply, len, err)) return false;
+        struct span payload = reader_bytes(&apply->reader, len);
+        if ((kind == STAGE_CONTENT) != (pass == PASS_CONTENTS)) continue;
+        if (!apply_item(apply, kind, payload, err) || !count_item(apply, len, err)) return false;
+    }
+    return true;
+}
+
+/* Rids the contents of those that nothing uses, once they may be half of them. */
+static bool sweep(struct apply *apply, struct err *err)
+{
+    struct cache_db *db = &apply->cache->db;
+    MDB_stat stat;
+    int code = mdb_stat(apply->txn, db->contents, &stat);
+    if (code) return cache_db_failed(err, code);
+    uint64_t swept = 0;
+    if (!cache_db_number(apply->txn, db->meta, "swept", &swept, err)) return false;
+    if (stat.ms_entries < 2 * swept + SWEEP_FROM) return true;
+    AUTO(buf) struct buf from = {0};
+    do {
+        if (!cache_contents_sweep(apply->txn, db->contents, apply->run, &from, SWEEP_BATCH, err))
+            return false;
+        if (from.len > 0 && !next_batch(apply, err)) return false;
+    } while (from.len > 0);
+    code = mdb_stat(apply->txn, db->contents, &stat);
+    if (code) return cache_db_failed(err, code);
+    return cache_db_set_number(apply->txn, db->meta, "swept", stat.ms_entries, err);
+}
+
 static bool apply_all(struct stat_cache *cache, struct err *err)
 {
-    AUTO(apply) struct apply apply = {.cache = cache};
+    AUTO(apply) struct apply apply = {.cache = cache, .run = cache->run + 1};
     if (!next_batch(&apply, err)) return false;
-    while (reader_left(&apply.reader) > 0 || apply.pos < cache->stage_len) {
-        if (!fill(&apply, STAGE_HEAD_LEN, err)) return false;
-        enum stage_kind kind = (enum stage_kind)reader_u8(&apply.reader);
-        size_t len = reader_u32(&apply.reader);
-        if (!fill(&apply, len, err)) return false;
-        if (!apply_item(&apply, kind, reader_bytes(&apply.reader, len), err)) return false;
-        if (!count_item(&apply, len, err)) return false;
-    }
-    return cache_db_commit(&cache->db, &apply.txn, err);
+    if (!cache_db_set_number(apply.txn, cache->db.meta, "run", apply.run, err)) return false;
+    if (!apply_pass(&apply, PASS_CONTENTS, err) || !apply_pass(&apply, PASS_RECORDS, err)) return false;
+    if (!flush_changes(&apply, err)) return false;
+    if (!sweep(&apply, err) || !cache_db_commit(&cache->db, &apply.txn, err)) return false;
+    cache->run = apply.run;
+    return true;
 }
 
 bool stat_cache_apply(struct stat_cache *cache, struct err *err)

@@ -2,6 +2,7 @@
 #ifndef SEALIFT_SOURCE_STAT_CACHE_PARTS_H
 #define SEALIFT_SOURCE_STAT_CACHE_PARTS_H
 
+#include "transporter/source/cache_contents.h"
 #include "transporter/source/cache_db.h"
 #include "transporter/source/cache_record.h"
 #include "transporter/source/stat_cache.h"
@@ -9,6 +10,7 @@
 struct stat_cache {
     struct cache_db db;
     struct hash binding;
+    uint32_t run; /* the last that was applied */
 
     pthread_mutex_t stage_mutex; /* for the rest */
     int stage_fd;

@@ -1,0 +1,184 @@
+#include "transporter/source/cache_contents.h"
+
+#include "common/base/alloc.h"
+#include "transporter/source/cache_db.h"
+
+#include <string.h>
+
+#define VALUE_LEN (8 + REF_LEN)
+
+bool cache_content_read(struct span value, uint32_t last_run, struct ref *out)
+{
+    struct reader reader = reader_of(value);
+    struct err err;
+    uint32_t uses = reader_u32(&reader);
+    uint32_t run = reader_u32(&reader);
+    return (uses > 0 || run == last_run) && ref_decode(&reader, out, &err);
+}
+
+static MDB_val val_of(struct span bytes)
+{
+    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
+}
+
+void content_changes_deinit(struct content_changes *changes)
+{
+    free(changes->list);
+    *changes = (struct content_changes){0};
+}
+
+static struct content_change *add_change(struct content_changes *changes, struct span hash)
+{
+    if (changes->count == changes->cap) {
+        changes->cap = changes->cap ? changes->cap * 2 : 1024;
+        changes->list = xreallocarray(changes->list, changes->cap, sizeof(*changes->list));
+    }
+    struct content_change *change = &changes->list[changes->count++];
+    *change = (struct content_change){0};
+    memcpy(change->hash.bytes, hash.data, HASH_LEN);
+    return change;
+}
+
+void content_changes_place(struct content_changes *changes, struct span hash, struct span ref)
+{
+    struct content_change *change = add_change(changes, hash);
+    change->placed = true;
+    memcpy(change->ref, ref.data, REF_LEN);
+}
+
+/* The file hash of a child whose content is one reference to a data chunk; else empty. */
+static struct span bundled(const struct cached_child *child)
+{
+    const uint8_t *entry = child->encoded.data;
+    bool is_one = child->encoded.len >= ENTRY_FIXED_LEN + REF_LEN && entry[4] == ENTRY_FILE &&
+                  le32_get(entry + 44) == 1 && entry[child->encoded.len - 4] == REF_DATA;
+    return is_one ? span_of(entry + 48, HASH_LEN) : span_of(NULL, 0);
+}
+
+/* A cursor over a part's children. */
+struct children {
+    struct reader reader;
+    bool has;
+    struct cached_child child;
+};
+
+static void step(struct children *children)
+{
+    children->has = cached_child_next(&children->reader, &children->child);
+}
+
+static struct children children_of(struct span part)
+{
+    struct children children = {.reader = reader_of(part)};
+    (void)reader_u8(&children.reader);
+    step(&children);
+    return children;
+}
+
+static void count_child(struct content_changes *changes, const struct cached_child *child, int by)
+{
+    struct span hash = bundled(child);
+    if (hash.len > 0) add_change(changes, hash)->uses = by;
+}
+
+void content_changes_replace(struct content_changes *changes, struct span old_part, struct span new_part)
+{
+    struct children old = children_of(old_part), new = children_of(new_part);
+    while (old.has || new.has) {
+        int order = !new.has ? -1 : !old.has ? 1 : span_cmp(old.child.name, new.child.name);
+        bool same = order == 0 && span_eq(bundled(&old.child), bundled(&new.child));
+        if (order >= 0 && !same) count_child(changes, &new.child, 1);
+        if (order <= 0 && !same) count_child(changes, &old.child, -1);
+        if (order >= 0) step(&new);
+        if (order <= 0) step(&old);
+    }
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct content_change *left = a, *right = b;
+    return hash_cmp(&left->hash, &right->hash);
+}
+
+static void merge(struct content_change *into, const struct content_change *other)
+{
+    into->uses += other->uses;
+    if (!other->placed) return;
+    into->placed = true;
+    memcpy(into->ref, other->ref, REF_LEN);
+}
+
+void content_changes_sort(struct content_changes *changes)
+{
+    size_t kept = 0;
+    if (changes->count == 0) return;
+    qsort(changes->list, changes->count, sizeof(*changes->list), by_hash);
+    for (size_t i = 1; i < changes->count; i++) {
+        if (hash_eq(&changes->list[kept].hash, &changes->list[i].hash))
+            merge(&changes->list[kept], &changes->list[i]);
+        else
+            changes->list[++kept] = changes->list[i];
+    }
+    changes->count = kept + 1;
+}
+
+static uint32_t changed_uses(uint32_t uses, int32_t by)
+{
+    int64_t sum = (int64_t)uses + by;
+    return sum < 0 ? 0 : sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
+bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB_dbi dbi, uint32_t run,
+                          struct err *err)
+{
+    MDB_val key = val_of(span_of(change->hash.bytes, HASH_LEN)), old;
+    uint8_t value[VALUE_LEN] = {0};
+    int code = mdb_get(txn, dbi, &key, &old);
+    if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
+    bool found = !code && old.mv_size == VALUE_LEN;
+    /* used, and never placed: a content that is no part of a bundle */
+    if (!found && !change->placed) return true;
+    if (found) memcpy(value, old.mv_data, VALUE_LEN);
+    if (change->placed) {
+        le32_put(value + 4, run);
+        memcpy(value + 8, change->ref, REF_LEN);
+    }
+    le32_put(value, changed_uses(le32_get(value), change->uses));
+    MDB_val v = val_of(span_of(value, VALUE_LEN));
+    code = mdb_put(txn, dbi, &key, &v, 0);
+    return code ? cache_db_failed(err, code) : true;
+}
+
+static bool is_unused(const MDB_val *value, uint32_t run)
+{
+    const uint8_t *bytes = value->mv_data;
+    return value->mv_size != VALUE_LEN || (le32_get(bytes) == 0 && le32_get(bytes + 4) != run);
+}
+
+static int sweep(MDB_cursor *cursor, uint32_t run, struct buf *from, size_t most)
+{
+    MDB_val key = val_of(buf_span(from)), value;
+    int code = mdb_cursor_get(cursor, &key, &value, from->len ? MDB_SET_RANGE : MDB_FIRST);
+    for (size_t seen = 0; !code; seen++) {
+        if (seen == most) {
+            buf_clear(from);
+            buf_put(from, key.mv_data, key.mv_size);
+            return 0;
+        }
+        if (is_unused(&value, run)) code = mdb_cursor_del(cursor, 0);
+        if (!code) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    buf_clear(from);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+bool cache_contents_sweep(MDB_txn *txn, MDB_dbi dbi, uint32_t run, struct buf *from, size_t most,
+                          struct err *err)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, dbi, &cursor);
+    if (code) return cache_db_failed(err, code);
+    code = sweep(cursor, run, from, most);
+    mdb_cursor_close(cursor);
+    return code ? cache_db_failed(err, code) : true;
+}
