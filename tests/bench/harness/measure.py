@@ -1,0 +1,134 @@
+"""Runs one command and tells what it cost: wall time, CPU time and memory of every process."""
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+SAMPLE_S = 0.020
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Failed(Exception):
+    """A command ended badly; the text says which, how, and what it printed last."""
+
+
+@dataclasses.dataclass
+class Cost:
+    wall_s: float
+    cpu_user_s: float
+    cpu_sys_s: float
+    others_cpu_s: float  # what the rest of the machine, its kernel threads included, spent meanwhile
+    peak_anon: dict  # name of the program: bytes of its largest process
+    output: str
+
+
+def processes():
+    """Every process of our space but ourselves."""
+    own = os.getpid()
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own]
+
+
+def cpu_s(pid):
+    """(user, system) seconds of a process and of those of its children that it has waited for."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return (0.0, 0.0)
+    utime, stime, cutime, cstime = (int(field) / TICKS for field in fields[11:15])
+    return (utime + cutime, stime + cstime)
+
+
+def machine_cpu_s():
+    """Seconds that all cores together have not been idle."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _idle, _wait, irq, softirq, steal = (int(f) / TICKS for f in file.readline().split()[1:9])
+    return user + nice + system + irq + softirq + steal
+
+
+class Sampler(threading.Thread):
+    """Notes the most anonymous memory that each program held, until stopped."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peaks = {}
+        self.ended = threading.Event()
+
+    def sample(self):
+        for pid in processes():
+            try:
+                with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+                    status = file.read()
+            except OSError:
+                continue
+            anon = re.search(r"^RssAnon:\s+(\d+)", status, re.MULTILINE)
+            name = re.match(r"Name:\t(.*)", status).group(1)
+            if anon:
+                self.peaks[name] = max(self.peaks.get(name, 0), int(anon.group(1)) * 1024)
+
+    def run(self):
+        while not self.ended.wait(SAMPLE_S):
+            self.sample()
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+        return self.peaks
+
+
+def last_lines(path, count=12):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return "".join(file.readlines()[-count:])
+
+
+def run(argv, log, *, cwd, env, timeout_s=1200):
+    """The cost of `argv`, from its start to its exit. CPU includes its children and what every other
+    process of the space (a tool's daemons) spent meanwhile. Output goes to the file `log`."""
+    before = {pid: cpu_s(pid) for pid in processes()}
+    machine_before_s = machine_cpu_s()
+    sampler = Sampler()
+    with open(log, "w", encoding="utf-8") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd, env=env,
+            start_new_session=True)
+        alarm = threading.Timer(timeout_s, os.killpg, (process.pid, signal.SIGKILL))
+        alarm.start()
+        sampler.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall_s = time.monotonic() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            alarm.cancel()
+            peaks = sampler.stop()
+    if process.returncode != 0:
+        raise Failed(f"{' '.join(argv[:3])} … ended with {process.returncode}:\n{last_lines(log)}")
+    machine_s = machine_cpu_s() - machine_before_s
+    daemons = [(cpu_s(pid), spent) for pid, spent in before.items()]
+    user_s = usage.ru_utime + sum(now[0] - then[0] for now, then in daemons)
+    sys_s = usage.ru_stime + sum(now[1] - then[1] for now, then in daemons)
+    with open(log, encoding="utf-8", errors="replace") as output:
+        return Cost(wall_s, user_s, sys_s, max(0.0, machine_s - user_s - sys_s), peaks, output.read())
+
+
+def end_all(grace_s=10):
+    """Ends what the tool left running: politely, then by force."""
+    for sign, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+        for pid in processes():
+            try:
+                os.kill(pid, sign)
+            except ProcessLookupError:
+                pass
+        deadline = time.monotonic() + wait_s
+        while processes() and time.monotonic() < deadline:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.02)
+            except ChildProcessError:
+                return

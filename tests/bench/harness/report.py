@@ -1,0 +1,174 @@
+"""What was measured, as Markdown: the machine, then one table per question."""
+import os
+import platform
+import statistics
+import subprocess
+
+WORKS = {
+    "full": "first backup",
+    "unchanged": "nothing changed",
+    "next": "next version, new inodes and times",
+    "restore": "restore onto a fresh file system, with sync",
+}
+
+
+def first_match(path, key):
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    return "unknown"
+
+
+def machine(work_dir):
+    kind = subprocess.run(["stat", "--file-system", "--format=%T", work_dir], check=True,
+                          capture_output=True, text=True).stdout.strip()
+    return {
+        "cpu": first_match("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": int(first_match("/proc/meminfo", "MemTotal").split()[0]) * 1024,
+        "kernel": platform.release(),
+        "file_system": {"ext2/ext3": "ext4"}.get(kind, kind),
+    }
+
+
+class Rounds:
+    """The figures of all rounds: {tool: {work: {...}, "stored": {...}}} of each."""
+
+    def __init__(self, rounds, peers):
+        self.rounds = rounds
+        self.tools = [tool for tool in rounds[0] if tool in rounds[-1]] if rounds else []
+        self.peers = [tool for tool in self.tools if tool in peers]
+
+    def values(self, tool, work, field):
+        return [r[tool][work][field] for r in self.rounds if work in r.get(tool, {})]
+
+    def best_peer(self, one_round, work, field):
+        values = [one_round[tool][work][field] for tool in self.peers if work in one_round.get(tool, {})]
+        return min(values, default=None)
+
+    def ratio(self, above, below, work, field):
+        """Median over the rounds of above ÷ below, both of the same round. 'peer' is the best one."""
+        ratios = []
+        for one in self.rounds:
+            pair = [self.best_peer(one, work, field) if tool == "peer" else one.get(tool, {}).get(work, {}).get(field)
+                    for tool in (above, below)]
+            if all(pair):
+                ratios.append(pair[0] / pair[1])
+        return statistics.median(ratios) if ratios else None
+
+
+def number(value):
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def spread(values):
+    if not values:
+        return "-"
+    median = number(statistics.median(values))
+    low, high = number(min(values)), number(max(values))
+    return median if low == high else f"{median} ({low}–{high})"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def cost_table(rounds, works, field, ratios):
+    """One row for each work, one column for each tool, then the ratios."""
+    head = ["work", *rounds.tools, *(title for title, _, _ in ratios)]
+    rows = []
+    for work in works:
+        row = [WORKS[work]] + [spread(rounds.values(tool, work, field)) for tool in rounds.tools]
+        row += [number(rounds.ratio(above, below, work, field)) for _, above, below in ratios]
+        rows.append(row)
+    return table(head, rows)
+
+
+def memory_table(rounds, works):
+    rows = []
+    for work in works:
+        row = [WORKS[work]]
+        for tool in rounds.tools:
+            peaks = [max(peak.values(), default=0) for peak in rounds.values(tool, work, "peak_anon")]
+            row.append(f"{max(peaks) / 1e6:.0f}" if peaks else "-")
+        rows.append(row)
+    return table(["work", *rounds.tools], rows)
+
+
+def stored_table(rounds, ratios):
+    rows = []
+    for work, title in (("full", "after the first backup"), ("next", "after the next version")):
+        row = [title]
+        for tool in rounds.tools:
+            values = rounds.values(tool, "stored", work) if work in rounds.rounds[0][tool].get("stored", {}) else []
+            row.append(spread([value / 1e6 for value in values]))
+        rows.append(row + [number(rounds.ratio(above, below, "stored", work)) for _, above, below in ratios])
+    return table(["stored", *rounds.tools, *(title for title, _, _ in ratios)], rows)
+
+
+def ratios_of(tools, over_limit):
+    ratios = []
+    if over_limit and "limit" in tools:
+        ratios.append(("best peer ÷ limit", "peer", "limit"))
+        if "sealift" in tools:
+            ratios.append(("sealift ÷ limit", "sealift", "limit"))
+    if "sealift" in tools:
+        ratios.append(("best peer ÷ sealift", "peer", "sealift"))
+    return ratios
+
+
+def restored_lines(rounds):
+    lines = []
+    for tool in rounds.tools:
+        answers = [one[tool]["restored"] for one in rounds.rounds if "restored" in one.get(tool, {})]
+        if not answers:
+            continue
+        worst = max(answers, key=len)
+        told = ", ".join(f"{kind} ({paths['count']})" for kind, paths in worst.items())
+        lines.append(f"- {tool}: {'differs from the source in ' + told if worst else 'equal to the source'}")
+    return "\n".join(lines)
+
+
+def disturbance(rounds, cores):
+    """How much of the machine something else took while a tool was measured."""
+    parts = []
+    for tool in rounds.tools:
+        pairs = [pair for work in WORKS
+                 for pair in zip(rounds.values(tool, work, "others_cpu_s"), rounds.values(tool, work, "wall_s"))]
+        if not pairs:
+            continue
+        share = sum(others for others, _ in pairs) / (cores * sum(wall for _, wall in pairs))
+        parts.append(f"{tool} {100 * share:.0f} %")
+    return ("Share of the cores' time that other processes and the kernel's threads took meanwhile: "
+            + ", ".join(parts) + ".")
+
+
+def markdown(result, peers):
+    rounds = Rounds(result["rounds"], peers)
+    works = [work for work in WORKS if any(rounds.values(tool, work, "wall_s") for tool in rounds.tools)]
+    host, data = result["machine"], result["data"]
+    parts = [
+        f"Machine: {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB of memory, "
+        f"Linux {host['kernel']}, {host['file_system']}. Tools: {', '.join(result['versions'].values())}.",
+        f"Data: {data['a']} ({data['a_files']} files, {int(data['a_bytes']) / 1e9:.2f} GB), then {data['b']} "
+        f"({data['changed_files']} files new or other). Rounds: {len(result['rounds'])}. Figures are medians (least–most); "
+        "ratios are medians of the ratios within a round.",
+        "Wall time, seconds:",
+        cost_table(rounds, works, "wall_s", ratios_of(rounds.tools, over_limit=True)),
+        "CPU time of all processes, user + system, seconds:",
+        cost_table(rounds, works, "cpu_s", ratios_of(rounds.tools, over_limit=True)),
+        "Anonymous memory of the largest process, MB (most of all rounds):",
+        memory_table(rounds, works),
+        "Stored, MB:",
+        stored_table(rounds, ratios_of(rounds.tools, over_limit=False)),
+    ]
+    if restored_lines(rounds):
+        parts += ["Restored trees, contents and metadata:", restored_lines(rounds)]
+    parts.append(disturbance(rounds, host["cores"]))
+    parts += [f"Not measured: {why}." for why in result["skipped"]]
+    return "\n\n".join(parts) + "\n"

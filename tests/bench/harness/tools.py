@@ -1,0 +1,228 @@
+"""The tools that are compared. A tool answers with the command lines; the loop runs and measures.
+
+Each has a directory of its own, `dir`, made anew for every round. Backups start beside the tree (its
+parent is the working directory), restores in the empty directory that they are to fill."""
+import os
+import secrets
+import shutil
+import subprocess
+
+
+def size_of(path):
+    """Sum of the sizes of the files at and below `path`, as `ls` tells them."""
+    total = 0
+    for base, _, names in os.walk(path):
+        total += sum(os.lstat(os.path.join(base, name)).st_size for name in names)
+    return total
+
+
+def first_line(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+
+
+class Tool:
+    name = ""
+    works = ("full", "unchanged", "next", "restore")
+    stores = ("full", "next")  # works after which the repository's size tells something
+    peer = False  # a finished backup program, to be compared with
+
+    def __init__(self, directory, tree):
+        self.dir = directory
+        self.tree = tree
+        self.name_of_tree = os.path.basename(tree)
+        self.repository = os.path.join(directory, "repository")
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": directory,
+            "TMPDIR": directory,
+            "LANG": "C.UTF-8",
+        }
+
+    @classmethod
+    def missing(cls):
+        """Why this tool cannot take part, or None."""
+        return None if shutil.which(cls.name) else f"{cls.name} is not installed"
+
+    @classmethod
+    def version(cls):
+        return cls.name
+
+    def init(self):
+        """Command lines that make the repository; not measured."""
+        return []
+
+    def full(self):
+        raise NotImplementedError
+
+    def unchanged(self):
+        return self.full()
+
+    def next(self):
+        return self.full()
+
+    def before_restore(self):
+        """Command lines that a restore needs; not measured."""
+        return []
+
+    def restore(self, out):
+        raise NotImplementedError
+
+    def restored(self, out):
+        """Where the restored tree stands in `out`."""
+        return os.path.join(out, self.name_of_tree)
+
+    def size(self):
+        return size_of(self.repository)
+
+
+class Restic(Tool):
+    """Repository version 2, whose compression `auto` is zstd at its default level."""
+
+    name = "restic"
+    peer = True
+
+    def __init__(self, directory, tree):
+        super().__init__(directory, tree)
+        self.env["RESTIC_REPOSITORY"] = self.repository
+        self.env["RESTIC_PASSWORD"] = secrets.token_hex()
+        self.base = ["restic", "--quiet", "--cache-dir", os.path.join(directory, "cache")]
+
+    @classmethod
+    def version(cls):
+        return " ".join(first_line("restic", "version").split()[:2])
+
+    def init(self):
+        return [[*self.base, "init", "--repository-version", "2"]]
+
+    def full(self):
+        return [*self.base, "backup", "--compression", "auto", self.name_of_tree]
+
+    def restore(self, out):
+        return [*self.base, "restore", "latest", "--target", out]
+
+
+class Borg(Tool):
+    """repokey-blake2: AES-256-CTR with keyed BLAKE2b; LZ4."""
+
+    name = "borg"
+    peer = True
+
+    def __init__(self, directory, tree):
+        super().__init__(directory, tree)
+        self.env["BORG_REPO"] = self.repository
+        self.env["BORG_PASSPHRASE"] = secrets.token_hex()
+        self.env["BORG_BASE_DIR"] = directory
+
+    @classmethod
+    def version(cls):
+        return first_line("borg", "--version")
+
+    def init(self):
+        return [["borg", "init", "--encryption", "repokey-blake2"]]
+
+    def create(self, archive):
+        return ["borg", "create", "--compression", "lz4", f"::{archive}", self.name_of_tree]
+
+    def full(self):
+        return self.create("full")
+
+    def unchanged(self):
+        return self.create("unchanged")
+
+    def next(self):
+        return self.create("next")
+
+    def before_restore(self):
+        listing = subprocess.run(
+            ["borg", "list", "--short", "--last", "1"], env=self.env, check=True, capture_output=True, text=True)
+        self.latest = listing.stdout.strip()
+        return []
+
+    def restore(self, out):
+        return ["borg", "extract", f"::{self.latest}"]
+
+
+class Limit(Tool):
+    """bench-limit: the data path and nothing else. Of an unchanged tree only the walk is left, of the
+    next version with new times only walking, reading and hashing. It restores nothing."""
+
+    name = "limit"
+    works = ("full", "unchanged", "next")
+    stores = ("full",)
+    program = "bench-limit"
+
+    @classmethod
+    def missing(cls):
+        return None if os.access(cls.program, os.X_OK) else f"'{cls.program}' is not built"
+
+    @classmethod
+    def version(cls):
+        return "bench-limit"
+
+    def full(self):
+        return [self.program, self.name_of_tree, self.repository]
+
+    def unchanged(self):
+        return [self.program, "--stat", self.name_of_tree]
+
+    def next(self):
+        return [self.program, "--read", self.name_of_tree]
+
+
+class Tar(Tool):
+    """tar x of an archive that is neither compressed nor encrypted."""
+
+    name = "tar"
+    works = ("restore",)
+    stores = ()
+
+    @classmethod
+    def version(cls):
+        return first_line("tar", "--version")
+
+    def before_restore(self):
+        return [["tar", "-cf", self.repository, "-C", os.path.dirname(self.tree), self.name_of_tree]]
+
+    def restore(self, out):
+        return ["tar", "-xf", self.repository]
+
+
+class Sealift(Tool):
+    """Through a program with the verbs `init DIR`, `backup DIR TREE`, `restore DIR OUT` (the latest
+    point) and `size DIR` (prints bytes). What it starts in the background at `init`, such as daemons,
+    is measured with it and ended after the round."""
+
+    name = "sealift"
+    program = "bench-site"
+
+    @classmethod
+    def missing(cls):
+        return None if os.access(cls.program, os.X_OK) else f"there is no program '{cls.program}'"
+
+    @classmethod
+    def version(cls):
+        return f"sealift by {os.path.basename(cls.program)}"
+
+    def init(self):
+        return [[self.program, "init", self.dir]]
+
+    def full(self):
+        return [self.program, "backup", self.dir, self.tree]
+
+    def restore(self, out):
+        return [self.program, "restore", self.dir, out]
+
+    def restored(self, out):
+        """Below its own name, below its whole path, or directly in `out`."""
+        for place in (super().restored(out), out + self.tree):
+            if os.path.isdir(place):
+                return place
+        return out
+
+    def size(self):
+        answer = subprocess.run(
+            [self.program, "size", self.dir], env=self.env, check=True, capture_output=True, text=True)
+        return int(answer.stdout)
+
+
+TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, Tar, Sealift)}
