@@ -118,6 +118,12 @@ class Ratios(unittest.TestCase):
         self.assertEqual(report.Rounds(rounds, ["y", "z"]).ratio("peer", "x", "full", "wall_s"), 4)
 
 
+class Disturbance(unittest.TestCase):
+    def test_a_step_that_others_slowed_down_is_left_out_and_no_other(self):
+        figures = {"full": {"wall_s": 10, "others_user_s": 4}, "next": {"wall_s": 10, "others_user_s": 1}, "stored": {}}
+        self.assertEqual(set(report.without_disturbed({"x": figures}, 2, 0.1)["x"]), {"next", "stored"})
+
+
 @unittest.skipUnless(may_have_own_space(), "needs root and name spaces")
 class Run(Folder):
     def setUp(self):

@@ -20,7 +20,7 @@ class Cost:
     wall_s: float
     cpu_user_s: float
     cpu_sys_s: float
-    others_cpu_s: float  # what the rest of the machine, its kernel threads included, spent meanwhile
+    others_user_s: float  # user time of the rest of the machine (kernel threads work for the tool as well)
     peak_anon: dict  # name of the program: bytes of its largest process
     output: str
 
@@ -42,11 +42,21 @@ def cpu_s(pid):
     return (utime + cutime, stime + cstime)
 
 
-def machine_cpu_s():
-    """Seconds that all cores together have not been idle."""
+def machine_user_s():
+    """Seconds that all cores together have spent in user space."""
     with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _idle, _wait, irq, softirq, steal = (int(f) / TICKS for f in file.readline().split()[1:9])
-    return user + nice + system + irq + softirq + steal
+        user, nice = file.readline().split()[1:3]
+    return (int(user) + int(nice)) / TICKS
+
+
+def wait_for_calm(limit_s):
+    """Until the cores have spent at most a tenth of a second in user space, or for limit_s."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        before_s = machine_user_s()
+        time.sleep(1)
+        if machine_user_s() - before_s < 0.1 * os.cpu_count():
+            return
 
 
 class Sampler(threading.Thread):
@@ -88,7 +98,7 @@ def run(argv, log, *, cwd, env, timeout_s=1200):
     """The cost of `argv`, from its start to its exit. CPU includes its children and what every other
     process of the space (a tool's daemons) spent meanwhile. Output goes to the file `log`."""
     before = {pid: cpu_s(pid) for pid in processes()}
-    machine_before_s = machine_cpu_s()
+    user_before_s = machine_user_s()
     sampler = Sampler()
     with open(log, "w", encoding="utf-8") as output:
         started = time.monotonic()
@@ -109,12 +119,12 @@ def run(argv, log, *, cwd, env, timeout_s=1200):
             peaks = sampler.stop()
     if process.returncode != 0:
         raise Failed(f"{' '.join(argv[:3])} … ended with {process.returncode}:\n{last_lines(log)}")
-    machine_s = machine_cpu_s() - machine_before_s
+    all_user_s = machine_user_s() - user_before_s
     daemons = [(cpu_s(pid), spent) for pid, spent in before.items()]
     user_s = usage.ru_utime + sum(now[0] - then[0] for now, then in daemons)
     sys_s = usage.ru_stime + sum(now[1] - then[1] for now, then in daemons)
     with open(log, encoding="utf-8", errors="replace") as output:
-        return Cost(wall_s, user_s, sys_s, max(0.0, machine_s - user_s - sys_s), peaks, output.read())
+        return Cost(wall_s, user_s, sys_s, max(0.0, all_user_s - user_s), peaks, output.read())
 
 
 def end_all(grace_s=10):

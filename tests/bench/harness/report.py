@@ -21,6 +21,18 @@ def first_match(path, key):
     return "unknown"
 
 
+def others_share(step, cores):
+    """Which part of the cores' time other processes took during a step."""
+    return step["others_user_s"] / (cores * step["wall_s"])
+
+
+def without_disturbed(one_round, cores, limit):
+    """The round without the steps in which others took more than `limit`."""
+    return {tool: {name: value for name, value in figures.items()
+                   if name not in WORKS or others_share(value, cores) <= limit}
+            for tool, figures in one_round.items()}
+
+
 def machine(work_dir):
     kind = subprocess.run(["stat", "--file-system", "--format=%T", work_dir], check=True,
                           capture_output=True, text=True).stdout.strip()
@@ -38,15 +50,16 @@ class Rounds:
 
     def __init__(self, rounds, peers):
         self.rounds = rounds
-        self.tools = [tool for tool in rounds[0] if tool in rounds[-1]] if rounds else []
+        self.tools = list(dict.fromkeys(tool for one in rounds for tool in one))
         self.peers = [tool for tool in self.tools if tool in peers]
 
     def values(self, tool, work, field):
-        return [r[tool][work][field] for r in self.rounds if work in r.get(tool, {})]
+        return [one[tool][work][field] for one in self.rounds if field in one.get(tool, {}).get(work, {})]
 
     def best_peer(self, one_round, work, field):
-        values = [one_round[tool][work][field] for tool in self.peers if work in one_round.get(tool, {})]
-        return min(values, default=None)
+        """None unless every peer has a figure: the best of some is not the best."""
+        values = [one_round[tool][work][field] for tool in self.peers if field in one_round.get(tool, {}).get(work, {})]
+        return min(values) if values and len(values) == len(self.peers) else None
 
     def ratio(self, above, below, work, field):
         """Median over the rounds of above ÷ below, both of the same round. 'peer' is the best one."""
@@ -105,7 +118,7 @@ def stored_table(rounds, ratios):
     for work, title in (("full", "after the first backup"), ("next", "after the next version")):
         row = [title]
         for tool in rounds.tools:
-            values = rounds.values(tool, "stored", work) if work in rounds.rounds[0][tool].get("stored", {}) else []
+            values = rounds.values(tool, "stored", work)
             row.append(spread([value / 1e6 for value in values]))
         rows.append(row + [number(rounds.ratio(above, below, "stored", work)) for _, above, below in ratios])
     return table(["stored", *rounds.tools, *(title for title, _, _ in ratios)], rows)
@@ -135,29 +148,27 @@ def restored_lines(rounds):
 
 
 def disturbance(rounds, cores):
-    """How much of the machine something else took while a tool was measured."""
+    """How much of the machine something else took while a tool was measured, at most."""
     parts = []
     for tool in rounds.tools:
-        pairs = [pair for work in WORKS
-                 for pair in zip(rounds.values(tool, work, "others_cpu_s"), rounds.values(tool, work, "wall_s"))]
-        if not pairs:
-            continue
-        share = sum(others for others, _ in pairs) / (cores * sum(wall for _, wall in pairs))
-        parts.append(f"{tool} {100 * share:.0f} %")
-    return ("Share of the cores' time that other processes and the kernel's threads took meanwhile: "
-            + ", ".join(parts) + ".")
+        shares = [others_share(one[tool][work], cores)
+                  for one in rounds.rounds for work in WORKS if work in one.get(tool, {})]
+        if shares:
+            parts.append(f"{tool} {100 * max(shares):.0f} %")
+    return "Largest share of the cores' time that other processes took during a step: " + ", ".join(parts) + "."
 
 
-def markdown(result, peers):
-    rounds = Rounds(result["rounds"], peers)
+def markdown(result, peers, undisturbed=1):
+    cores = result["machine"]["cores"]
+    rounds = Rounds([without_disturbed(one, cores, undisturbed) for one in result["rounds"]], peers)
     works = [work for work in WORKS if any(rounds.values(tool, work, "wall_s") for tool in rounds.tools)]
     host, data = result["machine"], result["data"]
     parts = [
         f"Machine: {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB of memory, "
         f"Linux {host['kernel']}, {host['file_system']}. Tools: {', '.join(result['versions'].values())}.",
         f"Data: {data['a']} ({data['a_files']} files, {int(data['a_bytes']) / 1e9:.2f} GB), then {data['b']} "
-        f"({data['changed_files']} files new or other). Rounds: {len(result['rounds'])}. Figures are medians (least–most); "
-        "ratios are medians of the ratios within a round.",
+        f"({data['changed_files']} files new or other). Rounds: {len(result['rounds'])}. "
+        "Figures are medians (least–most); ratios are medians of the ratios within a round.",
         "Wall time, seconds:",
         cost_table(rounds, works, "wall_s", ratios_of(rounds.tools, over_limit=True)),
         "CPU time of all processes, user + system, seconds:",
@@ -169,6 +180,6 @@ def markdown(result, peers):
     ]
     if restored_lines(rounds):
         parts += ["Restored trees, contents and metadata:", restored_lines(rounds)]
-    parts.append(disturbance(rounds, host["cores"]))
+    parts.append(disturbance(rounds, cores))
     parts += [f"Not measured: {why}." for why in result["skipped"]]
     return "\n\n".join(parts) + "\n"
