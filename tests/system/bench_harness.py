@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Claims about the bench harness itself, each tried on a tree of a few files."""
+# build: release
+# timeout: 120
+"""Claims about tests/bench/run, each tried on a tree of a few files."""
 import contextlib
 import json
 import os
@@ -9,11 +11,11 @@ import sys
 import tempfile
 import unittest
 
+BENCH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bench")
 sys.dont_write_bytecode = True
+sys.path.insert(0, BENCH)
 
 from harness import report, tree
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 # A stand-in for Sealift, without any of its qualities.
 COPIER = """\
@@ -138,7 +140,7 @@ class Run(Folder):
             file.write(adapter)
         os.chmod(self.path("adapter"), 0o755)
         done = subprocess.run(
-            [sys.executable, os.path.join(HERE, "run"), "--data", self.path("data"), "--tools", "sealift",
+            [sys.executable, os.path.join(BENCH, "run"), "--data", self.path("data"), "--tools", "sealift",
              "--sealift", self.path("adapter"), "--rounds", "1", "--warm-up", "0", "--works", works],
             capture_output=True, text=True, check=False)
         try:
