@@ -99,6 +99,9 @@ def cost_table(rounds, works, field, ratios):
         row = [WORKS[work]] + [spread(rounds.values(tool, work, field)) for tool in rounds.tools]
         row += [number(rounds.ratio(above, below, work, field)) for _, above, below in ratios]
         rows.append(row)
+    if field == "wall_s" and "restore" in works:
+        syncs = [spread(rounds.values(tool, "restore", "sync_s")) for tool in rounds.tools]
+        rows.append(["of that, the sync", *syncs, *("-" for _ in ratios)])
     return table(head, rows)
 
 
