@@ -13,6 +13,9 @@ struct opener_thread;
 
 /* half: NULL for a plaintext repository. domain: the point's dedup domain name. Both outlive it. */
 struct opener *opener_new(const struct read_half *half, const char *domain);
+/* For contents that the repository side opens and sends inside the connection: ids are the content hashes
+ * themselves, and the root node's is zero, because only the other side knows its hash. */
+struct opener *opener_new_opened(void);
 void opener_free(struct opener *opener);
 DEFINE_AUTO(opener, struct opener *, opener_free)
 bool opener_thread_new(struct opener *opener, struct opener_thread **out, struct err *err) MUST_CHECK;

@@ -86,7 +86,7 @@ static bool list_entry(void *arg, struct span path, const struct entry *entry, s
 
 static bool list(struct recovery *recovery, struct listing *listing, struct err *err)
 {
-    return restore_list(recovery->opener, &recovery->inlet, &recovery->point->root, listing->below, list_entry,
+    return restore_list(recovery->opener, &recovery->inlet, &recovery->root, listing->below, list_entry,
                         listing, err) &&
            send_answer(&listing->answers, 1, err);
 }
@@ -111,7 +111,7 @@ static bool write_bytes(void *arg, struct span bytes, struct err *err)
 
 static bool cat(struct recovery *recovery, struct span path, struct answers *answers, struct err *err)
 {
-    return restore_cat(recovery->opener, &recovery->inlet, &recovery->point->root, path, write_bytes, answers, err) &&
+    return restore_cat(recovery->opener, &recovery->inlet, &recovery->root, path, write_bytes, answers, err) &&
            send_answer(answers, 1, err);
 }
 

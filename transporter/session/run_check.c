@@ -65,6 +65,7 @@ static bool check_plaintext(const struct run *run, const struct placement_facts 
 {
     bool plain = facts->placement == SEALIFT__PLACEMENT__PLACE_TARGET ||
                  facts->placement == SEALIFT__PLACEMENT__PLACE_PLAIN ||
+                 facts->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE ||
                  facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
     if (!plain || run->side != SEALIFT__RUN_SIDE__SIDE_SOURCE) return true;
     return policy_may_send_plaintext(run->environment.policy, run->target->name, err);
@@ -97,8 +98,8 @@ static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
     if (order->kind != SEALIFT__ORDER_KIND__ORDER_RESTORE && order->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE)
         return err_set(err, ERR_POLICY, "orders to %s are not carried out in this version",
                        (size_t)order->kind < known && names[order->kind] ? names[order->kind] : "do that");
-    if (order->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)
-        return err_set(err, ERR_POLICY, "opening at the source does not exist in this version: only at the target");
+    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE && order->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)
+        return err_set(err, ERR_POLICY, "the answers to a browse are sealed where it is opened: at the target");
     return true;
 }
 

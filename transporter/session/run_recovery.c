@@ -42,17 +42,37 @@ static bool check_point(const struct run *run, struct span file, struct point **
     return true;
 }
 
-static bool open_key(struct recovery *recovery, struct err *err)
+/* The key of an encrypted point; *half stays NULL in a plaintext repository. */
+static bool open_key(struct run *run, const struct point *point, struct read_half **half, struct err *err)
 {
-    const struct point *point = recovery->point;
-    if (point->cipher != CIPHER_NONE) {
-        if (!run_open_key(recovery->run, point->unlock_section, &recovery->half, err)) return false;
-        AUTO(secret) struct secret *dedup_key = read_half_dedup_key(recovery->half, point->domain);
-        struct hash domain = domain_id(dedup_key->data);
-        if (!hash_eq(&domain, &point->domain_id))
-            return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
+    AUTO(read_half) struct read_half *opened = NULL;
+    if (point->cipher == CIPHER_NONE) return true;
+    if (!run_open_key(run, point->unlock_section, &opened, err)) return false;
+    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(opened, point->domain);
+    struct hash domain = domain_id(dedup_key->data);
+    if (!hash_eq(&domain, &point->domain_id))
+        return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
+    *half = opened;
+    opened = NULL;
+    return true;
+}
+
+/* Whether the other side opens for this one, which needs no key then. */
+static bool is_opened_there(const struct run *run)
+{
+    return run_order(run)->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE && !run_is_local(run);
+}
+
+static bool make_opener(struct recovery *recovery, struct err *err)
+{
+    recovery->root = recovery->point->root;
+    if (is_opened_there(recovery->run)) {
+        recovery->root = (struct hash){{0}};
+        recovery->opener = opener_new_opened();
+        return true;
     }
-    recovery->opener = opener_new(recovery->half, point->domain);
+    if (!open_key(recovery->run, recovery->point, &recovery->half, err)) return false;
+    recovery->opener = opener_new(recovery->half, recovery->point->domain);
     return true;
 }
 
@@ -90,7 +110,7 @@ static bool open_all(struct recovery *recovery, struct err *err)
     struct run *run = recovery->run;
     AUTO(buf) struct buf file = {0};
     if (!(run_is_local(run) ? open_repository(recovery, &file, err) : connect(recovery, &file, err))) return false;
-    if (!check_point(run, buf_span(&file), &recovery->point, err) || !open_key(recovery, err) ||
+    if (!check_point(run, buf_span(&file), &recovery->point, err) || !make_opener(recovery, err) ||
         !authority_execute_once(run->environment.authority, &run->subject, err))
         return false;
     if (recovery->local && recovery->half) inlet_repository_restrict(recovery->local, &recovery->point->domain_id);
@@ -133,12 +153,15 @@ bool recovery_plan(struct run *run, struct secret **out, struct err *err)
 /* --- the repository side --- */
 
 static bool serve(struct run *run, struct dialler *dialler, struct repository *repository,
-                  const struct hash *domain, struct err *err)
+                  const struct point *point, const struct read_half *half, struct err *err)
 {
+    const struct hash *domain = point->cipher == CIPHER_NONE ? NULL : &point->domain_id;
+    AUTO(opener) struct opener *opener = half ? opener_new(half, point->domain) : NULL;
+    struct serve_open open = {.opener = opener, .root = point->root};
     struct dialler_opened opened;
     return dialler_await(dialler, &opened, err) &&
            authority_execute_once(run->environment.authority, &run->subject, err) &&
-           serve_fetch(dialler, repository, domain, &run->counters.sent_bytes, err);
+           serve_fetch(dialler, repository, domain, half ? &open : NULL, &run->counters.sent_bytes, err);
 }
 
 bool run_serve_recovery(struct run *run, struct err *err)
@@ -149,12 +172,15 @@ bool run_serve_recovery(struct run *run, struct err *err)
     struct dialler *dialler = NULL;
     AUTO(buf) struct buf file = {0};
     AUTO(point) struct point *point = NULL;
+    AUTO(read_half) struct read_half *half = NULL; /* where this side opens */
     if (!run_repository(run, run->repository, &repository, err) ||
-        !repository_point_read(repository, &id, &file, err) || !check_point(run, buf_span(&file), &point, err) ||
-        !run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err))
+        !repository_point_read(repository, &id, &file, err) || !check_point(run, buf_span(&file), &point, err))
         return false;
-    const struct hash *domain = point->cipher == CIPHER_NONE ? NULL : &point->domain_id;
-    bool done = run_enter(run, run_stop_dialler, dialler, err) && serve(run, dialler, repository, domain, err);
+    if (is_opened_there(run) && !open_key(run, point, &half, err)) return false;
+    if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err))
+        return false;
+    bool done = run_enter(run, run_stop_dialler, dialler, err) &&
+                serve(run, dialler, repository, point, half, err);
     run_leave(run);
     dialler_free(dialler, done ? NULL : err);
     return done;

@@ -14,7 +14,8 @@ struct recovery {
     struct inlet_repository *local;
     struct inlet inlet;
     struct point *point;
-    struct read_half *half; /* NULL: a plaintext repository */
+    struct hash root;       /* as the opener wants it */
+    struct read_half *half; /* NULL: a plaintext repository, or the other side opens */
     struct opener *opener;
 };
 

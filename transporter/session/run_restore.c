@@ -34,7 +34,7 @@ static bool restore(struct run *run, const struct recovery *recovery, const Seal
     struct restore_options options = {
         .opener = recovery->opener,
         .inlet = recovery->inlet,
-        .root = recovery->point->root,
+        .root = recovery->root,
         .destination = destination,
         .paths = paths,
         .path_count = chosen_paths(plan, paths),

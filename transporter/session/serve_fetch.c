@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/crypto/record.h"
 #include "transporter/session/asked.h"
+#include "transporter/session/reopen.h"
 
 enum { PART_BYTES = 1 << 20 }; /* of an answer before it is sent */
 
@@ -11,6 +12,7 @@ struct serve {
     struct repository *repository;
     const struct hash *domain;
     _Atomic uint64_t *sent_bytes;
+    struct reopen *reopen; /* NULL: frames as stored */
 
     /* the question that is being answered */
     uint64_t connection;
@@ -25,6 +27,7 @@ struct serve {
 static void serve_free(struct serve *serve)
 {
     if (!serve) return;
+    reopen_free(serve->reopen);
     buf_deinit(&serve->part);
     buf_deinit(&serve->missing);
     free(serve);
@@ -103,19 +106,22 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
     buf_clear(&serve->missing);
     if (!asked_decode(data_message_payload(message), count, FRAME_NODE, serve->types, serve->ids, err))
         return false;
-    bool done = repository_fetch(serve->repository, serve->ids, count, FETCH_FRAMES, &sink, err) &&
-                send_part(serve, err) && send_end(serve, err);
+    bool done = serve->reopen
+                    ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
+                    : repository_fetch(serve->repository, serve->ids, count, FETCH_FRAMES, &sink, err);
+    done = done && send_part(serve, err) && send_end(serve, err);
     return done || serve->stale;
 }
 
 bool serve_fetch(struct dialler *dialler, struct repository *repository, const struct hash *domain,
-                 _Atomic uint64_t *sent_bytes, struct err *err)
+                 const struct serve_open *open, _Atomic uint64_t *sent_bytes, struct err *err)
 {
     AUTO(serve) struct serve *serve = xcalloc(1, sizeof(*serve));
     serve->dialler = dialler;
     serve->repository = repository;
     serve->domain = domain;
     serve->sent_bytes = sent_bytes;
+    if (open && !reopen_new(repository, open->opener, &open->root, &serve->reopen, err)) return false;
     for (;;) {
         AUTO(data_message) struct data_message message = {0};
         if (!dialler_receive(dialler, &message, err)) return false;

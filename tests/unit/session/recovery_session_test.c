@@ -19,6 +19,7 @@ struct served {
     struct err err;
     _Atomic uint64_t sent;
     struct inlet_remote *inlet;
+    struct serve_open open; /* where the source opens */
 };
 
 static void fill(struct served *served)
@@ -56,7 +57,8 @@ static void *serve_main(void *arg)
     bool plain = served->ends->kind == REPOSITORY_PLAINTEXT;
     struct dialler_opened opened;
     served->done = dialler_await(served->dialler, &opened, &served->err) &&
-                   serve_fetch(served->dialler, served->ends->repository, plain ? NULL : &domain, &served->sent,
+                   serve_fetch(served->dialler, served->ends->repository, plain ? NULL : &domain,
+                               served->open.opener ? &served->open : NULL, &served->sent,
                                &served->err);
     dialler_free(served->dialler, served->done ? NULL : &served->err);
     return NULL;
@@ -128,20 +130,38 @@ static void assert_content(const struct content *content)
     cr_assert(hash_eq(&is, &ought), "%llu bytes", (unsigned long long)content->bytes);
 }
 
-static void read_back(struct served *served)
+static void read_by(struct served *served, struct opener *opener, const struct hash *root)
 {
-    struct ends *ends = served->ends;
-    bool plain = ends->kind == REPOSITORY_PLAINTEXT;
-    AUTO(opener) struct opener *opener = opener_new(plain ? NULL : ends->keys.read, KEYS_DOMAIN);
     struct inlet inlet = inlet_remote_inlet(served->inlet);
     struct content content = {.bytes = 0};
     struct err err = {0};
     hasher_init(&content.hasher);
     begin(served);
-    cr_assert(restore_cat(opener, &inlet, &served->root, span_str("file"), add_content, &content, &err), "%s",
+    cr_assert(restore_cat(opener, &inlet, root, span_str("file"), add_content, &content, &err), "%s",
               err.text);
     assert_content(&content);
     end(served);
+}
+
+static void read_back(struct served *served)
+{
+    bool plain = served->ends->kind == REPOSITORY_PLAINTEXT;
+    AUTO(opener) struct opener *opener = opener_new(plain ? NULL : served->ends->keys.read, KEYS_DOMAIN);
+    read_by(served, opener, &served->root);
+}
+
+Test(recovery_session, a_source_that_opens_serves_a_target_without_any_key)
+{
+    for (unsigned cuts = 0; cuts < 5; cuts += 4) {
+        AUTO(served) struct served *served = served_new(REPOSITORY_ENCRYPTED);
+        AUTO(opener) struct opener *keyed = opener_new(served->ends->keys.read, KEYS_DOMAIN);
+        AUTO(opener) struct opener *opener = opener_new_opened();
+        served->open = (struct serve_open){.opener = keyed, .root = served->root};
+        atomic_store(&served->ends->relay->cut_after, 1500000);
+        atomic_store(&served->ends->relay->cuts_left, cuts);
+        static const struct hash zeros = {{0}};
+        read_by(served, opener, &zeros);
+    }
 }
 
 Test(recovery_session, what_is_stored_is_read_back_over_the_wire)
