@@ -333,7 +333,8 @@ static bool lose_rest(struct restore_plan *plan, const struct err *why, struct e
     }
     (void)err_wrap(&what, "the list of files is damaged behind it, and what follows there was not restored");
     if (what.code == ERR_NOT_FOUND) what.code = ERR_DAMAGED;
-    restore_lost(plan->run, buf_span(&plan->last_path), &what);
+    size_t len = plan->last_path.len;
+    restore_lost(plan->run, span_of(buf_cstr(&plan->last_path), len), &what); /* never NULL */
     return true;
 }
 
