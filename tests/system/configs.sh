@@ -1,0 +1,35 @@
+#!/bin/bash
+# build: asan
+# The examples are good, and each mistake is named with file, line and key and ends with exit code 2.
+set -u
+here=$(cd "$(dirname "$0")/../.." && pwd)
+failed=0
+
+good() { # PROGRAM FILE
+    "$BUILD_DIR/bin/$1" --check-config --config "$2" >"$TMPDIR/out" 2>&1 || { cat "$TMPDIR/out"; failed=1; }
+}
+bad() { # PROGRAM TEXT EXPECTED
+    printf '%b' "$2" >"$TMPDIR/bad.conf"
+    "$BUILD_DIR/bin/$1" --check-config --config "$TMPDIR/bad.conf" >"$TMPDIR/out" 2>&1
+    local code=$? said
+    said=$(sed "s#$TMPDIR/##" "$TMPDIR/out")
+    if [ $code -ne 2 ] || [ "$said" != "$1: $3" ]; then
+        printf 'exit code %s\n  said:     %s\n  expected: %s\n' $code "$said" "$1: $3"
+        failed=1
+    fi
+}
+
+good sealift-director "$here/configs/director.conf"
+good sealift-transporter "$here/configs/transporter-source.conf"
+good sealift-transporter "$here/configs/transporter-target.conf"
+
+t=sealift-transporter
+state='state_dir = "/x";\n'
+bad $t 'slots = 2;\n' "bad.conf: state_dir: missing"
+bad $t "${state}slot = 2;\n" "bad.conf:2: slot: unknown setting"
+bad $t "${state}slots = 0;\n" "bad.conf:2: slots: 0 is less than 1"
+bad $t "${state}control = \"listen\";\n" "bad.conf:2: control: 'listen' is not there yet in this version: use 'dial'"
+bad $t "${state}read = ( \"relative\" );\n" "bad.conf:2: read[0]: must be an absolute path without '.', '..' or a trailing '/'"
+bad $t "${state}restore = ( \"/a/../b\" );\n" "bad.conf:2: restore[0]: must be an absolute path without '.', '..' or a trailing '/'"
+bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must be tcp://HOST:PORT"
+exit $failed
