@@ -271,8 +271,14 @@ void place_close(struct place *place)
 
 struct place *place_new(enum repository_kind kind)
 {
+    return place_new_as(kind, 0x52);
+}
+
+struct place *place_new_as(enum repository_kind kind, uint8_t id)
+{
     struct err err;
     struct place *place = place_somewhere();
+    place->id = id_of(id);
     cr_assert(
         repository_create(place->path, &place->site, &place->id, kind, span_of(NULL, 0), place->owner, &err),
         "%s", err.text);

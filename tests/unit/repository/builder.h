@@ -60,6 +60,8 @@ struct place {
 
 /* Creates an empty repository and opens it. */
 struct place *place_new(enum repository_kind kind);
+/* The same under another repository id than all others. */
+struct place *place_new_as(enum repository_kind kind, uint8_t id);
 void place_free(struct place *place);
 DEFINE_AUTO(place, struct place *, place_free)
 void place_open(struct place *place);

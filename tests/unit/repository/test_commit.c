@@ -151,3 +151,21 @@ Test(commit, a_copy_refuses_a_list_that_the_seals_writer_did_not_sign)
     cr_assert_not(ingest_batch(ingest, 1, buf_span(&batch), &err));
     cr_assert_eq(err.code, ERR_NOT_AUTHENTIC, "%s", err.text);
 }
+
+/* Nor does a list of another seal count, though the same writer signed it. */
+Test(commit, a_copy_refuses_a_list_of_another_seal_than_its_frames)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *ingest = NULL;
+    struct ingest_options options = {.session = id_of(5), .kind = INGEST_COPY, .min_free_bytes = 1};
+    cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
+    struct id own = writer->seal;
+    AUTO(buf) struct buf batch = {0};
+    writer->seal = id_of(0x44);
+    copied_batch(writer, 1, &batch);
+    writer->seal = own;
+    cr_assert_not(ingest_batch(ingest, 1, buf_span(&batch), &err));
+    cr_assert_eq(err.code, ERR_NOT_AUTHENTIC, "%s", err.text);
+}

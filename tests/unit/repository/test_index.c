@@ -90,7 +90,7 @@ Test(index, is_believed_only_within_the_boot_or_after_an_orderly_end)
 Test(index, of_another_repository_is_thrown_away)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    AUTO(place) struct place *other = place_new(REPOSITORY_PLAINTEXT);
+    AUTO(place) struct place *other = place_new_as(REPOSITORY_ENCRYPTED, 0x77);
     struct hash root = back_up(place->repository, 1, 0, 10);
     (void)back_up(other->repository, 2, 100, 30);
     place_close(place);
@@ -185,14 +185,7 @@ Test(index, reads_what_it_can_of_packs_whose_end_is_damaged)
 Test(index, ignores_a_pack_of_another_repository)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    AUTO(place) struct place *other = place_new(REPOSITORY_ENCRYPTED);
-    place_close(other);
-    struct err err;
-    struct id id = id_of(0x77);
-    shell("rm -r \"$A\" \"$B\"", other->path, other->state);
-    cr_assert(repository_create(other->path, &other->site, &id, REPOSITORY_ENCRYPTED, span_of(NULL, 0),
-                                other->owner, &err));
-    place_open(other);
+    AUTO(place) struct place *other = place_new_as(REPOSITORY_ENCRYPTED, 0x77);
     struct hash root = back_up(place->repository, 1, 0, 10);
     (void)back_up(other->repository, 2, 50, 10);
     place_close(place);

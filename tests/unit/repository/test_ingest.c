@@ -4,6 +4,8 @@
 #include "common/base/text.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -538,6 +540,49 @@ Test(ingest, the_envelope_stands_before_the_first_frame_in_every_pack)
         cr_assert_leq(pack.size, PACK_MAX_BYTES);
     }
     cr_assert_eq(packs, 4, "three of data, one of metadata; got %u", packs);
+}
+
+/* --- when the disk is slow --- */
+
+struct sending {
+    struct ingest *ingest;
+    struct writer *writer;
+    _Atomic int sent;
+};
+
+enum { LARGE_BATCHES = 12 };
+
+static void *send_large(void *arg)
+{
+    struct sending *sending = arg;
+    for (uint32_t i = 0; i < LARGE_BATCHES; i++) {
+        (void)writer_data(sending->writer, 2 * i, 4000000);
+        (void)writer_data(sending->writer, 2 * i + 1, 4000000);
+        session_send(sending->ingest, sending->writer, PACK_DATA);
+        sending->sent++;
+    }
+    return NULL;
+}
+
+Test(ingest, the_writer_waits_while_64_mib_are_not_synced, .timeout = 60)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    place_close(place);
+    struct fault *fault = place_open_faulty(place);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct sending sending = {.ingest = ingest, .writer = writer};
+    pthread_t thread;
+    fault_hold(fault);
+    cr_assert_eq(pthread_create(&thread, NULL, send_large, &sending), 0);
+    while (sending.sent < 9) /* the ninth takes it over 64 MiB */
+        (void)sched_yield();
+    for (int i = 0; i < 300 && sending.sent == 9; i++) /* would it go on? */
+        (void)usleep(1000);
+    cr_assert_eq(sending.sent, 9);
+    fault_release(fault);
+    (void)pthread_join(thread, NULL);
+    session_wait(ingest, LARGE_BATCHES);
 }
 
 /* --- many at once --- */

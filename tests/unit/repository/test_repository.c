@@ -95,3 +95,16 @@ Test(repository, a_second_owner_is_kept_out)
     cr_assert_not(repository_open(&options, &second, &err));
     cr_assert_eq(err.code, ERR_BUSY, "%s", err.text);
 }
+
+Test(repository, only_its_owner_opens_it_for_writing)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct err err;
+    struct repository *second;
+    uint8_t seed[32] = {3};
+    AUTO(sign_pair) struct sign_pair *stranger = sign_pair_new(seed);
+    place_close(place);
+    struct repository_options options = {.path = place->path, .state_dir = place->state, .owner = stranger};
+    cr_assert_not(repository_open(&options, &second, &err));
+    cr_assert_eq(err.code, ERR_NOT_AUTHENTIC, "%s", err.text);
+}
