@@ -52,6 +52,14 @@ static bool note_entry(void *arg, const char *name, uint64_t size)
     return true;
 }
 
+bool chain_highest(const struct storage *storage, uint64_t *last, struct err *err)
+{
+    struct span_of_log seen = {0};
+    if (!storage->ops->list(storage->self, "log", note_entry, &seen, err)) return false;
+    *last = seen.highest;
+    return true;
+}
+
 bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, struct err *err)
 {
     struct span_of_log seen = {.from = from};
@@ -127,6 +135,22 @@ bool chain_next(struct chain *chain, const struct storage *storage, Sealift__Log
     AUTO(buf) struct buf file = {0};
     return storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, err) &&
            chain_step(chain, buf_span(&file), entry, err);
+}
+
+void chain_skip(struct chain *chain, const struct storage *storage)
+{
+    chain->number++;
+    char name[CHAIN_NAME_LEN];
+    struct span payload;
+    uint8_t signer[SIGN_PK_LEN];
+    struct err ignored;
+    AUTO(buf) struct buf file = {0};
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    chain_name(chain->number + 1, name);
+    if (storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &ignored) &&
+        stored_verify(buf_span(&file), "log", &payload, signer, &ignored) &&
+        stored_log_decode(payload, &entry, &ignored))
+        chain->hash = stored_hash(&entry->previous);
 }
 
 static uint64_t clock_ns(void)

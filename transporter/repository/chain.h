@@ -24,7 +24,9 @@ void chain_name(uint64_t number, char out[static CHAIN_NAME_LEN]);
 /* false: no name of a log entry */
 bool chain_parse_name(const char *name, uint64_t *number);
 
-/* The highest entry that is there, 0 for none. ERR_DAMAGED if an entry above `from` and below the
+/* The highest entry that is there, 0 for none. */
+bool chain_highest(const struct storage *storage, uint64_t *last, struct err *err) MUST_CHECK;
+/* The same; ERR_DAMAGED if an entry above `from` and below the
  * highest is not. */
 bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, struct err *err) MUST_CHECK;
 
@@ -35,6 +37,10 @@ bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **entry
 /* Reads and verifies the entry after the last one. */
 bool chain_next(struct chain *chain, const struct storage *storage, Sealift__LogEntry **entry,
                 struct err *err) MUST_CHECK;
+
+/* Steps over an entry that is missing or not right, behind the first: the next one's previous hash is then
+ * taken as that one says. */
+void chain_skip(struct chain *chain, const struct storage *storage);
 
 /* Fills in everything of `entry` but what its kind carries, signs it, stores it durably and moves on.
  * The time is the clock's, never below the previous entry's. ERR_BUSY: the number is taken by another

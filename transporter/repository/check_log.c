@@ -42,24 +42,6 @@ static bool look_beyond(struct check *check, struct err *err)
     return true;
 }
 
-/* After an entry that is not right the chain goes on behind it, as far as that can be told: the next
- * entry's previous hash is then taken as it says. */
-static void step_over(struct chain *chain, const struct storage *storage)
-{
-    chain->number++;
-    char name[CHAIN_NAME_LEN];
-    struct span payload;
-    uint8_t signer[SIGN_PK_LEN];
-    struct err ignored;
-    AUTO(buf) struct buf file = {0};
-    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
-    chain_name(chain->number + 1, name);
-    if (storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &ignored) &&
-        stored_verify(buf_span(&file), "log", &payload, signer, &ignored) &&
-        stored_log_decode(payload, &entry, &ignored))
-        chain->hash = stored_hash(&entry->previous);
-}
-
 bool check_log(struct check *check, struct err *err)
 {
     struct repository *repository = check->repository;
@@ -78,7 +60,7 @@ bool check_log(struct check *check, struct err *err)
         else
             (void)check_add(check, why.code, name, "%s", why.text);
         memcpy(chain.owner, info.owner, SIGN_PK_LEN);
-        step_over(&chain, storage);
+        chain_skip(&chain, storage);
     }
     return look_beyond(check, err);
 }

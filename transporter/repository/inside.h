@@ -19,6 +19,7 @@ struct repository {
     struct storage storage;
     const struct sign_pair *owner; /* NULL: read only */
     char *state_dir;               /* NULL: none */
+    enum repository_damage damage;
     int lock_fd;
     struct index *index;
     struct pack_header ours; /* site and repository id of every pack */
@@ -52,6 +53,11 @@ bool journal_parse_name(const char *name, struct id *session, uint32_t *number);
 /* The name under which a pack's bytes are found: the pack's, or the journal's. */
 #define BYTES_NAME_LEN PACK_NAME_LEN
 void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN]);
+
+/* load.c. The first log entry says which repository this is: its site, id and kind. */
+bool load_identity(struct repository *repository, struct chain *first, struct err *err) MUST_CHECK;
+/* Verifies the log and brings the index in line with it and with the packs. */
+bool load_repository(struct repository *repository, struct err *err) MUST_CHECK;
 
 /* reconcile.c: makes the index's packs those that are there. */
 bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;

@@ -19,11 +19,19 @@ bool repository_create(const char *path, const struct id *site, const struct id 
                        enum repository_kind kind, struct span statement, const struct sign_pair *owner,
                        struct err *err) MUST_CHECK;
 
+/* What to do with a log of which an entry is missing or does not verify. */
+enum repository_damage {
+    REPOSITORY_REFUSE_DAMAGE,
+    REPOSITORY_READ_DAMAGED /* read only: such entries are stepped over, so that a check can name them and the
+                               points of the others be restored. What they said, removals too, is not known */
+};
+
 struct repository_options {
     const char *path;
     const char *state_dir;         /* local state: index, remembered head, lock. NULL: read only, an
                                       index in a temporary directory (used by `offline`) */
     const struct sign_pair *owner; /* signs log entries; NULL: read only. Borrowed, must outlive */
+    enum repository_damage damage; /* an owner always refuses */
 };
 
 /* Verifies the log from the remembered head (or from entry 1), compares the index with the packs that

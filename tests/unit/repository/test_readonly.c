@@ -141,3 +141,48 @@ Test(readonly, on_a_mount_that_cannot_be_written)
     if (owned) repository_close(repository);
     cr_assert_eq(system(unmount), 0);
 }
+
+static void note_object(void *arg, const struct check_finding *finding)
+{
+    struct buf *objects = arg;
+    if (finding->code != ERR_NONE) buf_printf(objects, "%s\n", finding->object);
+}
+
+Test(readonly, of_a_log_with_holes_the_rest_is_read_and_the_holes_are_named)
+{
+    static const char *const damages[] = {
+        "rm 0000000003", ": > 0000000003", "cp 0000000002 0000000003",
+        "printf x | dd of=0000000003 bs=1 seek=40 conv=notrunc 2>/dev/null"};
+    for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
+        struct err err;
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        struct hash first = back_up(place->repository, 1, 0, 3);
+        (void)back_up(place->repository, 2, 50, 3);
+        struct hash third = back_up(place->repository, 3, 100, 3);
+        place_close(place);
+        AUTO(free) char *command = xasprintf("cd '%s/log' && %s", place->path, damages[i]);
+        cr_assert_eq(system(command), 0);
+        struct repository *repository = NULL;
+        struct repository_options options = {.path = place->path};
+        cr_expect_not(repository_open(&options, &repository, &err), "%s", damages[i]);
+        options.damage = REPOSITORY_READ_DAMAGED;
+        cr_assert(repository_open(&options, &repository, &err), "%s: %s", damages[i], err.text);
+        struct repository_info info;
+        repository_info(repository, &info);
+        cr_expect_eq(info.points, 2);
+        cr_expect_eq(info.head_number, 4);
+        cr_expect(restores(repository, &first, NULL));
+        cr_expect(restores(repository, &third, NULL));
+        AUTO(buf) struct buf objects = {0};
+        struct check_result result;
+        struct check_sink sink = {.finding = note_object, .arg = &objects};
+        cr_expect(repository_check(repository, CHECK_PRESENCE, &sink, &result, &err));
+        cr_expect_str_eq(buf_cstr(&objects), "log/0000000003\n");
+        repository_close(repository);
+        /* an owner is not to build on it */
+        options.state_dir = xasprintf("%s/fresh", place->root);
+        options.owner = place->owner;
+        cr_expect_not(repository_open(&options, &repository, &err));
+        free((void *)(uintptr_t)options.state_dir);
+    }
+}

@@ -1,0 +1,157 @@
+#include "transporter/repository/inside.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { ENTRIES_PER_MARK = 1000 };
+
+bool load_identity(struct repository *repository, struct chain *first, struct err *err)
+{
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    if (!chain_next(first, &repository->storage, &entry, err)) {
+        if (err->code != ERR_NOT_FOUND) return false;
+        return err_set(err, ERR_NOT_FOUND, "there is no repository: it has no log");
+    }
+    repository->ours = (struct pack_header){.site = first->site, .repository = first->repository};
+    repository->kind = first->kind;
+    return true;
+}
+
+/* The position that a trustworthy index of this repository matches; else the index is emptied and the
+ * log is read from its start. */
+static bool resume_position(struct repository *repository, const struct chain *first, struct err *err)
+{
+    struct chain known;
+    if (!index_chain(repository->index, &known, err)) return false;
+    bool ours = known.number > 0 && id_eq(&known.repository, &first->repository) &&
+                id_eq(&known.site, &first->site) && known.kind == first->kind &&
+                memcmp(known.owner, first->owner, SIGN_PK_LEN) == 0;
+    if (ours) {
+        repository->chain = known;
+        return true;
+    }
+    repository->chain = (struct chain){0};
+    return index_reset(repository->index, err);
+}
+
+/* What was seen before must still be there: the entry that the index matches. */
+static bool verify_position(struct repository *repository, uint64_t last, struct err *err)
+{
+    const struct chain *known = &repository->chain;
+    if (known->number == 0) return true;
+    if (last < known->number)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the log ends at entry %" PRIu64 ", but entry %" PRIu64 " was seen before", last,
+                       known->number);
+    char name[CHAIN_NAME_LEN];
+    chain_name(known->number, name);
+    AUTO(buf) struct buf file = {0};
+    if (!repository->storage.ops->get(repository->storage.self, name, STORED_MAX_SIGNED, &file, err))
+        return false;
+    struct hash hash = hash_of(buf_span(&file));
+    if (hash_eq(&hash, &known->hash)) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC,
+                   "log entry %" PRIu64 " is not the one that was there before: history was rewritten",
+                   known->number);
+}
+
+static bool condemn(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    for (size_t i = 0; i < entry->n_packs; i++) {
+        struct hash name = stored_hash(&entry->packs[i]);
+        struct index_pack pack;
+        if (!index_pack_find(repository->index, &name, &pack, err)) {
+            if (err->code != ERR_NOT_FOUND) return false;
+            continue;
+        }
+        pack.state = INDEX_CONDEMNED;
+        if (!index_pack_set(repository->index, &pack, err)) return false;
+    }
+    return true;
+}
+
+static bool apply_mark(struct repository *repository, const Sealift__LogEntry *entry, enum index_mark mark,
+                       struct err *err)
+{
+    struct id point = stored_id(&entry->object);
+    if (index_point_mark(repository->index, &point, mark, err)) return true;
+    if (err->code != ERR_NOT_FOUND) return false;
+    if (repository->damage == REPOSITORY_READ_DAMAGED)
+        return true; /* its entry may be one of those missing */
+    return err_set(err, ERR_DAMAGED, "log entry %" PRIu64 " speaks of a point that the log does not name",
+                   entry->number);
+}
+
+static bool apply_entry(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    switch (entry->kind) {
+    case SEALIFT__LOG_KIND__LOG_POINT: {
+        struct repository_point point = {.point = stored_id(&entry->object),
+                                         .number = entry->number,
+                                         .time_ns = entry->time_ns,
+                                         .hash = stored_hash(&entry->object_hash)};
+        return index_point_put(repository->index, &point, err);
+    }
+    case SEALIFT__LOG_KIND__LOG_REMOVED:
+        return apply_mark(repository, entry, INDEX_REMOVED, err);
+    case SEALIFT__LOG_KIND__LOG_UNDELETED:
+        return apply_mark(repository, entry, INDEX_THERE, err);
+    case SEALIFT__LOG_KIND__LOG_CONDEMNED:
+        return condemn(repository, entry, err);
+    default:
+        return true;
+    }
+}
+
+/* The next entry, verified and applied. */
+static bool follow_entry(struct repository *repository, struct err *err)
+{
+    struct chain *chain = &repository->chain;
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    if (chain_next(chain, &repository->storage, &entry, err)) return apply_entry(repository, entry, err);
+    if (repository->damage == REPOSITORY_REFUSE_DAMAGE || chain->number == 0 || err->code == ERR_SYSTEM)
+        return false;
+    chain_skip(chain, &repository->storage);
+    return true;
+}
+
+static bool last_entry(struct repository *repository, uint64_t *last, struct err *err)
+{
+    if (repository->damage == REPOSITORY_READ_DAMAGED) return chain_highest(&repository->storage, last, err);
+    return chain_last(&repository->storage, repository->chain.number, last, err);
+}
+
+/* Verifies and applies the entries that the index does not know yet. */
+static bool follow_log(struct repository *repository, const struct chain_head *head, struct err *err)
+{
+    struct chain *chain = &repository->chain;
+    uint64_t last;
+    if (!last_entry(repository, &last, err) || !verify_position(repository, last, err)) return false;
+    if (last < head->number)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the log ends at entry %" PRIu64 ", but entry %" PRIu64 " was seen before", last,
+                       head->number);
+    while (chain->number < last) {
+        if (!follow_entry(repository, err)) return false;
+        if (chain->number == head->number && !chain_matches(chain, head, err)) return false;
+        if (chain->number % ENTRIES_PER_MARK == 0 && !index_set_chain(repository->index, chain, err))
+            return false;
+    }
+    return index_set_chain(repository->index, chain, err);
+}
+
+bool load_repository(struct repository *repository, struct err *err)
+{
+    struct chain first = {0};
+    struct chain_head head = {0};
+    if (!load_identity(repository, &first, err)) return false;
+    if (repository->state_dir && !chain_recall(repository->state_dir, &head, err)) return false;
+    if (head.number > 0 && !id_eq(&head.repository, &first.repository) && !chain_matches(&first, &head, err))
+        return false;
+    if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
+        !follow_log(repository, &head, err))
+        return false;
+    repository_show_head(repository);
+    if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
+    return salvage_journals(repository, err);
+}
