@@ -181,3 +181,22 @@ struct kept keep_entry(const struct tree *tree, const char *name)
     }
     return kept;
 }
+
+void expect_walk(const struct tree *tree, const struct walk_options *options, const char *expected)
+{
+    AUTO(buf) struct buf text = {0};
+    walk_text(tree, options, &text);
+    expect_text(&text, expected);
+}
+
+void expect_whole(const struct tree *tree, const char *expected)
+{
+    const char *paths[1];
+    struct walk_options options = whole_tree(tree, paths);
+    expect_walk(tree, &options, expected);
+}
+
+void expect_part(const struct buf *text, const char *part)
+{
+    cr_assert(memmem(text->data, text->len, part, strlen(part)), "no '%s'", part);
+}

@@ -34,6 +34,9 @@ void walk_text(const struct tree *tree, const struct walk_options *options, stru
 void append_event(const struct tree *tree, enum walk_event event, const struct walk_entry *entry,
                   const struct err *note, struct buf *out);
 void expect_text(const struct buf *text, const char *expected);
+void expect_part(const struct buf *text, const char *part);
+void expect_walk(const struct tree *tree, const struct walk_options *options, const char *expected);
+void expect_whole(const struct tree *tree, const char *expected);
 
 /* A walk that goes on from here with its dir handles: kept entries need it. */
 struct kept {
