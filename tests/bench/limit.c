@@ -87,9 +87,9 @@ static void die(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fputs("bench-limit: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
+    (void)fputs("bench-limit: ", stderr);
+    (void)vfprintf(stderr, fmt, args);
+    (void)fputc('\n', stderr);
     va_end(args);
     exit(3);
 }
@@ -142,7 +142,7 @@ static void dirs_finish(struct dirs *dirs)
 static void pack_open(struct worker *worker)
 {
     char name[32];
-    snprintf(name, sizeof(name), "pack-%u-%u", worker->index, worker->packs++);
+    (void)snprintf(name, sizeof(name), "pack-%u-%u", worker->index, worker->packs++);
     worker->pack_fd = openat(worker->out_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (worker->pack_fd < 0) die("cannot create '%s': %s", name, strerror(errno));
     worker->pack_len = 0;
@@ -366,13 +366,14 @@ static double timeval_s(struct timeval tv)
 /* Nothing large is freed before the end, so what there is now is the most there was. */
 static uint64_t anonymous_bytes(void)
 {
-    unsigned long long kib = 0;
+    static const char key[] = "RssAnon:";
+    uint64_t kib = 0;
     char line[256];
     FILE *status = fopen("/proc/self/status", "re");
     while (status && fgets(line, sizeof(line), status))
-        if (sscanf(line, "RssAnon: %llu", &kib) == 1) break;
-    if (status) fclose(status);
-    return (uint64_t)kib * 1024;
+        if (strncmp(line, key, strlen(key)) == 0) kib = strtoull(line + strlen(key), NULL, 10);
+    if (status) (void)fclose(status);
+    return kib * 1024;
 }
 
 static void report(double started_s, struct counts counts)
@@ -380,11 +381,11 @@ static void report(double started_s, struct counts counts)
     struct rusage usage;
     double wall_s = now_s() - started_s;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"wall_s\":%.3f,\"cpu_user_s\":%.3f,\"cpu_sys_s\":%.3f,\"files\":%llu,\"bytes_read\":%llu,"
-           "\"bytes_written\":%llu,\"peak_anon_bytes\":%llu}\n",
-           wall_s, timeval_s(usage.ru_utime), timeval_s(usage.ru_stime), (unsigned long long)counts.files,
-           (unsigned long long)counts.bytes_read, (unsigned long long)counts.bytes_written,
-           (unsigned long long)anonymous_bytes());
+    (void)printf("{\"wall_s\":%.3f,\"cpu_user_s\":%.3f,\"cpu_sys_s\":%.3f,\"files\":%llu,\"bytes_read\":%llu,"
+                 "\"bytes_written\":%llu,\"peak_anon_bytes\":%llu}\n",
+                 wall_s, timeval_s(usage.ru_utime), timeval_s(usage.ru_stime),
+                 (unsigned long long)counts.files, (unsigned long long)counts.bytes_read,
+                 (unsigned long long)counts.bytes_written, (unsigned long long)anonymous_bytes());
 }
 
 static void run(enum mode mode, const char *tree, int out_fd)
@@ -429,7 +430,7 @@ int main(int argc, char **argv)
         run(MODE_FULL, argv[1], out_fd);
         close(out_fd);
     } else {
-        fputs("usage: bench-limit TREE OUT | --read TREE | --stat TREE\n", stderr);
+        (void)fputs("usage: bench-limit TREE OUT | --read TREE | --stat TREE\n", stderr);
         return 2;
     }
     return 0;

@@ -127,15 +127,14 @@ def stored_table(rounds, ratios):
     return table(["stored", *rounds.tools, *(title for title, _, _ in ratios)], rows)
 
 
-def ratios_of(tools, over_limit):
-    ratios = []
-    if over_limit and "limit" in tools:
-        ratios.append(("best peer ÷ limit", "peer", "limit"))
-        if "sealift" in tools:
-            ratios.append(("sealift ÷ limit", "sealift", "limit"))
-    if "sealift" in tools:
-        ratios.append(("best peer ÷ sealift", "peer", "sealift"))
-    return ratios
+def ratios_of(rounds, over_limit):
+    """The columns (title, above, below) that the tools of this run allow."""
+    columns = []
+    if over_limit and "limit" in rounds.tools:
+        columns += [("best peer ÷ limit", "peer", "limit"), ("sealift ÷ limit", "sealift", "limit")]
+    columns.append(("best peer ÷ sealift", "peer", "sealift"))
+    here = {*rounds.tools, *(["peer"] if rounds.peers else [])}
+    return [column for column in columns if here.issuperset(column[1:])]
 
 
 def restored_lines(rounds):
@@ -173,13 +172,13 @@ def markdown(result, peers, undisturbed=1):
         f"({data['changed_files']} files new or other). Rounds: {len(result['rounds'])}. "
         "Figures are medians (least–most); ratios are medians of the ratios within a round.",
         "Wall time, seconds:",
-        cost_table(rounds, works, "wall_s", ratios_of(rounds.tools, over_limit=True)),
+        cost_table(rounds, works, "wall_s", ratios_of(rounds, over_limit=True)),
         "CPU time of all processes, user + system, seconds:",
-        cost_table(rounds, works, "cpu_s", ratios_of(rounds.tools, over_limit=True)),
+        cost_table(rounds, works, "cpu_s", ratios_of(rounds, over_limit=True)),
         "Anonymous memory of the largest process, MB (most of all rounds):",
         memory_table(rounds, works),
         "Stored, MB:",
-        stored_table(rounds, ratios_of(rounds.tools, over_limit=False)),
+        stored_table(rounds, ratios_of(rounds, over_limit=False)),
     ]
     if restored_lines(rounds):
         parts += ["Restored trees, contents and metadata:", restored_lines(rounds)]
