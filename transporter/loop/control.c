@@ -363,13 +363,23 @@ struct log_answer {
     uint64_t from;
 };
 
+/* Of the entry that is asked for: the first. */
+static bool take_entry_hash(void *arg, uint64_t number, struct span entry)
+{
+    struct hash *hash = arg;
+    *hash = hash_of(entry);
+    return false;
+}
+
 static bool tell_point(void *arg, const struct repository_point *point)
 {
     struct log_answer *answer = arg;
     struct err err = {0};
+    struct hash log_hash = {{0}};
     AUTO(buf) struct buf file = {0};
     if (point->number < answer->from) return true;
-    if (!repository_point_read(answer->store, &point->point, &file, &err)) {
+    if (!repository_point_read(answer->store, &point->point, &file, &err) ||
+        !repository_log(answer->store, point->number, take_entry_hash, &log_hash, &err)) {
         log_event(LOG_WARN, "point_not_readable", "reason", err.text, NULL);
         return true;
     }
@@ -377,7 +387,7 @@ static bool tell_point(void *arg, const struct repository_point *point)
     news.repository = bytes_of(answer->repository.bytes, ID_LEN);
     news.number = point->number;
     news.time_ns = point->time_ns;
-    news.log_hash = bytes_of(point->hash.bytes, HASH_LEN);
+    news.log_hash = bytes_of(log_hash.bytes, HASH_LEN);
     put_point(answer->control, &news, buf_span(&file));
     return true;
 }
