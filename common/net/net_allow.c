@@ -148,10 +148,10 @@ enum net_standing net_allow_standing(const struct net_allow *allow, const char *
     return domain->unknown == NET_UNKNOWN_PENDING ? NET_STANDING_PENDING : NET_STANDING_NONE;
 }
 
-static bool within_rate(struct rate *rate, uint64_t now_s)
+static bool within_rate(struct rate *rate, unsigned burst, uint64_t now_s)
 {
     if (now_s - rate->since_s >= NET_ZAP_WINDOW_S) *rate = (struct rate){.since_s = now_s};
-    if (rate->count == NET_ZAP_BURST) return false;
+    if (rate->count >= burst) return false;
     rate->count++;
     return true;
 }
@@ -169,7 +169,9 @@ enum net_admission net_allow_admit(struct net_allow *allow, const char *name, co
         *reason = NET_DENIED_KEY;
         return domain->unknown == NET_UNKNOWN_RETRY ? NET_DENY_FOR_NOW : NET_DENY_FINAL;
     }
-    if (within_rate(entry ? &entry->rate : &domain->unknown_rate, now_s)) return NET_ADMIT;
+    if (entry ? within_rate(&entry->rate, NET_ZAP_BURST_KNOWN, now_s)
+              : within_rate(&domain->unknown_rate, NET_ZAP_BURST, now_s))
+        return NET_ADMIT;
     *reason = NET_DENIED_RATE;
     return NET_DENY_FOR_NOW;
 }
