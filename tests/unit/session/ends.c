@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <ftw.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -35,7 +36,7 @@ struct ends *ends_new(enum repository_kind kind)
 {
     struct ends *ends = xcalloc(1, sizeof(*ends));
     struct err err = {0};
-    strcpy(ends->dir, "/tmp/sealift-ends-XXXXXX");
+    (void)snprintf(ends->dir, sizeof(ends->dir), "/tmp/sealift-ends-XXXXXX");
     cr_assert_not_null(mkdtemp(ends->dir));
     cr_assert(net_context_new(1, &ends->net, &err), "%s", err.text);
     ends->source = identity_named("web");
