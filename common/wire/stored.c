@@ -295,7 +295,7 @@ void stored_point_free(Sealift__PointFile *file)
 
 bool stored_point_open(const Sealift__PointFile *file, Sealift__PointBody **out, struct err *err)
 {
-    struct span payload;
+    struct span payload = {0};
     uint8_t signer[SIGN_PK_LEN];
     if (!stored_verify(stored_span(&file->body), "point", &payload, signer, err))
         return err_wrap(err, "%s", body_what);

@@ -206,7 +206,7 @@ static bool walk(struct walker *walker, const struct hash *id, unsigned depth, s
 {
     if (!id_set_add(&walker->met, id->bytes)) {
         struct bad_node *known;
-        HASH_FIND(hh, walker->bad, id->bytes, sizeof(known->id), known);
+        HASH_FIND(hh, walker->bad, id->bytes, ID_LEN, known);
         if (known) hits_merge(hits, &known->hits);
         return true;
     }
@@ -249,8 +249,8 @@ static bool check_point(struct walker *walker, const struct repository_point *po
 {
     struct check *check = walker->check;
     struct err why;
-    struct hash root;
-    struct hash domain;
+    struct hash root = {{0}};
+    struct hash domain = {{0}};
     AUTO(hits) struct hits hits = {0};
     if (!open_point(check, point, &root, &domain, &why)) {
         char name[POINT_NAME_LEN];

@@ -67,27 +67,25 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
     return make_parents(directory, name, err) && file_create(directory->fd, name, bytes, 0600, err);
 }
 
-/* Opens a published object or a journal for reading. Anything but a regular file is damage: a fifo
- * would hang, a link would lead out of the repository. */
+/* Opens a published object or a journal for reading, into the caller's AUTO(fd). Anything but a regular file
+ * is damage: a fifo would hang, a link would lead out of the repository. */
 static bool open_object(struct directory *directory, const char *name, int *fd, uint64_t *size,
                         struct err *err)
 {
-    AUTO(fd) int opened = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (opened < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    *fd = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (*fd < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
     struct stat st;
-    if (fstat(opened, &st) != 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    if (fstat(*fd, &st) != 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
     if (!S_ISREG(st.st_mode))
         return err_set(err, ERR_DAMAGED, "'%s/%s' is not a file", directory->path, name);
     *size = (uint64_t)st.st_size;
-    *fd = opened;
-    opened = -1;
     return true;
 }
 
 static bool get(void *self, const char *name, size_t limit, struct buf *out, struct err *err)
 {
     AUTO(fd) int fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     if (!open_object(self, name, &fd, &size, err)) return false;
     if (size > limit) return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", name, limit);
     AUTO(buf) struct buf bytes = {0};
@@ -101,7 +99,7 @@ static bool get(void *self, const char *name, size_t limit, struct buf *out, str
 static bool get_range(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err)
 {
     AUTO(fd) int fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     return open_object(self, name, &fd, &size, err) && fd_pread_all(fd, out, len, offset, name, err);
 }
 
@@ -114,7 +112,7 @@ static bool object_size(void *self, const char *name, uint64_t *out, struct err 
 static void will_read(void *self, const char *name, uint64_t offset, uint64_t len)
 {
     AUTO(fd) int fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     struct err ignored;
     if (!open_object(self, name, &fd, &size, &ignored)) return;
     (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
@@ -275,7 +273,7 @@ static bool same_content(struct directory *directory, struct journal *journal, c
                          struct err *err)
 {
     AUTO(fd) int fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     if (!open_object(directory, name, &fd, &size, err)) return false;
     bool equal = size == journal->size;
     AUTO(free) uint8_t *one = xmalloc(COMPARE_STEP);

@@ -128,8 +128,8 @@ bool frame_reader_envelope(struct repository *repository, const struct index_pac
     struct err last; /* what was wrong with the one tried last */
     (void)err_set(&last, ERR_DAMAGED, "the envelope of a frame's seal is in no pack");
     for (size_t nth = 0; nth < MAX_ENVELOPES_TRIED; nth++) {
-        struct index_pack in;
-        uint32_t offset;
+        struct index_pack in = {0};
+        uint32_t offset = 0;
         if (find_envelope(repository, pack, seal, nth, &in, &offset, err)) {
             if (envelope_at(repository, &in, seal, offset, out, &last)) return true;
             (void)err_wrap(&last, "the envelope of a frame's seal");
@@ -305,7 +305,7 @@ bool frame_reader_run(const struct frame_reader *reader, const struct hash *ids,
 {
     if (count == 0) return true;
     AUTO(reading) struct reading reading = {.reader = reader, .count = count, .asked = count};
-    reading.why = xcalloc(count, sizeof(*reading.why));
+    reading.why = xcalloc(count, sizeof(struct err *));
     reading.wants = xcalloc(count, sizeof(*reading.wants));
     reading.retry = xcalloc(count, sizeof(*reading.retry));
     AUTO(free) bool *missing = xcalloc(count, sizeof(*missing));

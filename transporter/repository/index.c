@@ -87,7 +87,8 @@ bool index_view_open(struct index *index, struct index_view **out, struct err *e
     if (code != 0) {
         (void)pthread_rwlock_unlock(&index->map);
         free(view);
-        return index_error(err, code, "read");
+        (void)index_error(err, code, "read");
+        return false;
     }
     *out = view;
     return true;
@@ -169,7 +170,7 @@ static bool open_env(struct index *index, struct err *err)
 
 static bool format_is_ours(struct index *index)
 {
-    struct index_view *view;
+    struct index_view *view = NULL;
     struct err ignored;
     if (!index_view_open(index, &view, &ignored)) return false;
     MDB_val key = index_val("format", 6);

@@ -72,7 +72,7 @@ void ingest_close_pack(struct ingest *ingest, enum pack_class class_);
 void pending_free(struct pending *pending);
 
 /* ingest_sync.c: the side thread. */
-void *ingest_sync_main(void *ingest);
+void *ingest_sync_main(void *arg); /* the struct ingest */
 /* Publishes the journals and waits until that is done. */
 bool ingest_flush(struct ingest *ingest, struct err *err) MUST_CHECK;
 /* Queues a batch; waits while too much is unsynced. Takes ownership. */

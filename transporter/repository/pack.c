@@ -224,7 +224,7 @@ static bool read_footer(struct span tail, uint64_t size, uint64_t *trailer, stru
 
 bool pack_toc_parse(struct span tail, uint64_t size, struct pack_toc *out, struct err *err)
 {
-    uint64_t trailer;
+    uint64_t trailer = 0;
     if (!read_footer(tail, size, &trailer, err)) return false;
     if (size - trailer > tail.len) return err_set(err, ERR_DAMAGED, "the pack's footer points nowhere");
     struct span bytes = span_of(tail.data + tail.len - (size - trailer), (size_t)(size - trailer));
@@ -250,7 +250,7 @@ static bool read_tail(const struct storage *storage, const char *name, uint64_t 
     size_t len = size < TAIL_STEP ? (size_t)size : TAIL_STEP;
     if (!storage->ops->get_range(storage->self, name, size - len, buf_grow(tail, len), len, err))
         return false;
-    uint64_t trailer;
+    uint64_t trailer = 0;
     if (!read_footer(buf_span(tail), size, &trailer, err)) return false;
     if (size - trailer <= len) return true;
     len = (size_t)(size - trailer);
@@ -279,7 +279,7 @@ bool pack_toc_read(const struct storage *storage, const char *name, uint64_t siz
                    struct err *err)
 {
     uint8_t head[PACK_HEADER_LEN];
-    struct pack_header parsed;
+    struct pack_header parsed = {0};
     AUTO(pack_toc) struct pack_toc toc;
     pack_toc_init(&toc);
     if (!storage->ops->get_range(storage->self, name, 0, head, sizeof(head), err) ||

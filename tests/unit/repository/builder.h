@@ -74,6 +74,11 @@ struct place *place_copy(const struct place *place);
 
 bool repository_try_open(const struct place *place, struct repository **out, struct err *err);
 
+/* A shell command, which must succeed. Accidents to files are shortest as commands. */
+void shell(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* The same, which may fail. */
+bool shell_works(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* --- usual moves; they assert success --- */
 
 struct ingest *session_open(struct repository *repository, const struct writer *writer, uint8_t session);

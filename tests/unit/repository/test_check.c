@@ -212,8 +212,7 @@ Test(check, what_was_lost_before_the_repository_was_opened_is_found_too)
             list_objects(place, &objects);
             AUTO(free) char *path = xasprintf("%s/%s", place->path, find_object(&objects, "packs/", 0));
             place_close(place);
-            AUTO(free) char *command = xasprintf("rm -r '%s/index'", place->state);
-            if (lost_index) cr_assert_eq(system(command), 0);
+            if (lost_index) shell("rm -r '%s/index'", place->state);
             if (cut)
                 cr_assert_eq(truncate(path, 500), 0);
             else
@@ -231,8 +230,7 @@ Test(check, what_was_lost_before_the_repository_was_opened_is_found_too)
 static void expect_line(struct place *place, enum check_level level, const char *script, const char *sentence)
 {
     AUTO(report) struct report report = {0};
-    AUTO(free) char *command = xasprintf("cd '%s' && %s", place->path, script);
-    cr_assert_eq(system(command), 0, "%s", command);
+    shell("cd '%s' && %s", place->path, script);
     check(place->repository, level, &report);
     cr_expect(strstr(lines(&report), sentence), "%s: '%s' is not in:\n%s", script, sentence, lines(&report));
     cr_expect_gt(report.result.findings, 0, "%s", script);
@@ -296,10 +294,7 @@ Test(check, foreign_files_are_notes)
 {
     AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
     AUTO(report) struct report report = {0};
-    AUTO(free)
-    char *command = xasprintf(
-        "cd '%s' && touch README packs/x points/y log/.tmp-1 && mkdir -p a/b && touch a/b/c", place->path);
-    cr_assert_eq(system(command), 0);
+    shell("cd '%s' && touch README packs/x points/y log/.tmp-1 && mkdir -p a/b && touch a/b/c", place->path);
     check(place->repository, CHECK_HASH, &report);
     cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
     cr_assert_eq(report.notes, 5, "%s", lines(&report));

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static void shell(const char *script, const char *a, const char *b)
+/* The script calls them $A and $B. */
+static void accident(const char *script, const char *a, const char *b)
 {
-    AUTO(free) char *command = xasprintf("A='%s' B='%s'; %s", a, b ? b : "", script);
-    cr_assert_eq(system(command), 0, "%s", command);
+    shell("A='%s' B='%s'; %s", a, b ? b : "", script);
 }
 
 static void pack_path(struct place *place, uint32_t at, char **path, struct index_pack *out)
@@ -47,15 +47,14 @@ Test(index, is_built_again_when_lost_spoiled_or_not_known_to_have_survived)
         "rm \"$A/index/marker\"",
         "echo 00000000-0000-0000-0000-000000000000 > \"$A/index/marker\"", /* another boot */
         "echo clean > \"$A/index/marker\"; rm \"$A/index/data.mdb\"",
-        "printf x | dd of=\"$A/index/data.mdb\" bs=1 seek=5000 conv=notrunc 2>/dev/null; rm "
-        "\"$A/index/marker\"",
+        "cd \"$A/index\"; printf x | dd of=data.mdb bs=1 seek=5000 conv=notrunc 2>/dev/null; rm marker",
         "true",
     };
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct hash root = back_up(place->repository, 1, 0, 10);
     for (size_t i = 0; i < sizeof(accidents) / sizeof(accidents[0]); i++) {
         place_close(place);
-        shell(accidents[i], place->state, NULL);
+        accident(accidents[i], place->state, NULL);
         place_open(place);
         expect_whole(place, &root, accidents[i]);
     }
@@ -79,7 +78,7 @@ Test(index, is_believed_only_within_the_boot_or_after_an_orderly_end)
         struct repository_point bogus = {.point = id_of(0x99), .number = 99};
         cr_assert(index_point_put(place->repository->index, &bogus, &err));
         place_close(place);
-        shell(cases[i].accident, place->state, NULL);
+        accident(cases[i].accident, place->state, NULL);
         place_open(place);
         struct repository_info info;
         repository_info(place->repository, &info);
@@ -95,7 +94,7 @@ Test(index, of_another_repository_is_thrown_away)
     (void)back_up(other->repository, 2, 100, 30);
     place_close(place);
     place_close(other);
-    shell("rm -r \"$A/index\"; cp -r \"$B/index\" \"$A/index\"", place->state, other->state);
+    accident("rm -r \"$A/index\"; cp -r \"$B/index\" \"$A/index\"", place->state, other->state);
     place_open(place);
     expect_whole(place, &root, "foreign");
 }
@@ -119,7 +118,7 @@ Test(index, forgets_a_deleted_pack_and_takes_it_back_when_it_returns)
     pack_path(place, 0, &path, &pack);
     cr_assert_eq(pack.class_, PACK_DATA);
     place_close(place);
-    shell("mv \"$A\" \"$B\"", path, place->root);
+    accident("mv \"$A\" \"$B\"", path, place->root);
     place_open(place);
     struct repository_info info;
     repository_info(place->repository, &info);
@@ -143,7 +142,7 @@ Test(index, forgets_a_deleted_pack_and_takes_it_back_when_it_returns)
         cr_expect_eq(missing.len, 10 * HASH_LEN);
     }
     place_close(place);
-    shell("mv \"$B\"/$(basename \"$A\") \"$A\"", path, place->root);
+    accident("mv \"$B\"/$(basename \"$A\") \"$A\"", path, place->root);
     place_open(place);
     expect_whole(place, &root, "back again");
 }
@@ -155,7 +154,7 @@ Test(index, sees_packs_that_somebody_else_added)
     AUTO(place) struct place *copy = place_copy(place);
     struct hash second = back_up(copy->repository, 2, 100, 10);
     place_close(place);
-    shell("cp -a \"$B/.\" \"$A/\"", place->path, copy->path);
+    accident("cp -a \"$B/.\" \"$A/\"", place->path, copy->path);
     place_open(place);
     cr_assert(restores(place->repository, &first, NULL));
     cr_assert(restores(place->repository, &second, NULL));
@@ -175,8 +174,8 @@ Test(index, reads_what_it_can_of_packs_whose_end_is_damaged)
         AUTO(free) char *path = NULL;
         pack_path(place, 0, &path, &pack);
         place_close(place);
-        shell(damages[i], path, NULL);
-        shell("rm -r \"$A/index\"", place->state, NULL);
+        accident(damages[i], path, NULL);
+        accident("rm -r \"$A/index\"", place->state, NULL);
         place_open(place);
         cr_expect(restores(place->repository, &root, NULL), "%s", damages[i]);
     }
@@ -190,7 +189,7 @@ Test(index, ignores_a_pack_of_another_repository)
     (void)back_up(other->repository, 2, 50, 10);
     place_close(place);
     place_close(other);
-    shell("cp -a \"$B/packs/.\" \"$A/packs/\"", place->path, other->path);
+    accident("cp -a \"$B/packs/.\" \"$A/packs/\"", place->path, other->path);
     place_open(place);
     expect_whole(place, &root, "with foreign packs");
 }

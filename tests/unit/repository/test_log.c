@@ -19,8 +19,7 @@ static enum err_code open_code(const struct place *place, struct err *err)
 
 static void in_log(const struct place *place, const char *script)
 {
-    AUTO(free) char *command = xasprintf("cd '%s/log' && %s", place->path, script);
-    cr_assert_eq(system(command), 0, "%s", command);
+    shell("cd '%s/log' && %s", place->path, script);
 }
 
 static struct place *with_points(int count)
@@ -39,8 +38,7 @@ Test(log, a_shorter_log_than_before_names_both_numbers)
         place_close(place);
         in_log(place, "rm 0000000004");
         if (lost) {
-            AUTO(free) char *command = xasprintf("rm -r '%s/index'", place->state);
-            cr_assert_eq(system(command), 0);
+            shell("rm -r '%s/index'", place->state);
         }
         cr_assert_eq(open_code(place, &err), ERR_NOT_AUTHENTIC, "%s", err.text);
         cr_assert(strstr(err.text, "ends at entry 3") && strstr(err.text, "entry 4 was seen"), "%s",
@@ -58,12 +56,9 @@ Test(log, another_entry_under_a_seen_number_is_a_rewritten_history)
         (void)back_up(fork->repository, 11, 600, 2);
         place_close(place);
         place_close(fork);
-        AUTO(free)
-        char *command = xasprintf("cp -a '%s/.' '%s/'; %s", fork->path, place->path, lost ? "true" : ":");
-        cr_assert_eq(system(command), 0);
+        shell("cp -a '%s/.' '%s/'", fork->path, place->path);
         if (lost) {
-            AUTO(free) char *remove = xasprintf("rm -r '%s/index'", place->state);
-            cr_assert_eq(system(remove), 0);
+            shell("rm -r '%s/index'", place->state);
         }
         cr_assert_eq(open_code(place, &err), ERR_NOT_AUTHENTIC, "%s", err.text);
         cr_assert(strstr(err.text, "entry 4"), "%s", err.text);
@@ -111,8 +106,7 @@ Test(log, missing_swapped_and_foreign_entries_are_named)
         AUTO(place) struct place *place = with_points(3);
         place_close(place);
         in_log(place, cases[i].script);
-        AUTO(free) char *remove = xasprintf("rm -r '%s'", place->state);
-        cr_assert_eq(system(remove), 0);
+        shell("rm -r '%s'", place->state);
         cr_expect_eq(open_code(place, &err), cases[i].code, "%s: %s", cases[i].script, err.text);
         cr_expect(strstr(err.text, cases[i].text), "%s: %s", cases[i].script, err.text);
     }
@@ -186,8 +180,7 @@ Test(log, chunks_of_condemned_packs_are_wanted_again_but_still_read)
     for (int rebuilt = 0; rebuilt < 2; rebuilt++) {
         place_close(place);
         if (rebuilt) {
-            AUTO(free) char *command = xasprintf("rm -r '%s/index'", place->state);
-            cr_assert_eq(system(command), 0);
+            shell("rm -r '%s/index'", place->state);
         }
         place_open(place);
         AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);

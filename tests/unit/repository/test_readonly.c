@@ -2,10 +2,12 @@
 #include "builder.h"
 
 #include "common/base/alloc.h"
+#include "common/base/file.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/fetch.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,18 +21,17 @@ static struct repository *open_read_only(const struct place *place, const char *
 }
 
 /* Names, sizes, times and contents of everything, as one text. */
-static char *picture(const char *path)
+static char *picture(const struct place *place, const char *path)
 {
-    static char text[65536];
-    AUTO(free)
-    char *command = xasprintf("cd '%s' && find . -printf '%%p %%s %%T@ %%C@ %%m\\n' | sort; find . -type f "
-                              "-exec cksum {} + | sort",
-                              path);
-    FILE *pipe = popen(command, "r");
-    size_t len = fread(text, 1, sizeof(text) - 1, pipe);
-    text[len] = 0;
-    (void)pclose(pipe);
-    return xstrdup(text);
+    struct err err;
+    AUTO(buf) struct buf text = {0};
+    AUTO(free) char *file = xasprintf("%s.picture", place->root);
+    shell("cd '%s' && (find . -printf '%%p %%s %%T@ %%C@ %%m\\n' | sort; find . -type f -exec cksum {} + | "
+          "sort) > '%s'",
+          path, file);
+    cr_assert(file_read(AT_FDCWD, file, 1 << 20, &text, &err), "%s", err.text);
+    cr_assert_eq(unlink(file), 0);
+    return xstrdup(buf_cstr(&text));
 }
 
 static void ignore_finding(void *arg, const struct check_finding *finding)
@@ -59,12 +60,12 @@ Test(readonly, opening_reading_and_checking_change_nothing_in_the_directory)
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct hash root = back_up(place->repository, 1, 0, 20);
     place_close(place);
-    AUTO(free) char *before = picture(place->root);
+    AUTO(free) char *before = picture(place, place->root);
     for (int with_state = 0; with_state < 2; with_state++) {
         struct repository *repository = open_read_only(place, with_state ? place->state : NULL);
         expect_readable(repository, &root);
         repository_close(repository);
-        AUTO(free) char *after = picture(place->root);
+        AUTO(free) char *after = picture(place, place->root);
         cr_assert_str_eq(before, after);
     }
 }
@@ -90,7 +91,7 @@ Test(readonly, journals_of_a_killed_owner_are_read_where_they_lie)
     struct hash data = writer_data(writer, 500, 100);
     session_send(ingest, writer, PACK_DATA);
     session_wait(ingest, 1);
-    AUTO(free) char *before = picture(place->path);
+    AUTO(free) char *before = picture(place, place->path);
     struct repository *repository = open_read_only(place, NULL);
     cr_assert(restores(repository, &root, NULL));
     struct err err;
@@ -98,7 +99,7 @@ Test(readonly, journals_of_a_killed_owner_are_read_where_they_lie)
     AUTO(buf) struct buf envelope = {0};
     cr_assert(repository_frame(repository, &data, &frame, &envelope, &err), "%s", err.text);
     repository_close(repository);
-    AUTO(free) char *after = picture(place->path);
+    AUTO(free) char *after = picture(place, place->path);
     cr_assert_str_eq(before, after);
 }
 
@@ -124,12 +125,9 @@ Test(readonly, on_a_mount_that_cannot_be_written)
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct hash root = back_up(place->repository, 1, 0, 20);
     place_close(place);
-    AUTO(free)
-    char *mount = xasprintf("mount --bind '%s' '%s' 2>/dev/null && mount -o remount,ro,bind '%s' 2>/dev/null",
-                            place->path, place->path, place->path);
-    AUTO(free) char *unmount = xasprintf("umount '%s' 2>/dev/null", place->path);
-    if (system(mount) != 0) {
-        (void)!system(unmount);
+    if (!shell_works("mount --bind '%s' '%s' 2>/dev/null && mount -o remount,ro,bind '%s' 2>/dev/null",
+                     place->path, place->path, place->path)) {
+        (void)shell_works("umount '%s' 2>/dev/null", place->path);
         cr_skip_test("this machine mounts nothing");
     }
     struct repository *repository = open_read_only(place, NULL);
@@ -139,7 +137,7 @@ Test(readonly, on_a_mount_that_cannot_be_written)
     bool owned = repository_try_open(place, &repository, &err);
     cr_expect(owned, "an owner with nothing to salvage writes nothing either: %s", err.text);
     if (owned) repository_close(repository);
-    cr_assert_eq(system(unmount), 0);
+    shell("umount '%s'", place->path);
 }
 
 static void note_object(void *arg, const struct check_finding *finding)
@@ -160,8 +158,7 @@ Test(readonly, of_a_log_with_holes_the_rest_is_read_and_the_holes_are_named)
         (void)back_up(place->repository, 2, 50, 3);
         struct hash third = back_up(place->repository, 3, 100, 3);
         place_close(place);
-        AUTO(free) char *command = xasprintf("cd '%s/log' && %s", place->path, damages[i]);
-        cr_assert_eq(system(command), 0);
+        shell("cd '%s/log' && %s", place->path, damages[i]);
         struct repository *repository = NULL;
         struct repository_options options = {.path = place->path};
         cr_expect_not(repository_open(&options, &repository, &err), "%s", damages[i]);
@@ -180,9 +177,9 @@ Test(readonly, of_a_log_with_holes_the_rest_is_read_and_the_holes_are_named)
         cr_expect_str_eq(buf_cstr(&objects), "log/0000000003\n");
         repository_close(repository);
         /* an owner is not to build on it */
-        options.state_dir = xasprintf("%s/fresh", place->root);
+        AUTO(free) char *state = xasprintf("%s/fresh", place->root);
+        options.state_dir = state;
         options.owner = place->owner;
         cr_expect_not(repository_open(&options, &repository, &err));
-        free((void *)(uintptr_t)options.state_dir);
     }
 }
