@@ -1,7 +1,7 @@
 #include "transporter/pipeline/attempt.h"
 
 /* What goes round: a chunk being read by each thread of many, and a few more. */
-enum { POOL_BYTES = 16 * 1024 * 1024 };
+enum { POOL_BYTES = 8 * 1024 * 1024 };
 
 static bool make_parts(struct attempt *attempt, struct err *err)
 {

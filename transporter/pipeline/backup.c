@@ -8,9 +8,10 @@
 #include <time.h>
 
 enum {
-    WORKERS_LEAST = 4,
+    WORKERS_LEAST = 6, /* readers of a cold cache; they hardly cost anything else */
     WORKERS_MOST = 64,
     SEGMENTS_PER_WORKER = 16, /* that may wait for their turn, worked on or not */
+    WALK_AHEAD = 8 * 1024 * 1024,
 };
 
 /* One run of backup_tree. */
@@ -319,6 +320,7 @@ static void make_room(struct backup *backup)
     backup->open = segment_new();
     backup->walk_options = backup->options->walk;
     backup->walk_options.cache = backup->options->cache;
+    if (backup->walk_options.ahead_bytes == 0) backup->walk_options.ahead_bytes = WALK_AHEAD;
     if (backup->walk_options.now_ns == 0) backup->walk_options.now_ns = backup->started_ns;
 }
 

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-enum { PLACES = 64, SPARES = 8, SPARE_MOST = 2 * 1024 * 1024 };
+enum { PLACES = 64, SPARES = 4, SPARE_MOST = 2 * 1024 * 1024 };
 
 struct place {
     uint64_t number;

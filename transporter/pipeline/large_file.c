@@ -6,6 +6,7 @@
 
 enum {
     READ_STEP = 256 * 1024,
+    CHUNK_ROOM = 1536 * 1024,       /* enough for most chunks; a buffer grows for the others */
     SLOTS = 16,                     /* chunks whose hashes may be outstanding */
     SHARED_LEAST = 8 * 1024 * 1024, /* files from this size share their chunks with idle workers */
 };
@@ -18,6 +19,7 @@ struct cutting {
     struct chunker chunker;
     struct hasher hasher; /* of the file */
     struct refs_writer *refs;
+    struct buf rest;     /* what was read beyond it */
     struct buf chunk;    /* the chunk at hand */
     uint64_t offset;     /* of the next byte to be read */
     uint64_t hashed;     /* bytes that `hasher` has seen */
@@ -74,6 +76,7 @@ static void cutting_deinit(struct cutting *cutting)
     release_slots(cutting);
     refs_writer_free(cutting->refs);
     chunk_pool_put(cutting->worker->attempt->pool, &cutting->chunk);
+    buf_deinit(&cutting->rest);
 }
 DEFINE_AUTO_IN_PLACE(cutting, struct cutting, cutting_deinit)
 
@@ -117,23 +120,20 @@ static struct buf new_chunk(const struct cutting *cutting, size_t have)
 {
     uint64_t size = cutting->reader->entry.key.size;
     uint64_t room = size > cutting->offset ? size - cutting->offset + have : have;
-    return chunk_pool_get(cutting->worker->attempt->pool,
-                          room < chunker_files.max ? (size_t)room : chunker_files.max);
+    return chunk_pool_get(cutting->worker->attempt->pool, room < CHUNK_ROOM ? (size_t)room : CHUNK_ROOM);
 }
 
 /* The first `cut` bytes are a chunk; what follows starts the next one. */
 static bool cut_chunk(struct cutting *cutting, size_t cut, struct err *err)
 {
-    size_t rest = cutting->chunk.len - cut;
-    AUTO(buf) struct buf next = {0};
-    if (rest > 0) {
-        next = new_chunk(cutting, rest);
-        buf_put(&next, cutting->chunk.data + cut, rest);
-        cutting->chunk.len = cut;
-    }
+    struct buf *rest = &cutting->rest;
+    buf_clear(rest);
+    buf_put(rest, cutting->chunk.data + cut, cutting->chunk.len - cut);
+    cutting->chunk.len = cut;
     if (!emit_chunk(cutting, err)) return false;
-    cutting->chunk = next;
-    next = (struct buf){0};
+    if (rest->len == 0) return true;
+    cutting->chunk = new_chunk(cutting, rest->len);
+    buf_put_span(&cutting->chunk, buf_span(rest));
     return true;
 }
 
@@ -158,12 +158,17 @@ static size_t next_step(const struct cutting *cutting, uint64_t end)
     return left < step ? (size_t)left : step;
 }
 
+static bool may_go_on(const struct cutting *cutting, struct err *err)
+{
+    return !attempt_stopped(cutting->worker->attempt) || err_set(err, ERR_CANCELLED, "stopped");
+}
+
 /* Data up to `end`. *ended: the file is shorter than it was. */
 static enum reading cut_data(struct cutting *cutting, uint64_t end, bool *ended, struct err *err)
 {
     struct attempt *attempt = cutting->worker->attempt;
     while (cutting->offset < end && !*ended) {
-        if (attempt_stopped(attempt)) return err_set(err, ERR_CANCELLED, "stopped"), READING_FAILED;
+        if (!may_go_on(cutting, err)) return READING_FAILED;
         if (cutting->chunk.cap == 0) cutting->chunk = new_chunk(cutting, 0);
         size_t scanned = cutting->chunk.len;
         size_t step = next_step(cutting, end);
@@ -191,7 +196,7 @@ static bool hash_zeros(struct cutting *cutting, uint64_t length, struct err *err
 {
     static const uint8_t zeros[64 * 1024];
     while (length > 0) {
-        if (attempt_stopped(cutting->worker->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
+        if (!may_go_on(cutting, err)) return false;
         size_t step = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
         hasher_add(&cutting->hasher, zeros, step);
         length -= step;

@@ -9,7 +9,7 @@
 
 struct outlet_repository;
 
-enum { OUTLET_REPOSITORY_QUEUE = 8 * 1024 * 1024 };
+enum { OUTLET_REPOSITORY_QUEUE = 4 * 1024 * 1024 };
 
 /* `ingest` is borrowed: it is closed by the caller, after the outlet was freed. */
 bool outlet_repository_new(struct ingest *ingest, size_t queue_bytes, struct outlet_repository **out,

@@ -24,7 +24,6 @@ struct packer {
     size_t most; /* plaintext bytes of a chunk */
     struct compressor *compressor;
     struct frame_sealer *sealer; /* NULL: SEAL_THERE */
-    struct buf scratch;          /* compressed bytes */
 
     struct parked *parked; /* PACKER_PARK_CHUNKS */
     size_t parked_count;
@@ -69,7 +68,6 @@ void packer_free(struct packer *packer)
     free(packer->parked);
     compressor_free(packer->compressor);
     frame_sealer_free(packer->sealer);
-    buf_deinit(&packer->scratch);
     buf_deinit(&packer->batch);
     free(packer);
 }
@@ -144,14 +142,11 @@ static bool add(struct packer *packer, const struct raw_chunk *chunk, const stru
     return add_frame(packer, &input, err);
 }
 
-static bool compress_and_add(struct packer *packer, const struct parked *chunk, struct span plain,
-                             struct err *err)
+static bool compress_into(struct packer *packer, const struct parked *chunk, struct span plain,
+                          struct buf *scratch, struct err *err)
 {
-    buf_clear(&packer->scratch);
-    buf_reserve(&packer->scratch, compress_bound(plain.len));
     struct compressed compressed;
-    if (!compress_chunk(packer->compressor, plain, packer->scratch.data, packer->scratch.cap, &compressed,
-                        err))
+    if (!compress_chunk(packer->compressor, plain, scratch->data, scratch->cap, &compressed, err))
         return false;
     struct raw_chunk raw = {
         .type = chunk->type,
@@ -161,6 +156,15 @@ static bool compress_and_add(struct packer *packer, const struct parked *chunk, 
         .stored = compressed.bytes,
     };
     return add(packer, &raw, &chunk->id, &chunk->clear, err);
+}
+
+static bool compress_and_add(struct packer *packer, const struct parked *chunk, struct span plain,
+                             struct err *err)
+{
+    AUTO(buf) struct buf scratch = chunk_pool_get(packer->pool, compress_bound(plain.len));
+    bool added = compress_into(packer, chunk, plain, &scratch, err);
+    chunk_pool_put(packer->pool, &scratch);
+    return added;
 }
 
 /* Nodes are not counted: nobody read them from the source. */
@@ -234,6 +238,12 @@ static bool add_at_once(struct packer *packer, const struct parked *described, s
     return true;
 }
 
+static bool group_is_full(const struct packer *packer)
+{
+    size_t most = sealing_is_unasked(packer->sealing, packer->type) ? PACKER_PROBE_BYTES : PACKER_PARK_BYTES;
+    return packer->parked_count == PACKER_PARK_CHUNKS || packer->parked_bytes >= most;
+}
+
 bool packer_put(struct packer *packer, struct buf *chunk, const struct hash *content, struct err *err)
 {
     if (!check_chunk(packer, chunk->len, err)) return false;
@@ -249,8 +259,7 @@ bool packer_put(struct packer *packer, struct buf *chunk, const struct hash *con
     take(packer, chunk, &place->plain);
     packer->parked_count++;
     packer->parked_bytes += place->plain.len;
-    if (packer->parked_count < PACKER_PARK_CHUNKS && packer->parked_bytes < PACKER_PARK_BYTES) return true;
-    return ask_parked(packer, err);
+    return !group_is_full(packer) || ask_parked(packer, err);
 }
 
 bool packer_put_stored(struct packer *packer, const struct raw_chunk *chunk, struct span plain,

@@ -121,10 +121,15 @@ bool sealing_claim(struct sealing *sealing, enum frame_type type, const struct h
     return sent_ids_claim(sealing->sent, &key);
 }
 
+bool sealing_is_unasked(const struct sealing *sealing, enum frame_type type)
+{
+    return atomic_load_explicit(&sealing->asking[type].misses, memory_order_relaxed) >= SEALING_PATIENCE;
+}
+
 bool sealing_should_ask(struct sealing *sealing, enum frame_type type)
 {
     struct asking *asking = &sealing->asking[type];
-    if (atomic_load_explicit(&asking->misses, memory_order_relaxed) < SEALING_PATIENCE) return true;
+    if (!sealing_is_unasked(sealing, type)) return true;
     return atomic_fetch_add_explicit(&asking->unasked, 1, memory_order_relaxed) % SEALING_PROBE ==
            SEALING_PROBE - 1;
 }

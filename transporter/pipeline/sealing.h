@@ -54,6 +54,8 @@ enum {
 };
 /* Whether the next chunk of this type should be asked for. */
 bool sealing_should_ask(struct sealing *sealing, enum frame_type type);
+/* Whether chunks of this type mostly go unasked now. */
+bool sealing_is_unasked(const struct sealing *sealing, enum frame_type type);
 /* Asks the outlet, and learns from the answers. */
 bool sealing_ask(struct sealing *sealing, const enum frame_type *types, const struct hash *ids, size_t count,
                  uint8_t *have, struct err *err) MUST_CHECK;
