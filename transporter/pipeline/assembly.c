@@ -5,8 +5,14 @@
 
 #include <string.h>
 
-/* A joined bundle is closed at so many bytes; segments wait for it no longer than for so many entries. */
-enum { JOINED_LEAST = SEGMENT_BYTES_LEAST, JOINED_MOST = SEGMENT_BYTES_MOST, WAITING_MOST = 4096 };
+/* A joined bundle is closed at so many bytes; segments wait for it no longer than for so many entries, or
+ * bytes of entries. */
+enum {
+    JOINED_LEAST = SEGMENT_BYTES_LEAST,
+    JOINED_MOST = SEGMENT_BYTES_MOST,
+    WAITING_ITEMS_MOST = 4096,
+    WAITING_BYTES_MOST = 4 * 1024 * 1024
+};
 
 /* A directory whose entries are being delivered. */
 struct open_dir {
@@ -23,7 +29,7 @@ struct assembly {
     struct lost_links *lost;
     struct point_counts counts;
     struct segment *waiting, **waiting_end;
-    size_t waiting_items;
+    size_t waiting_items, waiting_bytes;
     struct buf joined;
 };
 
@@ -132,6 +138,7 @@ static bool deliver(struct assembly *assembly, struct segment *segment, struct e
     size_t items = segment_count(segment);
     for (size_t i = 0; i < items; i++)
         if (!deliver_item(assembly, segment, segment_item(segment, i), err)) return false;
+    work_queue_delivered(assembly->attempt->queue, segment);
     return true;
 }
 
@@ -155,6 +162,7 @@ static bool deliver_waiting(struct assembly *assembly, const struct hash *conten
     }
     if (!assembly->waiting) assembly->waiting_end = &assembly->waiting;
     assembly->waiting_items = 0;
+    assembly->waiting_bytes = 0;
     return fine;
 }
 
@@ -178,6 +186,7 @@ static void wait_for_joined(struct assembly *assembly, struct segment *segment)
         buf_deinit(&segment->leftover);
     }
     assembly->waiting_items += segment_count(segment);
+    assembly->waiting_bytes += segment->encoded.len;
     *assembly->waiting_end = segment;
     assembly->waiting_end = &segment->next;
 }
@@ -190,7 +199,9 @@ bool assembly_take(struct assembly *assembly, struct segment *segment, struct er
         return false;
     wait_for_joined(assembly, taken);
     taken = NULL;
-    if (assembly->joined.len < JOINED_LEAST && assembly->waiting_items < WAITING_MOST) return true;
+    if (assembly->joined.len < JOINED_LEAST && assembly->waiting_items < WAITING_ITEMS_MOST &&
+        assembly->waiting_bytes < WAITING_BYTES_MOST)
+        return true;
     return close_joined(assembly, err);
 }
 

@@ -55,6 +55,8 @@ struct segment {
     uint64_t leftover_base; /* their place in the chunk that they end up in */
     size_t work;            /* items that need work */
     uint64_t small_bytes;
+    size_t held_bytes;    /* of `encoded`, as told to the work queue */
+    bool queued;          /* a worker has it or will have it */
     bool done;            /* guarded by the work queue */
     struct segment *next; /* in a list of the ordering thread */
 };

@@ -5,14 +5,18 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct work_queue {
     pthread_mutex_t lock;
     pthread_cond_t work;   /* for workers: something to do, or nothing ever */
     pthread_cond_t hashed; /* for who waits for a slot: one is hashed, or a job came */
     pthread_cond_t done;   /* for the ordering thread */
-    size_t idle;           /* workers in `take` */
-    size_t running;        /* segments that were taken and are not done */
+    pthread_cond_t turn;   /* for workers that are held */
+    _Atomic size_t held_bytes;
+    const struct segment *awaited; /* by the ordering thread; NULL: none */
+    size_t idle;                   /* workers in `take` */
+    size_t running;                /* segments that were taken and are not done */
     bool ended, stopped;
     struct segment **segments; /* a ring */
     size_t segment_places, segment_first, segment_count;
@@ -27,6 +31,7 @@ struct work_queue *work_queue_new(size_t segments, size_t jobs)
     pthread_cond_init(&queue->work, NULL);
     pthread_cond_init(&queue->hashed, NULL);
     pthread_cond_init(&queue->done, NULL);
+    pthread_cond_init(&queue->turn, NULL);
     queue->segment_places = segments;
     queue->segments = xcalloc(segments, sizeof(struct segment *));
     queue->job_places = jobs;
@@ -50,6 +55,7 @@ void work_queue_free(struct work_queue *queue)
     drop_jobs(queue);
     free(queue->jobs);
     free(queue->segments);
+    pthread_cond_destroy(&queue->turn);
     pthread_cond_destroy(&queue->done);
     pthread_cond_destroy(&queue->hashed);
     pthread_cond_destroy(&queue->work);
@@ -61,6 +67,7 @@ void work_queue_add_segment(struct work_queue *queue, struct segment *segment)
 {
     pthread_mutex_lock(&queue->lock);
     assert(queue->segment_count < queue->segment_places);
+    segment->queued = true;
     size_t last = (queue->segment_first + queue->segment_count) % queue->segment_places;
     queue->segments[last] = segment;
     queue->segment_count++;
@@ -164,8 +171,11 @@ enum awaited work_queue_await_slot(struct work_queue *queue, struct chunk_slot *
 bool work_queue_await_segment(struct work_queue *queue, const struct segment *segment)
 {
     pthread_mutex_lock(&queue->lock);
+    queue->awaited = segment;
+    pthread_cond_broadcast(&queue->turn);
     while (!segment->done && !queue->stopped)
         pthread_cond_wait(&queue->done, &queue->lock);
+    queue->awaited = NULL;
     bool done = !queue->stopped;
     pthread_mutex_unlock(&queue->lock);
     return done;
@@ -177,6 +187,29 @@ bool work_queue_is_done(struct work_queue *queue, const struct segment *segment)
     bool done = segment->done;
     pthread_mutex_unlock(&queue->lock);
     return done;
+}
+
+void work_queue_added(struct work_queue *queue, struct segment *segment)
+{
+    size_t bytes = segment->encoded.len - segment->held_bytes;
+    if (!segment->queued) return;
+    segment->held_bytes += bytes;
+    if (atomic_fetch_add(&queue->held_bytes, bytes) + bytes <= WORK_QUEUE_HELD_BYTES) return;
+    pthread_mutex_lock(&queue->lock);
+    while (atomic_load(&queue->held_bytes) > WORK_QUEUE_HELD_BYTES && queue->awaited != segment &&
+           !queue->stopped)
+        pthread_cond_wait(&queue->turn, &queue->lock);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void work_queue_delivered(struct work_queue *queue, struct segment *segment)
+{
+    size_t before = atomic_fetch_sub(&queue->held_bytes, segment->held_bytes);
+    segment->held_bytes = 0;
+    if (before <= WORK_QUEUE_HELD_BYTES) return;
+    pthread_mutex_lock(&queue->lock);
+    pthread_cond_broadcast(&queue->turn);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 void work_queue_end(struct work_queue *queue)
@@ -195,5 +228,6 @@ void work_queue_stop(struct work_queue *queue)
     pthread_cond_broadcast(&queue->work);
     pthread_cond_broadcast(&queue->hashed);
     pthread_cond_broadcast(&queue->done);
+    pthread_cond_broadcast(&queue->turn);
     pthread_mutex_unlock(&queue->lock);
 }

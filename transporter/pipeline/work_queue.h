@@ -47,9 +47,17 @@ enum awaited { AWAITED_DONE, AWAITED_CHUNK, AWAITED_STOPPED };
 /* Blocks until the slot is hashed (DONE), or a queued chunk can be worked on meanwhile (CHUNK: *job). After
  * a stop it waits only until nobody holds the slot any more. */
 enum awaited work_queue_await_slot(struct work_queue *queue, struct chunk_slot *slot, struct chunk_job *job);
-/* Blocks until the segment is done; false: the queue was stopped. */
+/* Blocks until the segment, which is the next to be delivered, is done; false: the queue was stopped. */
 bool work_queue_await_segment(struct work_queue *queue, const struct segment *segment);
 bool work_queue_is_done(struct work_queue *queue, const struct segment *segment);
+
+/* Encoded entries that wait for their turn are bounded in bytes too: extended attributes may make each of
+ * them large. A worker tells what it has added to its segment, and is held while there is too much,
+ * unless the segment is the one that all wait for. */
+enum { WORK_QUEUE_HELD_BYTES = 32 * 1024 * 1024 };
+void work_queue_added(struct work_queue *queue, struct segment *segment);
+/* The segment's entries are in the manifest, or given up. */
+void work_queue_delivered(struct work_queue *queue, struct segment *segment);
 
 /* No more segments will come. */
 void work_queue_end(struct work_queue *queue);

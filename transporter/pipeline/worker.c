@@ -104,6 +104,7 @@ bool worker_segment(struct worker *worker, struct segment *segment, struct err *
         if (item->state != ITEM_TO_DO) continue;
         if (attempt_stopped(worker->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
         if (!read_item(worker, segment, item, err)) return false;
+        work_queue_added(worker->attempt->queue, segment);
     }
     if (worker->bundle.len >= BUNDLE_ALONE) return worker_close_bundle(worker, segment, count, err);
     buf_put_span(&segment->leftover, buf_span(&worker->bundle));

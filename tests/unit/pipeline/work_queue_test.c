@@ -153,6 +153,64 @@ Test(work_queue, a_stop_gives_back_the_slots_of_chunks_that_nobody_took)
     buf_deinit(&late.bytes);
 }
 
+/* A worker that adds to its segment. */
+struct adder {
+    struct work_queue *queue;
+    struct segment *segment;
+    size_t bytes;
+    _Atomic bool added;
+    pthread_t thread;
+};
+
+static void *add(void *arg)
+{
+    struct adder *adder = arg;
+    (void)buf_grow(&adder->segment->encoded, adder->bytes);
+    work_queue_added(adder->queue, adder->segment);
+    adder->added = true;
+    work_queue_segment_done(adder->queue, adder->segment);
+    return NULL;
+}
+
+static void adder_start(struct adder *adder, struct work_queue *queue, size_t bytes)
+{
+    struct segment *taken;
+    struct chunk_job job;
+    *adder = (struct adder){.queue = queue, .segment = segment_new(), .bytes = bytes};
+    work_queue_add_segment(queue, adder->segment);
+    cr_assert_eq(work_queue_take(queue, &taken, &job), WORK_SEGMENT);
+    cr_assert_eq(pthread_create(&adder->thread, NULL, add, adder), 0);
+}
+
+Test(work_queue, workers_are_held_while_too_much_waits_but_never_the_one_that_all_wait_for)
+{
+    AUTO(work_queue) struct work_queue *queue = work_queue_new(4, 4);
+    struct adder late;
+    struct adder first;
+    adder_start(&late, queue, WORK_QUEUE_HELD_BYTES + 1);
+    adder_start(&first, queue, 1000);
+    cr_assert(work_queue_await_segment(queue, first.segment)); /* it would hang if it were held */
+    pthread_join(first.thread, NULL);
+    cr_assert_not(late.added);
+    work_queue_delivered(queue, first.segment);
+    cr_assert_not(late.added);
+    cr_assert(work_queue_await_segment(queue, late.segment)); /* its turn */
+    pthread_join(late.thread, NULL);
+    segment_free(first.segment);
+    segment_free(late.segment);
+}
+
+Test(work_queue, a_stop_frees_who_is_held)
+{
+    AUTO(work_queue) struct work_queue *queue = work_queue_new(4, 4);
+    struct adder adder;
+    adder_start(&adder, queue, WORK_QUEUE_HELD_BYTES + 1);
+    work_queue_stop(queue);
+    pthread_join(adder.thread, NULL);
+    cr_assert(adder.added);
+    segment_free(adder.segment);
+}
+
 Test(work_queue, a_stop_wakes_who_waits_for_a_segment)
 {
     AUTO(work_queue) struct work_queue *queue = work_queue_new(4, 4);
