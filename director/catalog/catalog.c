@@ -27,19 +27,23 @@ static bool execute(struct catalog *catalog, const char *sql, const char *doing,
     return rc == SQLITE_OK || catalog_fail(catalog, rc, err, doing);
 }
 
-static bool open_file(const char *path, struct catalog **out, struct err *err)
+/* NULL: *err says why */
+static struct catalog *open_file(const char *path, struct err *err)
 {
     AUTO(catalog) struct catalog *catalog = xcalloc(1, sizeof(*catalog));
     catalog->path = xstrdup(path);
     int rc = sqlite3_open_v2(path, &catalog->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc != SQLITE_OK) return catalog_fail(catalog, rc, err, "open");
+    if (rc != SQLITE_OK) {
+        (void)catalog_fail(catalog, rc, err, "open");
+        return NULL;
+    }
     static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                                    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
                                    "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;";
-    if (!execute(catalog, settings, "open", err)) return false;
-    *out = catalog;
+    if (!execute(catalog, settings, "open", err)) return NULL;
+    struct catalog *out = catalog;
     catalog = NULL;
-    return true;
+    return out;
 }
 
 static bool read_pragma(struct catalog *catalog, const char *sql, int *out, struct err *err)
@@ -76,15 +80,13 @@ bool catalog_create(const char *state_dir, struct err *err)
 {
     AUTO(free) char *path = xasprintf("%s/%s", state_dir, CATALOG_FILE);
     if (!make_empty_file(path, err)) return false;
-    AUTO(catalog) struct catalog *catalog = NULL;
     AUTO(free)
     char *sql = xasprintf("BEGIN; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
                           catalog_schema, APPLICATION_ID, SCHEMA_VERSION);
-    if (!open_file(path, &catalog, err) || !execute(catalog, sql, "create", err)) {
-        (void)unlink(path);
-        return false;
-    }
-    return true;
+    AUTO(catalog) struct catalog *catalog = open_file(path, err);
+    if (catalog && execute(catalog, sql, "create", err)) return true;
+    (void)unlink(path);
+    return false;
 }
 
 bool catalog_open(const char *state_dir, struct catalog **out, struct err *err)
@@ -92,10 +94,10 @@ bool catalog_open(const char *state_dir, struct catalog **out, struct err *err)
     AUTO(free) char *path = xasprintf("%s/%s", state_dir, CATALOG_FILE);
     struct stat there;
     if (stat(path, &there) != 0) return err_sys(err, errno, "cannot open '%s'", path);
-    AUTO(catalog) struct catalog *catalog = NULL;
+    AUTO(catalog) struct catalog *catalog = open_file(path, err);
     /* the first lock is taken for good (locking_mode), so that a second process hears of it now */
-    if (!open_file(path, &catalog, err) || !check_kind(catalog, err) ||
-        !execute(catalog, "BEGIN IMMEDIATE; COMMIT;", "open", err) || !catalog_prepare(catalog, err))
+    if (!catalog || !check_kind(catalog, err) || !execute(catalog, "BEGIN IMMEDIATE; COMMIT;", "open", err) ||
+        !catalog_prepare(catalog, err))
         return false;
     *out = catalog;
     catalog = NULL;

@@ -30,7 +30,8 @@ struct hash claim_code_hash(const char *code)
     hasher_init(&hasher);
     hasher_add(&hasher, name, sizeof(name));
     for (const char *c = code; *c; c++) {
-        char upper = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+        char upper = *c;
+        if (upper >= 'a' && upper <= 'z') upper = (char)(upper - 'a' + 'A');
         bool counts = (upper >= 'A' && upper <= 'Z') || (upper >= '0' && upper <= '9');
         if (counts) hasher_add(&hasher, &upper, 1);
     }

@@ -42,8 +42,8 @@ static const char *const texts[QUERIES] = {
     [QUERY_CLAIM_END] = "DELETE FROM claim",
     [QUERY_ROSTER_PUT] = "INSERT INTO roster VALUES (?, ?)",
     [QUERY_ROSTERS] = "SELECT bytes FROM roster WHERE version >= ? ORDER BY version",
-    [QUERY_STATEMENT_PUT] = "INSERT INTO statement (type, id, bytes) VALUES (?, ?, ?)"
-                            " ON CONFLICT (type, id) DO UPDATE SET bytes = excluded.bytes",
+    [QUERY_STATEMENT_PUT] = ("INSERT INTO statement (type, id, bytes) VALUES (?, ?, ?)"
+                             " ON CONFLICT (type, id) DO UPDATE SET bytes = excluded.bytes"),
     [QUERY_STATEMENTS] = "SELECT bytes FROM statement WHERE type = ? ORDER BY serial",
     [QUERY_STATEMENT_GET] = "SELECT bytes FROM statement WHERE type = ? AND id = ?",
     [QUERY_STATEMENT_DROP] = "DELETE FROM statement WHERE type = ? AND id = ?",
@@ -54,31 +54,31 @@ static const char *const texts[QUERIES] = {
     [QUERY_UNLOCK_PUT] = "INSERT OR IGNORE INTO unlock VALUES (?, ?, ?)",
     [QUERY_UNLOCK_GET] = "SELECT bytes FROM unlock WHERE hash = ?",
     [QUERY_UNLOCKS] = "SELECT hash, key FROM unlock",
-    [QUERY_RUN_PUT] = "INSERT INTO run (id, subject, open, record) VALUES (?, ?, ?, ?)"
-                      " ON CONFLICT (id) DO UPDATE SET open = excluded.open, record = excluded.record",
+    [QUERY_RUN_PUT] = ("INSERT INTO run (id, subject, open, record) VALUES (?, ?, ?, ?)"
+                       " ON CONFLICT (id) DO UPDATE SET open = excluded.open, record = excluded.record"),
     [QUERY_RUN_GET] = "SELECT record FROM run WHERE id = ?",
     [QUERY_RUNS_OPEN] = "SELECT record FROM run WHERE open = 1 ORDER BY serial",
     [QUERY_RUNS] = "SELECT record FROM run ORDER BY serial DESC LIMIT ?",
     [QUERY_RUNS_OF] = "SELECT record FROM run WHERE subject = ? ORDER BY serial DESC LIMIT ?",
-    [QUERY_RUNS_FORGET] = "DELETE FROM run WHERE open = 0 AND serial <="
-                          " (SELECT serial FROM run WHERE open = 0 ORDER BY serial DESC LIMIT 1 OFFSET ?)",
+    [QUERY_RUNS_FORGET] = ("DELETE FROM run WHERE open = 0 AND serial <="
+                           " (SELECT serial FROM run WHERE open = 0 ORDER BY serial DESC LIMIT 1 OFFSET ?)"),
     [QUERY_WARNINGS_FORGET] = "DELETE FROM warning WHERE run NOT IN (SELECT id FROM run)",
     [QUERY_WARNINGS_PUT] = "INSERT OR REPLACE INTO warning VALUES (?, ?, ?)",
     [QUERY_WARNINGS] = "SELECT bytes FROM warning WHERE run = ? ORDER BY side",
     [QUERY_POINT_PUT] = "INSERT INTO point VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_POINT_AT] = "SELECT point, log_hash, file FROM point WHERE repository = ? AND number = ?",
     [QUERY_POINTS] =
-        "SELECT repository, number, point, run, job, time, log_hash, file FROM point"
-        " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) ORDER BY repository, number",
+        ("SELECT repository, number, point, run, job, time, log_hash, file FROM point"
+         " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) ORDER BY repository, number"),
     [QUERY_POINT_GET] = "SELECT file FROM point WHERE point = ? LIMIT 1",
     [QUERY_POINTS_DROP] = "DELETE FROM point WHERE repository = ?",
     [QUERY_HEAD_PUT] = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_HEAD_GET] =
-        "SELECT number, hash, read, points, pack_bytes, free_bytes, code, text, alarm FROM head"
-        " WHERE repository = ?",
+        ("SELECT number, hash, read, points, pack_bytes, free_bytes, code, text, alarm FROM head"
+         " WHERE repository = ?"),
     [QUERY_JOIN_PUT] =
-        "INSERT INTO pending (curve, identity, seen) VALUES (?, ?, ?)"
-        " ON CONFLICT (curve) DO UPDATE SET identity = excluded.identity, seen = excluded.seen",
+        ("INSERT INTO pending (curve, identity, seen) VALUES (?, ?, ?)"
+         " ON CONFLICT (curve) DO UPDATE SET identity = excluded.identity, seen = excluded.seen"),
     [QUERY_JOINS] = "SELECT identity FROM pending ORDER BY serial",
     [QUERY_JOIN_DROP] = "DELETE FROM pending WHERE curve = ?",
     [QUERY_JOINS_FORGET] = "DELETE FROM pending WHERE seen < ?",

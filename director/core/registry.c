@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct registry *registry_new(const uint8_t director_pk[32])
@@ -83,20 +84,23 @@ const struct statement *registry_at(const struct registry *registry, Sealift__St
     return registry->shelves[shelf_index(type)].items[index];
 }
 
-/* Takes the statement and returns the one that it replaces, or NULL. */
+/* Takes the statement, which has a shelf, and returns the one that it replaces, or NULL. */
 static struct statement *put(struct registry *registry, struct statement **statement)
 {
     struct statement *new = *statement;
+    int index = shelf_index(new->type);
+    assert(index >= 0);
     *statement = NULL;
     registry->bytes += new->bytes.len;
     struct statement **slot = slot_of(registry, new->type, &new->id);
     if (slot) {
         struct statement *old = *slot;
+        assert(old);
         registry->bytes -= old->bytes.len;
         *slot = new;
         return old;
     }
-    struct shelf *shelf = &registry->shelves[shelf_index(new->type)];
+    struct shelf *shelf = &registry->shelves[index];
     if (shelf->count == shelf->cap) {
         shelf->cap = shelf->cap ? shelf->cap * 2 : 16;
         shelf->items = xreallocarray(shelf->items, shelf->cap, sizeof(struct statement *));

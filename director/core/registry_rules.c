@@ -24,14 +24,16 @@ static const Sealift__RepositoryBody *repository_of(const struct registry *regis
     return found ? found->body.repository : NULL;
 }
 
-static bool live_repository(const struct registry *registry, const ProtobufCBinaryData *id, const char *what,
-                            const Sealift__RepositoryBody **out, struct err *err)
+/* NULL: *err says why */
+static const Sealift__RepositoryBody *live_repository(const struct registry *registry,
+                                                      const ProtobufCBinaryData *id, const char *what,
+                                                      struct err *err)
 {
     const Sealift__RepositoryBody *body = repository_of(registry, id);
-    if (!body) return err_set(err, ERR_NOT_FOUND, "the repository %s is unknown", what);
-    if (body->deleted) return err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
-    *out = body;
-    return true;
+    if (!body) (void)err_set(err, ERR_NOT_FOUND, "the repository %s is unknown", what);
+    if (!body || !body->deleted) return body;
+    (void)err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
+    return NULL;
 }
 
 /* ---- repositories */
@@ -88,11 +90,12 @@ static const char *member_name(const struct registry *registry, const uint8_t *k
 static bool plan_job(const struct registry *registry, const Sealift__JobBody *job, struct run_plan *out,
                      struct err *err)
 {
-    const Sealift__RepositoryBody *to = NULL, *from = NULL;
     bool copy = job->kind == SEALIFT__JOB_KIND__JOB_COPY;
-    if (!live_repository(registry, &job->repository, "that the job writes to", &to, err)) return false;
-    if (copy && !live_repository(registry, &job->from_repository, "that the job copies from", &from, err))
-        return false;
+    const Sealift__RepositoryBody *to =
+        live_repository(registry, &job->repository, "that the job writes to", err);
+    const Sealift__RepositoryBody *from =
+        to && copy ? live_repository(registry, &job->from_repository, "that the job copies from", err) : NULL;
+    if (!to || (copy && !from)) return false;
     if (job->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
         return err_set(err, ERR_USAGE, "only direct connections are there in this version");
     if (job->schedule[0] != '\0') return err_set(err, ERR_USAGE, "schedules are not there in this version");
@@ -170,11 +173,11 @@ bool registry_plan_order(const struct registry *registry, const struct statement
                          struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
-    const Sealift__RepositoryBody *repository = NULL;
     struct placement_facts facts;
-    if (!order_known_kind(order, err) ||
-        !live_repository(registry, &order->repository, "that the order reads", &repository, err) ||
-        !placement_of_order(order, registry->roster, repository, &facts, err) ||
+    if (!order_known_kind(order, err)) return false;
+    const Sealift__RepositoryBody *repository =
+        live_repository(registry, &order->repository, "that the order reads", err);
+    if (!repository || !placement_of_order(order, registry->roster, repository, &facts, err) ||
         !placement_check(&facts, err))
         return false;
     if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE &&

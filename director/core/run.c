@@ -1,5 +1,7 @@
 #include "director/core/run.h"
 
+#include "director/core/lent.h"
+
 #include <string.h>
 
 bool run_is_local(const struct run *run)
@@ -67,24 +69,19 @@ static void merge_counters(const Sealift__Counters *a, const Sealift__Counters *
     out->failed = greater(a->failed, b->failed);
 }
 
-static ProtobufCBinaryData id_bytes(const struct id *id)
-{
-    return (ProtobufCBinaryData){.len = ID_LEN, .data = (uint8_t *)(uintptr_t)id->bytes};
-}
-
 void run_row(const struct run *run, Sealift__Counters *counters, Sealift__RunRow *out)
 {
     merge_counters(&run->source.counters, &run->target.counters, counters);
     sealift__run_row__init(out);
-    out->run = id_bytes(&run->id);
-    out->job = id_bytes(&run->subject_id);
+    out->run = lent_id(&run->id);
+    out->job = lent_id(&run->subject_id);
     out->attempt = run->attempt;
     out->state = run->state;
     out->started_ns = run->started_ns;
     out->ended_ns = run->ended_ns;
     out->code = run->code;
-    out->text = (char *)(uintptr_t)run->text;
+    out->text = lent_text(run->text);
     out->counters = counters;
-    if (!id_is_zero(&run->point)) out->point = id_bytes(&run->point);
+    if (!id_is_zero(&run->point)) out->point = lent_id(&run->point);
     out->subject = run->subject;
 }

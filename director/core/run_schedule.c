@@ -11,16 +11,19 @@ static bool occupies(const struct run *run, const struct run_side *side)
     return run->state != SEALIFT__RUN_STATE__RUN_QUEUED && !run_side_done(side);
 }
 
+static bool works_on(const struct run *run, const struct run_side *side, const uint8_t host[SIGN_PK_LEN])
+{
+    return occupies(run, side) && memcmp(side->host, host, SIGN_PK_LEN) == 0;
+}
+
 uint32_t run_table_busy(const struct run_table *table, const uint8_t host[SIGN_PK_LEN])
 {
     uint32_t busy = 0;
     for (size_t i = 0; i < table->count; i++) {
         const struct run *run = table->runs[i];
-        if (occupies(run, &run->target) && memcmp(run->target.host, host, SIGN_PK_LEN) == 0)
-            busy++;
-        else if (!run_is_local(run) && occupies(run, &run->source) &&
-                 memcmp(run->source.host, host, SIGN_PK_LEN) == 0)
-            busy++;
+        bool works =
+            works_on(run, &run->target, host) || (!run_is_local(run) && works_on(run, &run->source, host));
+        if (works) busy++;
     }
     return busy;
 }

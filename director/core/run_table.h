@@ -61,10 +61,10 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
 void run_table_replan(struct run_table *table, const struct moment *now, const struct run_plan *plan,
                       struct effects *effects);
 /* ERR_NOT_FOUND: it is not active. Stopping a run that is being stopped is fine. */
-bool run_table_stop(struct run_table *table, const struct moment *now, const struct id *run,
+bool run_table_stop(struct run_table *table, const struct moment *now, const struct id *id,
                     struct effects *effects, struct err *err) MUST_CHECK;
 
-/* ---- the transporters; `host` is the signing key of who spoke */
+/* ---- the transporters; `key` and `host` are the signing key of who spoke */
 
 struct host_hello {
     struct id incarnation;
@@ -72,23 +72,23 @@ struct host_hello {
     const struct id *runs; /* live ones */
     size_t run_count;
 };
-void run_table_up(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
+void run_table_up(struct run_table *table, const struct moment *now, const uint8_t key[SIGN_PK_LEN],
                   const struct host_hello *hello, struct effects *effects);
-void run_table_down(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
+void run_table_down(struct run_table *table, const struct moment *now, const uint8_t key[SIGN_PK_LEN],
                     struct effects *effects);
 /* It is not in the roster any more. */
-void run_table_removed(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
+void run_table_removed(struct run_table *table, const struct moment *now, const uint8_t key[SIGN_PK_LEN],
                        struct effects *effects);
 
 void run_table_ready(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
-                     const struct id *run, uint32_t attempt, const char *endpoint, struct effects *effects);
+                     const struct id *id, uint32_t attempt, const char *endpoint, struct effects *effects);
 void run_table_progress(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
                         const Sealift__RunProgress *progress, struct effects *effects);
 void run_table_end(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
                    const Sealift__RunEnd *end, struct effects *effects);
 /* The repository's log holds a point of this run. */
 void run_table_point(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],
-                     const struct id *repository, const struct id *run, const struct id *point,
+                     const struct id *repository, const struct id *id, const struct id *point,
                      struct effects *effects);
 /* The host has reported all that the repository's log holds. */
 void run_table_log_read(struct run_table *table, const struct moment *now, const uint8_t host[SIGN_PK_LEN],

@@ -110,7 +110,7 @@ static void tell_taken(struct director *director, const struct answer *answer)
     struct host_link *host = hosts_find(director, answer->host);
     if (!host || host->stage != HOST_CONNECTED) return;
     Sealift__Done done = SEALIFT__DONE__INIT;
-    done.run = borrowed(answer->run.bytes, ID_LEN);
+    done.run = lent_id(&answer->run);
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_DONE, answer->serial);
     head.done = &done;
     line_send(&host->line, &head, (struct span){0});

@@ -29,15 +29,15 @@ static void send_assign(struct director *director, const struct effect *effect)
     const struct run_side *peer =
         effect->side == SEALIFT__RUN_SIDE__SIDE_TARGET ? &run->source : &run->target;
     Sealift__Assign assign = SEALIFT__ASSIGN__INIT;
-    assign.run = borrowed(run->id.bytes, ID_LEN);
+    assign.run = lent_id(&run->id);
     assign.attempt = run->attempt;
     assign.side = effect->side;
     assign.subject = run->subject;
-    assign.subject_id = borrowed(run->subject_id.bytes, ID_LEN);
+    assign.subject_id = lent_id(&run->subject_id);
     assign.subject_version = run->subject_version;
-    assign.ticket = borrowed(run->ticket, RUN_TICKET_LEN);
-    assign.peer = borrowed(peer->host, SIGN_PK_LEN);
-    if (effect->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) assign.endpoint = (char *)(uintptr_t)run->endpoint;
+    assign.ticket = lent_bytes(run->ticket, RUN_TICKET_LEN);
+    assign.peer = lent_bytes(peer->host, SIGN_PK_LEN);
+    if (effect->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) assign.endpoint = lent_text(run->endpoint);
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_ASSIGN, ++director->serial);
     head.assign = &assign;
     line_send(&host->line, &head, (struct span){0});
@@ -48,7 +48,7 @@ static void send_cancel(struct director *director, const struct effect *effect)
     struct host_link *host = hosts_find(director, effect->host);
     if (!host || host->stage != HOST_CONNECTED) return;
     Sealift__Cancel cancel = SEALIFT__CANCEL__INIT;
-    cancel.run = borrowed(effect->id.bytes, ID_LEN);
+    cancel.run = lent_id(&effect->id);
     cancel.reason = effect->text;
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_CANCEL, ++director->serial);
     head.cancel = &cancel;

@@ -59,10 +59,10 @@ static bool gather(void *arg, struct span bytes, struct err *err)
 
 static void send_end(struct director *director, struct operator_link *link, const struct run *run)
 {
-    const Sealift__Member *operator= operator_behind(director, link);
-    if (!operator) return;
+    const Sealift__Member *member = operator_behind(director, link);
+    if (!member) return;
     struct err err;
-    AUTO(gathered) struct gathered gathered = {.recipient = operator->sign_pk.data };
+    AUTO(gathered) struct gathered gathered = {.recipient = member->sign_pk.data};
     AUTO(buf) struct buf payload = {0};
     Sealift__Warnings mine = SEALIFT__WARNINGS__INIT;
     if (catalog_warnings(director->catalog, &run->id, gather, &gathered, &err)) {

@@ -94,17 +94,20 @@ static bool may_join(struct director *director, const struct net_peer *peer, str
     return true;
 }
 
-/* Whether the same join was written less than a minute ago; else the place for its note. */
+/* Whether this join needs no write: the same was written less than a minute ago, or any of this key just now.
+ * Else the place for its note. */
 static bool noted(struct director *director, const struct net_peer *peer, const struct hash *identity,
                   struct join_note **place)
 {
+    enum { SAME_MS = 60000, ANY_MS = 2000 };
     struct join_note *oldest = &director->joins[0];
     for (size_t i = 0; i < CATALOG_PENDING_MAX; i++) {
         struct join_note *note = &director->joins[i];
         if (note->written_ms < oldest->written_ms) oldest = note;
         if (note->written_ms == 0 || memcmp(note->curve_pk, peer->key, NET_KEY_LEN) != 0) continue;
+        uint64_t age_ms = director->now.mono_ms - note->written_ms;
         *place = note;
-        return hash_eq(&note->identity, identity) && director->now.mono_ms - note->written_ms < 60000;
+        return age_ms < ANY_MS || (age_ms < SAME_MS && hash_eq(&note->identity, identity));
     }
     *place = oldest;
     return false;
@@ -171,7 +174,7 @@ static void welcome(struct director *director, struct host_link *host, uint64_t 
 {
     Sealift__Welcome body = SEALIFT__WELCOME__INIT;
     body.roster_version = roster_version(registry_roster(director->registry));
-    body.director_version = (char *)(uintptr_t)SEALIFT_VERSION;
+    body.director_version = lent_text(SEALIFT_VERSION);
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_WELCOME, serial);
     head.welcome = &body;
     line_send(&host->line, &head, (struct span){0});

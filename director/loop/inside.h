@@ -6,6 +6,7 @@
 #include "common/net/net_zap.h"
 #include "common/wire/head.h"
 #include "director/catalog/catalog.h"
+#include "director/core/lent.h"
 #include "director/core/registry.h"
 #include "director/core/run_table.h"
 #include "director/loop/director.h"
@@ -124,7 +125,6 @@ const char *key_text(const uint8_t key[static 32], char out[static 65]);
 /* One line for the same event, peer and text while it is among the last 64. */
 void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text);
 Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial);
-ProtobufCBinaryData borrowed(const void *bytes, size_t len);
 
 /* ---- apply.c */
 /* Stores what the effects keep; inside a transaction of the caller. */
@@ -156,9 +156,9 @@ void hosts_free(struct director *director);
 void control_receive(struct director *director);
 
 /* ---- logs.c: repositories' logs */
-void logs_point(struct director *director, struct host_link *host, const Sealift__Head *head,
+void logs_point(struct director *director, struct host_link *host, const Sealift__Head *message,
                 struct span payload);
-void logs_state(struct director *director, struct host_link *host, const Sealift__Head *head);
+void logs_state(struct director *director, struct host_link *host, const Sealift__Head *message);
 void logs_ask(struct director *director, struct host_link *host, const struct id *repository);
 void logs_ask_all(struct director *director, struct host_link *host);
 
@@ -214,7 +214,7 @@ void answers_take(struct director *director, struct host_link *host, const Seali
 /* Hands out what can be. True if something still waits. */
 bool answers_pump(struct director *director);
 /* The run has ended: what still waits goes to its follower before the end does. */
-void answers_flush(struct director *director, const struct id *run);
+void answers_flush(struct director *director, const struct id *id);
 void answers_free(struct director *director);
 
 #endif

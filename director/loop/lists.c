@@ -39,7 +39,7 @@ static bool blob_list_add(void *arg, struct span bytes, struct err *err)
     }
     uint8_t *copy = xmalloc(bytes.len ? bytes.len : 1);
     memcpy(copy, bytes.len ? bytes.data : copy, bytes.len);
-    list->items[list->count++] = borrowed(copy, bytes.len);
+    list->items[list->count++] = lent_bytes(copy, bytes.len);
     list->bytes += bytes.len + 8;
     return true;
 }
@@ -219,7 +219,7 @@ static ProtobufCBinaryData copy_of(const void *bytes, size_t len)
 {
     uint8_t *copy = xmalloc(len ? len : 1);
     memcpy(copy, bytes, len);
-    return borrowed(copy, len);
+    return lent_bytes(copy, len);
 }
 
 static bool point_list_add(void *arg, const struct catalog_point *point, struct err *err)
@@ -288,8 +288,8 @@ static void fill_host(struct director *director, const Sealift__Member *member, 
     status->slots = host ? host->slots : 0;
     if (!out->known.has_own_key) return;
     sealift__own_key__init(&out->own_key);
-    out->own_key.key_id = borrowed(out->known.own_key_id, 32);
-    out->own_key.domain_id = borrowed(out->known.own_domain_id, 32);
+    out->own_key.key_id = lent_bytes(out->known.own_key_id, 32);
+    out->own_key.domain_id = lent_bytes(out->known.own_domain_id, 32);
     status->own_key = &out->own_key;
 }
 
@@ -302,14 +302,14 @@ static void fill_state(const struct catalog_head *head, Sealift__RepositoryState
 {
     sealift__repository_state__init(out);
     bool alarm = head->alarm[0] != '\0';
-    out->repository = borrowed(head->repository.bytes, ID_LEN);
+    out->repository = lent_id(&head->repository);
     out->head_number = head->number;
-    if (head->number > 0) out->head_hash = borrowed(head->hash.bytes, HASH_LEN);
+    if (head->number > 0) out->head_hash = lent_bytes(head->hash.bytes, HASH_LEN);
     out->points = head->points;
     out->pack_bytes = head->pack_bytes;
     out->free_bytes = head->free_bytes;
     out->code = alarm ? ERR_NOT_AUTHENTIC : head->code;
-    out->text = (char *)(uintptr_t)(alarm ? head->alarm : head->text);
+    out->text = lent_text(alarm ? head->alarm : head->text);
 }
 
 /* Repositories that have ever reported. */
@@ -356,7 +356,7 @@ void list_status(struct director *director, struct operator_link *link, const Se
     answer.running = rows;
     answer.n_repositories = fill_states(director, state_rows, states);
     answer.repositories = states;
-    answer.director_version = (char *)(uintptr_t)SEALIFT_VERSION;
+    answer.director_version = lent_text(SEALIFT_VERSION);
     AUTO(buf) struct buf payload = {0};
     payload_status_encode(&answer, &payload);
     operator_done(link, head->serial, NULL, 0, buf_span(&payload));

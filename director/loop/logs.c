@@ -41,7 +41,7 @@ void logs_ask(struct director *director, struct host_link *host, const struct id
     host->questions[host->question_count++] =
         (struct log_question){.repository = *repository, .serial = ++director->serial};
     Sealift__LogAsk ask = SEALIFT__LOG_ASK__INIT;
-    ask.repository = borrowed(repository->bytes, ID_LEN);
+    ask.repository = lent_id(repository);
     ask.from = known ? head.read + 1 : 1;
     Sealift__Head message = head_of(SEALIFT__HEAD__KIND_LOG_ASK, director->serial);
     message.log_ask = &ask;
@@ -86,7 +86,7 @@ static void answer(struct host_link *host, uint64_t serial, const struct err *er
     Sealift__Head head = head_of(err ? SEALIFT__HEAD__KIND_FAIL : SEALIFT__HEAD__KIND_DONE, serial);
     if (err) {
         fail.code = err->code;
-        fail.text = (char *)(uintptr_t)err->text;
+        fail.text = lent_text(err->text);
         head.fail = &fail;
     } else {
         head.done = &done;
@@ -195,24 +195,30 @@ void logs_state(struct director *director, struct host_link *host, const Sealift
 
 /* ---- points */
 
-static bool open_point(struct director *director, const Sealift__PointNews *news, struct span payload,
-                       Sealift__PointBody **out, struct err *err)
+/* The body of a point that may be believed, or NULL. */
+static Sealift__PointBody *open_point(const struct roster *roster, struct span payload, struct err *err)
 {
-    const struct roster *roster = registry_roster(director->registry);
     AUTO(stored_point) Sealift__PointFile *file = NULL;
     AUTO(stored_body) Sealift__PointBody *body = NULL;
-    if (news->number == 0 || news->number > INT64_MAX || news->time_ns > INT64_MAX)
-        return err_set(err, ERR_LIMIT, "a point has an impossible number or time");
-    if (!stored_point_decode(payload, &file, err) || !stored_point_open(file, &body, err)) return false;
+    if (!stored_point_decode(payload, &file, err) || !stored_point_open(file, &body, err)) return NULL;
     struct id site = stored_id(&body->site);
-    if (!id_eq(&site, roster_site(roster)))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the point is of another site");
-    uint64_t since_ns = 0;
-    if (!roster_ever_admitted(roster, body->writer.data, &since_ns))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the writer of the point was never admitted");
-    *out = body;
+    uint64_t since_ns =
+        0; /* points after a revocation are kept: whether to restore them is the operators' choice */
+    bool ours = id_eq(&site, roster_site(roster));
+    bool admitted = roster_ever_admitted(roster, body->writer.data, &since_ns);
+    if (!ours) (void)err_set(err, ERR_NOT_AUTHENTIC, "the point is of another site");
+    if (ours && !admitted)
+        (void)err_set(err, ERR_NOT_AUTHENTIC, "the writer of the point was never admitted");
+    if (!ours || !admitted) return NULL;
+    Sealift__PointBody *out = body;
     body = NULL;
-    return true;
+    return out;
+}
+
+static bool news_check(const Sealift__PointNews *news, struct err *err)
+{
+    if (news->number != 0 && news->number <= INT64_MAX && news->time_ns <= INT64_MAX) return true;
+    return err_set(err, ERR_LIMIT, "a point has an impossible number or time");
 }
 
 static bool keep_point(struct director *director, struct host_link *host,
@@ -240,8 +246,10 @@ static bool take_point(struct director *director, struct host_link *host, const 
 {
     struct id id;
     const Sealift__RepositoryBody *repository = owned(director, host, &news->repository, &id, err);
-    AUTO(stored_body) Sealift__PointBody *body = NULL;
-    if (!repository || !open_point(director, news, payload, &body, err)) return false;
+    if (!repository || !news_check(news, err)) return false;
+    AUTO(stored_body)
+    Sealift__PointBody *body = open_point(registry_roster(director->registry), payload, err);
+    if (!body) return false;
     struct catalog_point point = {.repository = id,
                                   .number = news->number,
                                   .point = stored_id(&body->point),

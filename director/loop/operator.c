@@ -92,7 +92,7 @@ void operator_done(struct operator_link *link, uint64_t serial, const struct id 
                    struct span payload)
 {
     Sealift__Done done = SEALIFT__DONE__INIT;
-    if (run) done.run = borrowed(run->bytes, ID_LEN);
+    if (run) done.run = lent_id(run);
     done.count = count;
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_DONE, serial);
     head.done = &done;
@@ -103,7 +103,7 @@ void operator_fail(struct operator_link *link, uint64_t serial, const struct err
 {
     Sealift__Fail fail = SEALIFT__FAIL__INIT;
     fail.code = err->code;
-    fail.text = (char *)(uintptr_t)err->text;
+    fail.text = lent_text(err->text);
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_FAIL, serial);
     head.fail = &fail;
     line_send(&link->line, &head, (struct span){0});

@@ -43,8 +43,3 @@ Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial)
     head.serial = serial;
     return head;
 }
-
-ProtobufCBinaryData borrowed(const void *bytes, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)bytes};
-}

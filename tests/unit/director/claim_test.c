@@ -2,6 +2,7 @@
 #include "dock.h"
 
 #include "common/wire/stored.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static void first_roster(struct buf *out)
 static Sealift__Head claim_head(struct caller *caller, Sealift__Claim *claim, const char *code)
 {
     sealift__claim__init(claim);
-    claim->code = (char *)(uintptr_t)code;
+    claim->code = lent_text(code);
     Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_CLAIM);
     head.claim = claim;
     return head;

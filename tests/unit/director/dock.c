@@ -2,6 +2,7 @@
 
 #include "common/net/net_poll.h"
 #include "common/wire/stored.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -297,7 +298,7 @@ void caller_hello(struct caller *caller, uint8_t incarnation, uint64_t roster_ve
     struct id process = {{incarnation, (uint8_t)caller->member}};
     ProtobufCBinaryData runs[1];
     Sealift__Hello hello = SEALIFT__HELLO__INIT;
-    hello.version = (char *)(uintptr_t) "9.9";
+    hello.version = lent_text("9.9");
     hello.roster_version = roster_version;
     hello.incarnation = bytes_of(&process);
     hello.slots = 2;
@@ -327,7 +328,7 @@ void caller_ready(struct caller *caller, const struct id *run, uint32_t attempt)
     Sealift__RunReady ready = SEALIFT__RUN_READY__INIT;
     ready.run = bytes_of(run);
     ready.attempt = attempt;
-    ready.endpoint = (char *)(uintptr_t) "tcp://nas:9448";
+    ready.endpoint = lent_text("tcp://nas:9448");
     Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_RUN_READY);
     head.run_ready = &ready;
     caller_send(caller, &head, (struct span){0});
@@ -357,7 +358,7 @@ void caller_end(struct caller *caller, const struct id *run, uint32_t attempt, S
     end.attempt = attempt;
     end.side = side;
     end.code = code;
-    end.text = (char *)(uintptr_t)text;
+    end.text = lent_text(text);
     Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_RUN_END);
     head.run_end = &end;
     caller_send(caller, &head, warnings);

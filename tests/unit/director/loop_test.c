@@ -2,6 +2,7 @@
 #include "dock.h"
 
 #include "common/wire/stored.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -692,7 +693,7 @@ Test(loop, lists_the_points_that_repositories_report)
 
     Sealift__PointList list = SEALIFT__POINT_LIST__INIT;
     list.repository = bytes_of(&store);
-    list.job = (char *)(uintptr_t) "web-daily";
+    list.job = lent_text("web-daily");
     Sealift__Head head = caller_head(&anna, SEALIFT__HEAD__KIND_POINT_LIST);
     head.point_list = &list;
     AUTO(heard) struct heard heard = {0};

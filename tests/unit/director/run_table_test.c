@@ -156,6 +156,7 @@ Test(run_table, what_a_transporter_may_not_say_changes_nothing)
     cr_assert_eq(stage.sent_count, sent);
     cr_assert_eq(stage.path_len, path);
     expect_state(&run, STATE(RUNNING));
+    /* all bytes are set, padding too: NOLINTNEXTLINE */
     cr_assert_eq(memcmp(&before, run_table_find(stage.table, &run), sizeof(before)), 0);
 }
 

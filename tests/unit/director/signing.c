@@ -2,6 +2,7 @@
 
 #include "common/crypto/frame.h"
 #include "common/wire/stored.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static ProtobufCBinaryData bytes_of(const void *data, size_t len)
 
 static char *text_of(const char *text)
 {
-    return (char *)(uintptr_t)text;
+    return lent_text(text);
 }
 
 static void sign(const struct signing *signing, enum signing_member signer,

@@ -46,7 +46,7 @@ struct job_draft {
     const struct id *from; /* a copy */
     bool deleted;
 };
-void signing_job(const struct signing *signing, const struct job_draft *draft, struct buf *out);
+void signing_job(const struct signing *signing, const struct job_draft *job, struct buf *out);
 
 struct order_draft {
     struct id id;
@@ -58,7 +58,7 @@ struct order_draft {
     enum signing_member signer; /* ANNA */
     enum signing_member answer_to;
 };
-void signing_order(const struct signing *signing, const struct order_draft *draft, struct buf *out);
+void signing_order(const struct signing *signing, const struct order_draft *order, struct buf *out);
 
 /* An unlock section of the key whose id is 32 times `key`. */
 void signing_unlock(uint8_t key, struct buf *out);

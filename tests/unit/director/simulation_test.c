@@ -4,6 +4,7 @@
 #include "director/core/run_table.h"
 
 #include "common/base/alloc.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -273,7 +274,7 @@ static void deliver(const struct mail *mail)
     key_of(mail->host, key);
     struct truth *truth = truth_of(&mail->run);
     struct effects effects = {0};
-    ProtobufCBinaryData run = {.len = ID_LEN, .data = (uint8_t *)(uintptr_t)mail->run.bytes};
+    ProtobufCBinaryData run = lent_id(&mail->run);
     if (mail->kind == MAIL_READY) {
         run_table_ready(table, &now, key, &mail->run, mail->attempt, "tcp://x:1", &effects);
     } else if (mail->kind == MAIL_PROGRESS) {

@@ -1,4 +1,5 @@
 #include "stage.h"
+#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -158,7 +159,7 @@ void stage_ready(struct stage *stage, const struct id *run, uint32_t attempt)
 
 static ProtobufCBinaryData bytes_of(const struct id *id)
 {
-    return (ProtobufCBinaryData){.len = ID_LEN, .data = (uint8_t *)(uintptr_t)id->bytes};
+    return lent_id(id);
 }
 
 static const uint8_t *host_of(const struct stage *stage, Sealift__RunSide side)
@@ -191,7 +192,7 @@ void stage_end(struct stage *stage, const struct id *run, uint32_t attempt, Seal
     end.attempt = attempt;
     end.side = side;
     end.code = code;
-    end.text = (char *)(uintptr_t)text;
+    end.text = lent_text(text);
     if (code <= 1 && side != SIDE(SOURCE)) end.point = bytes_of(&point);
     run_table_end(stage->table, &stage->now, host_of(stage, side), &end, &effects);
     stage_apply(stage, &effects);
