@@ -42,6 +42,7 @@ static struct net_options port_options(const struct director *director, const st
     options.zap = director->zap;
     options.domain = domain;
     options.max_payload = max_payload;
+    options.recv_queue = 16; /* of peers that may be strangers */
     options.heartbeat_ms = 5000;
     options.heartbeat_timeout_ms = 20000;
     return options;
@@ -69,6 +70,7 @@ static bool open_ports(struct director *director, const struct net_key *key, str
     struct net_options control = port_options(director, key, CONTROL_DOMAIN, 1024 * 1024 + 128);
     if (!net_socket_new(director->net, &operators, &director->operators, err) ||
         !net_socket_new(director->net, &control, &director->control, err) ||
+        !net_monitor_new(director->operators, &director->operator_monitor, err) ||
         !net_monitor_new(director->control, &director->control_monitor, err) ||
         !listen_at(director->operators, settings->bind, settings->operator_port, err) ||
         !listen_at(director->control, settings->bind, settings->control_port, err))
@@ -112,6 +114,7 @@ void director_close(struct director *director)
     free(director->followers);
     hosts_free(director);
     net_monitor_free(director->control_monitor);
+    net_monitor_free(director->operator_monitor);
     net_socket_free(director->control);
     net_socket_free(director->operators);
     net_zap_stop(director->zap);
@@ -194,10 +197,16 @@ static bool pump(struct director *director)
 
 static void take_events(struct director *director)
 {
-    enum { LOOKS = 4 };
+    enum { LOOKS = 4, GUARD_MS = 1000 };
     struct net_monitor_event event;
     while (net_monitor_take(director->control_monitor, &event))
         if (event.kind == NET_DOWN) director->probes = LOOKS;
+    while (net_monitor_take(director->operator_monitor, &event)) {
+    } /* for the guard only */
+    if (director->now.mono_ms - director->last_guard_ms < GUARD_MS) return;
+    director->last_guard_ms = director->now.mono_ms;
+    size_t cut = net_monitor_guard(director->control_monitor) + net_monitor_guard(director->operator_monitor);
+    if (cut > 0) log_event(LOG_WARN, "cut", "reason", "a peer sends a message without end", NULL);
 }
 
 static void take_denials(struct director *director)
@@ -251,12 +260,13 @@ static bool turn(struct director *director, int fd, bool waits, bool *woken, str
         net_poll_socket(director->operators, NET_READABLE),
         net_poll_socket(director->control, NET_READABLE),
         net_poll_monitor(director->control_monitor),
+        net_poll_monitor(director->operator_monitor),
         net_poll_fd(net_zap_fd(director->zap), NET_READABLE),
         net_poll_fd(fd, NET_READABLE),
     };
     if (!net_poll_wait(items, sizeof(items) / sizeof(items[0]), patience(director, waits), err)) return false;
     look_at_the_clock(director);
-    *woken = items[4].ready != 0;
+    *woken = items[5].ready != 0;
     take_events(director);
     take_denials(director);
     operator_receive(director);

@@ -86,7 +86,7 @@ struct director {
     struct net_context *net;
     struct net_zap *zap;
     struct net_socket *operators, *control;
-    struct net_monitor *control_monitor;
+    struct net_monitor *operator_monitor, *control_monitor;
     uint16_t control_port; /* the real one */
 
     struct host_link **hosts;
@@ -101,7 +101,7 @@ struct director {
 
     struct moment now;
     uint64_t serial; /* of our own questions */
-    uint64_t last_event_ms, last_probe_ms, last_sweep_ms;
+    uint64_t last_event_ms, last_probe_ms, last_sweep_ms, last_guard_ms;
     int probes;             /* looks at all connections that are still to be taken soon */
     struct hash logged[64]; /* of what was logged once */
     size_t logged_next;

@@ -456,6 +456,39 @@ Test(loop, drops_an_operator_who_leaves_the_roster)
     caller_expect_cut(&ben);
 }
 
+/* Requests until the connection takes no more, which it does as long as the director reads it. */
+static void ask_without_reading(struct caller *caller)
+{
+    AUTO(buf) struct buf header = {0};
+    Sealift__StatusGet ask = SEALIFT__STATUS_GET__INIT;
+    Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_STATUS_GET);
+    head.status_get = &ask;
+    head_encode(&head, &header);
+    for (size_t i = 0; i < 1000000; i++) {
+        struct err err;
+        AUTO(net_message) struct net_message message = {0};
+        cr_assert(net_message_make(&message, buf_span(&header), &err), "%s", err.text);
+        if (net_socket_send(caller->socket, NULL, &message, 2000) != NET_OK) return;
+    }
+    cr_assert_fail("the director takes requests for ever");
+}
+
+Test(loop, drops_an_operator_who_asks_and_never_reads)
+{
+    AUTO(caller) struct caller ben = {0};
+    caller_dial(&ben, &dock, OPERATOR_PORT, BEN);
+    ask_without_reading(&ben);
+    caller_expect_silence(&anna); /* it serves the others meanwhile */
+    struct net_peer from;
+    enum net_fault fault;
+    enum net_status status = NET_OK;
+    while (status == NET_OK) { /* what was under way is still there, and then the end */
+        AUTO(net_message) struct net_message message = {0};
+        status = net_socket_recv(ben.socket, &from, &message, &fault, 500);
+    }
+    caller_expect_cut(&ben);
+}
+
 /* ---- orders and their answers */
 
 static const struct id order = {{0x0d}};

@@ -771,3 +771,29 @@ Test(net_socket, throughput_smoke)
     double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     cr_log_info("%d MiB under CURVE in one thread: %.0f MiB/s\n", COUNT, COUNT / seconds);
 }
+
+/* libzmq 4.3 aborts the process when the heartbeat timer of such a connection fires, if it had stopped
+ * reading it. */
+Test(net_socket, a_server_survives_a_peer_that_sends_more_than_is_read_and_hangs_up)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    struct net_options options = loopback_server_options(&loop);
+    options.heartbeat_ms = 50;
+    options.heartbeat_timeout_ms = 10000;
+    options.recv_queue = 2;
+    AUTO(net_socket) struct net_socket *server = make_socket(&loop, &options);
+    AUTO(net_monitor) struct net_monitor *monitor = NULL;
+    cr_assert(net_monitor_new(server, &monitor, &err), "%s", err.text);
+    attach(server, NET_BIND, "tcp://127.0.0.1:0");
+    struct net_options talker = loopback_client_options(&loop, loop.client_key);
+    talker.linger_ms = DEADLINE_MS;
+    struct client client;
+    client_init_with(&client, &loop, &talker, net_socket_bound(server));
+    for (int i = 0; i < 100; i++)
+        send_text(client.socket, NULL, "hello", "");
+    client_deinit(&client);
+    (void)await(monitor, NET_DOWN);
+    (void)receive_text(server, "hello", "");
+}
