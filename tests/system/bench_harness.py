@@ -29,6 +29,16 @@ size) du -sb "$2/repository" | cut -f1 ;;
 esac
 """
 
+# Two processes of one program, told apart by their configuration.
+TWO = """\
+import subprocess, sys
+with open(sys.argv[1], "w") as file:
+    file.write("import time\\ntime.sleep(60)\\n")
+for name in "source", "vault":
+    subprocess.Popen([sys.executable, sys.argv[1], "--config", name + ".conf"],
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+"""
+
 DAEMON = """\
 import sys, time
 memory = bytearray(50_000_000)
@@ -164,7 +174,7 @@ class Run(Folder):
     def test_a_tool_that_fails_is_a_failure(self):
         done, figures = self.run_with(COPIER.replace("backup)", "backup) echo broken; exit 9;;\nother)"))
         self.assertEqual((done.returncode, figures), (1, None))
-        self.assertIn("ended with 9:\nbroken", done.stderr)
+        self.assertRegex(done.stderr, "sealift failed: full: .* ended with 9:\nbroken")
 
     def test_what_runs_in_the_background_is_measured_and_ended(self):
         """A daemon of 50 MB spends 0.3 CPU seconds on each backup, and never ends by itself."""
@@ -181,6 +191,17 @@ class Run(Folder):
         self.assertGreater(max(figures["full"]["peak_anon"].values()), 50_000_000)
         running = subprocess.run(["pgrep", "--full", self.path("daemon")], check=False, capture_output=True)
         self.assertEqual(running.stdout, b"")
+
+    def test_processes_of_one_program_are_told_apart_by_their_configuration(self):
+        with open(self.path("two"), "w", encoding="utf-8") as file:
+            file.write(TWO)
+        done, figures = self.run_with(
+            COPIER.replace("init) ", f"init) python3 {self.path('two')} {self.path('sleeper')}; ")
+            .replace("backup) ", "backup) sleep 0.2; "), works="full")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        named = {name.split()[-1] for name in figures["full"]["peak_anon"] if " " in name}
+        self.assertEqual(named, {"source", "vault"})
+        self.assertRegex(done.stdout, r"python3\S* vault \| \d+")
 
     def test_nothing_stays_mounted(self):
         self.run_with(COPIER)

@@ -59,8 +59,18 @@ def wait_for_calm(limit_s):
             return
 
 
+def label(pid, name):
+    """What a process is called in the results: daemons of one program differ in their configuration."""
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+        words = file.read().split("\0")
+    if "--config" not in words[:-1]:
+        return name
+    config = words[words.index("--config") + 1]
+    return f"{os.path.basename(words[0])} {os.path.basename(config).removesuffix('.conf')}"
+
+
 class Sampler(threading.Thread):
-    """Notes the most anonymous memory that each program held, until stopped."""
+    """Notes the most anonymous memory that each process held, until stopped."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -72,10 +82,10 @@ class Sampler(threading.Thread):
             try:
                 with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
                     status = file.read()
+                name = label(pid, re.match(r"Name:\t(.*)", status).group(1))
             except OSError:
                 continue
             anon = re.search(r"^RssAnon:\s+(\d+)", status, re.MULTILINE)
-            name = re.match(r"Name:\t(.*)", status).group(1)
             if anon:
                 self.peaks[name] = max(self.peaks.get(name, 0), int(anon.group(1)) * 1024)
 

@@ -116,6 +116,23 @@ def memory_table(rounds, works):
     return table(["work", *rounds.tools], rows)
 
 
+def process_table(rounds, works):
+    """Tools of several processes: the most that each of them held."""
+    rows = []
+    for tool in rounds.tools:
+        peaks = [peak for work in works for peak in rounds.values(tool, work, "peak_anon")]
+        names = sorted({name for peak in peaks for name in peak})
+        if len(names) < 2:
+            continue
+        for name in names:
+            row = [name]
+            for work in works:
+                found = [peak[name] for peak in rounds.values(tool, work, "peak_anon") if name in peak]
+                row.append(f"{max(found) / 1e6:.0f}" if found else "-")
+            rows.append(row)
+    return table(["process", *(WORKS[work] for work in works)], rows) if rows else ""
+
+
 def stored_table(rounds, ratios):
     rows = []
     for work, title in (("full", "after the first backup"), ("next", "after the next version")):
@@ -164,6 +181,7 @@ def markdown(result, peers, undisturbed=1):
     cores = result["machine"]["cores"]
     rounds = Rounds([without_disturbed(one, cores, undisturbed) for one in result["rounds"]], peers)
     works = [work for work in WORKS if any(rounds.values(tool, work, "wall_s") for tool in rounds.tools)]
+    by_process = process_table(rounds, works)
     host, data = result["machine"], result["data"]
     parts = [
         f"Machine: {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB of memory, "
@@ -177,6 +195,7 @@ def markdown(result, peers, undisturbed=1):
         cost_table(rounds, works, "cpu_s", ratios_of(rounds, over_limit=True)),
         "Anonymous memory of the largest process, MB (most of all rounds):",
         memory_table(rounds, works),
+        *(["The same, of each process of the tools that have several:", by_process] if by_process else []),
         "Stored, MB:",
         stored_table(rounds, ratios_of(rounds, over_limit=False)),
     ]

@@ -6,6 +6,9 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
+
+BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def size_of(path):
@@ -73,6 +76,10 @@ class Tool:
 
     def size(self):
         return size_of(self.repository)
+
+    def logs(self):
+        """Files whose ends tell why a work failed."""
+        return []
 
 
 class Restic(Tool):
@@ -225,4 +232,48 @@ class Sealift(Tool):
         return int(answer.stdout)
 
 
+class SealiftDaemons(Sealift):
+    """The programs that users run: a director and two transporters of one site over loopback, started at
+    `init`. A work is the operator's own command line, from its start to its exit."""
+
+    bin = ""
+    program = "sealift"
+
+    def __init__(self, directory, tree):
+        super().__init__(directory, tree)
+        self.site = os.path.join(directory, "site")
+        self.repository = os.path.join(self.site, "store")
+        self.env.update(BUILD_DIR=os.path.dirname(self.bin), SEALIFT_STATE=os.path.join(self.site, "operator"))
+        self.cli = [self.program, "--quiet"]
+
+    @classmethod
+    def version(cls):
+        return first_line(cls.program, "--version") + " (daemons)"
+
+    def init(self):
+        return [[sys.executable, os.path.join(BENCH, "daemons"), self.dir, self.tree]]
+
+    def full(self):
+        return [*self.cli, "job", "run", "tree", "--wait"]
+
+    def restore(self, out):
+        return [*self.cli, "restore", "tree@latest", "--to", f"source:{out}", "--wait"]
+
+    def size(self):
+        return size_of(self.repository)
+
+    def logs(self):
+        return [entry.path for entry in os.scandir(self.site) if entry.name.endswith(".log")]
+
+
 TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, Tar, Sealift)}
+
+
+def use_sealift(how, bin_dir):
+    """How Sealift takes part: `daemons`, `site`, or the path of a program with the verbs of Sealift."""
+    if how == "daemons":
+        SealiftDaemons.bin = bin_dir
+        SealiftDaemons.program = os.path.join(bin_dir, SealiftDaemons.program)
+        TOOLS["sealift"] = SealiftDaemons
+    else:
+        Sealift.program = os.path.join(bin_dir, "bench-site") if how == "site" else os.path.abspath(how)
