@@ -34,6 +34,10 @@ DEFINE_AUTO(head, Sealift__Head *, head_free)
  * that is too long is our own bug. */
 void head_encode(Sealift__Head *head, struct buf *out);
 
+/* How a reason begins that was the peer's, in errors and in the text of a RunEnd: the peer's own report of the
+ * same run says more, and names whose it is. */
+#define HEAD_BY_PEER "the other side: "
+
 const char *head_name(Sealift__Head__KindCase kind);
 size_t head_payload_limit(Sealift__Head__KindCase kind);
 

@@ -1,5 +1,7 @@
 #include "director/core/run_rules.h"
 
+#include "common/wire/head.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,14 +64,15 @@ bool run_side_gone(const struct step *step, const struct run_side *side)
 
 /* ---- how a run ends */
 
-/* How much a failed side's report tells: what it met itself, that it is gone, that it cannot reach the other
- * one, that it was told to end. */
+/* How much a failed side's report tells: what it met itself, what the other one told it, that it is gone, that
+ * it cannot reach the other one, that it was told to end. */
 static int weight(const struct run_side *side)
 {
     if (!run_side_done(side) || run_side_ok(side)) return -1;
     if (side->code == ERR_CANCELLED) return 0;
     if (side->state == SIDE_LOST) return 2;
-    return side->code == ERR_UNREACHABLE ? 1 : 3;
+    if (side->code == ERR_UNREACHABLE) return 1;
+    return strncmp(side->text, HEAD_BY_PEER, strlen(HEAD_BY_PEER)) == 0 ? 3 : 4;
 }
 
 static void quote(struct run *run, const struct run_side *side)

@@ -78,6 +78,6 @@ void data_message_make_fail(const struct err *why, struct net_message *out)
 void data_message_failure(const struct data_message *message, struct err *out)
 {
     const Sealift__Fail *fail = message->head->fail;
-    (void)err_set(out, conversation_fail_code(fail->code), "the other side: %s",
+    (void)err_set(out, conversation_fail_code(fail->code), HEAD_BY_PEER "%s",
                   fail->text[0] ? fail->text : "failed without a reason");
 }

@@ -1,6 +1,7 @@
 #include "transporter/session/run.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/head.h"
 #include "common/wire/stored.h"
 #include "transporter/session/moment.h"
 #include "transporter/session/run_inside.h"
@@ -247,6 +248,14 @@ static void tell_end(struct run *run, bool ok, const struct err *why, const char
     run->environment.hooks.ended(run->environment.hooks.arg, &end, buf_span(&warnings));
 }
 
+/* A reason that was the peer's stays marked as such. */
+static char *public_reason(const struct err *why)
+{
+    const char *text = conversation_public_text(why);
+    bool by_peer = text != why->text && strncmp(why->text, HEAD_BY_PEER, strlen(HEAD_BY_PEER)) == 0;
+    return xasprintf("%s%s", by_peer ? HEAD_BY_PEER : "", text);
+}
+
 static void *run_main(void *arg)
 {
     struct run *run = arg;
@@ -255,8 +264,7 @@ static void *run_main(void *arg)
     bool ok = allowed && execute(run, &err);
     stop_ticker(run);
     if (allowed && !ok) run_explain(run, &err);
-    const char *text = "";
-    if (!ok) text = allowed ? conversation_public_text(&err) : err.text;
+    AUTO(free) char *text = ok ? xstrdup("") : allowed ? public_reason(&err) : xstrdup(err.text);
     tell_end(run, ok, &err, text);
     return NULL;
 }

@@ -268,6 +268,11 @@ Test(run_table, the_cause_is_shown_and_not_its_consequence)
     stage_end(&stage, &run, 1, SIDE(SOURCE), ERR_CANCELLED, "cancelled");
     expect_text(&run, "nas: no source came");
     cr_assert_eq(stage_run(&stage, &run)->code, ERR_UNREACHABLE);
+    run = stage_start(&stage, 3);
+    stage_ready(&stage, &run, 1);
+    stage_end(&stage, &run, 1, SIDE(SOURCE), ERR_NO_SPACE, "the other side: there is no space left");
+    stage_end(&stage, &run, 1, SIDE(TARGET), ERR_NO_SPACE, "there is no space left");
+    expect_text(&run, "nas: there is no space left");
 }
 
 Test(run_table, a_point_that_the_target_vouches_for_counts_whatever_the_source_says)
