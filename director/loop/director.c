@@ -284,6 +284,13 @@ static bool send_all(struct director *director)
     return answers_pump(director) || waits;
 }
 
+/* What could not be kept: the operator who asked for it hears why, before the director ends. */
+static void send_refusals(struct director *director)
+{
+    for (size_t i = 0; i < director->link_count; i++)
+        (void)line_pump(&director->links[i]->line, director_fetch, director);
+}
+
 static void say_goodbye(struct director *director)
 {
     for (size_t i = 0; i < director->host_count; i++)
@@ -298,6 +305,7 @@ bool director_run(struct director *director, int fd, enum director_wish (*woken)
     for (;;) {
         if (!turn(director, fd, waits, &readable, err)) return false;
         if (director->failed) {
+            send_refusals(director);
             *err = director->failure;
             return false;
         }

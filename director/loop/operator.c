@@ -264,6 +264,7 @@ static void receive(struct director *director, const struct net_peer *peer, cons
         operator_fail(link, head->serial, &err);
     } else {
         dispatch(director, link, head, payload);
+        if (director->failed) operator_fail(link, head->serial, &director->failure);
     }
 }
 
