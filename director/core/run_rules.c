@@ -64,8 +64,8 @@ bool run_side_gone(const struct step *step, const struct run_side *side)
 
 /* ---- how a run ends */
 
-/* How much a failed side's report tells: what it met itself, what the other one told it, that it is gone, that
- * it cannot reach the other one, that it was told to end. */
+/* How much a failed side's report tells: what it met itself, what the other one told it, that it is gone,
+ * that it cannot reach the other one, that it was told to end. */
 static int weight(const struct run_side *side)
 {
     if (!run_side_done(side) || run_side_ok(side)) return -1;

@@ -24,7 +24,8 @@ bool data_message_decode(enum channel channel, struct net_message *net, struct d
                          struct err *err)
 {
     Sealift__Head *head = NULL;
-    if (!head_decode(channel, net_message_header(net), net_message_payload(net).len, &head, err)) return false;
+    if (!head_decode(channel, net_message_header(net), net_message_payload(net).len, &head, err))
+        return false;
     out->head = head;
     net_message_move(net, &out->net);
     return true;

@@ -47,7 +47,8 @@ void run_cancel(struct run *run, const char *reason)
 {
     (void)pthread_mutex_lock(&run->lock);
     if (!atomic_load(&run->cancelled)) {
-        (void)err_set(&run->cancel, ERR_CANCELLED, "cancelled: %s", reason && reason[0] ? reason : "no reason given");
+        (void)err_set(&run->cancel, ERR_CANCELLED, "cancelled: %s",
+                      reason && reason[0] ? reason : "no reason given");
         atomic_store(&run->cancelled, true);
     }
     if (run->stop) run->stop(run->stop_arg, &run->cancel);
