@@ -111,12 +111,6 @@ void net_allow_set_domain(struct net_allow *allow, const char *name, enum net_un
     domain->unknown = unknown;
 }
 
-void net_allow_drop_domain(struct net_allow *allow, const char *name)
-{
-    struct domain *domain = find_domain(allow, name);
-    if (domain) remove_domain(allow, domain);
-}
-
 void net_allow_add(struct net_allow *allow, const char *name, const uint8_t *key)
 {
     add_key(declared(allow, name), key);

@@ -11,7 +11,6 @@ void net_allow_free(struct net_allow *allow);
 DEFINE_AUTO(net_allow, struct net_allow *, net_allow_free)
 
 void net_allow_set_domain(struct net_allow *allow, const char *name, enum net_unknown unknown);
-void net_allow_drop_domain(struct net_allow *allow, const char *name);
 /* the named domain must have been declared */
 void net_allow_add(struct net_allow *allow, const char *name, const uint8_t *key);
 void net_allow_remove(struct net_allow *allow, const char *name, const uint8_t *key);

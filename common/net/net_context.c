@@ -12,25 +12,22 @@
 
 struct net_context {
     void *handle;
-    uint64_t file_limit;
     pthread_mutex_t lock; /* of `inside` */
     pthread_cond_t left;
     unsigned inside;
 };
 
-static bool raise_file_limit(uint64_t *out, struct err *err)
+static bool raise_file_limit(struct err *err)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return err_sys(err, errno, "cannot read the limit of open files");
     rlim_t wanted = limit.rlim_max < MAX_FILES ? limit.rlim_max : MAX_FILES;
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = wanted;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-            return err_sys(err, errno, "cannot raise the limit of open files to %llu",
-                           (unsigned long long)wanted);
-    }
-    *out = limit.rlim_cur;
+    if (limit.rlim_cur >= wanted) return true;
+    limit.rlim_cur = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_sys(err, errno, "cannot raise the limit of open files to %llu",
+                       (unsigned long long)wanted);
     return true;
 }
 
@@ -47,8 +44,7 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
     if (io_threads < 1 || io_threads > MAX_IO_THREADS)
         return err_set(err, ERR_CONFIG, "%u i/o threads: from 1 to %d are possible", io_threads,
                        MAX_IO_THREADS);
-    uint64_t file_limit = 0;
-    if (!raise_file_limit(&file_limit, err)) return false;
+    if (!raise_file_limit(err)) return false;
     void *handle = zmq_ctx_new();
     if (!handle) return net_zmq_fail(err, errno, "cannot make the messaging context");
     if (!set_limits(handle, io_threads, err)) {
@@ -56,16 +52,11 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
         return false;
     }
     struct net_context *context = xmalloc(sizeof(*context));
-    *context = (struct net_context){.handle = handle, .file_limit = file_limit};
+    *context = (struct net_context){.handle = handle};
     (void)pthread_mutex_init(&context->lock, NULL);
     (void)pthread_cond_init(&context->left, NULL);
     *out = context;
     return true;
-}
-
-uint64_t net_context_file_limit(const struct net_context *context)
-{
-    return context->file_limit;
 }
 
 void net_context_shutdown(struct net_context *context)

@@ -15,16 +15,12 @@ struct net_context;
  * `io_threads` is 1 to 16; one thread moves about 1 GB/s of CURVE traffic. */
 bool net_context_new(unsigned io_threads, struct net_context **out, struct err *err) MUST_CHECK;
 
-/* How many descriptors the process may open, as it stands after net_context_new. */
-uint64_t net_context_file_limit(const struct net_context *context);
-
 /* From any thread: each call that waits or will wait on this context's sockets, but for those of
  * net_zap, comes back with NET_TERMINATED (or ERR_CANCELLED). */
 void net_context_shutdown(struct net_context *context);
 
 /* Waits until the sockets have sent what their linger time allows (and, where a proxy is being dialled,
- * until its name is looked up). All of them must be freed
- * before. NULL is allowed. */
+ * until its name is looked up). All of them must be freed before. NULL is allowed. */
 void net_context_free(struct net_context *context);
 DEFINE_AUTO(net_context, struct net_context *, net_context_free)
 

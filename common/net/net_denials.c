@@ -10,7 +10,6 @@ static bool same(const struct net_denial *a, const struct net_denial *b)
 
 bool net_denials_add(struct net_denials *denials, const struct net_denial *denial)
 {
-    denials->total++;
     for (size_t i = 0; i < NET_DENIALS_MAX; i++) {
         struct net_denial_slot *slot = &denials->slots[i];
         if (!slot->used || !same(&slot->denial, denial)) continue;

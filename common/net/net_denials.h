@@ -14,7 +14,6 @@ struct net_denials {
         bool taken;
     } slots[NET_DENIALS_MAX];
     size_t next; /* the slot that the next new denial takes over */
-    uint64_t total;
 };
 
 /* True if it is a new one, to be taken. `denial->count` is ignored. */

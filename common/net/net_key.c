@@ -4,7 +4,8 @@
 #include "common/net/net_zmq.h"
 
 #include <errno.h>
-#include <string.h>
+
+#define Z85_LEN 40 /* of a key as libzmq's calls take it (https://rfc.zeromq.org/spec/32/) */
 
 struct net_key {
     uint8_t public_key[NET_KEY_LEN];
@@ -13,7 +14,7 @@ struct net_key {
 
 /* The Z85 form of a secret, on the stack. */
 struct secret_text {
-    char text[NET_KEY_TEXT_LEN + 1];
+    char text[Z85_LEN + 1];
 };
 
 static void wipe_secret_text(struct secret_text *text)
@@ -32,7 +33,7 @@ static struct net_key *key_of(const char *public_text, const uint8_t *secret)
 
 bool net_key_make(struct net_key **out, struct err *err)
 {
-    char public_text[NET_KEY_TEXT_LEN + 1];
+    char public_text[Z85_LEN + 1];
     AUTO(secret_text) struct secret_text secret_text = {{0}};
     AUTO(wipe32) uint8_t secret[NET_KEY_LEN];
     if (zmq_curve_keypair(public_text, secret_text.text) != 0)
@@ -44,7 +45,7 @@ bool net_key_make(struct net_key **out, struct err *err)
 
 bool net_key_from_secret(const uint8_t secret[static NET_KEY_LEN], struct net_key **out, struct err *err)
 {
-    char public_text[NET_KEY_TEXT_LEN + 1];
+    char public_text[Z85_LEN + 1];
     AUTO(secret_text) struct secret_text secret_text = {{0}};
     (void)zmq_z85_encode(secret_text.text, secret, NET_KEY_LEN);
     if (zmq_curve_public(public_text, secret_text.text) != 0)
@@ -68,19 +69,4 @@ const uint8_t *net_key_public(const struct net_key *key)
 const struct secret *net_key_secret(const struct net_key *key)
 {
     return key->secret;
-}
-
-void net_key_format(const uint8_t public_key[static NET_KEY_LEN], char out[static NET_KEY_TEXT_LEN + 1])
-{
-    (void)zmq_z85_encode(out, public_key, NET_KEY_LEN);
-}
-
-bool net_key_parse(const char *text, uint8_t out[static NET_KEY_LEN], struct err *err)
-{
-    uint8_t key[NET_KEY_LEN];
-    if (strnlen(text, NET_KEY_TEXT_LEN + 1) != NET_KEY_TEXT_LEN || !zmq_z85_decode(key, text))
-        return err_set(err, ERR_USAGE, "'%.60s' is not a public key: %d characters of Z85 are needed", text,
-                       NET_KEY_TEXT_LEN);
-    memcpy(out, key, sizeof(key));
-    return true;
 }

@@ -10,7 +10,6 @@
 #include "common/base/secret.h"
 
 #define NET_KEY_LEN 32
-#define NET_KEY_TEXT_LEN 40
 
 /* A key pair. Our copy of the secret half is in guarded memory. Immutable: any thread. */
 struct net_key;
@@ -27,10 +26,5 @@ DEFINE_AUTO(net_key, struct net_key *, net_key_free)
 const uint8_t *net_key_public(const struct net_key *key);
 /* Borrowed: to be sealed into the identity file, never to be shown. */
 const struct secret *net_key_secret(const struct net_key *key);
-
-/* Public keys as people see them: 40 characters of Z85 (https://rfc.zeromq.org/spec/32/). */
-void net_key_format(const uint8_t public_key[static NET_KEY_LEN], char out[static NET_KEY_TEXT_LEN + 1]);
-/* ERR_USAGE for anything but 40 characters of Z85. */
-bool net_key_parse(const char *text, uint8_t out[static NET_KEY_LEN], struct err *err) MUST_CHECK;
 
 #endif

@@ -197,13 +197,6 @@ void net_zap_set_domain(struct net_zap *zap, const char *domain, enum net_unknow
     (void)pthread_mutex_unlock(&zap->lock);
 }
 
-void net_zap_drop_domain(struct net_zap *zap, const char *domain)
-{
-    (void)pthread_mutex_lock(&zap->lock);
-    net_allow_drop_domain(zap->allow, domain);
-    (void)pthread_mutex_unlock(&zap->lock);
-}
-
 void net_zap_allow(struct net_zap *zap, const char *domain, const uint8_t key[static NET_KEY_LEN])
 {
     (void)pthread_mutex_lock(&zap->lock);
@@ -233,14 +226,6 @@ enum net_standing net_zap_standing(struct net_zap *zap, const char *domain,
     enum net_standing standing = net_allow_standing(zap->allow, domain, key);
     (void)pthread_mutex_unlock(&zap->lock);
     return standing;
-}
-
-uint64_t net_zap_denied_total(struct net_zap *zap)
-{
-    (void)pthread_mutex_lock(&zap->lock);
-    uint64_t total = zap->denials.total;
-    (void)pthread_mutex_unlock(&zap->lock);
-    return total;
 }
 
 bool net_zap_take_denial(struct net_zap *zap, struct net_denial *out)

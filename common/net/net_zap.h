@@ -51,8 +51,6 @@ DEFINE_AUTO(net_zap, struct net_zap *, net_zap_stop)
 /* Declares a domain with an empty table, or gives a known one another policy. The name has 1 to
  * NET_DOMAIN_MAX characters. */
 void net_zap_set_domain(struct net_zap *zap, const char *domain, enum net_unknown unknown);
-/* Forgets the domain and its table. */
-void net_zap_drop_domain(struct net_zap *zap, const char *domain);
 
 /* The tables of a declared domain. They count for handshakes from now on, and for each message
  * that a net_socket receives from now on: a key that is removed is refused on its standing
@@ -65,9 +63,7 @@ enum net_standing net_zap_standing(struct net_zap *zap, const char *domain,
                                    const uint8_t key[static NET_KEY_LEN]);
 
 /* Denials, for logging each once: the same refusal (reason, domain, address, key) is handed out
- * once for as long as it is among the last 64 different ones, and is only counted after that. */
-uint64_t net_zap_denied_total(struct net_zap *zap);
-/* false when there is none to take */
+ * once for as long as it is among the last 64 different ones. false when there is none to take. */
 bool net_zap_take_denial(struct net_zap *zap, struct net_denial *out);
 /* An eventfd, readable while there are denials to take: for net_poll_fd. Owned by the handler. */
 int net_zap_fd(const struct net_zap *zap);

@@ -58,8 +58,6 @@ Test(net_allow, nobody_enters_a_domain_that_is_not_declared)
     cr_assert_eq(denied(allow, "other", alice, NET_DENY_FINAL), NET_DENIED_DOMAIN);
     cr_assert_eq(denied(allow, "", alice, NET_DENY_FINAL), NET_DENIED_DOMAIN);
     cr_assert_eq(net_allow_standing(allow, "other", alice), NET_STANDING_NONE);
-    net_allow_drop_domain(allow, "data");
-    cr_assert_eq(denied(allow, "data", alice, NET_DENY_FINAL), NET_DENIED_DOMAIN);
 }
 
 Test(net_allow, declaring_a_domain_again_keeps_its_keys)

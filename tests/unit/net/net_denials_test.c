@@ -33,7 +33,6 @@ Test(net_denials, come_out_once_in_order_with_their_counts)
     cr_assert(!net_denials_take(&denials, &out));
     cr_assert(!add(&denials, 1));
     cr_assert(!net_denials_take(&denials, &out));
-    cr_assert_eq(denials.total, 4);
 }
 
 Test(net_denials, differ_by_reason_domain_address_and_key)
@@ -63,5 +62,4 @@ Test(net_denials, keep_the_latest_when_there_are_too_many)
         cr_assert_eq(out.key[0] | out.key[1] << 8, i);
     }
     cr_assert(!net_denials_take(&denials, &out));
-    cr_assert_eq(denials.total, 1000);
 }
