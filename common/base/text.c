@@ -53,57 +53,36 @@ void base32_encode(struct span bytes, struct buf *out)
     if (bits) buf_put_u8(out, (uint8_t)base32_digits[acc << (5 - bits) & 31]);
 }
 
-static int base32_value(char c)
-{
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a';
-    if (c >= '2' && c <= '7') return c - '2' + 26;
-    return -1;
-}
-
 static int base64_value(char c)
 {
     const char *at = c ? strchr(base64_digits, c) : NULL;
     return at ? (int)(at - base64_digits) : -1;
 }
 
-/* RFC 4648, both alphabets: `digits` characters of `width` bits each. Everything is checked before
- * a byte is appended: each character, the length (no digit that starts no byte), and that the bits
- * past the last byte are zero, so that bytes have one text. */
-static bool decode(const char *name, const char *text, size_t digits, unsigned width, int (*value)(char),
-                   struct buf *out, struct err *err)
+/* Everything is checked before a byte is appended: each character, the length (no digit that starts no byte),
+ * and that the bits past the last byte are zero, so that bytes have one text. */
+bool base64_decode(const char *text, struct buf *out, struct err *err)
 {
-    unsigned spare = (unsigned)(digits % 8 * width % 8);
+    size_t digits = strlen(text);
+    if (digits % 4) return err_set(err, ERR_PROTOCOL, "not base64: %zu characters, no multiple of 4", digits);
+    if (digits && text[digits - 1] == '=') digits -= text[digits - 2] == '=' ? 2 : 1;
     for (size_t i = 0; i < digits; i++) {
-        if (value(text[i]) < 0) return err_set(err, ERR_PROTOCOL, "not %s: character %zu", name, i + 1);
+        if (base64_value(text[i]) < 0) return err_set(err, ERR_PROTOCOL, "not base64: character %zu", i + 1);
     }
-    if (spare >= width)
-        return err_set(err, ERR_PROTOCOL, "not %s: %zu digits are no whole bytes", name, digits);
-    if (spare && (value(text[digits - 1]) & ((1 << spare) - 1)))
-        return err_set(err, ERR_PROTOCOL, "not %s: bits after the last byte", name);
+    unsigned spare = (unsigned)(digits % 4 * 6 % 8);
+    if (spare >= 6) return err_set(err, ERR_PROTOCOL, "not base64: %zu digits are no whole bytes", digits);
+    if (spare && (base64_value(text[digits - 1]) & ((1 << spare) - 1)))
+        return err_set(err, ERR_PROTOCOL, "not base64: bits after the last byte");
     uint32_t acc = 0;
     unsigned bits = 0;
     for (size_t i = 0; i < digits; i++) {
-        acc = (acc << width | (uint32_t)value(text[i])) & 0x3fff;
-        bits += width;
+        acc = (acc << 6 | (uint32_t)base64_value(text[i])) & 0x3fff;
+        bits += 6;
         if (bits < 8) continue;
         bits -= 8;
         buf_put_u8(out, (uint8_t)(acc >> bits));
     }
     return true;
-}
-
-bool base32_decode(const char *text, struct buf *out, struct err *err)
-{
-    return decode("base32", text, strlen(text), 5, base32_value, out, err);
-}
-
-bool base64_decode(const char *text, struct buf *out, struct err *err)
-{
-    size_t len = strlen(text);
-    if (len % 4) return err_set(err, ERR_PROTOCOL, "not base64: %zu characters, no multiple of 4", len);
-    if (len && text[len - 1] == '=') len -= text[len - 2] == '=' ? 2 : 1;
-    return decode("base64", text, len, 6, base64_value, out, err);
 }
 
 struct unit {

@@ -1,5 +1,5 @@
-/* Text forms of small values, both ways: hex, base32, sizes (`64MiB`), durations (`30s`, `12h`),
- * UTC times. Parsers take the whole string or fail: sizes and durations with the text named
+/* Text forms of small values: hex, base32, base64, sizes (`64MiB`), durations (`30s`, `12h`), UTC times.
+ * Parsers take the whole string or fail: sizes and durations with the text named
  * (ERR_USAGE), bytes with the place named (ERR_PROTOCOL), because they may be a secret. */
 #ifndef SEALIFT_BASE_TEXT_H
 #define SEALIFT_BASE_TEXT_H
@@ -14,10 +14,9 @@ void hex_encode(const void *bytes, size_t len, char *out);
 /* exactly `len` bytes from 2 * len hex digits, either case */
 bool hex_decode(const char *text, void *out, size_t len, struct err *err) MUST_CHECK;
 
-/* RFC 4648 base32 without padding, upper case; appends to `out`. Decoding takes either case. */
+/* RFC 4648 base32 without padding, upper case; appends to `out` */
 void base32_encode(struct span bytes, struct buf *out);
-bool base32_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
-/* RFC 4648 base64, padding demanded */
+/* RFC 4648 base64, padding demanded; appends to `out` */
 bool base64_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
 
 /* `0`, `512`, `64KiB`, `64MiB`, `1GiB`, `2TiB`, and kB MB GB TB as powers of ten */

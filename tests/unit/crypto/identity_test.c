@@ -116,12 +116,11 @@ Test(identity, a_new_one_has_three_pairs_that_differ)
 Test(identity, fingerprint_is_that_of_the_format_and_covers_name_and_keys)
 {
     AUTO(buf) struct buf bits = golden("identity", "fingerprint");
-    AUTO(buf) struct buf found = {0};
+    AUTO(buf) struct buf expected = {0};
     struct identity_public known = fixture_known();
     char text[FINGERPRINT_TEXT_LEN];
     char other[FINGERPRINT_TEXT_LEN];
     char joined[33] = {0};
-    struct err err;
     identity_fingerprint(&known, text);
     cr_assert_eq(strlen(text), 39);
     for (size_t i = 0; i < 39; i++) {
@@ -130,8 +129,8 @@ Test(identity, fingerprint_is_that_of_the_format_and_covers_name_and_keys)
         else
             joined[strlen(joined)] = text[i];
     }
-    cr_assert(base32_decode(joined, &found, &err), "%s", err.text);
-    cr_assert(span_eq(buf_span(&found), buf_span(&bits)));
+    base32_encode(buf_span(&bits), &expected);
+    cr_assert_str_eq(joined, buf_cstr(&expected));
 
     uint8_t *const parts[] = {known.sign_pk, known.box_pk, known.transport_pk, (uint8_t *)known.name};
     for (size_t i = 0; i < 4; i++) {
