@@ -9,7 +9,6 @@
 
 #define DEFAULT_OPERATOR_PORT 9446
 #define DEFAULT_CONTROL_PORT 9447
-#define DEFAULT_DATA_PORT 9448
 #define HOST_MAX 253
 #define SITE_LINE_MAX 512 /* text of either line, with the NUL */
 

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-bool statement_name_check(const char *name, const char *what, struct err *err)
+/* Names of members, repositories, jobs and keys, by the rule of identity_name_check. */
+static bool name_check(const char *name, const char *what, struct err *err)
 {
     struct err why = {0};
     if (identity_name_check(name, &why)) return true;
@@ -22,7 +23,7 @@ static bool rule(bool holds, const char *sentence, struct err *err)
 static bool member_check(const Sealift__Member *member, const char *what, struct err *err)
 {
     return rule(member != NULL, "a roster has an entry without a member", err) &&
-           statement_name_check(member->name, what, err);
+           name_check(member->name, what, err);
 }
 
 static bool roster_check(const struct statement *statement, struct err *err)
@@ -49,7 +50,7 @@ static bool grant_check(const struct statement *statement, struct err *err)
     const Sealift__GrantBody *body = statement->body.grant;
     bool write = body->half == SEALIFT__HALF__HALF_WRITE;
     return rule(body->key_id.len == HASH_LEN, "a grant without a key id", err) &&
-           statement_name_check(body->key_label, "key", err) &&
+           name_check(body->key_label, "key", err) &&
            rule(!statement->for_everybody &&
                     memcmp(statement->audience, body->recipient.data, SIGN_PK_LEN) == 0,
                 "a grant is for its recipient", err) &&
@@ -63,7 +64,7 @@ static bool grant_check(const struct statement *statement, struct err *err)
 static bool repository_check(const struct statement *statement, struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
-    return statement_name_check(body->name, "repository", err) &&
+    return name_check(body->name, "repository", err) &&
            rule(statement->for_everybody, "a repository statement is for everybody", err) &&
            rule(!id_is_zero(&statement->id), "a repository without an id", err) &&
            rule(body->kind != SEALIFT__STORE_KIND__STORE_NONE, "a repository is encrypted-only or plaintext", err);
@@ -79,14 +80,14 @@ static bool job_keys_check(const Sealift__JobBody *body, struct err *err)
            rule(sealed ? body->cipher == CIPHER_AES_256_GCM || body->cipher == CIPHER_CHACHA20_POLY1305
                        : body->cipher == CIPHER_NONE,
                 "a job that encrypts names aes-256-gcm or chacha20-poly1305, any other names none", err) &&
-           (!sealed || statement_name_check(body->key_label, "key", err));
+           (!sealed || name_check(body->key_label, "key", err));
 }
 
 static bool job_check(const struct statement *statement, struct err *err)
 {
     const Sealift__JobBody *body = statement->body.job;
     bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY;
-    return statement_name_check(body->name, "job", err) &&
+    return name_check(body->name, "job", err) &&
            rule(!id_is_zero(&statement->id), "a job without an id", err) &&
            rule(body->kind != SEALIFT__JOB_KIND__JOB_NONE, "a job without a kind", err) &&
            rule(body->repository.len == ID_LEN, "a job without a repository", err) &&

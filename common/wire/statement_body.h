@@ -6,8 +6,5 @@
 #include "common/wire/statement.h"
 
 bool statement_body_check(const struct statement *statement, struct err *err) MUST_CHECK;
-/* Names of members, repositories, jobs and keys, by the rule of identity_name_check. `what` names the
- * thing in the error. */
-bool statement_name_check(const char *name, const char *what, struct err *err) MUST_CHECK;
 
 #endif

@@ -42,7 +42,7 @@ void keys_deinit(struct keys *keys)
 
 /* --- what there is --- */
 
-static struct key_entry *entry_with_id(struct keys *keys, const struct hash *key_id)
+static struct key_entry *entry_with_id(const struct keys *keys, const struct hash *key_id)
 {
     for (size_t i = 0; i < keys->count; i++)
         if (hash_eq(&keys->items[i].key_id, key_id)) return &keys->items[i];
@@ -186,9 +186,7 @@ bool keys_get(struct cli *cli, struct keys *out, struct err *err)
 
 const struct key_entry *keys_with_id(const struct keys *keys, const struct hash *key_id)
 {
-    for (size_t i = 0; i < keys->count; i++)
-        if (hash_eq(&keys->items[i].key_id, key_id)) return &keys->items[i];
-    return NULL;
+    return entry_with_id(keys, key_id);
 }
 
 /* Without regard to case and dashes. */

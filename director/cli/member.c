@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void member_public(const Sealift__Member *member, struct identity_public *out)
+/* of a member whose fields were validated */
+static void public_of(const Sealift__Member *member, struct identity_public *out)
 {
     *out = (struct identity_public){0};
     (void)snprintf(out->name, sizeof(out->name), "%s", member->name);
@@ -32,7 +33,7 @@ void member_init(Sealift__Member *out, const struct identity_public *known)
 void member_fingerprint(const Sealift__Member *member, char out[static FINGERPRINT_TEXT_LEN])
 {
     struct identity_public known;
-    member_public(member, &known);
+    public_of(member, &known);
     identity_fingerprint(&known, out);
 }
 

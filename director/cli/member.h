@@ -5,8 +5,6 @@
 #include "common/crypto/identity.h"
 #include "common/wire/statement.h"
 
-/* The public identity of a member whose fields were validated. */
-void member_public(const Sealift__Member *member, struct identity_public *out);
 /* Borrowed from `known`; role and zone are not set. */
 void member_init(Sealift__Member *out, const struct identity_public *known);
 void member_fingerprint(const Sealift__Member *member, char out[static FINGERPRINT_TEXT_LEN]);

@@ -164,11 +164,6 @@ void state_close(struct state *state)
     free(state);
 }
 
-const char *state_dir(const struct state *state)
-{
-    return state->dir;
-}
-
 /* --- identity --- */
 
 enum state_identity state_identity(const struct state *state, struct identity_public *known)
@@ -246,19 +241,6 @@ bool state_pin_site(struct state *state, const struct state_site *site, struct e
     state->pinned = true;
     if (unlinkat(state->fd, "claim", 0) != 0 && errno != ENOENT)
         return err_sys(err, errno, "cannot remove '%s/claim'", state->dir);
-    return true;
-}
-
-bool state_move_director(struct state *state, const struct director_address *director, struct err *err)
-{
-    if (!state->pinned) return err_set(err, ERR_NOT_FOUND, "no site is known here");
-    if (memcmp(director->curve_pk, state->site.director.curve_pk, BOX_PK_LEN) != 0)
-        return err_set(err, ERR_NOT_AUTHENTIC, "this is the key of another director");
-    struct state_site site = state->site;
-    site.director = *director;
-    memcpy(site.line.director.host, director->host, sizeof(director->host));
-    if (!write_site(state, &site, err)) return false;
-    state->site = site;
     return true;
 }
 

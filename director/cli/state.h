@@ -27,7 +27,6 @@ struct state;
 bool state_open(const char *dir, struct state **out, struct err *err) MUST_CHECK;
 void state_close(struct state *state);
 DEFINE_AUTO(state, struct state *, state_close)
-const char *state_dir(const struct state *state);
 
 /* --- identity --- */
 
@@ -55,9 +54,6 @@ struct state_site {
 const struct state_site *state_site(const struct state *state);
 /* ERR_EXISTS if another one is pinned. */
 bool state_pin_site(struct state *state, const struct state_site *site, struct err *err) MUST_CHECK;
-/* Where the director is now. Its key does not change. */
-bool state_move_director(struct state *state, const struct director_address *director,
-                         struct err *err) MUST_CHECK;
 /* Roster 1 of a claim under way; ERR_NOT_FOUND. */
 bool state_claim(const struct state *state, struct buf *roster, struct err *err) MUST_CHECK;
 bool state_keep_claim(struct state *state, struct span roster, struct err *err) MUST_CHECK;

@@ -10,18 +10,11 @@ void host_table_deinit(struct host_table *hosts)
     *hosts = (struct host_table){0};
 }
 
-const struct host *host_table_find(const struct host_table *hosts, const uint8_t key[SIGN_PK_LEN])
-{
-    for (size_t i = 0; i < hosts->count; i++)
-        if (memcmp(hosts->items[i].key, key, SIGN_PK_LEN) == 0) return &hosts->items[i];
-    return NULL;
-}
-
 struct host *host_table_get(struct host_table *hosts, const uint8_t key[SIGN_PK_LEN],
                             const struct moment *now)
 {
-    const struct host *known = host_table_find(hosts, key);
-    if (known) return &hosts->items[known - hosts->items];
+    for (size_t i = 0; i < hosts->count; i++)
+        if (memcmp(hosts->items[i].key, key, SIGN_PK_LEN) == 0) return &hosts->items[i];
     if (hosts->count == hosts->cap) {
         hosts->cap = hosts->cap ? hosts->cap * 2 : 8;
         hosts->items = xreallocarray(hosts->items, hosts->cap, sizeof(*hosts->items));

@@ -29,8 +29,6 @@ void host_table_deinit(struct host_table *hosts);
  * call. */
 struct host *host_table_get(struct host_table *hosts, const uint8_t key[SIGN_PK_LEN],
                             const struct moment *now);
-/* NULL: never heard of */
-const struct host *host_table_find(const struct host_table *hosts, const uint8_t key[SIGN_PK_LEN]);
 /* not connected for `lease_ms` or longer */
 bool host_gone(const struct host *host, const struct moment *now, uint64_t lease_ms);
 
