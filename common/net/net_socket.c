@@ -79,7 +79,8 @@ static bool set_numbers(void *handle, const struct net_options *options, struct 
     } numbers[] = {
         {ZMQ_SNDHWM, options->send_queue},
         /* a server never stops reading a connection: libzmq 4.3 keeps the heartbeat timer of one that ended
-         * while it was stopped, and aborts the process when that fires. net_monitor_guard bounds what waits */
+         * while it was stopped, and aborts the process when that fires. net_monitor_guard bounds what waits
+         */
         {ZMQ_RCVHWM, options->role == NET_SERVER ? 0 : options->recv_queue},
         {ZMQ_LINGER, options->linger_ms},
         {ZMQ_CONNECT_TIMEOUT, options->connect_timeout_ms},

@@ -115,8 +115,9 @@ static bool head_check(enum channel channel, const Sealift__Head *head, size_t p
 bool head_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
                  struct err *err)
 {
-    AUTO(head) Sealift__Head *decoded = (Sealift__Head *)message_decode(
-        &sealift__head__descriptor, head, HEAD_MAX, TEXT_MAX_LEN, "message", err);
+    AUTO(head)
+    Sealift__Head *decoded = (Sealift__Head *)message_decode(&sealift__head__descriptor, head, HEAD_MAX,
+                                                             TEXT_MAX_LEN, "message", err);
     if (!decoded) return false;
     if (!head_check(channel, decoded, payload_len, err)) return false;
     *out = decoded;

@@ -26,7 +26,7 @@ enum channel {
  * channel, field lengths, payload length of the kind (ERR_PROTOCOL, ERR_LIMIT). Unknown fields are
  * refused. Free with head_free. */
 bool head_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
-                    struct err *err) MUST_CHECK;
+                 struct err *err) MUST_CHECK;
 void head_free(Sealift__Head *head);
 DEFINE_AUTO(head, Sealift__Head *, head_free)
 
@@ -41,9 +41,9 @@ void head_encode(Sealift__Head *head, struct buf *out);
 const char *head_name(Sealift__Head__KindCase kind);
 size_t head_payload_limit(Sealift__Head__KindCase kind);
 
-/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings in payloads: decode with the same care, at most
- * PAYLOAD_MAX. */
-#define HEAD_PAYLOAD(name, type)                                                                          \
+/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings in payloads: decode with the same care, at
+ * most PAYLOAD_MAX. */
+#define HEAD_PAYLOAD(name, type)                                                                             \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
     void payload_##name##_encode(const type *value, struct buf *out);                                        \
     void payload_##name##_free(type *value);                                                                 \

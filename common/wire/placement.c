@@ -40,7 +40,8 @@ static bool copy_check(const struct placement_facts *facts, struct err *err)
     if (facts->placement != SEALIFT__PLACEMENT__PLACE_AS_STORED)
         return refuse(err, "a copy moves points as they are stored; copies that encrypt are not there yet");
     if (facts->from_store != facts->to_store)
-        return refuse(err, "a copy as stored needs two repositories of the same kind, encrypted or plaintext");
+        return refuse(err,
+                      "a copy as stored needs two repositories of the same kind, encrypted or plaintext");
     if (facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT &&
         (facts->source != SEALIFT__ZONE__ZONE_TRUSTED || facts->target != SEALIFT__ZONE__ZONE_TRUSTED))
         return refuse(err, "a plaintext repository is copied between trusted transporters only");
@@ -52,7 +53,8 @@ static bool recovery_check(const struct placement_facts *facts, struct err *err)
     bool plain = facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
     if (facts->open_at == SEALIFT__OPEN_AT__OPEN_AT_TARGET) {
         if (facts->target != SEALIFT__ZONE__ZONE_TRUSTED)
-            return refuse(err, "only a transporter in the trusted zone opens a backup: the target is not in it");
+            return refuse(err,
+                          "only a transporter in the trusted zone opens a backup: the target is not in it");
         return true;
     }
     if (facts->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE) {
@@ -83,7 +85,8 @@ static bool zone_of(const struct roster *roster, const uint8_t *sign_pk, const c
 {
     const Sealift__Member *member = roster_transporter(roster, sign_pk);
     if (!member)
-        return err_set(err, ERR_NOT_FOUND, "the %s of this run is no transporter of the current roster", side);
+        return err_set(err, ERR_NOT_FOUND, "the %s of this run is no transporter of the current roster",
+                       side);
     *out = member->zone;
     return true;
 }

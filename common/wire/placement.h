@@ -6,10 +6,10 @@
 #include "common/wire/statement.h"
 
 struct placement_facts {
-    Sealift__JobKind kind;         /* JOB_NONE for a recovery or a browse */
-    Sealift__Placement placement;  /* jobs */
-    Sealift__OpenAt open_at;       /* recovery */
-    Sealift__Zone source;          /* of the run's source transporter */
+    Sealift__JobKind kind;        /* JOB_NONE for a recovery or a browse */
+    Sealift__Placement placement; /* jobs */
+    Sealift__OpenAt open_at;      /* recovery */
+    Sealift__Zone source;         /* of the run's source transporter */
     Sealift__Zone target;
     Sealift__StoreKind from_store; /* copy, recovery: the repository read from */
     Sealift__StoreKind to_store;   /* backup, copy: the repository written to */

@@ -106,11 +106,12 @@ static bool adopt(const struct statement *statement, struct roster **out, struct
     return true;
 }
 
-bool roster_first(const struct statement *statement, const struct id *site,
-                  const uint8_t admin[SIGN_PK_LEN], struct roster **out, struct err *err)
+bool roster_first(const struct statement *statement, const struct id *site, const uint8_t admin[SIGN_PK_LEN],
+                  struct roster **out, struct err *err)
 {
     if (!sound(statement, err)) return false;
-    if (!id_eq(&statement->site, site)) return err_set(err, ERR_NOT_AUTHENTIC, "the roster is of another site");
+    if (!id_eq(&statement->site, site))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the roster is of another site");
     if (statement->version != 1)
         return err_set(err, ERR_NOT_AUTHENTIC, "the chain of rosters begins with version %llu instead of 1",
                        (unsigned long long)statement->version);
@@ -126,7 +127,8 @@ static bool succeeds(const struct roster *current, const struct statement *next,
         return err_set(err, ERR_NOT_AUTHENTIC, "roster version %llu is older than the known version %llu",
                        (unsigned long long)next->version, (unsigned long long)have);
     if (next->version == have && !hash_eq(&next->hash, &current->statement->hash))
-        return err_set(err, ERR_NOT_AUTHENTIC, "two different rosters have version %llu", (unsigned long long)have);
+        return err_set(err, ERR_NOT_AUTHENTIC, "two different rosters have version %llu",
+                       (unsigned long long)have);
     if (next->version == have) return err_set(err, ERR_EXISTS, "this roster is known already");
     if (next->version != have + 1)
         return err_set(err, ERR_NOT_FOUND, "roster version %llu is missing before version %llu",
@@ -147,7 +149,8 @@ bool roster_next(const struct roster *current, const struct statement *statement
         return err_set(err, ERR_NOT_AUTHENTIC, "roster version %llu does not follow the known one",
                        (unsigned long long)statement->version);
     if (!is_admin(current->statement->body.roster, statement->signer))
-        return err_set(err, ERR_NOT_AUTHENTIC, "roster version %llu is not signed by an admin of the one before it",
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "roster version %llu is not signed by an admin of the one before it",
                        (unsigned long long)statement->version);
     return adopt(statement, out, err);
 }

@@ -7,8 +7,8 @@
 
 static bool host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_' || c == ':' || c == '%';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_' || c == ':' || c == '%';
 }
 
 static bool host_set(struct director_address *out, const char *host, size_t len, struct err *err)
@@ -16,7 +16,8 @@ static bool host_set(struct director_address *out, const char *host, size_t len,
     if (len == 0 || len > HOST_MAX)
         return err_set(err, ERR_USAGE, "the address needs a host of 1 to %d characters", HOST_MAX);
     for (size_t i = 0; i < len; i++)
-        if (!host_char(host[i])) return err_set(err, ERR_USAGE, "the host has a character that no host name has");
+        if (!host_char(host[i]))
+            return err_set(err, ERR_USAGE, "the host has a character that no host name has");
     memcpy(out->host, host, len);
     out->host[len] = '\0';
     return true;

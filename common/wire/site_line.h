@@ -25,7 +25,7 @@ void director_address_endpoint(const struct director_address *address, char out[
 
 struct site_line {
     struct id site;
-    uint8_t admin[SIGN_PK_LEN];        /* signing key of the first admin */
+    uint8_t admin[SIGN_PK_LEN];       /* signing key of the first admin */
     struct director_address director; /* control port */
 };
 bool site_line_parse(const char *text, struct site_line *out, struct err *err) MUST_CHECK;

@@ -63,7 +63,8 @@ void statement_free(struct statement *statement)
 static bool fill_header(const Sealift__Statement *plain, struct statement *out, struct err *err)
 {
     if (plain->format != 1)
-        return err_set(err, ERR_VERSION, "a statement of format %u, this program reads format 1", plain->format);
+        return err_set(err, ERR_VERSION, "a statement of format %u, this program reads format 1",
+                       plain->format);
     if (plain->id.len != ID_LEN) return err_set(err, ERR_PROTOCOL, "a statement without an id");
     if (plain->version == 0) return err_set(err, ERR_PROTOCOL, "a statement without a version");
     out->type = plain->type;
@@ -86,8 +87,8 @@ static bool decode_plain(struct span bytes, struct statement *out, struct err *e
     if (!type) return err_set(err, ERR_PROTOCOL, "a statement of no known type");
     if (!fill_header(plain, out, err)) return false;
 
-    out->body.roster = (Sealift__RosterBody *)message_decode(type->body, span_of_bytes(&plain->body), STATEMENT_MAX,
-                                                             TEXT_MAX_LEN, type->name, err);
+    out->body.roster = (Sealift__RosterBody *)message_decode(type->body, span_of_bytes(&plain->body),
+                                                             STATEMENT_MAX, TEXT_MAX_LEN, type->name, err);
     return out->body.roster && fields_check(out->body.roster, type->name, err) &&
            statement_body_check(out, err);
 }

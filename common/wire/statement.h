@@ -20,8 +20,8 @@ struct statement {
     bool for_everybody;
     uint8_t audience[SIGN_PK_LEN];
     uint8_t signer[SIGN_PK_LEN];
-    struct buf bytes;  /* the exact SignedStatement */
-    struct hash hash;  /* HASH(bytes) */
+    struct buf bytes; /* the exact SignedStatement */
+    struct hash hash; /* HASH(bytes) */
     union {
         Sealift__RosterBody *roster;
         Sealift__GrantBody *grant;
@@ -70,8 +70,8 @@ STATEMENT_PLAN(browse, Sealift__BrowsePlan)
 /* The current roster, indexed. Immutable. */
 struct roster;
 /* The first roster: version 1, signed by the pinned admin, who must be an admin in it. */
-bool roster_first(const struct statement *statement, const struct id *site,
-                  const uint8_t admin[SIGN_PK_LEN], struct roster **out, struct err *err) MUST_CHECK;
+bool roster_first(const struct statement *statement, const struct id *site, const uint8_t admin[SIGN_PK_LEN],
+                  struct roster **out, struct err *err) MUST_CHECK;
 /* The next one: version + 1, names the hash of `current`, signed by an admin of `current`, keeps at
  * least one admin, no key used twice. Statements of the same version and bytes: ERR_EXISTS. Lower
  * version, or other bytes under the same one: ERR_NOT_AUTHENTIC. */
@@ -93,7 +93,8 @@ const Sealift__Member *roster_operator_named(const struct roster *roster, const 
 const Sealift__Member *roster_by_curve(const struct roster *roster, const uint8_t curve_pk[32]);
 /* Was this signing key ever admitted as a transporter (also if revoked since)? *since_ns = when it
  * stopped being trusted, or UINT64_MAX. */
-bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN], uint64_t *since_ns);
+bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN],
+                          uint64_t *since_ns);
 
 /* ---- authority */
 

@@ -31,7 +31,8 @@ static bool roster_check(const struct statement *statement, struct err *err)
     const Sealift__RosterBody *body = statement->body.roster;
     for (size_t i = 0; i < body->n_operators; i++)
         if (!member_check(body->operators[i], "operator", err) ||
-            !rule(body->operators[i]->role != SEALIFT__ROLE__ROLE_NONE, "a roster has an operator without a role", err))
+            !rule(body->operators[i]->role != SEALIFT__ROLE__ROLE_NONE,
+                  "a roster has an operator without a role", err))
             return false;
     for (size_t i = 0; i < body->n_transporters; i++)
         if (!member_check(body->transporters[i], "transporter", err) ||
@@ -57,8 +58,10 @@ static bool grant_check(const struct statement *statement, struct err *err)
            rule(body->half != SEALIFT__HALF__HALF_NONE, "a grant names the half that it grants", err) &&
            rule(write == (body->domain_id.len == HASH_LEN) && write == (body->domain[0] != '\0'),
                 "a write grant names its domain, a read grant names none", err) &&
-           rule(body->withdrawn == (body->sealed.len == 0), "a grant carries the half unless it is withdrawn", err) &&
-           rule(body->withdrawn || body->unlock_hash.len == HASH_LEN, "a grant names the key's unlock section", err);
+           rule(body->withdrawn == (body->sealed.len == 0), "a grant carries the half unless it is withdrawn",
+                err) &&
+           rule(body->withdrawn || body->unlock_hash.len == HASH_LEN,
+                "a grant names the key's unlock section", err);
 }
 
 static bool repository_check(const struct statement *statement, struct err *err)
@@ -67,14 +70,16 @@ static bool repository_check(const struct statement *statement, struct err *err)
     return name_check(body->name, "repository", err) &&
            rule(statement->for_everybody, "a repository statement is for everybody", err) &&
            rule(!id_is_zero(&statement->id), "a repository without an id", err) &&
-           rule(body->kind != SEALIFT__STORE_KIND__STORE_NONE, "a repository is encrypted-only or plaintext", err);
+           rule(body->kind != SEALIFT__STORE_KIND__STORE_NONE, "a repository is encrypted-only or plaintext",
+                err);
 }
 
 static bool job_keys_check(const Sealift__JobBody *body, struct err *err)
 {
     bool sealed = body->placement == SEALIFT__PLACEMENT__PLACE_SOURCE ||
                   body->placement == SEALIFT__PLACEMENT__PLACE_TARGET;
-    return rule(sealed == (body->key_id.len == HASH_LEN), "a job names a key exactly when it encrypts", err) &&
+    return rule(sealed == (body->key_id.len == HASH_LEN), "a job names a key exactly when it encrypts",
+                err) &&
            rule(sealed == (body->domain_id.len == HASH_LEN) && sealed == (body->domain[0] != '\0'),
                 "a job names a dedup domain exactly when it encrypts", err) &&
            rule(sealed ? body->cipher == CIPHER_AES_256_GCM || body->cipher == CIPHER_CHACHA20_POLY1305
@@ -92,8 +97,10 @@ static bool job_check(const struct statement *statement, struct err *err)
            rule(body->kind != SEALIFT__JOB_KIND__JOB_NONE, "a job without a kind", err) &&
            rule(body->repository.len == ID_LEN, "a job without a repository", err) &&
            rule(body->placement != SEALIFT__PLACEMENT__PLACE_NONE, "a job without a placement", err) &&
-           rule(body->connection != SEALIFT__CONNECTION__CONNECTION_NONE, "a job without a connection mode", err) &&
-           rule(copy == (body->from_repository.len == ID_LEN), "exactly copies name a repository to copy from", err) &&
+           rule(body->connection != SEALIFT__CONNECTION__CONNECTION_NONE, "a job without a connection mode",
+                err) &&
+           rule(copy == (body->from_repository.len == ID_LEN),
+                "exactly copies name a repository to copy from", err) &&
            rule(copy || body->deleted || body->n_plan > 0, "a backup job without a plan", err) &&
            job_keys_check(body, err);
 }
@@ -107,7 +114,8 @@ static bool order_check(const struct statement *statement, struct err *err)
                 "an order names its repository and its point", err) &&
            rule(body->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE || body->answer_to.len == SIGN_PK_LEN,
                 "a browse order names the operator that is answered", err) &&
-           rule(body->secret.len == 0 || body->key_id.len == HASH_LEN, "an order carries a secret of no key", err);
+           rule(body->secret.len == 0 || body->key_id.len == HASH_LEN, "an order carries a secret of no key",
+                err);
 }
 
 bool statement_body_check(const struct statement *statement, struct err *err)

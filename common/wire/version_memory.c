@@ -75,7 +75,8 @@ void version_memory_put(struct version_memory *memory, Sealift__StatementType ty
 void version_memory_each(const struct version_memory *memory, version_memory_fn *each, void *arg)
 {
     for (size_t i = 0; i < memory->count; i++)
-        each(arg, memory->items[i].type, &memory->items[i].id, memory->items[i].version, &memory->items[i].hash);
+        each(arg, memory->items[i].type, &memory->items[i].id, memory->items[i].version,
+             &memory->items[i].hash);
 }
 
 static bool newer_than_known(const struct version_memory *memory, const struct statement *statement,
@@ -87,7 +88,8 @@ static bool newer_than_known(const struct version_memory *memory, const struct s
     const struct remembered *known = &memory->items[at];
     const char *name = statement_type_name(statement->type);
     if (statement->version < known->version)
-        return err_set(err, ERR_NOT_AUTHENTIC, "%s statement version %llu is older than the known version %llu", name,
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "%s statement version %llu is older than the known version %llu", name,
                        (unsigned long long)statement->version, (unsigned long long)known->version);
     if (statement->version > known->version) return true;
     if (!hash_eq(&statement->hash, &known->hash))
@@ -111,7 +113,8 @@ bool statement_check(const struct statement *statement, const struct roster *ros
     if (!id_eq(&statement->site, roster_site(roster)))
         return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement is of another site", name);
     if (!roster_operator(roster, statement->signer))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the signer of the %s statement is no operator of the roster", name);
+        return err_set(err, ERR_NOT_AUTHENTIC, "the signer of the %s statement is no operator of the roster",
+                       name);
     if (self && !statement->for_everybody && memcmp(self, statement->audience, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement is for somebody else", name);
     if (!newer_than_known(memory, statement, err)) return false;

@@ -52,8 +52,9 @@ static bool allowed(struct span path, char *const *roots, size_t count, const ch
                        (int)(path.len < 300 ? path.len : 300), (const char *)path.data);
     for (size_t i = 0; i < count; i++)
         if (is_below(path, roots[i])) return true;
-    return err_set(err, ERR_POLICY, "this transporter's configuration does not allow to %s '%.*s' (setting '%s')",
-                   verb, (int)(path.len < 300 ? path.len : 300), (const char *)path.data, setting);
+    return err_set(err, ERR_POLICY,
+                   "this transporter's configuration does not allow to %s '%.*s' (setting '%s')", verb,
+                   (int)(path.len < 300 ? path.len : 300), (const char *)path.data, setting);
 }
 
 bool policy_may_read(const struct policy *policy, struct span path, struct err *err)

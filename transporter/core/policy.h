@@ -15,7 +15,8 @@ struct policy {
     size_t restore_count;
     char **repository_roots; /* where repositories may be created */
     size_t repository_count;
-    char **plaintext_to; /* names of transporters that may get our data unsealed (inside CURVE); default none */
+    char *
+        *plaintext_to; /* names of transporters that may get our data unsealed (inside CURVE); default none */
     size_t plaintext_count;
     uint32_t keep_least; /* the floor for our repositories */
     uint64_t keep_age_s;
@@ -26,6 +27,7 @@ void policy_deinit(struct policy *policy);
 bool policy_may_read(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
 bool policy_may_restore(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
 bool policy_may_store(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
-bool policy_may_send_plaintext(const struct policy *policy, const char *transporter, struct err *err) MUST_CHECK;
+bool policy_may_send_plaintext(const struct policy *policy, const char *transporter,
+                               struct err *err) MUST_CHECK;
 
 #endif

@@ -10,9 +10,9 @@ enum { SEALS_MAX = 1 << 20 };
 
 struct opener {
     const struct read_half *half; /* NULL: plaintext repository */
-    struct secret *dedup_key; /* NULL: ids are content hashes */
-    pthread_rwlock_t lock;  /* seals; a run key stays where it is once it is in */
-    struct run_key **seals; /* ascending by seal id */
+    struct secret *dedup_key;     /* NULL: ids are content hashes */
+    pthread_rwlock_t lock;        /* seals; a run key stays where it is once it is in */
+    struct run_key **seals;       /* ascending by seal id */
     size_t seal_count, seal_cap;
 };
 

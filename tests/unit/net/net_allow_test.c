@@ -109,7 +109,8 @@ Test(net_allow, one_known_key_gets_so_many_admissions_in_a_window)
     cr_assert_eq(admitted_of(allow, alice, NET_ZAP_BURST_KNOWN + 5, 100), NET_ZAP_BURST_KNOWN);
     cr_assert_eq(admitted_of(allow, bob, 1, 100), 1);
     cr_assert_eq(admitted_of(allow, alice, 1, 100 + NET_ZAP_WINDOW_S - 1), 0);
-    cr_assert_eq(admitted_of(allow, alice, NET_ZAP_BURST_KNOWN + 5, 100 + NET_ZAP_WINDOW_S), NET_ZAP_BURST_KNOWN);
+    cr_assert_eq(admitted_of(allow, alice, NET_ZAP_BURST_KNOWN + 5, 100 + NET_ZAP_WINDOW_S),
+                 NET_ZAP_BURST_KNOWN);
 }
 
 Test(net_allow, all_unknown_keys_share_one_rate)

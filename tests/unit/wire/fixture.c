@@ -118,11 +118,11 @@ void site_job_body(const struct site *site, Sealift__JobBody *out, Sealift__Seal
     out->repository = bytes_of(job_repository, 16);
     out->placement = SEALIFT__PLACEMENT__PLACE_SOURCE;
     out->key_id = bytes_of(job_key, 32);
-    out->key_label = (char *)(uintptr_t)"main";
-    out->domain = (char *)(uintptr_t)"t:web";
+    out->key_label = (char *)(uintptr_t) "main";
+    out->domain = (char *)(uintptr_t) "t:web";
     out->domain_id = bytes_of(job_domain, 32);
     out->cipher = CIPHER_AES_256_GCM;
-    out->compressor = (char *)(uintptr_t)"lz4";
+    out->compressor = (char *)(uintptr_t) "lz4";
     out->connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     out->n_plan = 1;
     out->plan = copies;

@@ -17,12 +17,12 @@ void site_deinit(struct site *site);
 /* What a roster says besides the members of the site. */
 struct roster_draft {
     uint64_t version;
-    const struct hash *previous;        /* NULL in version 1 */
-    const struct identity *signer;      /* NULL: the admin */
-    Sealift__Role admin_role;           /* 0: admin */
-    Sealift__Zone target_zone;          /* 0: untrusted */
+    const struct hash *previous;           /* NULL in version 1 */
+    const struct identity *signer;         /* NULL: the admin */
+    Sealift__Role admin_role;              /* 0: admin */
+    Sealift__Zone target_zone;             /* 0: untrusted */
     const struct identity_public *instead; /* replaces the target's public half */
-    const struct identity *revoked;     /* listed as revoked since 5 */
+    const struct identity *revoked;        /* listed as revoked since 5 */
 };
 struct statement *site_roster(const struct site *site, const struct roster_draft *draft);
 /* A chain of one. */

@@ -84,7 +84,8 @@ Test(head, without_a_kind_or_of_an_unknown_kind_is_refused)
     const uint8_t bare[] = {0x08, 0x01};
     cr_assert_eq(decode(CHANNEL_DIALLER_TO_LISTENER, span_of(bare, sizeof(bare)), 0, &err), ERR_PROTOCOL);
     const uint8_t unknown[] = {0x08, 0x01, 0xfa, 0x3e, 0x00}; /* field 1007 */
-    cr_assert_eq(decode(CHANNEL_DIALLER_TO_LISTENER, span_of(unknown, sizeof(unknown)), 0, &err), ERR_VERSION);
+    cr_assert_eq(decode(CHANNEL_DIALLER_TO_LISTENER, span_of(unknown, sizeof(unknown)), 0, &err),
+                 ERR_VERSION);
 }
 
 Test(head, with_an_id_of_a_wrong_length_is_refused)
@@ -139,13 +140,20 @@ static void rules_of(const ProtobufCMessageDescriptor *message)
 Test(head, every_byte_field_of_messages_and_statements_has_a_length_rule)
 {
     const ProtobufCMessageDescriptor *all[] = {
-        &sealift__head__descriptor,           &sealift__signed_statement__descriptor,
-        &sealift__statement__descriptor,      &sealift__roster_body__descriptor,
-        &sealift__grant_body__descriptor,     &sealift__repository_body__descriptor,
-        &sealift__job_body__descriptor,       &sealift__order_body__descriptor,
-        &sealift__backup_plan__descriptor,    &sealift__restore_plan__descriptor,
-        &sealift__browse_plan__descriptor,    &sealift__blobs__descriptor,
-        &sealift__status_answer__descriptor,  &sealift__run_list_answer__descriptor,
+        &sealift__head__descriptor,
+        &sealift__signed_statement__descriptor,
+        &sealift__statement__descriptor,
+        &sealift__roster_body__descriptor,
+        &sealift__grant_body__descriptor,
+        &sealift__repository_body__descriptor,
+        &sealift__job_body__descriptor,
+        &sealift__order_body__descriptor,
+        &sealift__backup_plan__descriptor,
+        &sealift__restore_plan__descriptor,
+        &sealift__browse_plan__descriptor,
+        &sealift__blobs__descriptor,
+        &sealift__status_answer__descriptor,
+        &sealift__run_list_answer__descriptor,
         &sealift__point_list_answer__descriptor,
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

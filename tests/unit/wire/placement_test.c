@@ -34,8 +34,8 @@ Test(placement, of_backups_is_exactly_the_table)
                                                     .source = (Sealift__Zone)source,
                                                     .target = (Sealift__Zone)target,
                                                     .to_store = (Sealift__StoreKind)store};
-                    cr_assert_eq(allowed(facts), expected, "place %d source %d target %d store %d", place, source,
-                                 target, store);
+                    cr_assert_eq(allowed(facts), expected, "place %d source %d target %d store %d", place,
+                                 source, target, store);
                 }
 }
 
@@ -54,8 +54,8 @@ Test(placement, of_copies_is_exactly_the_table)
                                                         .target = (Sealift__Zone)target,
                                                         .from_store = (Sealift__StoreKind)from,
                                                         .to_store = (Sealift__StoreKind)to};
-                        cr_assert_eq(allowed(facts), expected, "place %d %d->%d %d->%d", place, source, target, from,
-                                     to);
+                        cr_assert_eq(allowed(facts), expected, "place %d %d->%d %d->%d", place, source,
+                                     target, from, to);
                     }
 }
 
@@ -65,14 +65,16 @@ Test(placement, of_recoveries_is_exactly_the_table)
         for (int target = TRUSTED; target <= UNTRUSTED; target++)
             for (int from = SEALED; from <= PLAIN; from++)
                 for (int open_at = 0; open_at <= SEALIFT__OPEN_AT__OPEN_AT_SOURCE; open_at++) {
-                    bool expected = (open_at == SEALIFT__OPEN_AT__OPEN_AT_TARGET && target == TRUSTED) ||
-                                    (open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE && source == TRUSTED && from == SEALED);
+                    bool expected =
+                        (open_at == SEALIFT__OPEN_AT__OPEN_AT_TARGET && target == TRUSTED) ||
+                        (open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE && source == TRUSTED && from == SEALED);
                     struct placement_facts facts = {.kind = SEALIFT__JOB_KIND__JOB_NONE,
                                                     .open_at = (Sealift__OpenAt)open_at,
                                                     .source = (Sealift__Zone)source,
                                                     .target = (Sealift__Zone)target,
                                                     .from_store = (Sealift__StoreKind)from};
-                    cr_assert_eq(allowed(facts), expected, "open %d %d->%d from %d", open_at, source, target, from);
+                    cr_assert_eq(allowed(facts), expected, "open %d %d->%d from %d", open_at, source, target,
+                                 from);
                 }
 }
 

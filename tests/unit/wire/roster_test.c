@@ -44,7 +44,8 @@ Test(roster, finds_members_by_key_name_and_curve_key)
 Test(roster, first_must_be_signed_by_the_pinned_admin)
 {
     AUTO(statement)
-    struct statement *forged = site_roster(&site, &(struct roster_draft){.version = 1, .signer = site.helper});
+    struct statement *forged =
+        site_roster(&site, &(struct roster_draft){.version = 1, .signer = site.helper});
     AUTO(roster) struct roster *roster = NULL;
     struct err err = {0};
     cr_assert_not(roster_first(forged, &site.id, site.admin->known.sign_pk, &roster, &err));
@@ -55,21 +56,24 @@ Test(roster, first_must_be_signed_by_the_pinned_admin)
 Test(roster, next_by_an_admin_is_accepted)
 {
     struct err err;
-    cr_assert_eq(next_of((struct roster_draft){.version = 2, .target_zone = SEALIFT__ZONE__ZONE_TRUSTED}, &err),
-                 ERR_NONE, "%s", err.text);
+    cr_assert_eq(
+        next_of((struct roster_draft){.version = 2, .target_zone = SEALIFT__ZONE__ZONE_TRUSTED}, &err),
+        ERR_NONE, "%s", err.text);
 }
 
 Test(roster, next_by_a_plain_operator_is_refused)
 {
     struct err err;
-    cr_assert_eq(next_of((struct roster_draft){.version = 2, .signer = site.helper}, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_eq(next_of((struct roster_draft){.version = 2, .signer = site.helper}, &err),
+                 ERR_NOT_AUTHENTIC);
     cr_assert_str_eq(err.text, "roster version 2 is not signed by an admin of the one before it");
 }
 
 Test(roster, next_by_a_transporter_is_refused)
 {
     struct err err;
-    cr_assert_eq(next_of((struct roster_draft){.version = 2, .signer = site.target}, &err), ERR_NOT_AUTHENTIC);
+    cr_assert_eq(next_of((struct roster_draft){.version = 2, .signer = site.target}, &err),
+                 ERR_NOT_AUTHENTIC);
 }
 
 Test(roster, that_skips_a_version_waits_for_the_missing_one)
@@ -90,8 +94,9 @@ Test(roster, that_follows_another_history_is_refused)
 Test(roster, without_an_admin_is_refused)
 {
     struct err err;
-    cr_assert_eq(next_of((struct roster_draft){.version = 2, .admin_role = SEALIFT__ROLE__ROLE_OPERATOR}, &err),
-                 ERR_NOT_AUTHENTIC);
+    cr_assert_eq(
+        next_of((struct roster_draft){.version = 2, .admin_role = SEALIFT__ROLE__ROLE_OPERATOR}, &err),
+        ERR_NOT_AUTHENTIC);
     cr_assert_str_eq(err.text, "the roster has no admin");
 }
 
@@ -128,7 +133,9 @@ Test(roster, known_already_is_told_from_an_older_and_from_a_fork)
     cr_assert_not(roster_next(first, fork, &out, &err));
     cr_assert_str_eq(err.text, "two different rosters have version 1");
 
-    AUTO(statement) struct statement *second = site_roster(&site, &(struct roster_draft){.version = 2, .previous = &same->hash});
+    AUTO(statement)
+    struct statement *second =
+        site_roster(&site, &(struct roster_draft){.version = 2, .previous = &same->hash});
     AUTO(roster) struct roster *newer = NULL;
     cr_assert(roster_next(first, second, &newer, &err), "%s", err.text);
     cr_assert_not(roster_next(newer, same, &out, &err));
@@ -138,7 +145,8 @@ Test(roster, known_already_is_told_from_an_older_and_from_a_fork)
 Test(roster, remembers_since_when_a_revoked_member_is_not_trusted)
 {
     AUTO(statement)
-    struct statement *statement = site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
+    struct statement *statement =
+        site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
     AUTO(roster) struct roster *roster = NULL;
     struct err err = {0};
     cr_assert(roster_first(statement, &site.id, site.admin->known.sign_pk, &roster, &err), "%s", err.text);

@@ -128,7 +128,7 @@ static struct statement *grant(const uint8_t *recipient, uint64_t expiry_s)
     static uint8_t key[32] = {5}, sealed[100] = {6}, unlock[32] = {8};
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
     body.key_id = (ProtobufCBinaryData){32, key};
-    body.key_label = (char *)(uintptr_t)"main";
+    body.key_label = (char *)(uintptr_t) "main";
     body.recipient = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)recipient};
     body.half = SEALIFT__HALF__HALF_READ;
     body.sealed = (ProtobufCBinaryData){sizeof(sealed), sealed};
