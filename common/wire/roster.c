@@ -1,6 +1,7 @@
-#include "common/wire/statement.h"
+#include "common/wire/roster.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/statement.h"
 
 #include <string.h>
 

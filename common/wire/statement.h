@@ -5,6 +5,8 @@
 
 #include "common/crypto/hash.h"
 #include "common/crypto/sign.h"
+#include "common/wire/roster.h"
+#include "common/wire/version_memory.h"
 
 #include "proto/statement.pb-c.h"
 
@@ -65,50 +67,7 @@ STATEMENT_PLAN(backup, Sealift__BackupPlan)
 STATEMENT_PLAN(restore, Sealift__RestorePlan)
 STATEMENT_PLAN(browse, Sealift__BrowsePlan)
 
-/* ---- the roster */
-
-/* The current roster, indexed. Immutable. */
-struct roster;
-/* The first roster: version 1, signed by the pinned admin, who must be an admin in it. */
-bool roster_first(const struct statement *statement, const struct id *site, const uint8_t admin[SIGN_PK_LEN],
-                  struct roster **out, struct err *err) MUST_CHECK;
-/* The next one: version + 1, names the hash of `current`, signed by an admin of `current`, keeps at
- * least one admin, no key used twice. Statements of the same version and bytes: ERR_EXISTS. Lower
- * version, or other bytes under the same one: ERR_NOT_AUTHENTIC. */
-bool roster_next(const struct roster *current, const struct statement *statement, struct roster **out,
-                 struct err *err) MUST_CHECK;
-void roster_free(struct roster *roster);
-DEFINE_AUTO(roster, struct roster *, roster_free)
-
-uint64_t roster_version(const struct roster *roster);
-struct span roster_bytes(const struct roster *roster); /* the SignedStatement */
-const struct id *roster_site(const struct roster *roster);
-const Sealift__RosterBody *roster_body(const struct roster *roster);
-/* NULL when there is none (revoked ones are not found) */
-const Sealift__Member *roster_transporter(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN]);
-const Sealift__Member *roster_transporter_named(const struct roster *roster, const char *name);
-const Sealift__Member *roster_operator(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN]);
-const Sealift__Member *roster_operator_named(const struct roster *roster, const char *name);
-/* by CURVE key, of a transporter or an operator */
-const Sealift__Member *roster_by_curve(const struct roster *roster, const uint8_t curve_pk[32]);
-/* Was this signing key ever admitted as a transporter (also if revoked since)? *since_ns = when it
- * stopped being trusted, or UINT64_MAX. */
-bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN],
-                          uint64_t *since_ns);
-
 /* ---- authority */
-
-/* Highest version and hash per (type, id), and executed order ids. The owner persists it. */
-struct version_memory;
-struct version_memory *version_memory_new(void);
-void version_memory_free(struct version_memory *memory);
-DEFINE_AUTO(version_memory, struct version_memory *, version_memory_free)
-/* For loading and storing: each remembered (type, id, version, hash). */
-void version_memory_put(struct version_memory *memory, Sealift__StatementType type, const struct id *id,
-                        uint64_t version, const struct hash *hash);
-typedef void version_memory_fn(void *arg, Sealift__StatementType type, const struct id *id, uint64_t version,
-                               const struct hash *hash);
-void version_memory_each(const struct version_memory *memory, version_memory_fn *each, void *arg);
 
 /* Everything but rosters (which go through roster_next). `self` is the verifier's own signing key, or
  * NULL for the director and for operators, who may hold statements for others. Checks site, audience,

@@ -1,4 +1,4 @@
-#include "common/wire/statement.h"
+#include "common/wire/version_memory.h"
 
 #include "common/base/alloc.h"
 
@@ -56,6 +56,17 @@ static size_t place_of(const struct version_memory *memory, Sealift__StatementTy
     return low;
 }
 
+bool version_memory_get(const struct version_memory *memory, Sealift__StatementType type, const struct id *id,
+                        uint64_t *version, struct hash *hash)
+{
+    bool found = false;
+    size_t at = place_of(memory, type, id, &found);
+    if (!found) return false;
+    *version = memory->items[at].version;
+    *hash = memory->items[at].hash;
+    return true;
+}
+
 void version_memory_put(struct version_memory *memory, Sealift__StatementType type, const struct id *id,
                         uint64_t version, const struct hash *hash)
 {
@@ -77,49 +88,4 @@ void version_memory_each(const struct version_memory *memory, version_memory_fn 
     for (size_t i = 0; i < memory->count; i++)
         each(arg, memory->items[i].type, &memory->items[i].id, memory->items[i].version,
              &memory->items[i].hash);
-}
-
-static bool newer_than_known(const struct version_memory *memory, const struct statement *statement,
-                             struct err *err)
-{
-    bool found = false;
-    size_t at = place_of(memory, statement->type, &statement->id, &found);
-    if (!found) return true;
-    const struct remembered *known = &memory->items[at];
-    const char *name = statement_type_name(statement->type);
-    if (statement->version < known->version)
-        return err_set(err, ERR_NOT_AUTHENTIC,
-                       "%s statement version %llu is older than the known version %llu", name,
-                       (unsigned long long)statement->version, (unsigned long long)known->version);
-    if (statement->version > known->version) return true;
-    if (!hash_eq(&statement->hash, &known->hash))
-        return err_set(err, ERR_NOT_AUTHENTIC, "two different %s statements have version %llu", name,
-                       (unsigned long long)known->version);
-    return err_set(err, ERR_EXISTS, "this %s statement is known already", name);
-}
-
-static bool expires(const struct statement *statement)
-{
-    return statement->expiry_s != 0 && (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT ||
-                                        statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER);
-}
-
-bool statement_check(const struct statement *statement, const struct roster *roster, const uint8_t *self,
-                     uint64_t now_s, struct version_memory *memory, struct err *err)
-{
-    const char *name = statement_type_name(statement->type);
-    if (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER)
-        return err_set(err, ERR_PROTOCOL, "a roster is accepted as the next of its chain only");
-    if (!id_eq(&statement->site, roster_site(roster)))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement is of another site", name);
-    if (!roster_operator(roster, statement->signer))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the signer of the %s statement is no operator of the roster",
-                       name);
-    if (self && !statement->for_everybody && memcmp(self, statement->audience, SIGN_PK_LEN) != 0)
-        return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement is for somebody else", name);
-    if (!newer_than_known(memory, statement, err)) return false;
-    if (expires(statement) && now_s > statement->expiry_s)
-        return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement has expired", name);
-    version_memory_put(memory, statement->type, &statement->id, statement->version, &statement->hash);
-    return true;
 }

@@ -64,29 +64,14 @@ static bool parse_version(struct span line, struct version_line *out)
     return false;
 }
 
-struct lookup {
-    const struct version_line *wanted;
-    uint64_t version;
-    struct hash hash;
-};
-
-static void look(void *arg, Sealift__StatementType type, const struct id *id, uint64_t version,
-                 const struct hash *hash)
-{
-    struct lookup *lookup = arg;
-    if (type != lookup->wanted->type || !id_eq(id, &lookup->wanted->id)) return;
-    lookup->version = version;
-    lookup->hash = *hash;
-}
-
 uint64_t state_version(const struct state *state, Sealift__StatementType type, const struct id *id,
                        struct hash *hash)
 {
-    struct version_line wanted = {.type = type, .id = *id};
-    struct lookup lookup = {.wanted = &wanted};
-    version_memory_each(state->versions, look, &lookup);
-    if (hash && lookup.version) *hash = lookup.hash;
-    return lookup.version;
+    uint64_t version = 0;
+    struct hash known;
+    if (!version_memory_get(state->versions, type, id, &version, &known)) return 0;
+    if (hash) *hash = known;
+    return version;
 }
 
 /* Takes over what the file knows and this memory does not. */
