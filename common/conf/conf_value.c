@@ -1,3 +1,4 @@
+/* The values of settings: strings, paths, whole numbers, sizes, durations, words, lists of strings. */
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "common/conf/conf.h"

@@ -1,3 +1,4 @@
+/* What the catalog keeps of repositories: their points and the newest heads of their logs. */
 #include "director/catalog/query.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* What the catalog keeps of runs. */
 #include "director/catalog/query.h"
 #include "director/catalog/run_record.h"
 

@@ -1,3 +1,4 @@
+/* The table of all commands, noun by noun. */
 #include "director/cli/verbs.h"
 
 /* clang-format off: one a line */

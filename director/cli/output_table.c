@@ -1,3 +1,4 @@
+/* Answers as people read them: tables and records of a JSON document's fields. */
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "director/cli/output.h"

@@ -1,3 +1,4 @@
+/* How people name a point: `JOB@latest`, `JOB@2026-11-20`, `JOB@12h`, an id or the start of one. */
 #include "director/cli/clock.h"
 #include "director/cli/point.h"
 

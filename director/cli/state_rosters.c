@@ -1,3 +1,4 @@
+/* The chain of rosters in the state directory. */
 #include "common/base/alloc.h"
 #include "director/cli/state_inside.h"
 

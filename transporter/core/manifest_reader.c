@@ -1,3 +1,4 @@
+/* Reading a manifest, from its start or from a path on. */
 #include "transporter/core/manifest.h"
 
 #include "common/base/alloc.h"

@@ -1,3 +1,4 @@
+/* Writing a manifest: entries in, nodes out. */
 #include "transporter/core/manifest.h"
 
 #include "common/base/alloc.h"

@@ -1,3 +1,4 @@
+/* Reading the references of a content, through all refs nodes. */
 #include "transporter/core/refs.h"
 
 #include "common/base/alloc.h"

@@ -1,3 +1,4 @@
+/* Writing the references of a content, into as many refs nodes as it takes. */
 #include "transporter/core/refs.h"
 
 #include "common/base/alloc.h"

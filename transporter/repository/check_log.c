@@ -1,3 +1,4 @@
+/* The log's part of a check: each entry, from the first on. */
 #include "transporter/repository/check_state.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* The packs' part of a check: records, hashes, signed lists; several threads. */
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"

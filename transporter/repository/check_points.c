@@ -1,3 +1,4 @@
+/* The points' part of a check: which of them what is damaged kills. */
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"

@@ -1,3 +1,4 @@
+/* The seals' part of a check: which frames a bad envelope takes along. */
 #include "transporter/repository/check_state.h"
 
 static bool is_bad_seal(const struct check *check, const struct id *seal, uint32_t pack)

@@ -1,3 +1,4 @@
+/* Committing a session: its packs, everything the point refers to, the point, the log entry. */
 #include "transporter/repository/closure.h"
 #include "transporter/repository/ingest_state.h"
 

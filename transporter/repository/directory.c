@@ -1,3 +1,4 @@
+/* The storage driver of a local directory. */
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "transporter/repository/storage.h"

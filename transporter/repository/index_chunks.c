@@ -1,3 +1,4 @@
+/* The index's tables of chunks, envelopes, lists and domains. */
 #include "common/base/alloc.h"
 #include "transporter/repository/index_db.h"
 

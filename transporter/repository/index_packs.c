@@ -1,3 +1,4 @@
+/* The index's table of packs. */
 #include "transporter/repository/index_db.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The index's tables of the log: its head and its points. */
 #include "transporter/repository/index_db.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Taking a batch: verified whole, then appended to the journal of its class. */
 #include "common/base/alloc.h"
 #include "transporter/repository/frame_reader.h"
 #include "transporter/repository/ingest_state.h"

@@ -1,3 +1,4 @@
+/* The thread of a session that syncs journals, acknowledges batches and publishes packs. */
 #include "common/base/alloc.h"
 #include "transporter/repository/ingest_state.h"
 

@@ -1,3 +1,4 @@
+/* What opening a repository does with its log: verified, and compared with the index. */
 #include "transporter/repository/inside.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Bringing the index in line with the packs that are there. */
 #include "common/base/alloc.h"
 #include "transporter/repository/inside.h"
 #include "transporter/repository/pack_scan.h"

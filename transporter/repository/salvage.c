@@ -1,3 +1,4 @@
+/* What dead sessions left in their journals, published as far as signed lists cover it. */
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "transporter/repository/inside.h"

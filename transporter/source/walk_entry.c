@@ -1,3 +1,4 @@
+/* Copies of walk entries that outlive the walk's next step. */
 #include "transporter/source/walk.h"
 
 #include "common/base/alloc.h"
