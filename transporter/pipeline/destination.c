@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,12 +69,43 @@ void destination_cursor_deinit(struct destination_cursor *cursor)
     cursor->fd = -1;
 }
 
-static int open_beneath(int root, const char *path)
+static int open_step(int from, const char *path)
 {
     struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+    long fd = syscall(SYS_openat2, from, path, &how, sizeof(how));
     return (int)fd;
+}
+
+/* As much of a path as the kernel takes at once: it ends before a slash, or where the path does. 0: there is
+ * a name that is too long. */
+static size_t step_len(struct span path)
+{
+    size_t len = path.len;
+    if (len < PATH_MAX) return len;
+    for (len = PATH_MAX - 1; len > 0 && path.data[len] != '/';)
+        len--;
+    return len;
+}
+
+/* A long path goes in steps, each beneath the one before. */
+static int open_beneath(int root, struct span path)
+{
+    char text[PATH_MAX];
+    int fd = open_step(root, ".");
+    while (fd >= 0 && path.len > 0) {
+        size_t len = step_len(path);
+        memcpy(text, path.data, len);
+        text[len] = '\0';
+        int next = open_step(fd, text); /* of an empty one: ENOENT */
+        int failed = errno;
+        auto_close_fd(fd);
+        fd = next;
+        errno = failed;
+        size_t taken = len < path.len ? len + 1 : len;
+        path = span_of(path.data + taken, path.len - taken);
+    }
+    return fd;
 }
 
 static bool enter(struct destination_cursor *cursor, struct span dir, struct err *err)
@@ -83,7 +115,7 @@ static bool enter(struct destination_cursor *cursor, struct span dir, struct err
     cursor->fd = -1;
     buf_clear(&cursor->dir);
     buf_put_span(&cursor->dir, dir);
-    cursor->fd = open_beneath(cursor->destination->root, dir.len ? buf_cstr(&cursor->dir) : ".");
+    cursor->fd = open_beneath(cursor->destination->root, dir);
     if (cursor->fd >= 0) return true;
     int sys = errno;
     if (sys == ELOOP || sys == EXDEV)
