@@ -199,6 +199,8 @@ def unreadable(site, tree):
     put(tree + "/open", b"readable")
     put(tree.encode() + b"/secret\n\xff", b"unreadable", 0)
     put(tree + "/secret", b"unreadable", 0)
+    os.makedirs(tree + ("/" + "n" * 250) * 6)
+    put(tree + ("/" + "n" * 250) * 6 + "/below-long-names", b"unreadable", 0)
     os.chmod(tree + "/closed", 0)
     site.daemons["source"].stop()
     argv = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search",
@@ -206,10 +208,10 @@ def unreadable(site, tree):
     site.daemons["source"] = Daemon("source", argv, site.path("source.log"), site.env)
     site.daemons["source"].wait_for("event=director_connected")
     done, out = run_and_restore(site, "denied", tree, 1)
-    for name in ("/secret:", "/closed:", "/secret\\"):
-        expect(tree + name in done.stderr, f"'{name}' is named: {done.stderr}")
+    for name in ("/secret:", "/closed:", "/secret\\", "nnn/below-long-names: cannot"):
+        expect((name if name[0] == "n" else tree + name) in done.stderr, f"'{name}' is named: {done.stderr}")
     expect("ermission denied" in done.stderr, f"the reason is named: {done.stderr}")
-    expect(json.loads(done.stdout)["warnings"] == 3, f"three warnings: {done.stdout}")
+    expect(json.loads(done.stdout)["warnings"] == 4, f"four warnings: {done.stdout}")
     for line in site.sealift("job", "log", "denied", text=False).stderr.splitlines():
         expect(not any(byte < 32 or byte == 127 for byte in line), f"a name reaches the terminal as it is: {line!r}")
     found = describe(out)

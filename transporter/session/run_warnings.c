@@ -43,8 +43,11 @@ void run_warn(struct run *run, struct span path, const struct err *what)
 {
     AUTO(buf) struct buf text = {0};
     if (path.len) {
-        buf_put_u8(&text, '/');
-        buf_put_span(&text, path);
+        /* of a long path the end, so that the reason finds room */
+        size_t room = RUN_WARNING_TEXT_MAX - sizeof(what->text);
+        bool whole = path.len <= room;
+        buf_put_str(&text, whole ? "/" : "...");
+        buf_put_span(&text, whole ? path : span_of(path.data + path.len - room, room));
         buf_put_str(&text, ": ");
     }
     buf_put_str(&text, what->text);
