@@ -298,7 +298,7 @@ static void say_goodbye(struct director *director)
     (void)pump(director);
 }
 
-bool director_run(struct director *director, int fd, enum director_wish (*woken)(void *arg), void *arg,
+bool director_run(struct director *director, int fd, enum daemon_wish (*woken)(void *arg), void *arg,
                   struct err *err)
 {
     bool waits = false, readable = false;
@@ -310,7 +310,7 @@ bool director_run(struct director *director, int fd, enum director_wish (*woken)
             return false;
         }
         waits = send_all(director);
-        if (readable && woken(arg) == DIRECTOR_STOP) break;
+        if (readable && woken(arg) == DAEMON_STOP) break;
     }
     say_goodbye(director);
     if (!director->failed) return true;

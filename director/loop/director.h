@@ -7,8 +7,7 @@
 #ifndef SEALIFT_DIRECTOR_DIRECTOR_H
 #define SEALIFT_DIRECTOR_DIRECTOR_H
 
-#include "common/base/auto.h"
-#include "common/base/err.h"
+#include "common/base/daemon.h"
 #include "common/net/net_key.h"
 
 #include <stdint.h>
@@ -36,11 +35,9 @@ const char *director_control_address(const struct director *director);
 /* Nobody has claimed the site yet. */
 bool director_unclaimed(const struct director *director);
 
-enum director_wish { DIRECTOR_GO_ON, DIRECTOR_STOP };
-
 /* Until `woken` wants it to stop; it is called whenever `fd` can be read. Running transporters are not
  * told and work on. */
-bool director_run(struct director *director, int fd, enum director_wish (*woken)(void *arg), void *arg,
+bool director_run(struct director *director, int fd, enum daemon_wish (*woken)(void *arg), void *arg,
                   struct err *err) MUST_CHECK;
 
 #endif

@@ -51,7 +51,7 @@ says(run(code=2), "--config FILE is needed")
 says(run("--nonsense", code=2), "see --help")
 says(run("--config", "x", "more", code=2), "'more' is no option")
 says(run("--config", "x", "--init", "--check-config", code=2), "only one of")
-says(run("--config", "x", "--bind", "127.0.0.1", code=2), "belong to --init")
+says(run("--config", "x", "--bind", "127.0.0.1", code=2), "--bind belongs to --init")
 says(run("--config", "x", "--init", "--operator-port", "70000", code=2), "'70000' is no port")
 says(run("--config", path("none.conf"), code=2), "none.conf")
 

@@ -4,6 +4,7 @@
 #ifndef SEALIFT_TLOOP_CONTROL_H
 #define SEALIFT_TLOOP_CONTROL_H
 
+#include "common/base/daemon.h"
 #include "transporter/session/run.h"
 
 struct control;
@@ -16,16 +17,17 @@ struct control_options {
     uint64_t drain_ms;
     const struct hash *own_key_id; /* of the own-key file; NULL: none */
     const struct hash *own_domain_id;
-    int stop_fd;   /* readable: stop taking runs, wait for the running ones up to drain_ms, return */
-    int reload_fd; /* readable: calls reload; or -1 */
-    void (*reload)(void *arg);
-    void *reload_arg;
+    int wake_fd; /* readable: calls woken, which empties it */
+    /* DAEMON_STOP: stop taking runs, wait for the running ones up to drain_ms, return. A second time: return
+     * at once. */
+    enum daemon_wish (*woken)(void *arg);
+    void *woken_arg;
 };
 
 bool control_new(const struct control_options *options, struct control **out, struct err *err) MUST_CHECK;
 void control_free(struct control *control);
 DEFINE_AUTO(control, struct control *, control_free)
-/* Runs until stop_fd is readable. */
+/* Runs until `woken` wants it to stop. */
 bool control_run(struct control *control, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,8 +1,7 @@
 #include "transporter/loop/outbox.h"
 
 #include "common/base/alloc.h"
-
-#include <pthread.h>
+#include "common/base/lock.h"
 
 enum { DROP_FROM = 256 };
 
@@ -44,45 +43,62 @@ void outbox_free(struct outbox *outbox)
     free(outbox);
 }
 
+static void put_first(struct outbox *outbox, struct outbox_item *item)
+{
+    item->next = outbox->first;
+    outbox->first = item;
+    if (!item->next) outbox->last = &item->next;
+    outbox->count++;
+}
+
+static void put_last(struct outbox *outbox, struct outbox_item *item)
+{
+    *outbox->last = item;
+    outbox->last = &item->next;
+    outbox->count++;
+}
+
+static bool put(struct outbox *outbox, struct outbox_item *item, enum outbox_need need)
+{
+    LOCK_HERE(&outbox->lock);
+    if (need == OUTBOX_DROP_WHEN_FULL && outbox->count >= DROP_FROM) return false;
+    if (need == OUTBOX_FIRST)
+        put_first(outbox, item);
+    else
+        put_last(outbox, item);
+    return true;
+}
+
 void outbox_put(struct outbox *outbox, Sealift__Head *head, struct span payload, enum outbox_need need)
 {
     struct outbox_item *item = xcalloc(1, sizeof(*item));
     head_encode(head, &item->head);
     buf_put_span(&item->payload, payload);
-    (void)pthread_mutex_lock(&outbox->lock);
-    bool take = need == OUTBOX_KEEP || outbox->count < DROP_FROM;
-    if (take) {
-        *outbox->last = item;
-        outbox->last = &item->next;
-        outbox->count++;
-    }
-    (void)pthread_mutex_unlock(&outbox->lock);
-    if (take)
-        net_wake_signal(outbox->wake);
+    if (put(outbox, item, need))
+        outbox_wake(outbox);
     else
         outbox_item_free(item);
 }
 
+void outbox_wake(const struct outbox *outbox)
+{
+    net_wake_signal(outbox->wake);
+}
+
 struct outbox_item *outbox_take(struct outbox *outbox)
 {
-    (void)pthread_mutex_lock(&outbox->lock);
+    LOCK_HERE(&outbox->lock);
     struct outbox_item *item = outbox->first;
-    if (item) {
-        outbox->first = item->next;
-        if (!outbox->first) outbox->last = &outbox->first;
-        outbox->count--;
-        item->next = NULL;
-    }
-    (void)pthread_mutex_unlock(&outbox->lock);
+    if (!item) return NULL;
+    outbox->first = item->next;
+    if (!outbox->first) outbox->last = &outbox->first;
+    outbox->count--;
+    item->next = NULL;
     return item;
 }
 
 void outbox_return(struct outbox *outbox, struct outbox_item *item)
 {
-    (void)pthread_mutex_lock(&outbox->lock);
-    item->next = outbox->first;
-    outbox->first = item;
-    if (!item->next) outbox->last = &item->next;
-    outbox->count++;
-    (void)pthread_mutex_unlock(&outbox->lock);
+    LOCK_HERE(&outbox->lock);
+    put_first(outbox, item);
 }

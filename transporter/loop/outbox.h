@@ -18,9 +18,12 @@ struct outbox *outbox_new(const struct net_wake *wake);
 void outbox_free(struct outbox *outbox);
 DEFINE_AUTO(outbox, struct outbox *, outbox_free)
 
-enum outbox_need { OUTBOX_KEEP, OUTBOX_DROP_WHEN_FULL };
+/* OUTBOX_FIRST: before all that wait, as the message that a conversation begins with must be. */
+enum outbox_need { OUTBOX_KEEP, OUTBOX_FIRST, OUTBOX_DROP_WHEN_FULL };
 /* Copies. Any thread. */
 void outbox_put(struct outbox *outbox, Sealift__Head *head, struct span payload, enum outbox_need need);
+/* Wakes the loop without a message. Any thread. */
+void outbox_wake(const struct outbox *outbox);
 /* The next message, or NULL; the caller frees it. Control loop only. */
 struct outbox_item *outbox_take(struct outbox *outbox);
 /* Puts an untaken message back in front: it could not be sent now. */

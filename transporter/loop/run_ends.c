@@ -43,14 +43,16 @@ static void link_end(struct run_ends *ends, struct run_end_file *end)
     ends->first = end;
 }
 
-static bool decode(const struct run_end_file *end, Sealift__Head **head, struct span *warnings, struct err *err)
+static bool decode(const struct run_end_file *end, Sealift__Head **head, struct span *warnings,
+                   struct err *err)
 {
     struct reader reader = reader_of(buf_span(&end->bytes));
     struct span bytes = reader_bytes(&reader, reader_u32(&reader));
     if (!reader_ok(&reader)) return err_set(err, ERR_TRUNCATED, "the end of a run is cut short");
     *warnings = reader_bytes(&reader, reader_left(&reader));
     if (!head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, bytes, warnings->len, head, err)) return false;
-    return (*head)->kind_case == SEALIFT__HEAD__KIND_RUN_END || err_set(err, ERR_PROTOCOL, "not the end of a run");
+    return (*head)->kind_case == SEALIFT__HEAD__KIND_RUN_END ||
+           err_set(err, ERR_PROTOCOL, "not the end of a run");
 }
 
 /* What does not decode was never whole: it is removed, the run's outcome is in the repository's log. */
@@ -110,7 +112,8 @@ void run_ends_close(struct run_ends *ends)
     free(ends);
 }
 
-bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct span warnings, struct err *err)
+bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct span warnings,
+                  struct err *err)
 {
     AUTO(buf) struct buf encoded = {0};
     AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));

@@ -1,6 +1,7 @@
 /* sealift-transporter: arguments, settings, the parts put together, run. */
 #include "common/base/alloc.h"
-#include "common/base/log.h"
+#include "common/base/daemon.h"
+#include "common/base/daemon_args.h"
 #include "common/base/secret.h"
 #include "transporter/loop/control.h"
 #include "transporter/main/init.h"
@@ -8,16 +9,9 @@
 #include "transporter/session/listener.h"
 #include "transporter/session/own_key.h"
 
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-enum { LIST_MAX = 64 };
+#define PROGRAM "sealift-transporter"
 
 static const char help[] =
     "usage: sealift-transporter --config FILE\n"
@@ -43,165 +37,42 @@ static const char help[] =
     "  sealift-transporter --init --site sealift1:… --name web --config /etc/sealift/transporter.conf\n";
 
 struct arguments {
-    enum { MODE_RUN, MODE_CHECK, MODE_INIT } mode;
+    struct daemon_args daemon;
     struct init_options init;
-    const char *read[LIST_MAX + 1], *restore[LIST_MAX + 1], *repositories[LIST_MAX + 1];
+    struct daemon_texts read, restore, repositories;
 };
 
-static bool add(const char **list, const char *value, struct err *err)
+static bool parse_arguments(int argc, char **argv, struct arguments *out, struct err *err)
 {
-    size_t count = 0;
-    while (list[count])
-        count++;
-    if (count == LIST_MAX) return err_set(err, ERR_USAGE, "an option is given more than %d times", LIST_MAX);
-    list[count] = value;
-    return true;
-}
-
-enum option_code {
-    OPT_CONFIG = 1,
-    OPT_CHECK,
-    OPT_INIT,
-    OPT_SITE,
-    OPT_NAME,
-    OPT_STATE,
-    OPT_LISTEN,
-    OPT_ADVERTISE,
-    OPT_READ,
-    OPT_RESTORE,
-    OPT_REPOSITORIES,
-    OPT_VERSION,
-    OPT_HELP
-};
-
-static const struct option options[] = {
-    {"config", required_argument, NULL, OPT_CONFIG},
-    {"check-config", no_argument, NULL, OPT_CHECK},
-    {"init", no_argument, NULL, OPT_INIT},
-    {"site", required_argument, NULL, OPT_SITE},
-    {"name", required_argument, NULL, OPT_NAME},
-    {"state", required_argument, NULL, OPT_STATE},
-    {"data-listen", required_argument, NULL, OPT_LISTEN},
-    {"data-advertise", required_argument, NULL, OPT_ADVERTISE},
-    {"read", required_argument, NULL, OPT_READ},
-    {"restore", required_argument, NULL, OPT_RESTORE},
-    {"repositories", required_argument, NULL, OPT_REPOSITORIES},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool take_option(struct arguments *arguments, int code, const char *value, struct err *err)
-{
-    struct init_options *init = &arguments->init;
-    switch ((enum option_code)code) {
-    case OPT_CONFIG:
-        init->config = value;
-        return true;
-    case OPT_CHECK:
-        arguments->mode = MODE_CHECK;
-        return true;
-    case OPT_INIT:
-        arguments->mode = MODE_INIT;
-        return true;
-    case OPT_SITE:
-        init->site = value;
-        return true;
-    case OPT_NAME:
-        init->name = value;
-        return true;
-    case OPT_STATE:
-        init->state = value;
-        return true;
-    case OPT_LISTEN:
-        init->data_listen = value;
-        return true;
-    case OPT_ADVERTISE:
-        init->data_advertise = value;
-        return true;
-    case OPT_READ:
-        return add(arguments->read, value, err);
-    case OPT_RESTORE:
-        return add(arguments->restore, value, err);
-    case OPT_REPOSITORIES:
-        return add(arguments->repositories, value, err);
-    case OPT_VERSION:
-        (void)printf("sealift-transporter %s\n", SEALIFT_VERSION);
-        exit(0);
-    case OPT_HELP:
-        (void)fputs(help, stdout);
-        exit(0);
-    }
-    return err_set(err, ERR_USAGE, "unknown option: see --help");
-}
-
-static bool parse_arguments(int argc, char **argv, struct arguments *arguments, struct err *err)
-{
-    arguments->init.state = "/var/lib/sealift-transporter";
-    for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;)
-        if (!take_option(arguments, code, optarg, err)) return false;
-    if (optind < argc) return err_set(err, ERR_USAGE, "'%s' is no option: see --help", argv[optind]);
-    arguments->init.read = arguments->read;
-    arguments->init.restore = arguments->restore;
-    arguments->init.repositories = arguments->repositories;
-    if (!arguments->init.config) return err_set(err, ERR_USAGE, "--config FILE is needed: see --help");
-    bool init_whole = arguments->init.site && arguments->init.name;
-    if (arguments->mode == MODE_INIT && !init_whole)
+    struct init_options *init = &out->init;
+    init->state = "/var/lib/sealift-transporter";
+    const struct daemon_option options[] = {
+        {.name = "site", .mode = DAEMON_INIT, .text = &init->site},
+        {.name = "name", .mode = DAEMON_INIT, .text = &init->name},
+        {.name = "state", .mode = DAEMON_INIT, .text = &init->state},
+        {.name = "data-listen", .mode = DAEMON_INIT, .text = &init->data_listen},
+        {.name = "data-advertise", .mode = DAEMON_INIT, .text = &init->data_advertise},
+        {.name = "read", .mode = DAEMON_INIT, .texts = &out->read},
+        {.name = "restore", .mode = DAEMON_INIT, .texts = &out->restore},
+        {.name = "repositories", .mode = DAEMON_INIT, .texts = &out->repositories},
+        {.name = NULL},
+    };
+    if (!daemon_args_parse(argc, argv, options, &out->daemon, err)) return false;
+    init->config = out->daemon.config;
+    init->read = out->read.items;
+    init->restore = out->restore.items;
+    init->repositories = out->repositories.items;
+    if (out->daemon.mode == DAEMON_INIT && !(init->site && init->name))
         return err_set(err, ERR_USAGE, "--init needs --site LINE and --name NAME: see --help");
     return true;
 }
 
-/* SIGTERM and SIGINT end the loop, SIGHUP reloads; both as descriptors. */
-static bool signals_open(int *stop_fd, int *reload_fd, struct err *err)
+static bool level_of(const char *config, enum log_level *out, struct err *err)
 {
-    sigset_t stop, reload, all;
-    (void)sigemptyset(&stop);
-    (void)sigaddset(&stop, SIGTERM);
-    (void)sigaddset(&stop, SIGINT);
-    (void)sigemptyset(&reload);
-    (void)sigaddset(&reload, SIGHUP);
-    all = stop;
-    (void)sigaddset(&all, SIGHUP);
-    (void)sigaddset(&all, SIGPIPE);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL);
-    *stop_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-    *reload_fd = signalfd(-1, &reload, SFD_CLOEXEC | SFD_NONBLOCK);
-    return (*stop_fd >= 0 && *reload_fd >= 0) || err_sys(err, errno, "cannot take signals");
-}
-
-/* systemd's readiness protocol (sd_notify(3)); nothing without $NOTIFY_SOCKET. */
-static void notify_ready(void)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!path || strlen(path) >= sizeof(address.sun_path)) return;
-    AUTO(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    memcpy(address.sun_path, path, strlen(path));
-    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-    static const char ready[] = "READY=1";
-    if (fd >= 0)
-        (void)sendto(fd, ready, sizeof(ready) - 1, 0, (const struct sockaddr *)&address, sizeof(address));
-}
-
-struct reload {
-    const char *config;
-    int fd;
-};
-
-/* The log level only: what bounds running work is read at the start. */
-static void on_reload(void *arg)
-{
-    const struct reload *reload = arg;
-    struct signalfd_siginfo info;
-    struct err err = {0};
     AUTO(settings) struct settings settings = {0};
-    (void)!read(reload->fd, &info, sizeof(info));
-    if (!settings_load(reload->config, &settings, &err)) {
-        log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
-        return;
-    }
-    log_init("sealift-transporter", settings.log_level);
-    log_event(LOG_INFO, "reloaded", "what", "log_level", NULL);
+    if (!settings_load(config, &settings, err)) return false;
+    *out = settings.log_level;
+    return true;
 }
 
 /* What operators are told of the own-key file: ids only. */
@@ -222,8 +93,9 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     struct site_line site;
     char address[SITE_LINE_MAX], fingerprint[FINGERPRINT_TEXT_LEN];
     AUTO(identity) struct identity *self = NULL;
-    AUTO(fd) int stop_fd = -1, reload_fd = -1;
-    if (!signals_open(&stop_fd, &reload_fd, err)) return false;
+    AUTO(daemon_signals)
+    struct daemon_signals signals = {.program = PROGRAM, .config = config, .log_level = level_of, .fd = -1};
+    if (!daemon_signals_open(&signals, err)) return false;
     if (!init_load(settings->state_dir, &site, &self, err)) return false;
     director_address_endpoint(&site.director, address);
     identity_fingerprint(&self->known, fingerprint);
@@ -239,9 +111,9 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     if (!listener_new(&listening, &listener, err)) return err_wrap(err, "data port");
 
     struct hash own_key_id, own_domain;
-    if (settings->own_key_file && !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
+    if (settings->own_key_file &&
+        !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
         return false;
-    struct reload reload = {.config = config, .fd = reload_fd};
     struct control_options control_options = {
         .environment = {.self = self,
                         .authority = authority,
@@ -258,38 +130,41 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
         .drain_ms = settings->drain_ms,
         .own_key_id = settings->own_key_file ? &own_key_id : NULL,
         .own_domain_id = settings->own_key_file ? &own_domain : NULL,
-        .stop_fd = stop_fd,
-        .reload_fd = reload_fd,
-        .reload = on_reload,
-        .reload_arg = &reload,
+        .wake_fd = signals.fd,
+        .woken = daemon_signals_take,
+        .woken_arg = &signals,
     };
     AUTO(control) struct control *control = NULL;
     if (!control_new(&control_options, &control, err)) return false;
     log_event(LOG_INFO, "ready", "name", self->known.name, "data", listener_endpoint(listener), "fingerprint",
               fingerprint, "version", SEALIFT_VERSION, NULL);
-    notify_ready();
-    return control_run(control, err);
+    daemon_notify("READY=1");
+    bool ok = control_run(control, err);
+    log_event(ok ? LOG_INFO : LOG_ERROR, "stopped", "reason", ok ? "asked to" : err->text, NULL);
+    return ok;
 }
 
 static bool run_mode(const struct arguments *arguments, struct err *err)
 {
+    const char *config = arguments->daemon.config;
+    int mode = arguments->daemon.mode;
     AUTO(settings) struct settings settings = {0};
-    if (arguments->mode == MODE_INIT) return init_transporter(&arguments->init, err);
-    if (!settings_load(arguments->init.config, &settings, err)) return false;
-    if (arguments->mode == MODE_CHECK) return printf("%s: good\n", arguments->init.config) > 0;
-    log_init("sealift-transporter", settings.log_level);
-    bool ok = run_daemon(&settings, arguments->init.config, err);
-    log_event(LOG_INFO, "stopped", NULL);
-    return ok;
+    if (mode == DAEMON_HELP) return fputs(help, stdout) >= 0;
+    if (mode == DAEMON_VERSION) return printf("%s %s\n", PROGRAM, SEALIFT_VERSION) > 0;
+    if (mode == DAEMON_INIT) return init_transporter(&arguments->init, err);
+    if (!settings_load(config, &settings, err)) return false;
+    if (mode == DAEMON_CHECK) return printf("%s: good\n", config) > 0;
+    log_init(PROGRAM, settings.log_level);
+    return run_daemon(&settings, config, err);
 }
 
 int main(int argc, char **argv)
 {
-    struct err err = {0};
+    struct err err = {.code = ERR_FAILED, .text = "cannot write to standard output"};
     struct arguments arguments = {0};
     if (secret_process_init(&err) && parse_arguments(argc, argv, &arguments, &err) &&
-        run_mode(&arguments, &err))
+        run_mode(&arguments, &err) && fflush(stdout) == 0)
         return 0;
-    (void)fprintf(stderr, "sealift-transporter: %s\n", err.text);
+    (void)fprintf(stderr, "%s: %s\n", PROGRAM, err.text);
     return err_exit_code(err.code);
 }

@@ -44,9 +44,9 @@ void dock_deinit(struct dock *dock)
     buf_deinit(&dock->chain);
 }
 
-static enum director_wish woken(void *arg)
+static enum daemon_wish woken(void *arg)
 {
-    return DIRECTOR_STOP;
+    return DAEMON_STOP;
 }
 
 static void *run(void *arg)

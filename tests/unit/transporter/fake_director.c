@@ -16,6 +16,13 @@ static void *loop_main(void *arg)
     return NULL;
 }
 
+static enum daemon_wish woken(void *arg)
+{
+    const struct fake_director *director = arg;
+    uint64_t count;
+    return read(director->stop_fd, &count, sizeof(count)) == (ssize_t)sizeof(count) ? DAEMON_STOP : DAEMON_GO_ON;
+}
+
 static void listen_here(struct fake_director *director, struct err *err)
 {
     cr_assert(net_context_new(1, &director->net, err), "%s", err->text);
@@ -52,8 +59,9 @@ static void start_host(struct fake_director *director, struct err *err)
         .director = net_socket_bound(director->socket),
         .director_key = director->line.director.curve_pk,
         .slots = 2,
-        .stop_fd = director->stop_fd,
-        .reload_fd = -1,
+        .wake_fd = director->stop_fd,
+        .woken = woken,
+        .woken_arg = director,
     };
     cr_assert(control_new(&options, &director->control, err), "%s", err->text);
     cr_assert_eq(pthread_create(&director->thread, NULL, loop_main, director), 0);

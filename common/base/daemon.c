@@ -1,0 +1,73 @@
+#include "common/base/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+bool daemon_signals_open(struct daemon_signals *signals, struct err *err)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return err_sys(err, errno, "cannot block signals");
+    (void)signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) return err_sys(err, errno, "cannot take signals");
+    signals->fd = fd;
+    return true;
+}
+
+void daemon_signals_close(struct daemon_signals *signals)
+{
+    auto_close_fd(signals->fd);
+    signals->fd = -1;
+}
+
+static void reload(const struct daemon_signals *signals)
+{
+    struct err err = {0};
+    enum log_level level = LOG_INFO;
+    if (!signals->log_level(signals->config, &level, &err)) {
+        log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
+        return;
+    }
+    log_init(signals->program, level);
+    log_event(LOG_INFO, "reloaded", "what", "log_level", NULL);
+}
+
+enum daemon_wish daemon_signals_take(void *signals)
+{
+    const struct daemon_signals *from = signals;
+    enum daemon_wish wish = DAEMON_GO_ON;
+    struct signalfd_siginfo info;
+    while (read(from->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            reload(from);
+        else
+            wish = DAEMON_STOP;
+    }
+    if (wish == DAEMON_STOP) daemon_notify("STOPPING=1");
+    return wish;
+}
+
+void daemon_notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path || path[0] == '\0' || strlen(path) >= sizeof(address.sun_path)) return;
+    AUTO(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    size_t len = strlen(path);
+    memcpy(address.sun_path, path, len);
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    /* the length matters: of an abstract name every byte counts, also zeros behind it */
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    if (sendto(fd, state, strlen(state), 0, (const struct sockaddr *)&address, size) < 0)
+        log_event(LOG_WARN, "not_notified", "reason", strerror(errno), NULL);
+}

@@ -1,0 +1,33 @@
+/* What a daemon does as a process: signals as a descriptor that its loop waits for, and telling systemd how
+ * it stands. */
+#ifndef SEALIFT_BASE_DAEMON_H
+#define SEALIFT_BASE_DAEMON_H
+
+#include "common/base/auto.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+
+enum daemon_wish { DAEMON_GO_ON, DAEMON_STOP };
+
+struct daemon_signals {
+    const char *program; /* as in log_init */
+    const char *config;  /* the file that SIGHUP reads again */
+    /* The log level that the file says now: all that changes while a daemon runs. */
+    bool (*log_level)(const char *config, enum log_level *out, struct err *err);
+    int fd; /* readable: call daemon_signals_take */
+};
+
+/* Blocks SIGTERM, SIGINT and SIGHUP and makes `fd` of them; ignores SIGPIPE. Call before any thread is made,
+ * so that all of them have the signals blocked. */
+bool daemon_signals_open(struct daemon_signals *signals, struct err *err) MUST_CHECK;
+void daemon_signals_close(struct daemon_signals *signals);
+DEFINE_AUTO_IN_PLACE(daemon_signals, struct daemon_signals, daemon_signals_close)
+
+/* Empties `fd`. SIGTERM and SIGINT are DAEMON_STOP, of which systemd is told; SIGHUP sets the log level, or
+ * logs why it cannot. `signals` is a struct daemon_signals (the loops call it by a pointer). */
+enum daemon_wish daemon_signals_take(void *signals);
+
+/* systemd's sd_notify(3): "READY=1", "STOPPING=1". Nothing without $NOTIFY_SOCKET. */
+void daemon_notify(const char *state);
+
+#endif

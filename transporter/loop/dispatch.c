@@ -1,0 +1,144 @@
+/* What the director says: statements, assignments, questions, acknowledgements. It is not trusted: the
+ * authority judges what it delivers, and every run its assignment. */
+#include "transporter/loop/inside.h"
+
+#include "common/base/log.h"
+#include "common/wire/stored.h"
+
+#include <string.h>
+
+/* --- statements --- */
+
+static bool is_ours(const struct control *control, const struct statement *statement)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    return statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY && !body->deleted &&
+           memcmp(body->owner.data, control->environment.self->known.sign_pk, SIGN_PK_LEN) == 0;
+}
+
+static void attach_known(void *arg, const struct statement *repository)
+{
+    struct control *control = arg;
+    struct statement *copy = NULL;
+    struct err err = {0};
+    if (is_ours(control, repository) && statement_decode(buf_span(&repository->bytes), &copy, &err))
+        attach_add(control->attach, copy);
+}
+
+void dispatch_attach_known(struct control *control)
+{
+    authority_each(control->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                   attach_known, control);
+}
+
+/* Before Hello there is nothing that may be said: the director hears of our roster by Hello. */
+static void put_seen(struct control *control, const struct statement *statement, const struct err *why)
+{
+    if (!control->greeted) return;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__StatementSeen seen = SEALIFT__STATEMENT_SEEN__INIT;
+    seen.type = statement->type;
+    seen.id = stored_bytes(span_of(statement->id.bytes, ID_LEN));
+    seen.version = statement->version;
+    if (why) {
+        seen.code = (uint32_t)why->code;
+        seen.text = (char *)(uintptr_t)why->text;
+    }
+    head.kind_case = SEALIFT__HEAD__KIND_STATEMENT_SEEN;
+    head.statement_seen = &seen;
+    outbox_put(control->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+}
+
+static void on_refused(struct control *control, struct span bytes, const struct err *why)
+{
+    AUTO(statement) struct statement *refused = NULL;
+    struct err ignored = {0};
+    if (why->code == ERR_EXISTS) return;
+    log_event(LOG_WARN, "statement_refused", "reason", why->text, NULL);
+    if (statement_decode(bytes, &refused, &ignored)) put_seen(control, refused, why);
+}
+
+static void on_deliver(struct control *control, struct span bytes)
+{
+    struct err err = {0};
+    AUTO(statement) struct statement *statement = NULL;
+    bool was_member = authority_member(control->environment.authority);
+    if (!authority_accept(control->environment.authority, bytes, &statement, &err)) {
+        on_refused(control, bytes, &err);
+        return;
+    }
+    log_event(LOG_INFO, "statement_accepted", "type", statement_type_name(statement->type), NULL);
+    if (!was_member && authority_member(control->environment.authority)) {
+        log_event(LOG_INFO, "admitted", "name", control->environment.self->known.name, NULL);
+        greeting_say(control);
+    }
+    put_seen(control, statement, NULL);
+    if (is_ours(control, statement)) {
+        attach_add(control->attach, statement);
+        statement = NULL;
+    }
+}
+
+static void on_unlock(struct control *control, struct span section)
+{
+    struct err err = {0};
+    if (!authority_accept_unlock(control->environment.authority, section, &err))
+        log_event(LOG_WARN, "unlock_section_refused", "reason", err.text, NULL);
+}
+
+/* --- runs --- */
+
+static void on_assign(struct control *control, const Sealift__Assign *assign)
+{
+    struct err err = {0};
+    bool ok = !control->draining || err_set(&err, ERR_BUSY, "this transporter is stopping");
+    if (ok) ok = run_table_start(control->runs, &control->environment, assign, &err);
+    if (!ok) run_news_refuse(control->run_news, assign, &err);
+}
+
+static void on_cancel(struct control *control, const Sealift__Cancel *cancel)
+{
+    if (cancel->run.len != ID_LEN) return;
+    struct id run = stored_id(&cancel->run);
+    run_table_cancel(control->runs, &run, cancel->reason);
+}
+
+static void on_done(struct control *control, uint64_t serial)
+{
+    if (serial != 0) {
+        run_news_acknowledge(control->run_news, serial);
+    } else if (!control->told_pending) {
+        control->told_pending = true;
+        log_event(LOG_INFO, "pending", "next", "an operator approves this transporter", NULL);
+    }
+}
+
+void dispatch(void *arg, const Sealift__Head *head, struct span payload)
+{
+    struct control *control = arg;
+    switch (head->kind_case) {
+    case SEALIFT__HEAD__KIND_DELIVER:
+        on_deliver(control, payload);
+        break;
+    case SEALIFT__HEAD__KIND_DELIVER_UNLOCK:
+        on_unlock(control, payload);
+        break;
+    case SEALIFT__HEAD__KIND_ASSIGN:
+        on_assign(control, head->assign);
+        break;
+    case SEALIFT__HEAD__KIND_CANCEL:
+        on_cancel(control, head->cancel);
+        break;
+    case SEALIFT__HEAD__KIND_LOG_ASK:
+        repository_news_answer(&control->repositories, head->serial, head->log_ask);
+        break;
+    case SEALIFT__HEAD__KIND_DONE:
+        on_done(control, head->serial);
+        break;
+    case SEALIFT__HEAD__KIND_FAIL:
+        log_event(LOG_WARN, "director_refused", "reason", head->fail->text, NULL);
+        break;
+    default: /* Welcome */
+        break;
+    }
+}

@@ -1,0 +1,71 @@
+/* How a connection to the director begins: Join, or Hello and what has happened since the last one. */
+#include "transporter/loop/inside.h"
+
+#include "common/base/alloc.h"
+#include "common/wire/stored.h"
+#include "transporter/session/moment.h"
+
+static uint64_t own_roster_version(struct authority *authority)
+{
+    const struct roster *roster = authority_roster_take(authority);
+    uint64_t version = roster ? roster_version(roster) : 0;
+    authority_roster_release(authority, roster);
+    return version;
+}
+
+static void put_hello(struct control *control)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Hello hello = SEALIFT__HELLO__INIT;
+    Sealift__OwnKey own = SEALIFT__OWN_KEY__INIT;
+    AUTO(buf) struct buf ids = {0};
+    run_table_ids(control->runs, &ids);
+    size_t count = ids.len / ID_LEN;
+    AUTO(free) ProtobufCBinaryData *runs = xcalloc(count + 1, sizeof(*runs));
+    for (size_t i = 0; i < count; i++)
+        runs[i] = stored_bytes(span_of(ids.data + i * ID_LEN, ID_LEN));
+    hello.version = (char *)(uintptr_t)SEALIFT_VERSION;
+    hello.roster_version = own_roster_version(control->environment.authority);
+    hello.incarnation = stored_bytes(span_of(control->incarnation.bytes, ID_LEN));
+    hello.slots = control->options.slots;
+    hello.n_runs = count;
+    hello.runs = runs;
+    if (control->options.own_key_id) {
+        own.key_id = stored_bytes(span_of(control->options.own_key_id->bytes, HASH_LEN));
+        own.domain_id = stored_bytes(span_of(control->options.own_domain_id->bytes, HASH_LEN));
+        hello.own_key = &own;
+    }
+    head.kind_case = SEALIFT__HEAD__KIND_HELLO;
+    head.hello = &hello;
+    outbox_put(control->outbox, &head, span_of(NULL, 0), OUTBOX_FIRST);
+}
+
+static void put_join(struct control *control)
+{
+    AUTO(buf) struct buf identity = {0};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Join join = SEALIFT__JOIN__INIT;
+    identity_public_encode(&control->environment.self->known, &identity);
+    head.kind_case = SEALIFT__HEAD__KIND_JOIN;
+    head.join = &join;
+    outbox_put(control->outbox, &head, buf_span(&identity), OUTBOX_FIRST);
+}
+
+void greeting_say(struct control *control)
+{
+    if (!authority_member(control->environment.authority)) {
+        put_join(control);
+        control->joined_ms = moment_ms();
+        return;
+    }
+    put_hello(control);
+    control->greeted = true;
+    greeting_tell_ends(control);
+    repository_news_tell_all(&control->repositories);
+}
+
+void greeting_tell_ends(struct control *control)
+{
+    control->ends_told_ms = moment_ms();
+    run_news_tell_ends(control->run_news);
+}

@@ -1,0 +1,42 @@
+/* Inside the control loop: its whole state, and what its parts offer each other. One thread. */
+#ifndef SEALIFT_TLOOP_INSIDE_H
+#define SEALIFT_TLOOP_INSIDE_H
+
+#include "transporter/loop/attach.h"
+#include "transporter/loop/control.h"
+#include "transporter/loop/director_link.h"
+#include "transporter/loop/outbox.h"
+#include "transporter/loop/repository_news.h"
+#include "transporter/loop/run_news.h"
+#include "transporter/loop/run_table.h"
+
+struct control {
+    struct control_options options;
+    struct run_environment environment; /* of every run */
+    struct net_wake wake;
+    struct outbox *outbox;
+    struct run_table *runs;
+    struct run_news *run_news;
+    struct repository_news repositories;
+    struct attach *attach;
+    struct director_link *link;
+    struct id incarnation;
+
+    bool greeted; /* Hello was sent on the connection that stands */
+    bool told_pending;
+    uint64_t joined_ms, ends_told_ms;
+    bool draining;
+};
+
+/* ---- greeting.c: how a connection begins */
+/* Hello to a director whose roster has us, else Join. */
+void greeting_say(struct control *control);
+/* Ends go with every Hello, and again until they are acknowledged. */
+void greeting_tell_ends(struct control *control);
+
+/* ---- dispatch.c: what the director says */
+void dispatch(void *control, const Sealift__Head *head, struct span payload);
+/* The repositories that are ours by the statements of an earlier life. */
+void dispatch_attach_known(struct control *control);
+
+#endif

@@ -1,0 +1,117 @@
+#include "transporter/loop/repository_news.h"
+
+#include "common/base/log.h"
+#include "common/wire/stored.h"
+
+/* --- states --- */
+
+/* `serial`: of the question that it answers, or 0 */
+static void put_state(const struct repository_news *news, uint64_t serial, const struct id *repository,
+                      struct repository *store, const struct err *failure)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__RepositoryState state = SEALIFT__REPOSITORY_STATE__INIT;
+    struct repository_info info = {0};
+    state.repository = stored_bytes(span_of(repository->bytes, ID_LEN));
+    if (store) {
+        repository_info(store, &info);
+        state.head_number = info.head_number;
+        state.head_hash = stored_bytes(span_of(info.head_hash.bytes, HASH_LEN));
+        state.points = info.points;
+        state.pack_bytes = info.pack_bytes;
+    } else {
+        state.code = (uint32_t)failure->code;
+        state.text = (char *)(uintptr_t)failure->text;
+    }
+    head.serial = serial;
+    head.kind_case = SEALIFT__HEAD__KIND_REPOSITORY_STATE;
+    head.repository_state = &state;
+    outbox_put(news->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+}
+
+void repository_news_attached(const struct repository_news *news, const struct statement *repository,
+                              const struct err *why)
+{
+    const char *name = repository->body.repository->name;
+    struct repository *store = NULL;
+    struct err err = {0};
+    if (why) {
+        log_event(LOG_WARN, "repository_not_open", "name", name, "reason", why->text, NULL);
+        put_state(news, 0, &repository->id, NULL, why);
+    } else if (stores_get(news->stores, &repository->id, &store, &err)) {
+        log_event(LOG_INFO, "repository_open", "name", name, NULL);
+        put_state(news, 0, &repository->id, store, NULL);
+    }
+}
+
+static void tell_store(void *arg, const struct id *repository, const char *name, struct repository *store,
+                       const struct err *failure)
+{
+    (void)name;
+    put_state(arg, 0, repository, store, failure);
+}
+
+void repository_news_tell_all(const struct repository_news *news)
+{
+    struct repository_news copy = *news;
+    stores_each(news->stores, tell_store, &copy);
+}
+
+/* --- logs --- */
+
+struct log_answer {
+    const struct repository_news *news;
+    struct id repository;
+    struct repository *store;
+    uint64_t from;
+};
+
+/* Of the entry that is asked for: the first. */
+static bool take_entry_hash(void *arg, uint64_t number, struct span entry)
+{
+    struct hash *hash = arg;
+    (void)number;
+    *hash = hash_of(entry);
+    return false;
+}
+
+static void put_point(const struct log_answer *answer, const struct repository_point *point,
+                      const struct hash *log_hash, struct span file)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
+    news.repository = stored_bytes(span_of(answer->repository.bytes, ID_LEN));
+    news.number = point->number;
+    news.time_ns = point->time_ns;
+    news.log_hash = stored_bytes(span_of(log_hash->bytes, HASH_LEN));
+    head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
+    head.point_news = &news;
+    outbox_put(answer->news->outbox, &head, file, OUTBOX_KEEP);
+}
+
+static bool tell_point(void *arg, const struct repository_point *point)
+{
+    const struct log_answer *answer = arg;
+    struct err err = {0};
+    struct hash log_hash = {{0}};
+    AUTO(buf) struct buf file = {0};
+    if (point->number < answer->from) return true;
+    if (repository_point_read(answer->store, &point->point, &file, &err) &&
+        repository_log(answer->store, point->number, take_entry_hash, &log_hash, &err))
+        put_point(answer, point, &log_hash, buf_span(&file));
+    else
+        log_event(LOG_WARN, "point_not_readable", "reason", err.text, NULL);
+    return true;
+}
+
+void repository_news_answer(const struct repository_news *news, uint64_t serial, const Sealift__LogAsk *ask)
+{
+    struct log_answer answer = {.news = news, .from = ask->from};
+    struct err err = {0};
+    if (ask->repository.len != ID_LEN) return;
+    answer.repository = stored_id(&ask->repository);
+    bool ok = stores_get(news->stores, &answer.repository, &answer.store, &err);
+    if (!ok && err.code == ERR_NOT_FOUND) return; /* still being opened: its state is told then */
+    ok = ok && repository_points(answer.store, tell_point, &answer, &err);
+    put_state(news, serial, &answer.repository, ok ? answer.store : NULL, &err);
+}
