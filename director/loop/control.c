@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { MESSAGES_A_TURN = 64 };
-
 static struct id id_of(const ProtobufCBinaryData *bytes)
 {
     struct id id = {{0}};
@@ -166,16 +164,9 @@ static void receive_member(struct director *director, const struct net_peer *pee
         drop(director, peer, "the conversation begins with 'hello'");
 }
 
-static void receive(struct director *director, const struct net_peer *peer, const struct net_message *message)
+static void take(struct director *director, const struct net_peer *peer, const Sealift__Head *head,
+                 struct span payload)
 {
-    struct err err;
-    AUTO(head) Sealift__Head *head = NULL;
-    struct span payload = net_message_payload(message);
-    if (!head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, net_message_header(message), payload.len, &head,
-                     &err)) {
-        drop(director, peer, err.text);
-        return;
-    }
     const Sealift__Member *member = transporter_of(director, peer);
     if (member)
         receive_member(director, peer, member, head, payload);
@@ -187,16 +178,7 @@ static void receive(struct director *director, const struct net_peer *peer, cons
 
 void control_receive(struct director *director)
 {
-    for (int i = 0; i < MESSAGES_A_TURN && !director->failed; i++) {
-        struct net_peer peer;
-        enum net_fault fault;
-        AUTO(net_message) struct net_message message = {0};
-        enum net_status status = net_socket_recv(director->control, &peer, &message, &fault, 0);
-        if (status == NET_REFUSED)
-            drop(director, &peer, net_fault_text(fault));
-        else if (status == NET_OK)
-            receive(director, &peer, &message);
-        else
-            return;
-    }
+    const struct port port = {
+        .socket = director->control, .channel = CHANNEL_TRANSPORTER_TO_DIRECTOR, .take = take, .drop = drop};
+    port_receive(director, &port);
 }

@@ -152,6 +152,17 @@ void hosts_expel(struct director *director);
 void hosts_remember(struct director *director, const struct host_link *host);
 void hosts_free(struct director *director);
 
+/* ---- port.c */
+struct port {
+    struct net_socket *socket;
+    enum channel channel;
+    void (*take)(struct director *director, const struct net_peer *peer, const Sealift__Head *head,
+                 struct span payload);
+    void (*drop)(struct director *director, const struct net_peer *peer, const char *reason);
+};
+/* What has come, up to a limit that leaves the other port its turn. */
+void port_receive(struct director *director, const struct port *port);
+
 /* ---- control.c */
 void control_receive(struct director *director);
 

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { MESSAGES_A_TURN = 64 };
-
 /* ---- connections */
 
 struct operator_link *operator_link_at(struct director *director, uint32_t route)
@@ -244,21 +242,16 @@ static void drop(struct director *director, const struct net_peer *peer, const c
     if (link) link->line.lost = true;
 }
 
-static void receive(struct director *director, const struct net_peer *peer, const struct net_message *message)
+static void take(struct director *director, const struct net_peer *peer, const Sealift__Head *head,
+                 struct span payload)
 {
-    struct err err;
-    AUTO(head) Sealift__Head *head = NULL;
-    struct span payload = net_message_payload(message);
-    if (!head_decode(CHANNEL_OPERATOR_TO_DIRECTOR, net_message_header(message), payload.len, &head, &err)) {
-        drop(director, peer, err.text);
-        return;
-    }
     struct operator_link *link = link_of(director, peer);
     bool claims = head->kind_case == SEALIFT__HEAD__KIND_CLAIM;
     bool claimed = registry_roster(director->registry) != NULL;
     if (claimed && !operator_behind(director, link)) {
         drop(director, peer, "the key belongs to no operator of the roster");
     } else if (!claimed && !claims) {
+        struct err err;
         (void)err_set(&err, ERR_POLICY,
                       "this director has no site yet: claim it first (sealift operator init)");
         operator_fail(link, head->serial, &err);
@@ -270,16 +263,7 @@ static void receive(struct director *director, const struct net_peer *peer, cons
 
 void operator_receive(struct director *director)
 {
-    for (int i = 0; i < MESSAGES_A_TURN && !director->failed; i++) {
-        struct net_peer peer;
-        enum net_fault fault;
-        AUTO(net_message) struct net_message message = {0};
-        enum net_status status = net_socket_recv(director->operators, &peer, &message, &fault, 0);
-        if (status == NET_REFUSED)
-            drop(director, &peer, net_fault_text(fault));
-        else if (status == NET_OK)
-            receive(director, &peer, &message);
-        else
-            return;
-    }
+    const struct port port = {
+        .socket = director->operators, .channel = CHANNEL_OPERATOR_TO_DIRECTOR, .take = take, .drop = drop};
+    port_receive(director, &port);
 }

@@ -8,6 +8,7 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/wire/stored.h"
+#include "tests/support/remove_tree.h"
 #include "transporter/pipeline/backup.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/pipeline/outlet_reseal.h"
@@ -177,11 +178,6 @@ static void stress_open(struct stress *stress)
     check(stat_cache_open(stress->cache_path, &binding, &stress->cache, &fresh, &err), &err);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 static void stress_close(struct stress *stress)
 {
     stat_cache_close(stress->cache);
@@ -191,7 +187,7 @@ static void stress_close(struct stress *stress)
     write_half_free(stress->half);
     buf_deinit(&stress->unlock);
     (void)close(stress->dir);
-    (void)nftw(stress->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(stress->root);
     free(stress->tree);
     free(stress->repository_path);
     free(stress->state);

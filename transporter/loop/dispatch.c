@@ -9,10 +9,10 @@
 
 /* --- statements --- */
 
-static bool is_ours(const struct control *control, const struct statement *statement)
+static bool is_ours(const struct control *control, const struct statement *repository)
 {
-    const Sealift__RepositoryBody *body = statement->body.repository;
-    return statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY && !body->deleted &&
+    const Sealift__RepositoryBody *body = repository->body.repository;
+    return !body->deleted &&
            memcmp(body->owner.data, control->environment.self->known.sign_pk, SIGN_PK_LEN) == 0;
 }
 
@@ -31,8 +31,20 @@ void dispatch_attach_known(struct control *control)
                    attach_known, control);
 }
 
+static void attach_accepted(struct control *control, const struct id *id)
+{
+    AUTO(statement) struct statement *repository = NULL;
+    struct err err = {0};
+    if (!authority_statement(control->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                             id, &repository, &err) ||
+        !is_ours(control, repository))
+        return;
+    attach_add(control->attach, repository);
+    repository = NULL;
+}
+
 /* Before Hello there is nothing that may be said: the director hears of our roster by Hello. */
-static void put_seen(struct control *control, const struct statement *statement, const struct err *why)
+static void put_seen(struct control *control, const struct accepted *statement, const struct err *why)
 {
     if (!control->greeted) return;
     Sealift__Head head = SEALIFT__HEAD__INIT;
@@ -55,28 +67,27 @@ static void on_refused(struct control *control, struct span bytes, const struct 
     struct err ignored = {0};
     if (why->code == ERR_EXISTS) return;
     log_event(LOG_WARN, "statement_refused", "reason", why->text, NULL);
-    if (statement_decode(bytes, &refused, &ignored)) put_seen(control, refused, why);
+    if (!statement_decode(bytes, &refused, &ignored)) return;
+    struct accepted what = {.type = refused->type, .id = refused->id, .version = refused->version};
+    put_seen(control, &what, why);
 }
 
 static void on_deliver(struct control *control, struct span bytes)
 {
     struct err err = {0};
-    AUTO(statement) struct statement *statement = NULL;
+    struct accepted what;
     bool was_member = authority_member(control->environment.authority);
-    if (!authority_accept(control->environment.authority, bytes, &statement, &err)) {
+    if (!authority_accept(control->environment.authority, bytes, &what, &err)) {
         on_refused(control, bytes, &err);
         return;
     }
-    log_event(LOG_INFO, "statement_accepted", "type", statement_type_name(statement->type), NULL);
+    log_event(LOG_INFO, "statement_accepted", "type", statement_type_name(what.type), NULL);
     if (!was_member && authority_member(control->environment.authority)) {
         log_event(LOG_INFO, "admitted", "name", control->environment.self->known.name, NULL);
         greeting_say(control);
     }
-    put_seen(control, statement, NULL);
-    if (is_ours(control, statement)) {
-        attach_add(control->attach, statement);
-        statement = NULL;
-    }
+    put_seen(control, &what, NULL);
+    if (what.type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) attach_accepted(control, &what.id);
 }
 
 static void on_unlock(struct control *control, struct span section)

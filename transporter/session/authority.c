@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/text.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
@@ -10,12 +11,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#define uthash_malloc(size) xmalloc(size)
+#define HASH_FUNCTION HASH_FNV /* the default one falls through in a switch, which clang warns of */
+#include <uthash.h>
+
 enum { STATEMENTS_MAX = 8192, FILES_MAX = 65536, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
+
+struct statement_key {
+    uint32_t type; /* as Sealift__StatementType; no bytes lie between it and the id */
+    struct id id;
+};
+
+/* The newest statement under its key. */
+struct kept {
+    struct statement_key key;
+    struct statement *statement;
+    UT_hash_handle hh;
+};
 
 /* local state: rosters/ statements/TYPE-ID unlock/HASH executed/ORDER */
 struct authority {
@@ -23,9 +39,7 @@ struct authority {
     struct id site;
     pthread_mutex_t lock; /* everything below */
     struct roster_chain *rosters;
-    struct version_memory *memory;
-    struct statement **statements;
-    size_t statement_count;
+    struct kept *statements; /* a hash table, in the order in which they came */
     int statement_dir, unlock_dir, executed_dir;
     size_t unlock_count, executed_count;
 };
@@ -45,26 +59,34 @@ static void statement_file(const struct statement *statement, char out[static NA
     (void)snprintf(out, NAME_LEN, "%s-%s", statement_type_name(statement->type), id);
 }
 
-static size_t index_of(const struct authority *authority, Sealift__StatementType type, const struct id *id)
+static struct kept *find_kept(const struct authority *authority, Sealift__StatementType type,
+                              const struct id *id)
 {
-    size_t i = 0;
-    while (i < authority->statement_count &&
-           !(authority->statements[i]->type == type && id_eq(&authority->statements[i]->id, id)))
-        i++;
-    return i;
+    struct statement_key key = {.type = (uint32_t)type, .id = *id};
+    struct kept *found = NULL;
+    HASH_FIND(hh, authority->statements, &key, sizeof(key), found);
+    return found;
 }
 
-/* Puts the statement into memory in the place of an older one. */
+static const struct statement *find(const struct authority *authority, Sealift__StatementType type,
+                                    const struct id *id)
+{
+    const struct kept *kept = find_kept(authority, type, id);
+    return kept ? kept->statement : NULL;
+}
+
+/* Puts the statement into memory, in the place of an older one. */
 static void keep(struct authority *authority, struct statement *statement)
 {
-    size_t at = index_of(authority, statement->type, &statement->id);
-    if (at == authority->statement_count) {
-        authority->statements = xreallocarray(authority->statements, at + 1, sizeof(struct statement *));
-        authority->statement_count++;
+    struct kept *kept = find_kept(authority, statement->type, &statement->id);
+    if (kept) {
+        statement_free(kept->statement);
     } else {
-        statement_free(authority->statements[at]);
+        kept = xcalloc(1, sizeof(*kept));
+        kept->key = (struct statement_key){.type = (uint32_t)statement->type, .id = statement->id};
+        HASH_ADD(hh, authority->statements, key, sizeof(kept->key), kept);
     }
-    authority->statements[at] = statement;
+    kept->statement = statement;
 }
 
 /* A stored statement counts if it was signed by somebody who was an operator, and is of this site. */
@@ -78,8 +100,8 @@ static bool load_statement(struct authority *authority, const char *name, struct
     statement_file(statement, expected);
     if (strcmp(expected, name) != 0 || !id_eq(&statement->site, &authority->site) ||
         !roster_chain_had_operator(authority->rosters, statement->signer))
-        return err_set(err, ERR_NOT_AUTHENTIC, "it is not a statement of this site's operators under its own name");
-    version_memory_put(authority->memory, statement->type, &statement->id, statement->version, &statement->hash);
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "it is not a statement of this site's operators under its own name");
     keep(authority, statement);
     statement = NULL;
     return true;
@@ -109,9 +131,12 @@ static bool for_each_file(int dir, const char *what, size_t *count,
 static bool load(struct authority *authority, struct err *err)
 {
     size_t statements = 0;
-    return for_each_file(authority->statement_dir, "statement", &statements, load_statement, authority, err) &&
-           for_each_file(authority->unlock_dir, "unlock section", &authority->unlock_count, NULL, authority, err) &&
-           for_each_file(authority->executed_dir, "executed order", &authority->executed_count, NULL, authority, err);
+    return for_each_file(authority->statement_dir, "statement", &statements, load_statement, authority,
+                         err) &&
+           for_each_file(authority->unlock_dir, "unlock section", &authority->unlock_count, NULL, authority,
+                         err) &&
+           for_each_file(authority->executed_dir, "executed order", &authority->executed_count, NULL,
+                         authority, err);
 }
 
 bool authority_open(const char *state_dir, const struct site_line *line, const struct identity *self,
@@ -122,7 +147,6 @@ bool authority_open(const char *state_dir, const struct site_line *line, const s
     authority->site = line->site;
     authority->statement_dir = authority->unlock_dir = authority->executed_dir = -1;
     (void)pthread_mutex_init(&authority->lock, NULL);
-    authority->memory = version_memory_new();
     AUTO(free) char *rosters = xasprintf("%s/rosters", state_dir);
     if (!roster_chain_open(rosters, line, &authority->rosters, err)) return false;
     if (!open_dir(state_dir, "statements", &authority->statement_dir, err)) return false;
@@ -137,10 +161,13 @@ bool authority_open(const char *state_dir, const struct site_line *line, const s
 void authority_close(struct authority *authority)
 {
     if (!authority) return;
-    for (size_t i = 0; i < authority->statement_count; i++)
-        statement_free(authority->statements[i]);
-    free(authority->statements);
-    version_memory_free(authority->memory);
+    struct kept *kept, *next;
+    HASH_ITER(hh, authority->statements, kept, next)
+    {
+        HASH_DEL(authority->statements, kept);
+        statement_free(kept->statement);
+        free(kept);
+    }
     roster_chain_close(authority->rosters);
     auto_close_fd(authority->statement_dir);
     auto_close_fd(authority->unlock_dir);
@@ -149,56 +176,45 @@ void authority_close(struct authority *authority)
     free(authority);
 }
 
-static void unlock_mutex(pthread_mutex_t **lock)
-{
-    (void)pthread_mutex_unlock(*lock);
-}
-#define LOCKED(authority)                                                                                    \
-    __attribute__((cleanup(unlock_mutex), unused)) pthread_mutex_t *held = &(authority)->lock;               \
-    (void)pthread_mutex_lock(held)
-
 /* --- accepting --- */
 
-static bool accept_other(struct authority *authority, const struct statement *statement, struct err *err)
+static bool check_other(const struct authority *authority, const struct statement *statement, struct err *err)
 {
     const struct roster *roster = roster_chain_current(authority->rosters);
+    const struct statement *known = find(authority, statement->type, &statement->id);
+    AUTO(version_memory) struct version_memory *memory = version_memory_new();
     if (!roster)
         return err_set(err, ERR_NOT_AUTHENTIC, "a %s statement before the first roster",
                        statement_type_name(statement->type));
-    if (authority->statement_count >= STATEMENTS_MAX &&
-        index_of(authority, statement->type, &statement->id) == authority->statement_count)
+    if (!known && HASH_COUNT(authority->statements) >= STATEMENTS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d statements", STATEMENTS_MAX);
-    AUTO(version_memory) struct version_memory *probe = version_memory_new();
-    size_t at = index_of(authority, statement->type, &statement->id);
-    if (at < authority->statement_count) {
-        const struct statement *known = authority->statements[at];
-        version_memory_put(probe, known->type, &known->id, known->version, &known->hash);
-    }
-    if (!statement_check(statement, roster, authority->self->known.sign_pk, (uint64_t)time(NULL), probe, err))
-        return false;
-
-    char name[NAME_LEN];
-    statement_file(statement, name);
-    if (!file_replace(authority->statement_dir, name, buf_span(&statement->bytes), FILE_MODE, err))
-        return err_wrap(err, "cannot keep the %s statement", statement_type_name(statement->type));
-    struct statement *copy = NULL;
-    if (!statement_decode(buf_span(&statement->bytes), &copy, err)) return false;
-    keep(authority, copy);
-    return true;
+    if (known) version_memory_put(memory, known->type, &known->id, known->version, &known->hash);
+    return statement_check(statement, roster, authority->self->known.sign_pk, (uint64_t)time(NULL), memory,
+                           err);
 }
 
-bool authority_accept(struct authority *authority, struct span bytes, struct statement **out,
-                      struct err *err)
+static bool store(struct authority *authority, const struct statement *statement, struct err *err)
+{
+    char name[NAME_LEN];
+    statement_file(statement, name);
+    return file_replace(authority->statement_dir, name, buf_span(&statement->bytes), FILE_MODE, err) ||
+           err_wrap(err, "cannot keep the %s statement", statement_type_name(statement->type));
+}
+
+bool authority_accept(struct authority *authority, struct span bytes, struct accepted *out, struct err *err)
 {
     AUTO(statement) struct statement *statement = NULL;
     if (!statement_decode(bytes, &statement, err)) return false;
-    LOCKED(authority);
-    bool is_roster = statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER;
-    if (!(is_roster ? roster_chain_add(authority->rosters, statement, err)
-                    : accept_other(authority, statement, err)))
-        return false;
-    *out = statement;
-    statement = NULL;
+    struct accepted what = {.type = statement->type, .id = statement->id, .version = statement->version};
+    LOCK_HERE(&authority->lock);
+    if (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER) {
+        if (!roster_chain_add(authority->rosters, statement, err)) return false;
+    } else {
+        if (!check_other(authority, statement, err) || !store(authority, statement, err)) return false;
+        keep(authority, statement);
+        statement = NULL;
+    }
+    *out = what;
     return true;
 }
 
@@ -209,7 +225,7 @@ bool authority_accept_unlock(struct authority *authority, struct span bytes, str
     struct hash hash = hash_of(bytes);
     char name[2 * HASH_LEN + 1];
     hex_encode(hash.bytes, HASH_LEN, name);
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     if (faccessat(authority->unlock_dir, name, F_OK, 0) == 0) return true;
     if (authority->unlock_count >= FILES_MAX)
         return err_set(err, ERR_LIMIT, "more than %d unlock sections", FILES_MAX);
@@ -222,11 +238,12 @@ bool authority_execute_once(struct authority *authority, const struct id *order,
 {
     char name[2 * ID_LEN + 1];
     hex_encode(order->bytes, ID_LEN, name);
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     if (authority->executed_count >= FILES_MAX)
         return err_set(err, ERR_LIMIT, "more than %d executed orders", FILES_MAX);
     if (!file_create(authority->executed_dir, name, span_of("", 0), FILE_MODE, err)) {
-        if (err->code == ERR_EXISTS) return err_set(err, ERR_EXISTS, "the order %s was executed before", name);
+        if (err->code == ERR_EXISTS)
+            return err_set(err, ERR_EXISTS, "the order %s was executed before", name);
         return err_wrap(err, "cannot mark the order as executed");
     }
     authority->executed_count++;
@@ -237,19 +254,19 @@ bool authority_execute_once(struct authority *authority, const struct id *order,
 
 const struct roster *authority_roster_take(struct authority *authority)
 {
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     return roster_chain_take(authority->rosters);
 }
 
 void authority_roster_release(struct authority *authority, const struct roster *roster)
 {
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     if (roster) roster_chain_release(authority->rosters, roster);
 }
 
 bool authority_member(struct authority *authority)
 {
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     const struct roster *roster = roster_chain_current(authority->rosters);
     const Sealift__Member *self = roster ? roster_transporter(roster, authority->self->known.sign_pk) : NULL;
     return self && memcmp(self->box_pk.data, authority->self->known.box_pk, BOX_PK_LEN) == 0 &&
@@ -259,20 +276,20 @@ bool authority_member(struct authority *authority)
 bool authority_statement(struct authority *authority, Sealift__StatementType type, const struct id *id,
                          struct statement **out, struct err *err)
 {
-    LOCKED(authority);
-    size_t at = index_of(authority, type, id);
-    if (at < authority->statement_count)
-        return statement_decode(buf_span(&authority->statements[at]->bytes), out, err);
+    LOCK_HERE(&authority->lock);
+    const struct statement *known = find(authority, type, id);
+    if (known) return statement_decode(buf_span(&known->bytes), out, err);
     char text[2 * ID_LEN + 1];
     hex_encode(id->bytes, ID_LEN, text);
     return err_set(err, ERR_NOT_FOUND, "there is no %s statement %s here", statement_type_name(type), text);
 }
 
-void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each, void *arg)
+void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each,
+                    void *arg)
 {
-    LOCKED(authority);
-    for (size_t i = 0; i < authority->statement_count; i++)
-        if (authority->statements[i]->type == type) each(arg, authority->statements[i]);
+    LOCK_HERE(&authority->lock);
+    for (const struct kept *kept = authority->statements; kept; kept = kept->hh.next)
+        if (kept->statement->type == type) each(arg, kept->statement);
 }
 
 /* --- keys --- */
@@ -283,12 +300,11 @@ static bool open_grant(struct authority *authority, const struct hash *key_id, S
                        struct err *err)
 {
     struct id id = grant_id(key_id, authority->self->known.sign_pk, half, domain);
-    size_t at = index_of(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &id);
-    bool found = at < authority->statement_count && !authority->statements[at]->body.grant->withdrawn;
-    if (!found)
+    const struct statement *statement = find(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &id);
+    if (!statement || statement->body.grant->withdrawn)
         return err_set(err, ERR_NO_KEY, "this transporter has no %s grant of the key",
                        half == SEALIFT__HALF__HALF_WRITE ? "write" : "read");
-    const Sealift__GrantBody *grant = authority->statements[at]->body.grant;
+    const Sealift__GrantBody *grant = statement->body.grant;
     AUTO(buf) struct buf context = {0};
     grant_box_context(&authority->site, &id, grant, &context);
     struct span sealed = span_of(grant->sealed.data, grant->sealed.len);
@@ -317,7 +333,7 @@ bool authority_write_half(struct authority *authority, const struct hash *key_id
                           struct write_half **half, struct buf *unlock, char label[static 256],
                           struct err *err)
 {
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     const Sealift__GrantBody *grant = NULL;
     AUTO(secret) struct secret *bytes = NULL;
     AUTO(write_half) struct write_half *opened = NULL;
@@ -334,7 +350,7 @@ bool authority_write_half(struct authority *authority, const struct hash *key_id
 bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
                            struct err *err)
 {
-    LOCKED(authority);
+    LOCK_HERE(&authority->lock);
     const Sealift__GrantBody *grant = NULL;
     AUTO(secret) struct secret *bytes = NULL;
     if (!open_grant(authority, key_id, SEALIFT__HALF__HALF_READ, NULL, &grant, &bytes, err)) return false;

@@ -1,5 +1,5 @@
 /* What this transporter believes: the roster, the newest verified statements that concern it, unlock
- * sections by hash, the version memory. Everything is verified before it is stored in the local state
+ * sections by hash. Everything is verified before it is stored in the local state
  * (one file each, written atomically) and verified again when loaded. A director cannot change any of
  * it except by delivering statements that operators signed. Any thread. */
 #ifndef SEALIFT_SESSION_AUTHORITY_H
@@ -17,8 +17,14 @@ bool authority_open(const char *state_dir, const struct site_line *line, const s
 void authority_close(struct authority *authority);
 DEFINE_AUTO(authority, struct authority *, authority_close)
 
+/* Which statement it was. */
+struct accepted {
+    Sealift__StatementType type;
+    struct id id;
+    uint64_t version;
+};
 /* Verifies and keeps one delivered statement of any type. ERR_EXISTS: known already. */
-bool authority_accept(struct authority *authority, struct span bytes, struct statement **out,
+bool authority_accept(struct authority *authority, struct span bytes, struct accepted *out,
                       struct err *err) MUST_CHECK;
 /* An unlock section; kept if it decodes. Found again by its hash only. */
 bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err) MUST_CHECK;
@@ -31,11 +37,12 @@ void authority_roster_release(struct authority *authority, const struct roster *
 /* Are we in it? */
 bool authority_member(struct authority *authority);
 
-/* Copies of newest statements (ERR_NOT_FOUND). Free with statement_free. */
+/* A copy of the newest one (ERR_NOT_FOUND). Free with statement_free. */
 bool authority_statement(struct authority *authority, Sealift__StatementType type, const struct id *id,
                          struct statement **out, struct err *err) MUST_CHECK;
 typedef void authority_each_fn(void *arg, const struct statement *statement);
-void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each, void *arg);
+void authority_each(struct authority *authority, Sealift__StatementType type, authority_each_fn *each,
+                    void *arg);
 
 /* The write half granted to us for a key and domain, opened; and the unlock section that the grant
  * names. ERR_NO_KEY when there is no grant. */

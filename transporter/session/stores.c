@@ -2,10 +2,10 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/text.h"
 #include "common/wire/grant.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /* One repository that we own. `store` NULL: `failure` says why it is not open. */
@@ -58,14 +58,6 @@ void stores_free(struct stores *stores)
     free(stores);
 }
 
-static void unlock_mutex(pthread_mutex_t **lock)
-{
-    (void)pthread_mutex_unlock(*lock);
-}
-#define LOCKED(stores)                                                                                       \
-    __attribute__((cleanup(unlock_mutex), unused)) pthread_mutex_t *held = &(stores)->lock;                  \
-    (void)pthread_mutex_lock(held)
-
 static struct store *find(const struct stores *stores, const struct id *id)
 {
     struct store *store = stores->first;
@@ -75,12 +67,13 @@ static struct store *find(const struct stores *stores, const struct id *id)
 }
 
 /* The directory, from the part of the statement that is sealed to us. */
-static bool path_of(const struct stores *stores, const struct statement *statement, char **out, struct err *err)
+static bool path_of(const struct stores *stores, const struct statement *statement, char **out,
+                    struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
     AUTO(secret) struct secret *path = NULL;
-    if (!sealed_copy_open(body->path, body->n_path, stores->self->known.sign_pk, stores->self->box, "repository",
-                          &statement->site, &statement->id, &path, err))
+    if (!sealed_copy_open(body->path, body->n_path, stores->self->known.sign_pk, stores->self->box,
+                          "repository", &statement->site, &statement->id, &path, err))
         return false;
     if (!policy_may_store(stores->policy, span_of(path->data, path->len), err)) return false;
     char *text = xcalloc(1, path->len + 1);
@@ -142,7 +135,7 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     const Sealift__RepositoryBody *body = statement->body.repository;
     if (memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_POLICY, "the repository '%s' belongs to another transporter", body->name);
-    LOCKED(stores);
+    LOCK_HERE(&stores->lock);
     struct store *known = find(stores, &statement->id);
     if (known && known->open) return true;
 
@@ -167,10 +160,9 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     return ok;
 }
 
-bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
-                struct err *err)
+bool stores_get(struct stores *stores, const struct id *repository, struct repository **out, struct err *err)
 {
-    LOCKED(stores);
+    LOCK_HERE(&stores->lock);
     const struct store *store = find(stores, repository);
     if (!store) {
         char id[2 * ID_LEN + 1];
@@ -187,14 +179,14 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
 
 void stores_each(struct stores *stores, stores_each_fn *each, void *arg)
 {
-    LOCKED(stores);
+    LOCK_HERE(&stores->lock);
     for (const struct store *store = stores->first; store; store = store->next)
         each(arg, &store->id, store->name, store->open, store->open ? NULL : &store->failure);
 }
 
 void stores_paths(struct stores *stores, void (*each)(void *arg, const char *path), void *arg)
 {
-    LOCKED(stores);
+    LOCK_HERE(&stores->lock);
     for (const struct store *store = stores->first; store; store = store->next)
         if (store->path) each(arg, store->path);
 }

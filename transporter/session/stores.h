@@ -21,7 +21,8 @@ bool stores_attach(struct stores *stores, const struct statement *repository, st
 /* ERR_NOT_FOUND names the repository; if it failed to open, that error again. Borrowed until stores_free. */
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
                 struct err *err) MUST_CHECK;
-typedef void stores_each_fn(void *arg, const struct id *repository, const char *name, struct repository *store,
+typedef void stores_each_fn(void *arg, const struct id *repository, const char *name,
+                            struct repository *store,
                             const struct err *failure); /* store NULL: failure says why */
 void stores_each(struct stores *stores, stores_each_fn *each, void *arg);
 /* Directories of our repositories: a backup never reads them. */

@@ -1,9 +1,9 @@
 #include "scratch.h"
+#include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 
 struct scratch scratch_make(void)
 {
@@ -17,15 +17,10 @@ struct scratch scratch_make(void)
     return scratch;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 void scratch_remove(struct scratch *scratch)
 {
     (void)close(scratch->fd);
-    (void)nftw(scratch->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(scratch->path);
 }
 
 int scratch_count(const struct scratch *scratch)

@@ -1,11 +1,11 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "tests/support/remove_tree.h"
 #include "tests/unit/conf/texts.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -16,14 +16,9 @@ static void make_dir(void)
     cr_assert_not_null(mkdtemp(dir));
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 static void remove_dir(void)
 {
-    cr_assert_eq(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    cr_assert(remove_tree(dir));
 }
 
 static char *in_dir(const char *name)

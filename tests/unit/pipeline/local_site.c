@@ -1,11 +1,11 @@
 #include "local_site.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/remove_tree.h"
 #include "transporter/repository/fetch.h"
 #include "tree.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,11 +38,6 @@ struct local_site *local_site_make(enum repository_kind kind)
     return site;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 void local_site_end(struct local_site *site)
 {
     outlet_repository_free(site->outlet);
@@ -57,7 +52,7 @@ void local_site_free(struct local_site *site)
     repository_close(site->repository);
     sign_pair_free(site->owner);
     keys_drop(&site->keys);
-    (void)nftw(site->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(site->dir);
     free(site);
 }
 

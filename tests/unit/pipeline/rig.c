@@ -1,9 +1,9 @@
 #include "rig.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <sched.h>
 #include <string.h>
 #include <time.h>
@@ -20,15 +20,10 @@ struct rig *rig_make(void)
     return rig;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 void rig_free(struct rig *rig)
 {
     stat_cache_close(rig->cache);
-    if (rig->cache_dir[0]) (void)nftw(rig->cache_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (rig->cache_dir[0]) (void)remove_tree(rig->cache_dir);
     fake_outlet_deinit(&rig->fake);
     keys_drop(&rig->keys);
     tree_remove(&rig->tree);

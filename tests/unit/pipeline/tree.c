@@ -1,3 +1,4 @@
+#include "tests/support/remove_tree.h"
 #include "tree.h"
 
 #include "chunks.h"
@@ -5,7 +6,6 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,15 +37,10 @@ struct tree tree_make_fast(void)
     return make_in(tree_fast_dir());
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 void tree_remove(struct tree *tree)
 {
     (void)close(tree->fd);
-    (void)nftw(tree->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(tree->path);
 }
 
 void tree_dir(const struct tree *tree, const char *path)

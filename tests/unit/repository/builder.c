@@ -2,12 +2,12 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "tests/support/remove_tree.h"
 #include "transporter/repository/fetch.h"
 #include "transporter/repository/id_set.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -208,12 +208,6 @@ void writer_point(const struct writer *writer, const struct id *point, const str
 
 /* --- a repository --- */
 
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)chmod(path, 0700);
-    return remove(path);
-}
-
 static struct place *place_in(const char *root)
 {
     struct place *place = xcalloc(1, sizeof(*place));
@@ -291,7 +285,7 @@ void place_free(struct place *place)
 {
     if (!place) return;
     place_close(place);
-    (void)nftw(place->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(place->root);
     sign_pair_free(place->owner);
     free(place->root);
     free(place->path);

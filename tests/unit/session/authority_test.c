@@ -3,18 +3,20 @@
 #include "common/crypto/seal/key.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
+#include "tests/support/remove_tree.h"
 #include "tests/unit/wire/fixture.h"
 #include "transporter/session/authority.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct site site;
 static struct site_line line;
 static struct authority *authority; /* of the source */
-static char state[] = "/tmp/sealift-authority-XXXXXX";
+static char in_memory[] = "/dev/shm/sealift-authority-XXXXXX", on_disk[] = "/tmp/sealift-authority-XXXXXX";
+static const char *state; /* in memory where that can be: every statement is synced */
 static const struct id job = {{7}};
 
 static void reopen(void)
@@ -28,14 +30,16 @@ static void reopen(void)
 static enum err_code accept(const struct statement *statement, struct err *err)
 {
     *err = (struct err){0};
-    AUTO(statement) struct statement *out = NULL;
+    struct accepted out;
     return authority_accept(authority, buf_span(&statement->bytes), &out, err) ? ERR_NONE : err->code;
 }
 
 static void setup(void)
 {
     site_init(&site);
-    cr_assert_not_null(mkdtemp(state));
+    state = mkdtemp(in_memory);
+    if (!state) state = mkdtemp(on_disk);
+    cr_assert_not_null(state);
     line.site = site.id;
     memcpy(line.admin, site.admin->known.sign_pk, SIGN_PK_LEN);
     reopen();
@@ -44,16 +48,11 @@ static void setup(void)
     cr_assert_eq(accept(first, &err), ERR_NONE, "%s", err.text);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 static void teardown(void)
 {
     authority_close(authority);
     site_deinit(&site);
-    cr_assert_eq(nftw(state, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    cr_assert(remove_tree(state));
 }
 
 TestSuite(authority, .init = setup, .fini = teardown);
@@ -70,7 +69,7 @@ Test(authority, believes_nothing_before_the_first_roster_and_itself_only_when_li
     cr_assert(authority_open(dir, &other_line, stranger.source, &other, &err));
     cr_assert_not(authority_member(other));
     AUTO(statement) struct statement *early = site_job(&stranger, stranger.admin, &job, 1, "web");
-    AUTO(statement) struct statement *out = NULL;
+    struct accepted out;
     cr_assert_not(authority_accept(other, buf_span(&early->bytes), &out, &err));
     cr_assert_str_eq(err.text, "a job statement before the first roster");
     site_deinit(&stranger);
@@ -85,7 +84,7 @@ Test(authority, refuses_a_first_roster_of_another_admin)
     memcpy(other_line.admin, site.helper->known.sign_pk, SIGN_PK_LEN);
     cr_assert(authority_open(dir, &other_line, site.source, &other, &err));
     AUTO(statement) struct statement *first = site_roster(&site, &(struct roster_draft){.version = 1});
-    AUTO(statement) struct statement *out = NULL;
+    struct accepted out;
     cr_assert_not(authority_accept(other, buf_span(&first->bytes), &out, &err));
     cr_assert_eq(err.code, ERR_NOT_AUTHENTIC);
 }
@@ -115,7 +114,8 @@ Test(authority, does_not_step_back_to_an_old_roster_after_a_restart)
     cr_assert(statement_decode(roster_bytes(roster), &current, &err));
     authority_roster_release(authority, roster);
     AUTO(statement)
-    struct statement *second = site_roster(&site, &(struct roster_draft){.version = 2, .previous = &current->hash});
+    struct statement *second =
+        site_roster(&site, &(struct roster_draft){.version = 2, .previous = &current->hash});
     cr_assert_eq(accept(second, &err), ERR_NONE, "%s", err.text);
     reopen();
     cr_assert_eq(accept(first, &err), ERR_NOT_AUTHENTIC);
@@ -129,7 +129,8 @@ Test(authority, a_run_keeps_the_roster_that_it_took)
     AUTO(statement) struct statement *current = NULL;
     cr_assert(statement_decode(roster_bytes(taken), &current, &err));
     AUTO(statement)
-    struct statement *second = site_roster(&site, &(struct roster_draft){.version = 2, .previous = &current->hash});
+    struct statement *second =
+        site_roster(&site, &(struct roster_draft){.version = 2, .previous = &current->hash});
     cr_assert_eq(accept(second, &err), ERR_NONE, "%s", err.text);
     cr_assert_eq(roster_version(taken), 1);
     authority_roster_release(authority, taken);
@@ -150,6 +151,44 @@ Test(authority, finds_a_statement_that_was_changed_on_disk)
     authority = NULL;
     cr_assert_not(authority_open(state, &line, site.source, &authority, &err));
     cr_assert_eq(err.code, ERR_NOT_AUTHENTIC);
+}
+
+static struct statement *numbered_job(uint32_t number, uint64_t version)
+{
+    struct id id = {{1}};
+    memcpy(id.bytes + 1, &number, sizeof(number));
+    return site_job(&site, site.admin, &id, version, "web");
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Each is looked up and verified once: the last costs no more than the first. */
+Test(authority, holds_8192_statements_and_takes_the_last_as_fast_as_the_first, .timeout = 120)
+{
+    enum { MAX = 8192, PART = 1024 };
+    struct err err;
+    double spent[MAX / PART] = {0};
+    for (uint32_t i = 0; i < MAX; i++) {
+        AUTO(statement) struct statement *statement = numbered_job(i, 1);
+        double before = cpu_seconds();
+        cr_assert_eq(accept(statement, &err), ERR_NONE, "%s", err.text);
+        spent[i / PART] += cpu_seconds() - before;
+    }
+    (void)fprintf(stderr, "accepting %d statements: the first in %.3f s, the last in %.3f s of a processor\n",
+                  PART, spent[0], spent[MAX / PART - 1]);
+    cr_assert_lt(spent[MAX / PART - 1], 2 * spent[0]);
+    AUTO(statement) struct statement *more = numbered_job(MAX, 1);
+    AUTO(statement) struct statement *newer = numbered_job(MAX - 1, 2);
+    cr_assert_eq(accept(more, &err), ERR_LIMIT);
+    cr_assert_eq(accept(newer, &err), ERR_NONE, "%s", err.text);
+    reopen();
+    cr_assert_eq(accept(newer, &err), ERR_EXISTS);
+    cr_assert_eq(accept(more, &err), ERR_LIMIT);
 }
 
 Test(authority, executes_an_order_once_even_over_a_restart)
@@ -180,8 +219,8 @@ static void key_init(struct key *key)
     Sealift__UnlockSection section = SEALIFT__UNLOCK_SECTION__INIT;
     section.version = 1;
     section.key_id = stored_bytes(span_of(key->half->key_id.bytes, HASH_LEN));
-    section.label = (char *)(uintptr_t)"main";
-    section.description = (char *)(uintptr_t)"a test";
+    section.label = (char *)(uintptr_t) "main";
+    section.description = (char *)(uintptr_t) "a test";
     section.origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
     section.keyring = stored_bytes(buf_span(&keyring));
     section.unlock_pk = stored_bytes(span_of(key->half->unlock_pk, 32));
@@ -202,11 +241,11 @@ static struct statement *grant(const struct key *key, Sealift__Half half, const 
     const uint8_t *recipient = site.source->known.sign_pk;
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
     body.key_id = stored_bytes(span_of(key->half->key_id.bytes, HASH_LEN));
-    body.key_label = (char *)(uintptr_t)"main";
+    body.key_label = (char *)(uintptr_t) "main";
     body.recipient = stored_bytes(span_of(recipient, 32));
     body.half = half;
     if (domain) {
-        body.domain = (char *)(uintptr_t)"t:web";
+        body.domain = (char *)(uintptr_t) "t:web";
         body.domain_id = stored_bytes(span_of(domain->bytes, HASH_LEN));
     }
     body.unlock_hash = stored_bytes(span_of(key->unlock_hash.bytes, HASH_LEN));
@@ -214,8 +253,8 @@ static struct statement *grant(const struct key *key, Sealift__Half half, const 
     AUTO(buf) struct buf context = {0}, sealed = {0}, encoded = {0}, bytes = {0};
     struct err err = {0};
     grant_box_context(&site.id, &id, &body, &context);
-    cr_assert(box_seal(site.source->known.box_pk, buf_span(&context), span_of(content->data, content->len), &sealed,
-                       &err));
+    cr_assert(box_seal(site.source->known.box_pk, buf_span(&context), span_of(content->data, content->len),
+                       &sealed, &err));
     body.sealed = stored_bytes(buf_span(&sealed));
     statement_body_encode(&body, &encoded);
     struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
@@ -250,12 +289,14 @@ Test(authority, opens_the_write_half_that_was_granted_with_its_unlock_section)
     cr_assert_eq(err.code, ERR_NOT_FOUND, "the unlock section has not come yet");
     cr_assert(authority_accept_unlock(authority, buf_span(&key.unlock), &err), "%s", err.text);
     reopen();
-    cr_assert(authority_write_half(authority, &key.half->key_id, &domain, &got, &unlock, label, &err), "%s", err.text);
+    cr_assert(authority_write_half(authority, &key.half->key_id, &domain, &got, &unlock, label, &err), "%s",
+              err.text);
     cr_assert(hash_eq(&got->key_id, &key.half->key_id));
     cr_assert(span_eq(buf_span(&unlock), buf_span(&key.unlock)));
     cr_assert_str_eq(label, "main");
     AUTO(secret) struct secret *s = NULL;
-    cr_assert_not(authority_read_secret(authority, &key.half->key_id, &s, &err), "a write half reads nothing");
+    cr_assert_not(authority_read_secret(authority, &key.half->key_id, &s, &err),
+                  "a write half reads nothing");
     cr_assert_eq(err.code, ERR_NO_KEY);
     key_deinit(&key);
 }

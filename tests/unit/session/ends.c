@@ -1,9 +1,9 @@
 #include "ends.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,11 +53,6 @@ struct ends *ends_new(enum repository_kind kind)
     return ends;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    return remove(path);
-}
-
 void ends_free(struct ends *ends)
 {
     if (!ends) return;
@@ -75,7 +70,7 @@ void ends_free(struct ends *ends)
     identity_free(ends->source);
     identity_free(ends->target);
     net_context_free(ends->net);
-    (void)nftw(ends->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)remove_tree(ends->dir);
     free(ends);
 }
 

@@ -1,6 +1,7 @@
 #include "fake_director.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -104,6 +105,7 @@ void fake_director_stop(struct fake_director *director)
     net_context_free(director->net);
     (void)close(director->stop_fd);
     site_deinit(&director->site);
+    cr_assert(remove_tree(director->state));
 }
 
 void fake_director_send(struct fake_director *director, Sealift__Head *head, struct span payload)
