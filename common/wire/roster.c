@@ -213,14 +213,15 @@ const Sealift__Member *roster_by_curve(const struct roster *roster, const uint8_
 bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN], uint64_t *since_ns)
 {
     const Sealift__RosterBody *body = roster_body(roster);
-    if (find_key(body->transporters, body->n_transporters, sign_pk)) {
+    const Sealift__Member *live = find_key(body->transporters, body->n_transporters, sign_pk);
+    if (live) {
         *since_ns = UINT64_MAX;
-        return true;
+        return live->zone == SEALIFT__ZONE__ZONE_TRUSTED;
     }
     for (size_t i = 0; i < body->n_revoked; i++)
         if (memcmp(body->revoked[i]->member->sign_pk.data, sign_pk, SIGN_PK_LEN) == 0) {
             *since_ns = body->revoked[i]->since_ns;
-            return true;
+            return body->revoked[i]->member->zone == SEALIFT__ZONE__ZONE_TRUSTED;
         }
     return false;
 }

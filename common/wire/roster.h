@@ -34,8 +34,9 @@ const Sealift__Member *roster_operator(const struct roster *roster, const uint8_
 const Sealift__Member *roster_operator_named(const struct roster *roster, const char *name);
 /* by CURVE key, of a transporter or an operator */
 const Sealift__Member *roster_by_curve(const struct roster *roster, const uint8_t curve_pk[32]);
-/* Was this signing key ever admitted as a transporter (also if revoked since)? *since_ns = when it
- * stopped being trusted, or UINT64_MAX. */
+/* Was this signing key ever admitted as one that seals, lists and makes points: a transporter in the
+ * trusted zone (also if revoked since)? No rule lets one outside it write anything, so what such a key
+ * signed is planted. *since_ns = when it stopped being trusted, or UINT64_MAX. */
 bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN],
                           uint64_t *since_ns);
 

@@ -66,12 +66,26 @@ static bool verify(const struct cli *cli, const Sealift__PointRow *row, struct p
     return true;
 }
 
-static void take(struct cli *cli, struct points *points, const Sealift__PointListAnswer *answer)
+/* The director chooses what it answers with: a point of another job or repository than was asked for would be
+ * taken, and restored, under the wrong name. */
+static bool was_asked_for(const Sealift__PointList *request, const struct point *point, struct err *err)
+{
+    if (request->repository.len &&
+        memcmp(request->repository.data, point->repository.bytes, ID_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is in another repository than was asked for");
+    if (request->job[0] && strcmp(request->job, point->body->job) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is of the job '%s', not of '%s'", point->body->job,
+                       request->job);
+    return true;
+}
+
+static void take(struct cli *cli, const Sealift__PointList *request, struct points *points,
+                 const Sealift__PointListAnswer *answer)
 {
     for (size_t i = 0; i < answer->n_rows; i++) {
         struct err why = {0};
-        struct point *point = NULL;
-        if (!verify(cli, answer->rows[i], &point, &why)) {
+        AUTO(point) struct point *point = NULL;
+        if (!verify(cli, answer->rows[i], &point, &why) || !was_asked_for(request, point, &why)) {
             output_warning(&cli->output, "point %llu of a repository is left out: %s",
                            (unsigned long long)answer->rows[i]->number, why.text);
             if (points->doubt.code == ERR_NONE) points->doubt = why;
@@ -79,6 +93,7 @@ static void take(struct cli *cli, struct points *points, const Sealift__PointLis
         }
         points->items = xreallocarray(points->items, points->count + 1, sizeof(*points->items));
         points->items[points->count++] = point;
+        point = NULL;
     }
 }
 
@@ -94,7 +109,7 @@ static bool fetch(struct cli *cli, struct client *client, const Sealift__PointLi
     if (!client_request(client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err)) return false;
     if (!payload_point_list_decode(buf_span(&answer.payload), &list, err))
         return err_wrap(err, "the director's list of points");
-    take(cli, points, list);
+    take(cli, body, points, list);
     *got = list->n_rows;
     *all = answer.head->done->count;
     return true;

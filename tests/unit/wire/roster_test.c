@@ -145,8 +145,9 @@ Test(roster, known_already_is_told_from_an_older_and_from_a_fork)
 Test(roster, remembers_since_when_a_revoked_member_is_not_trusted)
 {
     AUTO(statement)
-    struct statement *statement =
-        site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
+    struct statement *statement = site_roster(
+        &site, &(struct roster_draft){
+                   .version = 1, .revoked = site.target, .target_zone = SEALIFT__ZONE__ZONE_TRUSTED});
     AUTO(roster) struct roster *roster = NULL;
     struct err err = {0};
     cr_assert(roster_first(statement, &site.id, site.admin->known.sign_pk, &roster, &err), "%s", err.text);
@@ -157,4 +158,19 @@ Test(roster, remembers_since_when_a_revoked_member_is_not_trusted)
     cr_assert(roster_ever_admitted(roster, site.source->known.sign_pk, &since_ns));
     cr_assert_eq(since_ns, UINT64_MAX);
     cr_assert_not(roster_ever_admitted(roster, site.admin->known.sign_pk, &since_ns));
+}
+
+/* Else the owner of an untrusted repository could plant chunks, sealed by himself, in a copy of it. */
+Test(roster, admits_as_a_writer_nobody_outside_the_trusted_zone)
+{
+    AUTO(roster) struct roster *roster = site_first_roster(&site);
+    uint64_t since_ns = 0;
+    cr_assert(roster_ever_admitted(roster, site.source->known.sign_pk, &since_ns));
+    cr_assert_not(roster_ever_admitted(roster, site.target->known.sign_pk, &since_ns));
+    AUTO(statement)
+    struct statement *statement = site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
+    AUTO(roster) struct roster *later = NULL;
+    struct err err = {0};
+    cr_assert(roster_first(statement, &site.id, site.admin->known.sign_pk, &later, &err), "%s", err.text);
+    cr_assert_not(roster_ever_admitted(later, site.target->known.sign_pk, &since_ns));
 }

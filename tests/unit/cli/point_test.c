@@ -1,0 +1,114 @@
+/* A director that lies about recovery points. */
+#include "director/cli/point.h"
+
+#include "common/wire/stored.h"
+#include "tests/unit/cli/small_site.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct small_site site;
+static const struct id offsite = {{1}}, elsewhere = {{2}};
+
+/* What the director answers, whatever it was asked for. */
+static struct buf file;
+static const struct id *place;
+
+static void answers(const struct request *request)
+{
+    Sealift__PointRow row = SEALIFT__POINT_ROW__INIT, *rows[] = {&row};
+    Sealift__PointListAnswer list = SEALIFT__POINT_LIST_ANSWER__INIT;
+    AUTO(buf) struct buf payload = {0};
+    row.repository = field_of(place->bytes, ID_LEN);
+    row.number = 2;
+    row.time_ns = 7;
+    row.point_file = field_of(file.data, file.len);
+    list.n_rows = 1;
+    list.rows = rows;
+    payload_point_list_encode(&list, &payload);
+    answer_done(request, 1, buf_span(&payload));
+}
+
+/* A genuine point in a plaintext repository. */
+static void make_point(const struct identity *writer, const char *job)
+{
+    static const uint8_t point[ID_LEN] = {9}, root[HASH_LEN] = {8};
+    struct err err = {0};
+    AUTO(buf) struct buf payload = {0};
+    AUTO(buf) struct buf body = {0};
+    Sealift__PointCounts counts = SEALIFT__POINT_COUNTS__INIT;
+    Sealift__PointBody plain = SEALIFT__POINT_BODY__INIT;
+    Sealift__PointFile whole = SEALIFT__POINT_FILE__INIT;
+    plain.version = 1;
+    plain.point = plain.run = plain.seal = field_of(point, ID_LEN);
+    plain.site = field_of(site.id.bytes, ID_LEN);
+    plain.job = (char *)(uintptr_t)job;
+    plain.writer = field_of(writer->known.sign_pk, SIGN_PK_LEN);
+    plain.root = field_of(root, HASH_LEN);
+    plain.counts = &counts;
+    plain.object_kind = (char *)(uintptr_t) "tree";
+    cr_assert(stored_body_encode(&plain, &payload, &err), "%s", err.text);
+    stored_sign(writer->sign, "point", buf_span(&payload), &body);
+    whole.body = field_of(body.data, body.len);
+    buf_clear(&file);
+    cr_assert(stored_point_encode(&whole, &file, &err), "%s", err.text);
+}
+
+static void setup(void)
+{
+    place = &offsite;
+    small_site_init(&site, answers);
+}
+
+static void teardown(void)
+{
+    small_site_deinit(&site);
+    buf_deinit(&file);
+}
+
+TestSuite(point, .init = setup, .fini = teardown, .timeout = 30);
+
+static void is_left_out(const struct id *repository, const char *job, const char *text)
+{
+    AUTO(points) struct points points = {0};
+    struct err err = {0};
+    cr_assert(points_get(&site.cli, repository, job, &points, &err), "%s", err.text);
+    cr_expect_eq(points.count, 0);
+    cr_expect_eq(points.doubt.code, ERR_NOT_AUTHENTIC);
+    cr_expect_not_null(strstr(points.doubt.text, text), "%s", points.doubt.text);
+}
+
+Test(point, what_was_asked_for_is_believed)
+{
+    AUTO(points) struct points points = {0};
+    struct err err = {0};
+    make_point(site.web, "web");
+    cr_assert(points_get(&site.cli, &offsite, "web", &points, &err), "%s", err.text);
+    cr_assert_eq(points.count, 1);
+    cr_assert_eq(points.doubt.code, ERR_NONE);
+}
+
+Test(point, one_of_another_job_than_was_asked_for_is_left_out)
+{
+    make_point(site.web, "salaries");
+    is_left_out(NULL, "web", "it is of the job 'salaries', not of 'web'");
+}
+
+Test(point, one_in_another_repository_than_was_asked_for_is_left_out)
+{
+    make_point(site.web, "web");
+    place = &elsewhere;
+    is_left_out(&offsite, "web", "it is in another repository");
+}
+
+Test(point, one_that_a_host_outside_the_trusted_zone_wrote_is_left_out)
+{
+    make_point(site.vault, "web");
+    is_left_out(&offsite, "web", "was never admitted");
+}
+
+Test(point, one_that_a_stranger_wrote_is_left_out)
+{
+    make_point(site.stranger, "web");
+    is_left_out(&offsite, "web", "was never admitted");
+}
