@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/wire/stored.h"
+#include "transporter/core/public_text.h"
 
 /* --- states --- */
 
@@ -12,6 +13,7 @@ static void put_state(const struct repository_news *news, uint64_t serial, const
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__RepositoryState state = SEALIFT__REPOSITORY_STATE__INIT;
     struct repository_info info = {0};
+    AUTO(buf) struct buf text = {0};
     state.repository = stored_bytes(span_of(repository->bytes, ID_LEN));
     if (store) {
         repository_info(store, &info);
@@ -21,7 +23,8 @@ static void put_state(const struct repository_news *news, uint64_t serial, const
         state.pack_bytes = info.pack_bytes;
     } else {
         state.code = (uint32_t)failure->code;
-        state.text = (char *)(uintptr_t)failure->text;
+        public_text(failure->text, &text);
+        state.text = (char *)(uintptr_t)buf_cstr(&text);
     }
     head.serial = serial;
     head.kind_case = SEALIFT__HEAD__KIND_REPOSITORY_STATE;

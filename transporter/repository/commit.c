@@ -19,6 +19,16 @@ struct commit {
 
 /* --- what the point says of itself --- */
 
+/* Points are found by the label: under that of another job it would be taken for that one's newest. */
+static bool label_fits(const struct ingest_options *options, const Sealift__PointBody *body, struct err *err)
+{
+    struct id run = stored_id(&body->run);
+    if (!options->job) return true;
+    if (strcmp(body->job, options->job) != 0)
+        return err_set(err, ERR_POLICY, "the point carries the name of another job than the run's");
+    return id_eq(&run, &options->session) || err_set(err, ERR_POLICY, "the point is of another run");
+}
+
 static bool writer_fits(const struct ingest *ingest, const Sealift__PointBody *body, struct err *err)
 {
     const struct ingest_options *options = &ingest->options;
@@ -34,7 +44,7 @@ static bool writer_fits(const struct ingest *ingest, const Sealift__PointBody *b
         return err_set(err, ERR_POLICY, "the point is of another seal than the run's");
     if (body->cipher && !hash_eq(&domain, &options->domain))
         return err_set(err, ERR_POLICY, "the point is of another dedup domain than the job's");
-    return true;
+    return label_fits(options, body, err);
 }
 
 static bool kind_fits(const struct repository *repository, const Sealift__PointBody *body, struct err *err)

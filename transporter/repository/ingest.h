@@ -26,6 +26,9 @@ struct ingest_options {
     struct id seal;              /* INGEST_WRITER */
     uint8_t writer[SIGN_PK_LEN]; /* INGEST_WRITER: lists and envelope must be signed by it */
     struct hash domain;          /* INGEST_WRITER, encrypted: the envelope must name it */
+    /* INGEST_WRITER: the label of the job, which the point must carry; the session is then its run. Borrowed;
+     * NULL: any label and run. */
+    const char *job;
     /* INGEST_COPY: whether a signer was ever admitted by the roster. NULL: any. */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]);
     /* Called by the sync thread when batches up to `number` are durable; may be NULL. */

@@ -349,6 +349,7 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
         .kind = INGEST_WRITER,
         .seal = key->seal,
         .domain = stored_hash(&run_job(run)->domain_id),
+        .job = run_job(run)->name,
         .failed = local_failed,
         .arg = &local,
     };
@@ -422,6 +423,7 @@ static bool take_in(struct run *run, struct err *err)
                                                                            : CONVERSATION_UNSEALED,
         .run = run->id,
         .domain = stored_hash(&job->domain_id),
+        .job = job->name,
         .reseal = seal ? &reseal : NULL,
         .committed = committed,
         .arg = run,

@@ -108,6 +108,9 @@ static bool check_order(struct run *run, struct placement_facts *facts, struct e
     const Sealift__OrderBody *order = run_order(run);
     if (run->statement->expiry_s && (uint64_t)time(NULL) > run->statement->expiry_s)
         return err_set(err, ERR_POLICY, "the order has expired");
+    /* jobs outlive the operator who made them; an order does not */
+    if (!roster_operator(run->roster, run->statement->signer))
+        return err_set(err, ERR_POLICY, "the signer of the order is no operator of the current roster");
     if (!check_order_kind(order, err)) return false;
     if (!take_repository(run, &order->repository, &run->repository, err)) return false;
     const Sealift__RepositoryBody *from = run->repository->body.repository;

@@ -94,6 +94,7 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
         .kind = options->conversation == CONVERSATION_COPY ? INGEST_COPY : INGEST_WRITER,
         .seal = *seal,
         .domain = options->domain,
+        .job = options->job,
         .admitted = options->admitted ? is_admitted : NULL,
         .acknowledged = ingest_acknowledges,
         .failed = fail_session,

@@ -26,6 +26,7 @@ struct serve_ingest_options {
     struct id run;
     uint8_t writer[SIGN_PK_LEN]; /* of a backup: who signs lists, envelope and point */
     struct hash domain;          /* of a backup that is encrypted */
+    const char *job;             /* of a backup: the label that its point carries */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]); /* copies */
     const struct serve_reseal *reseal;                             /* or NULL */
     /* a point was committed; its file is borrowed */

@@ -48,6 +48,35 @@ Test(commit, a_point_of_another_writer_seal_domain_or_site_is_refused)
     cr_expect_eq(commit_as(ingest, writer, &root), ERR_NONE);
 }
 
+/* Else a source that was broken into could pass for the newest state of another host. */
+Test(commit, a_point_under_the_name_of_another_job_or_run_is_refused)
+{
+    static const char *const jobs[] = {"payroll", "jo", "job"};
+    for (size_t i = 0; i < 3; i++) {
+        struct err err;
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+        AUTO(ingest) struct ingest *ingest = NULL;
+        /* what commit_as makes is of the job 'job' and of run 1 */
+        struct ingest_options options = {.session = id_of(1),
+                                         .kind = INGEST_WRITER,
+                                         .seal = writer->seal,
+                                         .domain = writer->domain,
+                                         .job = jobs[i],
+                                         .min_free_bytes = 1};
+        memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
+        cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
+        cr_assert(ingest_envelope(ingest, span_of(writer->envelope, ENVELOPE_LEN), &err), "%s", err.text);
+        struct hash root = session_tree(ingest, writer, 0, 3, 100);
+        cr_expect_eq(commit_as(ingest, writer, &root), i < 2 ? ERR_POLICY : ERR_NONE);
+        if (i < 2) continue;
+        struct id other = id_of(2);
+        AUTO(buf) struct buf file = {0};
+        writer_point(writer, &other, &root, &file); /* of run 2 */
+        cr_expect_eq(commit_file(ingest, &other, &root, buf_span(&file)), ERR_POLICY);
+    }
+}
+
 Test(commit, a_point_file_of_another_point_or_root_than_asked_for_is_refused)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);

@@ -1,5 +1,6 @@
 #include "fake_director.h"
 
+#include "common/crypto/box.h"
 #include "common/wire/stored.h"
 
 #include <criterion/criterion.h>
@@ -146,6 +147,43 @@ static void expect_refused(const struct id *subject, uint64_t version, const uin
     answer.kind_case = SEALIFT__HEAD__KIND_DONE;
     answer.done = &done;
     fake_director_send(&director, &answer, span_of(NULL, 0));
+}
+
+/* Where repositories lie is sealed; why one cannot be opened is told without it. */
+Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
+{
+    static const char path[] = "/srv/merger-with-initech";
+    const struct identity *self = director.site.source;
+    struct id id = {{8}};
+    struct err err = {0};
+    AUTO(buf) struct buf context = {0};
+    AUTO(buf) struct buf sealed = {0};
+    AUTO(buf) struct buf body = {0};
+    AUTO(buf) struct buf bytes = {0};
+    statement_box_context("repository", &director.site.id, &id, span_of(NULL, 0), &context);
+    cr_assert(box_seal(self->known.box_pk, buf_span(&context), span_str(path), &sealed, &err), "%s", err.text);
+    Sealift__SealedCopy copy = SEALIFT__SEALED_COPY__INIT, *copies[] = {&copy};
+    Sealift__RepositoryBody plain = SEALIFT__REPOSITORY_BODY__INIT;
+    copy.recipient = stored_bytes(span_of(self->known.sign_pk, SIGN_PK_LEN));
+    copy.sealed = stored_bytes(buf_span(&sealed));
+    plain.name = (char *)(uintptr_t) "main";
+    plain.owner = copy.recipient;
+    plain.kind = SEALIFT__STORE_KIND__STORE_ENCRYPTED;
+    plain.n_path = 1;
+    plain.path = copies;
+    statement_body_encode(&plain, &body);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                                    .site = director.site.id,
+                                    .id = id,
+                                    .version = 1,
+                                    .body = buf_span(&body)};
+    cr_assert(statement_sign(director.site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    fake_director_deliver(&director, buf_span(&bytes));
+    expect_seen(ERR_NONE, NULL);
+    AUTO(head) Sealift__Head *told = fake_director_expect(&director, SEALIFT__HEAD__KIND_REPOSITORY_STATE);
+    cr_expect_eq(told->repository_state->code, (uint32_t)ERR_POLICY);
+    cr_expect_not_null(strstr(told->repository_state->text, "(setting 'repositories')"));
+    cr_expect_null(strstr(told->repository_state->text, "merger"), "%s", told->repository_state->text);
 }
 
 Test(hostile_director, starts_no_run_that_no_operator_signed)
