@@ -70,8 +70,7 @@ static bool verify(const struct cli *cli, const Sealift__PointRow *row, struct p
  * taken, and restored, under the wrong name. */
 static bool was_asked_for(const Sealift__PointList *request, const struct point *point, struct err *err)
 {
-    if (request->repository.len &&
-        memcmp(request->repository.data, point->repository.bytes, ID_LEN) != 0)
+    if (request->repository.len && memcmp(request->repository.data, point->repository.bytes, ID_LEN) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC, "it is in another repository than was asked for");
     if (request->job[0] && strcmp(request->job, point->body->job) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC, "it is of the job '%s', not of '%s'", point->body->job,

@@ -35,7 +35,8 @@ static void setup(void)
 /* Whatever was tried: the host is healthy, and believes what is true. */
 static void teardown(void)
 {
-    AUTO(statement) struct statement *good = site_job(&director.site, director.site.admin, &(struct id){{99}}, 1, "good");
+    AUTO(statement)
+    struct statement *good = site_job(&director.site, director.site.admin, &(struct id){{99}}, 1, "good");
     deliver(good);
     expect_seen(ERR_NONE, NULL);
     statement_free(first);
@@ -70,15 +71,17 @@ Test(hostile_director, moves_no_host_into_the_zone)
 Test(hostile_director, replays_no_old_roster)
 {
     AUTO(statement)
-    struct statement *second = site_roster(&director.site, &(struct roster_draft){.version = 2, .previous = &first->hash});
+    struct statement *second =
+        site_roster(&director.site, &(struct roster_draft){.version = 2, .previous = &first->hash});
     deliver(second);
     expect_seen(ERR_NONE, NULL);
     deliver(first);
     expect_seen(ERR_NOT_AUTHENTIC, "roster version 1 is older than the known version 2");
     AUTO(statement)
-    struct statement *fork = site_roster(&director.site, &(struct roster_draft){.version = 2,
-                                                                               .previous = &first->hash,
-                                                                               .target_zone = SEALIFT__ZONE__ZONE_TRUSTED});
+    struct statement *fork =
+        site_roster(&director.site, &(struct roster_draft){.version = 2,
+                                                           .previous = &first->hash,
+                                                           .target_zone = SEALIFT__ZONE__ZONE_TRUSTED});
     deliver(fork);
     expect_seen(ERR_NOT_AUTHENTIC, "two different rosters have version 2");
     cr_assert_eq(zone_of_target(), SEALIFT__ZONE__ZONE_UNTRUSTED);
@@ -89,10 +92,10 @@ Test(hostile_director, swaps_no_box_key)
     struct identity_public swapped = director.site.target->known;
     random_bytes(swapped.box_pk, sizeof(swapped.box_pk));
     AUTO(statement)
-    struct statement *lie = site_roster(&director.site, &(struct roster_draft){.version = 2,
-                                                                              .previous = &first->hash,
-                                                                              .instead = &swapped,
-                                                                              .signer = director.site.helper});
+    struct statement *lie = site_roster(
+        &director.site,
+        &(struct roster_draft){
+            .version = 2, .previous = &first->hash, .instead = &swapped, .signer = director.site.helper});
     deliver(lie);
     expect_seen(ERR_NOT_AUTHENTIC, "roster version 2 is not signed by an admin of the one before it");
 }
@@ -116,11 +119,13 @@ Test(hostile_director, changes_no_job)
     }
     AUTO(statement) struct statement *kept = NULL;
     struct err err = {0};
-    cr_assert(authority_statement(director.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &job, &kept, &err));
+    cr_assert(
+        authority_statement(director.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &job, &kept, &err));
     cr_assert(hash_eq(&kept->hash, &good->hash));
 }
 
-static void expect_refused(const struct id *subject, uint64_t version, const uint8_t *peer, const char *text)
+static void expect_refused_of(Sealift__StatementType type, const struct id *subject, uint64_t version,
+                              const uint8_t *peer, const char *text)
 {
     static uint8_t runs;
     uint8_t run[16] = {++runs}, ticket[32] = {1};
@@ -129,12 +134,12 @@ static void expect_refused(const struct id *subject, uint64_t version, const uin
     assign.run = stored_bytes(span_of(run, 16));
     assign.attempt = 1;
     assign.side = SEALIFT__RUN_SIDE__SIDE_SOURCE;
-    assign.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB;
+    assign.subject = type;
     assign.subject_id = stored_bytes(span_of(subject->bytes, ID_LEN));
     assign.subject_version = version;
     assign.ticket = stored_bytes(span_of(ticket, 32));
     assign.peer = stored_bytes(span_of(peer, 32));
-    assign.endpoint = (char *)(uintptr_t)"tcp://127.0.0.1:1";
+    assign.endpoint = (char *)(uintptr_t) "tcp://127.0.0.1:1";
     head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
     head.assign = &assign;
     fake_director_send(&director, &head, span_of(NULL, 0));
@@ -149,6 +154,43 @@ static void expect_refused(const struct id *subject, uint64_t version, const uin
     fake_director_send(&director, &answer, span_of(NULL, 0));
 }
 
+static void expect_refused(const struct id *subject, uint64_t version, const uint8_t *peer, const char *text)
+{
+    expect_refused_of(SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, subject, version, peer, text);
+}
+
+/* An order that was signed with a stolen identity, and kept back until that was revoked. */
+Test(hostile_director, carries_out_no_order_of_somebody_who_is_no_operator_any_more)
+{
+    static const uint8_t hash[HASH_LEN] = {1};
+    const Sealift__StatementType type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER;
+    const uint8_t *self = director.site.source->known.sign_pk, *peer = director.site.target->known.sign_pk;
+    struct id id = {{9}};
+    struct err err = {0};
+    AUTO(buf) struct buf body = {0};
+    AUTO(buf) struct buf bytes = {0};
+    Sealift__OrderBody order = SEALIFT__ORDER_BODY__INIT;
+    order.kind = SEALIFT__ORDER_KIND__ORDER_RESTORE;
+    order.repository = order.point = stored_bytes(span_of(id.bytes, ID_LEN));
+    order.point_hash = stored_bytes(span_of(hash, HASH_LEN));
+    order.target = stored_bytes(span_of(self, SIGN_PK_LEN));
+    order.open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
+    statement_body_encode(&order, &body);
+    struct statement_draft draft = {
+        .type = type, .site = director.site.id, .id = id, .version = 1, .body = buf_span(&body)};
+    cr_assert(statement_sign(director.site.helper->sign, &draft, &bytes, &err), "%s", err.text);
+    fake_director_deliver(&director, buf_span(&bytes));
+    expect_seen(ERR_NONE, NULL);
+    expect_refused_of(type, &id, 1, peer, "there is no repository statement");
+    AUTO(statement)
+    struct statement *second =
+        site_roster(&director.site,
+                    &(struct roster_draft){.version = 2, .previous = &first->hash, .without_helper = true});
+    deliver(second);
+    expect_seen(ERR_NONE, NULL);
+    expect_refused_of(type, &id, 1, peer, "the signer of the order is no operator of the current roster");
+}
+
 /* Where repositories lie is sealed; why one cannot be opened is told without it. */
 Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
 {
@@ -161,7 +203,8 @@ Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
     AUTO(buf) struct buf body = {0};
     AUTO(buf) struct buf bytes = {0};
     statement_box_context("repository", &director.site.id, &id, span_of(NULL, 0), &context);
-    cr_assert(box_seal(self->known.box_pk, buf_span(&context), span_str(path), &sealed, &err), "%s", err.text);
+    cr_assert(box_seal(self->known.box_pk, buf_span(&context), span_str(path), &sealed, &err), "%s",
+              err.text);
     Sealift__SealedCopy copy = SEALIFT__SEALED_COPY__INIT, *copies[] = {&copy};
     Sealift__RepositoryBody plain = SEALIFT__REPOSITORY_BODY__INIT;
     copy.recipient = stored_bytes(span_of(self->known.sign_pk, SIGN_PK_LEN));
@@ -193,6 +236,7 @@ Test(hostile_director, starts_no_run_that_no_operator_signed)
     AUTO(statement) struct statement *good = site_job(&director.site, director.site.admin, &job, 2, "web");
     deliver(good);
     expect_seen(ERR_NONE, NULL);
-    expect_refused(&job, 1, target, "the run is of version 1 of the job, and this transporter holds version 2");
+    expect_refused(&job, 1, target,
+                   "the run is of version 1 of the job, and this transporter holds version 2");
     expect_refused(&job, 2, target, "there is no repository statement");
 }

@@ -72,7 +72,7 @@ struct statement *site_roster(const struct site *site, const struct roster_draft
     Sealift__Revocation revocation = SEALIFT__REVOCATION__INIT, *revocations[] = {&revocation};
 
     Sealift__RosterBody body = SEALIFT__ROSTER_BODY__INIT;
-    body.n_operators = 2;
+    body.n_operators = draft->without_helper ? 1 : 2;
     body.operators = operators;
     body.n_transporters = 2;
     body.transporters = transporters;

@@ -168,7 +168,8 @@ Test(roster, admits_as_a_writer_nobody_outside_the_trusted_zone)
     cr_assert(roster_ever_admitted(roster, site.source->known.sign_pk, &since_ns));
     cr_assert_not(roster_ever_admitted(roster, site.target->known.sign_pk, &since_ns));
     AUTO(statement)
-    struct statement *statement = site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
+    struct statement *statement =
+        site_roster(&site, &(struct roster_draft){.version = 1, .revoked = site.target});
     AUTO(roster) struct roster *later = NULL;
     struct err err = {0};
     cr_assert(roster_first(statement, &site.id, site.admin->known.sign_pk, &later, &err), "%s", err.text);
