@@ -97,11 +97,16 @@ size_t head_payload_limit(Sealift__Head__KindCase kind)
     return known ? known->payload_max : 0;
 }
 
+static bool version_ok(uint32_t protocol, struct err *err)
+{
+    if (protocol == PROTOCOL_VERSION) return true;
+    return err_set(err, ERR_VERSION, "the peer speaks protocol version %u, this program version %u", protocol,
+                   PROTOCOL_VERSION);
+}
+
 static bool head_check(enum channel channel, const Sealift__Head *head, size_t payload_len, struct err *err)
 {
-    if (head->protocol != PROTOCOL_VERSION)
-        return err_set(err, ERR_VERSION, "the peer speaks protocol version %u, this program version %u",
-                       head->protocol, PROTOCOL_VERSION);
+    if (!version_ok(head->protocol, err)) return false;
     const struct kind *kind = kind_of(head->kind_case);
     if (!kind) return err_set(err, ERR_PROTOCOL, "a message of an unknown kind");
     if (!(kind->channels & ON(channel)))
@@ -115,6 +120,8 @@ static bool head_check(enum channel channel, const Sealift__Head *head, size_t p
 bool head_decode(enum channel channel, struct span head, size_t payload_len, Sealift__Head **out,
                  struct err *err)
 {
+    uint8_t protocol = message_version(head);
+    if (protocol != 0 && !version_ok(protocol, err)) return false;
     AUTO(head)
     Sealift__Head *decoded = (Sealift__Head *)message_decode(&sealift__head__descriptor, head, HEAD_MAX,
                                                              TEXT_MAX_LEN, "message", err);

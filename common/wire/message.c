@@ -164,6 +164,12 @@ ProtobufCMessage *message_decode(const ProtobufCMessageDescriptor *type, struct 
     return out;
 }
 
+uint8_t message_version(struct span bytes)
+{
+    enum { FIELD_1_NUMBER = 1 << 3 };
+    return bytes.len >= 2 && bytes.data[0] == FIELD_1_NUMBER && bytes.data[1] < 128 ? bytes.data[1] : 0;
+}
+
 void message_free(void *message)
 {
     if (message) protobuf_c_message_free_unpacked(message, &plain_allocator);

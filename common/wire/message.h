@@ -20,6 +20,10 @@ ProtobufCMessage *message_decode(const ProtobufCMessageDescriptor *type, struct 
                                  size_t text_limit, const char *what, struct err *err) MUST_CHECK;
 void message_free(void *message);
 
+/* The version of a message whose field 1 it is, before anything else is read: another version may have fields
+ * that message_decode refuses. 0: it does not begin with one below 128. */
+uint8_t message_version(struct span bytes);
+
 /* Appends the encoding. */
 void message_encode(const void *message, struct buf *out);
 /* The rules of message_decode for a message that was put together here. */

@@ -43,6 +43,13 @@ static bool version_ok(uint32_t version, const char *what, struct err *err)
     return err_set(err, ERR_VERSION, "%s has version %u, this program reads version 1", what, version);
 }
 
+/* That of a message that another program may have written. What begins with no version is judged later. */
+static bool begins_with_our_version(struct span bytes, const char *what, struct err *err)
+{
+    uint8_t version = message_version(bytes);
+    return version == 0 || version_ok(version, what, err);
+}
+
 struct id stored_id(const ProtobufCBinaryData *bytes)
 {
     struct id id = {{0}};
@@ -175,6 +182,7 @@ bool stored_log_encode(const Sealift__LogEntry *entry, struct buf *out, struct e
 
 bool stored_log_decode(struct span bytes, Sealift__LogEntry **out, struct err *err)
 {
+    if (!begins_with_our_version(bytes, log_what, err)) return false;
     AUTO(stored_log)
     Sealift__LogEntry *entry = (Sealift__LogEntry *)message_decode(
         &sealift__log_entry__descriptor, bytes, STORED_MAX_SIGNED, STORED_MAX_NAME, log_what, err);
@@ -244,6 +252,7 @@ bool stored_body_encode(const Sealift__PointBody *body, struct buf *out, struct 
 
 bool stored_body_decode(struct span bytes, Sealift__PointBody **out, struct err *err)
 {
+    if (!begins_with_our_version(bytes, body_what, err)) return false;
     AUTO(stored_body)
     Sealift__PointBody *body = (Sealift__PointBody *)message_decode(
         &sealift__point_body__descriptor, bytes, MAX_BODY, STORED_MAX_NAME, body_what, err);
@@ -383,6 +392,7 @@ bool stored_unlock_encode(const Sealift__UnlockSection *unlock, struct buf *out,
 
 bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struct err *err)
 {
+    if (!begins_with_our_version(bytes, unlock_what, err)) return false;
     AUTO(stored_unlock)
     Sealift__UnlockSection *unlock = (Sealift__UnlockSection *)message_decode(
         &sealift__unlock_section__descriptor, bytes, STORED_MAX_UNLOCK, STORED_MAX_TEXT, unlock_what, err);
