@@ -258,3 +258,15 @@ struct id stage_bring(struct stage *stage, uint8_t job, Sealift__RunState state)
     cr_assert_eq(stage_run(stage, &run)->state, state);
     return run;
 }
+
+void stage_expect_state(const struct stage *stage, const struct id *run, Sealift__RunState state)
+{
+    const struct run *kept = stage_run(stage, run);
+    cr_assert_eq(kept->state, state, "%s instead of %s: %s", run_state_name(kept->state),
+                 run_state_name(state), kept->text);
+}
+
+void stage_expect_text(const struct stage *stage, const struct id *run, const char *text)
+{
+    cr_assert_str_eq(stage_run(stage, run)->text, text);
+}

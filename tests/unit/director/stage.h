@@ -60,6 +60,8 @@ void stage_wait(struct stage *stage, uint64_t span_ms);
 
 /* as last kept */
 const struct run *stage_run(const struct stage *stage, const struct id *run);
+void stage_expect_state(const struct stage *stage, const struct id *run, Sealift__RunState state);
+void stage_expect_text(const struct stage *stage, const struct id *run, const char *text);
 size_t stage_sent(const struct stage *stage, enum effect_kind kind, const uint8_t *host, const struct id *id);
 const struct effect_log *stage_last(const struct stage *stage, enum effect_kind kind);
 

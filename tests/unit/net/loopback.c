@@ -165,3 +165,19 @@ bool same_key(const struct net_peer *peer, const struct net_key *key)
 {
     return memcmp(peer->key, net_key_public(key), NET_KEY_LEN) == 0;
 }
+
+void await_unreachable(struct net_socket *server, const struct net_peer *peer, struct net_message *message)
+{
+    struct err err;
+    AUTO(net_message) struct net_message none = {0};
+    const long deadline = now_ms() + DEADLINE_MS;
+    enum net_status status;
+    do {
+        struct net_peer from;
+        enum net_fault fault;
+        if (!message->live) cr_assert(net_message_make(message, span_str("hello"), &err));
+        cr_assert_eq(net_socket_recv(server, &from, &none, &fault, 0), NET_AGAIN);
+        status = net_socket_send(server, peer, message, 0);
+    } while ((status == NET_OK || status == NET_AGAIN) && now_ms() < deadline);
+    cr_assert_eq(status, NET_UNREACHABLE);
+}

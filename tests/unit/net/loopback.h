@@ -53,6 +53,8 @@ void send_bytes(struct net_socket *socket, const struct net_peer *to, struct spa
 struct net_peer receive_text(struct net_socket *socket, const char *header, const char *payload);
 /* the next thing the socket has to say must be that it refused a message for this fault */
 struct net_peer receive_refusal(struct net_socket *socket, enum net_fault fault);
+/* Sends until the socket knows that this peer has left; `message` is the one that did not go. */
+void await_unreachable(struct net_socket *server, const struct net_peer *peer, struct net_message *message);
 
 bool same_key(const struct net_peer *peer, const struct net_key *key);
 

@@ -462,3 +462,22 @@ bool restores(struct repository *repository, const struct hash *root, size_t *fr
     id_set_deinit(&restore.met);
     return whole;
 }
+
+enum err_code session_send_code(struct ingest *ingest, uint64_t number, struct span batch)
+{
+    struct err err = {0};
+    if (ingest_batch(ingest, number, batch, &err)) return ERR_NONE;
+    return err.code;
+}
+
+enum err_code session_commit_code(struct ingest *ingest, const struct writer *writer, uint8_t point,
+                                  const struct hash *root, struct buf *missing)
+{
+    struct err err = {0};
+    struct id id = id_of(point);
+    struct ingest_receipt receipt;
+    AUTO(buf) struct buf file = {0};
+    writer_point(writer, &id, root, &file);
+    if (ingest_commit(ingest, &id, root, buf_span(&file), &receipt, missing, &err)) return ERR_NONE;
+    return err.code;
+}

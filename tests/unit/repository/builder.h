@@ -83,6 +83,11 @@ bool shell_works(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 struct ingest *session_open(struct repository *repository, const struct writer *writer, uint8_t session);
 void session_send(struct ingest *ingest, struct writer *writer, enum pack_class class_);
+/* What sending this batch comes to. */
+enum err_code session_send_code(struct ingest *ingest, uint64_t number, struct span batch);
+/* What committing the point comes to. */
+enum err_code session_commit_code(struct ingest *ingest, const struct writer *writer, uint8_t point,
+                                  const struct hash *root, struct buf *missing);
 /* Waits until the number is acknowledged. */
 void session_wait(struct ingest *ingest, uint64_t number);
 /* A point of `chunks` data frames below one node below a root; its root. Nothing is committed. */
