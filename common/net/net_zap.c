@@ -1,6 +1,7 @@
 #include "common/net/net_zap.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/net/net_allow.h"
 #include "common/net/net_denials.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #define ENDPOINT "inproc://zeromq.zap.01"
 
@@ -36,13 +36,6 @@ struct request {
 
 static const char *const status_of[] = {
     [NET_ADMIT] = "200", [NET_DENY_FINAL] = "400", [NET_DENY_FOR_NOW] = "300"};
-
-static uint64_t now_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec;
-}
 
 /* Without NUL bytes inside, and not longer than fits. */
 static bool copy_text(const zmq_msg_t *frame, char *out, size_t size)
@@ -102,8 +95,8 @@ static enum net_admission decide(struct net_zap *zap, struct request *request)
     request->who.reason = NET_DENIED_MECHANISM;
     (void)pthread_mutex_lock(&zap->lock);
     if (request->curve)
-        admission =
-            net_allow_admit(zap->allow, request->who.domain, request->who.key, now_s(), &request->who.reason);
+        admission = net_allow_admit(zap->allow, request->who.domain, request->who.key,
+                                    clock_steady_ms() / 1000, &request->who.reason);
     if (admission != NET_ADMIT && net_denials_add(&zap->denials, &request->who))
         net_wake_signal(&zap->denied);
     (void)pthread_mutex_unlock(&zap->lock);

@@ -1,5 +1,7 @@
 #include "common/net/net_zmq.h"
 
+#include "common/base/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -7,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NEVER INT64_MAX
 
@@ -62,22 +63,15 @@ void net_zmq_address(const char *text, char *out, size_t size)
         (void)snprintf(out, size, "%s", found == text ? rest : text);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int64_t net_deadline(int timeout_ms)
 {
-    return timeout_ms < 0 ? NEVER : now_ms() + timeout_ms;
+    return timeout_ms < 0 ? NEVER : (int64_t)clock_steady_ms() + timeout_ms;
 }
 
 int net_deadline_left(int64_t deadline)
 {
     if (deadline == NEVER) return -1;
-    int64_t left = deadline - now_ms();
+    int64_t left = deadline - (int64_t)clock_steady_ms();
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 

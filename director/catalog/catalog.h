@@ -139,8 +139,8 @@ struct catalog_head {
     uint64_t points, pack_bytes, free_bytes;
     uint32_t code; /* as last reported */
     char text[RUN_TEXT_MAX + 1];
-    char alarm[RUN_TEXT_MAX +
-               1]; /* the log stepped back or forked; stays until the repository is signed anew */
+    /* the log stepped back or forked; stays until the repository is signed anew */
+    char alarm[RUN_TEXT_MAX + 1];
 };
 bool catalog_head_put(struct catalog *catalog, const struct catalog_head *head, struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND */

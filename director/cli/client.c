@@ -1,9 +1,9 @@
 #include "director/cli/client.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/net/net_monitor.h"
 #include "common/net/net_poll.h"
-#include "director/cli/clock.h"
 #include "director/cli/interrupt.h"
 
 #include <string.h>

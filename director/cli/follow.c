@@ -1,7 +1,7 @@
 #include "director/cli/follow.h"
 
+#include "common/base/clock.h"
 #include "common/base/text.h"
-#include "director/cli/clock.h"
 #include "director/cli/interrupt.h"
 #include "director/cli/progress.h"
 #include "director/cli/put.h"

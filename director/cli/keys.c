@@ -1,9 +1,9 @@
 #include "director/cli/keys.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/wire/grant.h"
-#include "director/cli/clock.h"
 #include "director/cli/nearest.h"
 #include "director/cli/put.h"
 

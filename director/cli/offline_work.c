@@ -1,9 +1,7 @@
 #include "director/cli/offline_work.h"
 
-#include "director/cli/clock.h"
+#include "common/base/clock.h"
 #include "director/cli/interrupt.h"
-
-#include <time.h>
 
 enum { SHOW_MS = 200 };
 
@@ -21,25 +19,12 @@ static void *work_main(void *arg)
     return NULL;
 }
 
-static struct timespec later(void)
-{
-    struct timespec at;
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += SHOW_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_nsec -= 1000000000L;
-        at.tv_sec++;
-    }
-    return at;
-}
-
 /* Until it is over; under the lock. */
 static void watch(struct offline_work *work)
 {
     while (!work->over) {
         struct progress_sample sample = {0};
-        struct timespec until = later();
-        (void)pthread_cond_timedwait(&work->changed, &work->lock, &until);
+        clock_wait(&work->changed, &work->lock, clock_steady_ms() + SHOW_MS);
         if (interrupt_seen()) atomic_store(&work->cancelled, true);
         if (work->over || work->progress.form == PROGRESS_NONE) continue;
         work->sample(work->arg, &sample);

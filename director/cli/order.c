@@ -1,8 +1,8 @@
 #include "director/cli/order.h"
 
+#include "common/base/clock.h"
 #include "common/wire/grant.h"
 #include "common/wire/placement.h"
-#include "director/cli/clock.h"
 #include "director/cli/keys.h"
 #include "director/cli/put.h"
 

@@ -1,8 +1,8 @@
 #include "director/cli/point.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
-#include "director/cli/clock.h"
 #include "director/cli/put.h"
 
 #include <string.h>

@@ -37,8 +37,8 @@ bool points_get(struct cli *cli, const struct id *repository, const char *job, s
                 struct err *err) MUST_CHECK;
 
 /* Takes an id or a unique prefix of at least 4 digits, JOB@latest, or JOB@TIME: the newest one made not after
- * that time, or on that day or before (clock_parse). `repository` is where it is to be read from, or NULL:
- * where it was first. ERR_NOT_FOUND; ERR_USAGE: not unique. */
+ * that time, or on that day or before (time_word_parse). `repository` is where it is to be read from, or
+ * NULL: where it was first. ERR_NOT_FOUND; ERR_USAGE: not unique. */
 bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
                    struct err *err) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* How people name a point: `JOB@latest`, `JOB@2026-11-20`, `JOB@12h`, an id or the start of one. */
-#include "director/cli/clock.h"
 #include "director/cli/point.h"
+#include "director/cli/time_word.h"
 
 #include <string.h>
 
@@ -34,9 +34,9 @@ bool point_word_parse(const char *text, uint64_t now_ns, enum point_word *word,
         *word = POINT_LATEST;
     } else {
         uint64_t moment_ns;
-        if (!clock_parse(at + 1, now_ns, &moment_ns, err)) return false;
+        if (!time_word_parse(at + 1, now_ns, &moment_ns, err)) return false;
         *word = POINT_BEFORE;
-        *time_ns = clock_is_date(at + 1) ? moment_ns + DAY_NS - 1 : moment_ns;
+        *time_ns = time_word_is_date(at + 1) ? moment_ns + DAY_NS - 1 : moment_ns;
     }
     memcpy(job, name, sizeof(name));
     return true;

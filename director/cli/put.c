@@ -1,8 +1,8 @@
 #include "director/cli/put.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/wire/grant.h"
-#include "director/cli/clock.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "director/cli/statements.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
-#include "director/cli/clock.h"
 #include "director/cli/nearest.h"
 
 #include <stdio.h>

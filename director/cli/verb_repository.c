@@ -1,7 +1,7 @@
 /* sealift repository … */
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/clock.h"
 #include "director/cli/member.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"

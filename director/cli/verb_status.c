@@ -1,11 +1,12 @@
 /* sealift status: what needs somebody first. */
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/clock.h"
 #include "director/cli/follow.h"
 #include "director/cli/member.h"
 #include "director/cli/site_begin.h"
 #include "director/cli/statements.h"
+#include "director/cli/time_word.h"
 #include "director/cli/verbs.h"
 
 #include <stdio.h>
@@ -48,7 +49,7 @@ static void put_age(json_t *object, const char *key, uint64_t then_ns, uint64_t 
 {
     char text[24];
     if (!then_ns || then_ns > now_ns) return;
-    clock_age(now_ns - then_ns, text);
+    time_word_age(now_ns - then_ns, text);
     (void)json_object_set_new(object, key, json_string(text));
 }
 

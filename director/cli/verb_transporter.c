@@ -1,11 +1,12 @@
 /* sealift transporter … */
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/clock.h"
 #include "director/cli/confirm.h"
 #include "director/cli/keys.h"
 #include "director/cli/member.h"
 #include "director/cli/put.h"
+#include "director/cli/time_word.h"
 #include "director/cli/verbs.h"
 
 #include <stdio.h>
@@ -216,7 +217,7 @@ static bool revoke_transporter(struct cli *cli, const struct args *args, struct 
     char question[256], since[21];
     uint64_t since_ns = clock_real_ns();
     const char *name = args_operand(args, 0);
-    if (args_value(args, "since") && !clock_parse(args_value(args, "since"), since_ns, &since_ns, err))
+    if (args_value(args, "since") && !time_word_parse(args_value(args, "since"), since_ns, &since_ns, err))
         return false;
     if (!access_director(cli, &client, err) || !access_transporter(cli, name, &member, err)) return false;
     time_format(since_ns, since);

@@ -15,8 +15,7 @@ struct policy {
     size_t restore_count;
     char **repository_roots; /* where repositories may be created */
     size_t repository_count;
-    char *
-        *plaintext_to; /* names of transporters that may get our data unsealed (inside CURVE); default none */
+    char **plaintext_to; /* names of transporters that may get our data unsealed, inside CURVE */
     size_t plaintext_count;
     uint32_t keep_least; /* the floor for our repositories */
     uint64_t keep_age_s;

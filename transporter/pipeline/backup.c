@@ -1,11 +1,10 @@
 #include "transporter/pipeline/backup.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/chunk/chunker.h"
 #include "transporter/pipeline/assembly.h"
 #include "transporter/pipeline/cancel_watch.h"
-
-#include <time.h>
 
 enum {
     WORKERS_LEAST = 6, /* readers of a cold cache; they hardly cost anything else */
@@ -34,13 +33,6 @@ struct backup {
 
     struct cancel_watch *watch;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static unsigned worker_count(const struct backup_options *options)
 {
@@ -228,7 +220,7 @@ static bool make_point(struct backup *backup, struct commit_request *request, st
         .root = request->root,
         .counts = request->counts,
         .started_ns = request->started_ns,
-        .written_ns = now_ns(),
+        .written_ns = clock_real_ns(),
         .object = OBJECT_TREE,
     };
     if (!point_encode(&backup->options->identity, backup->attempt.sealing, &draft, file, err)) return false;
@@ -333,7 +325,7 @@ static bool start(struct backup *backup, struct err *err)
 
 static bool back_up(const struct backup_options *options, struct backup_result *result, struct err *err)
 {
-    AUTO(backup) struct backup backup = {.options = options, .started_ns = now_ns()};
+    AUTO(backup) struct backup backup = {.options = options, .started_ns = clock_real_ns()};
     make_room(&backup);
     if (!attempt_init(&backup.attempt, options, backup.worker_count, backup.queued_places, err)) return false;
     return (start(&backup, err) && run(&backup, result, err)) || fail(&backup, err);

@@ -1,9 +1,7 @@
 #include "transporter/pipeline/cancel_watch.h"
 
 #include "common/base/alloc.h"
-
-#include <errno.h>
-#include <time.h>
+#include "common/base/clock.h"
 
 enum { POLL_MS = 50 };
 
@@ -16,25 +14,12 @@ struct cancel_watch {
     bool over;
 };
 
-static struct timespec poll_later(void)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += POLL_MS * 1000000L;
-    if (until.tv_nsec < 1000000000L) return until;
-    until.tv_nsec -= 1000000000L;
-    until.tv_sec++;
-    return until;
-}
-
 static void *watch_flag(void *arg)
 {
     struct cancel_watch *watch = arg;
     pthread_mutex_lock(&watch->lock);
-    while (!watch->over && !*watch->flag) {
-        struct timespec until = poll_later();
-        (void)pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
-    }
+    while (!watch->over && !*watch->flag)
+        clock_wait(&watch->changed, &watch->lock, clock_steady_ms() + POLL_MS);
     bool cancelled = !watch->over;
     pthread_mutex_unlock(&watch->lock);
     struct err why = {0};

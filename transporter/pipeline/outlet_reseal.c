@@ -1,11 +1,11 @@
 #include "transporter/pipeline/outlet_reseal.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "transporter/pipeline/batch_queue.h"
 #include "transporter/pipeline/reseal.h"
 
 #include <pthread.h>
-#include <time.h>
 
 enum { POOL_BYTES = 8 * 1024 * 1024, ASK_MOST = 4096, THREADS_MOST = 64 };
 
@@ -150,13 +150,6 @@ static bool reseal_send(void *self, uint64_t number, struct buf *batch, struct e
     return true;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool reseal_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
                           struct buf *missing, struct err *err)
 {
@@ -170,7 +163,7 @@ static bool reseal_commit(void *self, const struct commit_request *request, stru
         .root = sealed.root,
         .counts = request->counts,
         .started_ns = request->started_ns,
-        .written_ns = now_ns(),
+        .written_ns = clock_real_ns(),
         .object = OBJECT_TREE,
     };
     if (!point_encode(&outlet->options.identity, outlet->sealing, &draft, &file, err)) return false;

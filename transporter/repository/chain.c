@@ -1,13 +1,13 @@
 #include "transporter/repository/chain.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME_PREFIX "log/"
 #define NAME_DIGITS 10
@@ -153,13 +153,6 @@ void chain_skip(struct chain *chain, const struct storage *storage)
         chain->hash = stored_hash(&entry->previous);
 }
 
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* After a failed put: only a name that is surely absent leaves the log as it was. */
 static void judge_failed_put(struct chain *chain, const struct storage *storage, const char *name)
 {
@@ -189,7 +182,7 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
             err, ERR_FAILED,
             "an earlier log entry failed half-way or was another owner's: open the repository anew");
     if (chain->number >= NUMBER_MAX) return err_set(err, ERR_LIMIT, "the log is full");
-    uint64_t now = clock_ns();
+    uint64_t now = clock_real_ns();
     entry->version = 1;
     entry->number = chain->number + 1;
     entry->time_ns = now > chain->time_ns ? now : chain->time_ns;

@@ -52,8 +52,8 @@ bool stat_cache_stage_content(struct stat_cache *cache, const struct hash *file_
                               struct err *err) MUST_CHECK;
 /* After the commit receipt: makes the staged changes current. */
 bool stat_cache_apply(struct stat_cache *cache, struct err *err) MUST_CHECK;
-/* Empties the cache, and what is staged: `job rebuild-cache`, or after the repository named missing
- * references. */
+/* Empties the cache, and what is staged: for when the repository misses what the cache
+ * refers to. */
 bool stat_cache_reset(struct stat_cache *cache, struct err *err) MUST_CHECK;
 
 #endif

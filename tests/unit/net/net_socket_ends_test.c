@@ -6,6 +6,7 @@
 #include "loopback.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 #include "builder.h"
+
 #include <criterion/criterion.h>
 #include <sched.h>
 #include <string.h>

@@ -1,24 +1,9 @@
-#include "director/cli/clock.h"
+#include "director/cli/time_word.h"
 
 #include "common/base/text.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-uint64_t clock_steady_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-uint64_t clock_real_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* Do the digits and separators stand as in the picture, in which 'd' is a digit? */
 static bool looks_like(const char *text, const char *picture)
@@ -36,7 +21,7 @@ static unsigned number_at(const char *text, size_t at, size_t digits)
     return value;
 }
 
-bool clock_is_date(const char *text)
+bool time_word_is_date(const char *text)
 {
     return looks_like(text, "dddd-dd-dd");
 }
@@ -65,7 +50,7 @@ static bool to_ns(const char *text, bool timed, bool seconds, uint64_t *out)
     return true;
 }
 
-bool clock_parse(const char *text, uint64_t now_ns, uint64_t *out_ns, struct err *err)
+bool time_word_parse(const char *text, uint64_t now_ns, uint64_t *out_ns, struct err *err)
 {
     static const struct {
         const char *picture;
@@ -89,7 +74,7 @@ bool clock_parse(const char *text, uint64_t now_ns, uint64_t *out_ns, struct err
     return true;
 }
 
-void clock_age(uint64_t age_ns, char out[static 24])
+void time_word_age(uint64_t age_ns, char out[static 24])
 {
     static const struct {
         uint64_t seconds;

@@ -1,0 +1,24 @@
+#include "common/base/clock.h"
+
+#include <time.h>
+
+uint64_t clock_steady_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t clock_real_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void clock_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ms)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    (void)pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until);
+}

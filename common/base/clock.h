@@ -1,0 +1,17 @@
+/* The two clocks: one that only runs forward, for how long, and the time of day, for when. Any thread. */
+#ifndef SEALIFT_BASE_CLOCK_H
+#define SEALIFT_BASE_CLOCK_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* since some moment in the past; never steps back */
+uint64_t clock_steady_ms(void);
+/* since 1970, as the machine is set; may step */
+uint64_t clock_real_ns(void);
+
+/* Waits for the condition until clock_steady_ms() is `until_ms` at most. It may return early: the caller
+ * looks at what it waits for. */
+void clock_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ms);
+
+#endif

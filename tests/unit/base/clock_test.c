@@ -1,0 +1,39 @@
+#include "common/base/clock.h"
+
+#include <criterion/criterion.h>
+#include <time.h>
+
+Test(clock, real_time_is_that_of_the_machine)
+{
+    uint64_t before_ns = (uint64_t)time(NULL) * 1000000000;
+    uint64_t now_ns = clock_real_ns();
+    cr_assert_geq(now_ns, before_ns);
+    cr_assert_leq(now_ns, (uint64_t)(time(NULL) + 1) * 1000000000);
+}
+
+Test(clock, a_wait_ends_at_its_moment_and_not_before)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+    uint64_t until_ms = clock_steady_ms() + 20;
+    struct timespec began, ended;
+    (void)clock_gettime(CLOCK_MONOTONIC, &began);
+    (void)pthread_mutex_lock(&lock);
+    while (clock_steady_ms() < until_ms)
+        clock_wait(&never, &lock, until_ms);
+    (void)pthread_mutex_unlock(&lock);
+    (void)clock_gettime(CLOCK_MONOTONIC, &ended);
+    double waited_ms =
+        (double)(ended.tv_sec - began.tv_sec) * 1e3 + (double)(ended.tv_nsec - began.tv_nsec) / 1e6;
+    cr_assert_gt(waited_ms, 18.0);
+}
+
+Test(clock, a_wait_for_a_moment_that_has_passed_returns)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+    (void)pthread_mutex_lock(&lock);
+    clock_wait(&never, &lock, 0);
+    clock_wait(&never, &lock, clock_steady_ms());
+    (void)pthread_mutex_unlock(&lock);
+}
