@@ -4,6 +4,7 @@
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
 #include "common/wire/statement_body.h"
+#include "common/wire/stored.h"
 
 #include <string.h>
 
@@ -114,22 +115,17 @@ bool statement_decode(struct span bytes, struct statement **out, struct err *err
     return true;
 }
 
-static ProtobufCBinaryData bytes_of(struct span bytes)
-{
-    return (ProtobufCBinaryData){.len = bytes.len, .data = (uint8_t *)(uintptr_t)bytes.data};
-}
-
 static void encode_plain(const struct statement_draft *draft, struct buf *out)
 {
     Sealift__Statement plain = SEALIFT__STATEMENT__INIT;
     plain.format = 1;
     plain.type = draft->type;
-    plain.site = bytes_of(span_of(draft->site.bytes, ID_LEN));
-    if (draft->audience) plain.audience = bytes_of(span_of(draft->audience, SIGN_PK_LEN));
-    plain.id = bytes_of(span_of(draft->id.bytes, ID_LEN));
+    plain.site = stored_bytes(span_of(draft->site.bytes, ID_LEN));
+    if (draft->audience) plain.audience = stored_bytes(span_of(draft->audience, SIGN_PK_LEN));
+    plain.id = stored_bytes(span_of(draft->id.bytes, ID_LEN));
     plain.version = draft->version;
     plain.expiry_s = draft->expiry_s;
-    plain.body = bytes_of(draft->body);
+    plain.body = stored_bytes(draft->body);
     message_encode(&plain, out);
 }
 
@@ -147,9 +143,9 @@ bool statement_sign(const struct sign_pair *signer, const struct statement_draft
     uint8_t signature[SIGNATURE_LEN];
     sign_bytes(signer, statement_type_name(draft->type), buf_span(&plain), signature);
     Sealift__SignedStatement outer = SEALIFT__SIGNED_STATEMENT__INIT;
-    outer.statement = bytes_of(buf_span(&plain));
-    outer.signer = bytes_of(span_of(signer->pk, SIGN_PK_LEN));
-    outer.signature = bytes_of(span_of(signature, sizeof(signature)));
+    outer.statement = stored_bytes(buf_span(&plain));
+    outer.signer = stored_bytes(span_of(signer->pk, SIGN_PK_LEN));
+    outer.signature = stored_bytes(span_of(signature, sizeof(signature)));
     message_encode(&outer, out);
     return true;
 }

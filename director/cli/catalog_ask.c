@@ -1,6 +1,7 @@
 #include "director/cli/catalog_ask.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
@@ -53,7 +54,7 @@ bool ask_runs(struct cli *cli, const struct id *job, unsigned limit, Sealift__Ru
     AUTO(client_message) struct client_message answer = {0};
     Sealift__RunList body = SEALIFT__RUN_LIST__INIT;
     Sealift__Head head = SEALIFT__HEAD__INIT;
-    if (job) body.job = put_bytes(job->bytes, ID_LEN);
+    if (job) body.job = lent_bytes(job->bytes, ID_LEN);
     body.limit = limit;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_LIST;
     head.run_list = &body;

@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/interrupt.h"
 #include "director/cli/progress.h"
 #include "director/cli/put.h"
@@ -57,7 +58,7 @@ static bool ask(struct follow *follow, struct err *err)
     AUTO(client_message) struct client_message answer = {0};
     Sealift__RunFollow body = SEALIFT__RUN_FOLLOW__INIT;
     Sealift__Head head = SEALIFT__HEAD__INIT;
-    body.run = put_bytes(follow->request->run.bytes, ID_LEN);
+    body.run = lent_bytes(follow->request->run.bytes, ID_LEN);
     head.kind_case = SEALIFT__HEAD__KIND_RUN_FOLLOW;
     head.run_follow = &body;
     return client_request(follow->client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err);

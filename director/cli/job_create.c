@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/chunk/compress.h"
 #include "common/crypto/frame.h"
+#include "common/wire/lent.h"
 #include "common/wire/placement.h"
 #include "director/cli/job_keys.h"
 #include "director/cli/put.h"
@@ -79,7 +80,7 @@ static bool add_path(struct draft *draft, const char *path, struct err *err)
     while (len > 1 && path[len - 1] == '/')
         len--;
     draft->paths = xreallocarray(draft->paths, draft->plan.n_paths + 1, sizeof(*draft->paths));
-    draft->paths[draft->plan.n_paths++] = put_bytes(path, len);
+    draft->paths[draft->plan.n_paths++] = lent_bytes(path, len);
     draft->plan.paths = draft->paths;
     return true;
 }
@@ -110,7 +111,7 @@ static bool read_backup(struct draft *draft, struct err *err)
         if (!pattern[0] || strlen(pattern) > PATH_LIMIT)
             return err_set(err, ERR_USAGE, "--exclude takes a pattern of 1 to %d bytes", PATH_LIMIT);
         draft->excludes = xreallocarray(draft->excludes, i + 1, sizeof(*draft->excludes));
-        draft->excludes[i] = put_bytes(pattern, strlen(pattern));
+        draft->excludes[i] = lent_bytes(pattern, strlen(pattern));
         draft->plan.n_excludes = i + 1;
         draft->plan.excludes = draft->excludes;
     }
@@ -131,8 +132,8 @@ static bool take_from(struct draft *draft, const struct statement *repository, c
         return err_set(err, ERR_NOT_FOUND,
                        "the transporter that has the repository '%s' is not in the roster",
                        draft->from->name);
-    draft->body.from_repository = put_bytes(draft->from_id.bytes, ID_LEN);
-    draft->body.from_job = put_text(job);
+    draft->body.from_repository = lent_bytes(draft->from_id.bytes, ID_LEN);
+    draft->body.from_job = lent_text(job);
     return true;
 }
 
@@ -177,7 +178,7 @@ static bool read_target(struct draft *draft, struct err *err)
     if (!statements_named(&draft->repositories, name, &repository, err)) return false;
     draft->to = repository->body.repository;
     draft->to_id = repository->id;
-    draft->body.repository = put_bytes(draft->to_id.bytes, ID_LEN);
+    draft->body.repository = lent_bytes(draft->to_id.bytes, ID_LEN);
     draft->target = roster_transporter(access_roster(draft->cli), draft->to->owner.data);
     if (!draft->target)
         return err_set(err, ERR_NOT_FOUND,
@@ -223,11 +224,11 @@ static bool read_compression(struct draft *draft, struct err *err)
     const char *text = args_value(draft->args, "compress");
     struct compress_spec spec;
     if (draft->body.kind == SEALIFT__JOB_KIND__JOB_COPY) {
-        draft->body.compressor = put_text("none");
+        draft->body.compressor = lent_text("none");
         return true;
     }
     if (!compress_spec_parse(text ? text : "lz4", &spec, err)) return err_wrap(err, "--compress");
-    draft->body.compressor = put_text(text ? text : "lz4");
+    draft->body.compressor = lent_text(text ? text : "lz4");
     return true;
 }
 
@@ -316,7 +317,7 @@ bool job_create(struct cli *cli, const struct args *args, struct err *err)
     const char *name = args_operand(args, 0);
     sealift__job_body__init(&draft.body);
     sealift__backup_plan__init(&draft.plan);
-    draft.body.name = put_text(name);
+    draft.body.name = lent_text(name);
     if (!identity_name_check(name, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &draft.jobs, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &draft.repositories, err) ||

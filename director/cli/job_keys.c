@@ -1,5 +1,6 @@
 #include "director/cli/job_keys.h"
 
+#include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/key_create.h"
 #include "director/cli/put.h"
@@ -97,10 +98,10 @@ static bool find_domain(struct cli *cli, const Sealift__Member *source, struct j
 
 static void fill(struct job_keys *keys, Sealift__JobBody *body)
 {
-    body->key_id = put_bytes(keys->entry->key_id.bytes, HASH_LEN);
-    body->key_label = put_text(keys->entry->label);
+    body->key_id = lent_bytes(keys->entry->key_id.bytes, HASH_LEN);
+    body->key_label = lent_text(keys->entry->label);
     body->domain = keys->domain;
-    body->domain_id = put_bytes(keys->domain_id.bytes, HASH_LEN);
+    body->domain_id = lent_bytes(keys->domain_id.bytes, HASH_LEN);
 }
 
 bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift__Member *source,

@@ -1,6 +1,7 @@
 #include "director/cli/job_run.h"
 
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/follow.h"
 #include "director/cli/key_create.h"
@@ -27,7 +28,7 @@ static bool start(struct cli *cli, const struct id *job, struct id *run, struct 
     AUTO(client_message) struct client_message answer = {0};
     Sealift__RunStart body = SEALIFT__RUN_START__INIT;
     Sealift__Head head = SEALIFT__HEAD__INIT;
-    body.job = put_bytes(job->bytes, ID_LEN);
+    body.job = lent_bytes(job->bytes, ID_LEN);
     head.kind_case = SEALIFT__HEAD__KIND_RUN_START;
     head.run_start = &body;
     if (!access_director(cli, &client, err) ||

@@ -1,6 +1,7 @@
 #include "director/cli/key_create.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/key_file.h"
 #include "director/cli/new_password.h"
@@ -96,17 +97,17 @@ static bool make_section(const struct args *args, const struct draft *draft, con
     AUTO(free) char *shared = NULL;
     keyring_seal(half, &keyring);
     section.version = 1;
-    section.key_id = put_bytes(half->key_id.bytes, HASH_LEN);
-    section.unlock_pk = put_bytes(half->unlock_pk, sizeof(half->unlock_pk));
-    section.label = put_text(draft->label);
-    section.description = put_text(draft->description);
+    section.key_id = lent_bytes(half->key_id.bytes, HASH_LEN);
+    section.unlock_pk = lent_bytes(half->unlock_pk, sizeof(half->unlock_pk));
+    section.label = lent_text(draft->label);
+    section.description = lent_text(draft->description);
     section.origin = draft->origin;
-    section.keyring = put_bytes(keyring.data, keyring.len);
+    section.keyring = lent_bytes(keyring.data, keyring.len);
     if (draft->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD) {
-        kdf.name = put_text("argon2id13");
+        kdf.name = lent_text("argon2id13");
         kdf.passes = PWHASH_MODERATE.passes;
         kdf.memory_bytes = PWHASH_MODERATE.memory_bytes;
-        kdf.salt = put_bytes(draft->salt, sizeof(draft->salt));
+        kdf.salt = lent_bytes(draft->salt, sizeof(draft->salt));
         section.kdf = &kdf;
     }
     if (args_value(args, "dedup-domain")) {

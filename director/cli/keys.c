@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/wire/grant.h"
+#include "common/wire/lent.h"
 #include "director/cli/nearest.h"
 #include "director/cli/put.h"
 
@@ -85,7 +86,7 @@ static bool fetch_section(struct cli *cli, const struct hash *hash, struct buf *
     Sealift__Get body = SEALIFT__GET__INIT;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     body.what = SEALIFT__GET_KIND__GET_UNLOCK;
-    body.unlock_hash = put_bytes(hash->bytes, HASH_LEN);
+    body.unlock_hash = lent_bytes(hash->bytes, HASH_LEN);
     head.kind_case = SEALIFT__HEAD__KIND_GET;
     head.get = &body;
     if (!access_director(cli, &client, err) ||
@@ -345,7 +346,7 @@ static bool put_grant(struct cli *cli, Sealift__GrantBody *body, const struct id
     grant_box_context(&state_site(cli->state)->line.site, id, body, &context);
     if (!box_seal(recipient->box_pk.data, buf_span(&context), plain, &sealed, err))
         return err_wrap(err, "cannot seal to '%s'", recipient->name);
-    body->sealed = put_bytes(sealed.data, sealed.len);
+    body->sealed = lent_bytes(sealed.data, sealed.len);
     const struct put_request request = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
                                         .audience = recipient->sign_pk.data,
                                         .id = *id,
@@ -364,14 +365,14 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
     if (!may_have(cli, recipient, domain ? "write" : "read", err)) return false;
     AUTO(secret) struct secret *plain = half_bytes(half, domain, &domain_hash);
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
-    body.key_id = put_bytes(key->key_id.bytes, HASH_LEN);
-    body.key_label = put_text(key->label);
+    body.key_id = lent_bytes(key->key_id.bytes, HASH_LEN);
+    body.key_label = lent_text(key->label);
     body.recipient = recipient->sign_pk;
     body.half = domain ? SEALIFT__HALF__HALF_WRITE : SEALIFT__HALF__HALF_READ;
-    body.unlock_hash = put_bytes(key->unlock_hash.bytes, HASH_LEN);
+    body.unlock_hash = lent_bytes(key->unlock_hash.bytes, HASH_LEN);
     if (domain) {
-        body.domain = put_text(domain);
-        body.domain_id = put_bytes(domain_hash.bytes, HASH_LEN);
+        body.domain = lent_text(domain);
+        body.domain_id = lent_bytes(domain_hash.bytes, HASH_LEN);
     }
     struct id id = grant_id(&key->key_id, recipient->sign_pk.data, body.half, domain ? &domain_hash : NULL);
     return put_grant(cli, &body, &id, span_of(plain->data, plain->len), recipient, err);
@@ -380,7 +381,7 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
 bool keys_withdraw(struct cli *cli, const struct statement *grant, struct err *err)
 {
     Sealift__GrantBody body = *grant->body.grant;
-    body.sealed = put_bytes(NULL, 0);
+    body.sealed = lent_bytes(NULL, 0);
     body.withdrawn = 1;
     const struct put_request request = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
                                         .audience = grant->audience,

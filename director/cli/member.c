@@ -1,6 +1,7 @@
 #include "director/cli/member.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/lent.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -16,18 +17,13 @@ static void public_of(const Sealift__Member *member, struct identity_public *out
     memcpy(out->transport_pk, member->curve_pk.data, BOX_PK_LEN);
 }
 
-static ProtobufCBinaryData field(const void *data, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
-}
-
 void member_init(Sealift__Member *out, const struct identity_public *known)
 {
     sealift__member__init(out);
-    out->name = (char *)(uintptr_t)known->name;
-    out->sign_pk = field(known->sign_pk, SIGN_PK_LEN);
-    out->box_pk = field(known->box_pk, BOX_PK_LEN);
-    out->curve_pk = field(known->transport_pk, BOX_PK_LEN);
+    out->name = lent_text(known->name);
+    out->sign_pk = lent_bytes(known->sign_pk, SIGN_PK_LEN);
+    out->box_pk = lent_bytes(known->box_pk, BOX_PK_LEN);
+    out->curve_pk = lent_bytes(known->transport_pk, BOX_PK_LEN);
 }
 
 void member_fingerprint(const Sealift__Member *member, char out[static FINGERPRINT_TEXT_LEN])

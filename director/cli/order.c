@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/wire/grant.h"
+#include "common/wire/lent.h"
 #include "common/wire/placement.h"
 #include "director/cli/keys.h"
 #include "director/cli/put.h"
@@ -79,7 +80,7 @@ static bool seal_secret(struct cli *cli, struct draft *draft, struct buf *sealed
     if (!box_seal(draft->opener->box_pk.data, buf_span(&context), span_of(secret->data, secret->len), sealed,
                   err))
         return err_wrap(err, "cannot seal to '%s'", draft->opener->name);
-    draft->body.secret = put_bytes(sealed->data, sealed->len);
+    draft->body.secret = lent_bytes(sealed->data, sealed->len);
     return true;
 }
 
@@ -89,13 +90,13 @@ static void fill(const struct cli *cli, struct draft *draft, const struct identi
     const struct point *point = request->point;
     sealift__order_body__init(&draft->body);
     draft->body.kind = request->kind;
-    draft->body.repository = put_bytes(point->repository.bytes, ID_LEN);
-    draft->body.point = put_bytes(point->id.bytes, ID_LEN);
-    draft->body.point_hash = put_bytes(point->hash.bytes, HASH_LEN);
+    draft->body.repository = lent_bytes(point->repository.bytes, ID_LEN);
+    draft->body.point = lent_bytes(point->id.bytes, ID_LEN);
+    draft->body.point_hash = lent_bytes(point->hash.bytes, HASH_LEN);
     draft->body.target = request->target->sign_pk;
     draft->body.open_at = request->open_at;
     if (request->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE)
-        draft->body.answer_to = put_bytes(self->sign_pk, SIGN_PK_LEN);
+        draft->body.answer_to = lent_bytes(self->sign_pk, SIGN_PK_LEN);
 }
 
 static bool sign_and_put(struct cli *cli, struct draft *draft, struct order *out, struct err *err)

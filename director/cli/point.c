@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -121,8 +122,8 @@ bool points_get(struct cli *cli, const struct id *repository, const char *job, s
     AUTO(points) struct points points = {0};
     if (!access_director(cli, &client, err)) return false;
     Sealift__PointList body = SEALIFT__POINT_LIST__INIT;
-    if (repository) body.repository = put_bytes(repository->bytes, ID_LEN);
-    if (job) body.job = put_text(job);
+    if (repository) body.repository = lent_bytes(repository->bytes, ID_LEN);
+    if (job) body.job = lent_text(job);
     size_t got = 0;
     uint64_t all = 0;
     do {

@@ -3,18 +3,9 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/wire/grant.h"
+#include "common/wire/lent.h"
 
 #include <string.h>
-
-ProtobufCBinaryData put_bytes(const void *data, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
-}
-
-char *put_text(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
 
 /* --- putting --- */
 
@@ -91,7 +82,7 @@ bool put_roster(struct cli *cli, const Sealift__RosterBody *body, struct err *er
     const struct roster *current = access_roster(cli);
     struct hash previous = hash_of(roster_bytes(current));
     Sealift__RosterBody next = *body;
-    next.previous = put_bytes(previous.bytes, HASH_LEN);
+    next.previous = lent_bytes(previous.bytes, HASH_LEN);
     const struct put_request request = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER, .body = &next};
     AUTO(buf) struct buf bytes = {0};
     return sign(cli, &request, roster_version(current) + 1, &bytes, err) &&
@@ -143,10 +134,10 @@ static bool add_copy(struct sealed_copies *copies, const Sealift__Member *member
     copies->list[copies->count++] = &copy->message;
     sealift__sealed_copy__init(&copy->message);
     memcpy(copy->recipient, member->sign_pk.data, SIGN_PK_LEN);
-    copy->message.recipient = put_bytes(copy->recipient, SIGN_PK_LEN);
+    copy->message.recipient = lent_bytes(copy->recipient, SIGN_PK_LEN);
     if (!box_seal(member->box_pk.data, context, plain, &copy->sealed, err))
         return err_wrap(err, "cannot seal to '%s'", member->name);
-    copy->message.sealed = put_bytes(copy->sealed.data, copy->sealed.len);
+    copy->message.sealed = lent_bytes(copy->sealed.data, copy->sealed.len);
     return true;
 }
 

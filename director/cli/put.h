@@ -41,9 +41,4 @@ bool sealed_copies_open(struct cli *cli, Sealift__SealedCopy *const *copies, siz
                         const char *purpose, const struct id *id, struct secret **out,
                         struct err *err) MUST_CHECK;
 
-/* Borrowed bytes as a field. */
-ProtobufCBinaryData put_bytes(const void *data, size_t len);
-/* Borrowed text as a field: the library's structs have no const. */
-char *put_text(const char *text);
-
 #endif

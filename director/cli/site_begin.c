@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/member.h"
 #include "director/cli/new_password.h"
 #include "director/cli/put.h"
@@ -100,7 +101,7 @@ static bool sign_first_roster(struct cli *cli, const struct director_address *di
     Sealift__RosterBody body = SEALIFT__ROSTER_BODY__INIT;
     body.n_operators = 1;
     body.operators = members;
-    body.director_curve_pk = put_bytes(director->curve_pk, BOX_PK_LEN);
+    body.director_curve_pk = lent_bytes(director->curve_pk, BOX_PK_LEN);
     AUTO(buf) struct buf encoded = {0};
     AUTO(buf) struct buf roster = {0};
     statement_body_encode(&body, &encoded);

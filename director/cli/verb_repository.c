@@ -1,6 +1,7 @@
 /* sealift repository … */
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/member.h"
 #include "director/cli/put.h"
@@ -103,7 +104,7 @@ static bool create(struct cli *cli, const struct args *args, struct err *err)
         return err_set(err, ERR_POLICY,
                        "a plaintext repository is kept in the trusted zone only: '%s' is not in it",
                        owner->name);
-    body.name = put_text(name);
+    body.name = lent_text(name);
     body.owner = owner->sign_pk;
     body.kind = plain ? SEALIFT__STORE_KIND__STORE_PLAINTEXT : SEALIFT__STORE_KIND__STORE_ENCRYPTED;
     struct id id = id_random();

@@ -1,6 +1,7 @@
 /* sealift restore, cat, point files: what comes back. */
 #include "common/base/alloc.h"
 #include "common/base/text.h"
+#include "common/wire/lent.h"
 #include "director/cli/follow.h"
 #include "director/cli/recover.h"
 #include "director/cli/verbs.h"
@@ -21,7 +22,7 @@ static ProtobufCBinaryData path_bytes(const char *path)
     size_t len = strlen(path);
     while (len > 0 && path[len - 1] == '/')
         len--;
-    return put_bytes(path, len);
+    return lent_bytes(path, len);
 }
 
 static bool destination_parse(const char *text, char host[static IDENTITY_NAME_MAX + 1], const char **dir,
@@ -118,7 +119,7 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
     AUTO(free) ProtobufCBinaryData *paths = xcalloc(count + 1, sizeof(*paths));
     for (size_t i = 0; i < count; i++)
         paths[i] = path_bytes(args_operand(args, i + 1));
-    plan.destination = put_bytes(dir, strlen(dir));
+    plan.destination = lent_bytes(dir, strlen(dir));
     plan.n_paths = count;
     plan.paths = paths;
     struct order order;

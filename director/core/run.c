@@ -1,6 +1,6 @@
 #include "director/core/run.h"
 
-#include "director/core/lent.h"
+#include "common/wire/lent.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 #include "director/cli/follow.h"
 
+#include "common/wire/lent.h"
 #include "tests/unit/base/capture.h"
 #include "tests/unit/cli/small_site.h"
 
@@ -28,7 +29,7 @@ static void tell(const struct request *request, const struct told *told, struct 
     counters.files = 12;
     counters.content_bytes = 4096;
     counters.warnings = told->warnings;
-    row.run = field_of(told->run ? told->run : run_id, ID_LEN);
+    row.run = lent_bytes(told->run ? told->run : run_id, ID_LEN);
     row.state = told->state ? told->state : SEALIFT__RUN_STATE__RUN_RUNNING;
     row.code = told->code;
     if (told->text) row.text = (char *)(uintptr_t)told->text;
@@ -146,8 +147,8 @@ static void seal_warnings(const struct small_site *site)
         const struct identity *to = i < 2 ? site->anna : site->stranger;
         cr_assert(box_seal(to->known.box_pk, buf_span(&context), span_str(texts[i]), &sealed[i], &err));
         sealift__sealed_copy__init(&copies[i]);
-        copies[i].recipient = field_of(to->known.sign_pk, 32);
-        copies[i].sealed = field_of(sealed[i].data, sealed[i].len);
+        copies[i].recipient = lent_bytes(to->known.sign_pk, 32);
+        copies[i].sealed = lent_bytes(sealed[i].data, sealed[i].len);
         list[i] = &copies[i];
     }
     warnings.n_copies = 3;

@@ -1,7 +1,7 @@
 /* A director that lies about recovery points. */
 #include "director/cli/point.h"
 
-#include "common/wire/stored.h"
+#include "common/wire/lent.h"
 #include "tests/unit/cli/small_site.h"
 
 #include <criterion/criterion.h>
@@ -19,10 +19,10 @@ static void answers(const struct request *request)
     Sealift__PointRow row = SEALIFT__POINT_ROW__INIT, *rows[] = {&row};
     Sealift__PointListAnswer list = SEALIFT__POINT_LIST_ANSWER__INIT;
     AUTO(buf) struct buf payload = {0};
-    row.repository = field_of(place->bytes, ID_LEN);
+    row.repository = lent_bytes(place->bytes, ID_LEN);
     row.number = 2;
     row.time_ns = 7;
-    row.point_file = field_of(file.data, file.len);
+    row.point_file = lent_bytes(file.data, file.len);
     list.n_rows = 1;
     list.rows = rows;
     payload_point_list_encode(&list, &payload);
@@ -40,16 +40,16 @@ static void make_point(const struct identity *writer, const char *job)
     Sealift__PointBody plain = SEALIFT__POINT_BODY__INIT;
     Sealift__PointFile whole = SEALIFT__POINT_FILE__INIT;
     plain.version = 1;
-    plain.point = plain.run = plain.seal = field_of(point, ID_LEN);
-    plain.site = field_of(site.id.bytes, ID_LEN);
+    plain.point = plain.run = plain.seal = lent_bytes(point, ID_LEN);
+    plain.site = lent_bytes(site.id.bytes, ID_LEN);
     plain.job = (char *)(uintptr_t)job;
-    plain.writer = field_of(writer->known.sign_pk, SIGN_PK_LEN);
-    plain.root = field_of(root, HASH_LEN);
+    plain.writer = lent_bytes(writer->known.sign_pk, SIGN_PK_LEN);
+    plain.root = lent_bytes(root, HASH_LEN);
     plain.counts = &counts;
     plain.object_kind = (char *)(uintptr_t) "tree";
     cr_assert(stored_body_encode(&plain, &payload, &err), "%s", err.text);
     stored_sign(writer->sign, "point", buf_span(&payload), &body);
-    whole.body = field_of(body.data, body.len);
+    whole.body = lent_bytes(body.data, body.len);
     buf_clear(&file);
     cr_assert(stored_point_encode(&whole, &file, &err), "%s", err.text);
 }

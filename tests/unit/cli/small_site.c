@@ -1,14 +1,10 @@
 #include "tests/unit/cli/small_site.h"
 
+#include "common/wire/lent.h"
 #include "director/cli/member.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
-
-ProtobufCBinaryData field_of(const void *data, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
-}
 
 static struct identity *named(const char *name)
 {
@@ -45,8 +41,8 @@ void small_site_roster(const struct small_site *site, uint64_t version, const st
     body.operators = operators;
     body.n_transporters = 2;
     body.transporters = transporters;
-    body.director_curve_pk = field_of(site->script.address.curve_pk, 32);
-    if (previous) body.previous = field_of(previous->bytes, HASH_LEN);
+    body.director_curve_pk = lent_bytes(site->script.address.curve_pk, 32);
+    if (previous) body.previous = lent_bytes(previous->bytes, HASH_LEN);
     sign(site, signer, SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER, &(struct id){{0}}, version, &body, out);
 }
 
@@ -57,7 +53,7 @@ void small_site_repository(const struct small_site *site, const struct identity 
     memset(which.bytes, id, ID_LEN);
     Sealift__RepositoryBody body = SEALIFT__REPOSITORY_BODY__INIT;
     body.name = (char *)(uintptr_t)name;
-    body.owner = field_of(site->vault->known.sign_pk, 32);
+    body.owner = lent_bytes(site->vault->known.sign_pk, 32);
     body.kind = SEALIFT__STORE_KIND__STORE_ENCRYPTED;
     sign(site, signer, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &which, version, &body, out);
 }
@@ -67,7 +63,7 @@ void small_site_answer_blobs(const struct request *request, const struct buf *bl
     Sealift__Blobs list = SEALIFT__BLOBS__INIT;
     ProtobufCBinaryData items[16];
     for (size_t i = 0; i < count; i++)
-        items[i] = field_of(blobs[i].data, blobs[i].len);
+        items[i] = lent_bytes(blobs[i].data, blobs[i].len);
     list.n_blob = count;
     list.blob = items;
     AUTO(buf) struct buf payload = {0};

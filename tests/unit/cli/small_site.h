@@ -30,6 +30,4 @@ void small_site_repository(const struct small_site *site, const struct identity 
 /* Done{Blobs} with these */
 void small_site_answer_blobs(const struct request *request, const struct buf *blobs, size_t count);
 
-ProtobufCBinaryData field_of(const void *data, size_t len);
-
 #endif

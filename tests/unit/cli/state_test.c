@@ -1,5 +1,6 @@
 #include "director/cli/state.h"
 
+#include "common/wire/lent.h"
 #include "tests/unit/base/scratch.h"
 
 #include <criterion/criterion.h>
@@ -45,11 +46,6 @@ static void site_deinit(struct site *site)
 }
 DEFINE_AUTO_IN_PLACE(site, struct site, site_deinit)
 
-static ProtobufCBinaryData bytes_of(const void *data, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
-}
-
 /* The next roster; `mark` makes two of the same version differ. */
 static void sign_roster(struct site *site, uint64_t version, uint8_t mark, struct buf *out)
 {
@@ -57,17 +53,17 @@ static void sign_roster(struct site *site, uint64_t version, uint8_t mark, struc
     const struct identity_public *known = &site->admin->known;
     Sealift__Member member = SEALIFT__MEMBER__INIT, *members[] = {&member};
     member.name = (char *)(uintptr_t)known->name;
-    member.sign_pk = bytes_of(known->sign_pk, 32);
-    member.box_pk = bytes_of(known->box_pk, 32);
-    member.curve_pk = bytes_of(known->transport_pk, 32);
+    member.sign_pk = lent_bytes(known->sign_pk, 32);
+    member.box_pk = lent_bytes(known->box_pk, 32);
+    member.curve_pk = lent_bytes(known->transport_pk, 32);
     member.role = SEALIFT__ROLE__ROLE_ADMIN;
     uint8_t curve[32];
     memset(curve, mark, sizeof(curve));
     Sealift__RosterBody body = SEALIFT__ROSTER_BODY__INIT;
     body.n_operators = 1;
     body.operators = members;
-    body.director_curve_pk = bytes_of(curve, 32);
-    if (version > 1) body.previous = bytes_of(site->previous.bytes, HASH_LEN);
+    body.director_curve_pk = lent_bytes(curve, 32);
+    if (version > 1) body.previous = lent_bytes(site->previous.bytes, HASH_LEN);
     AUTO(buf) struct buf encoded = {0};
     statement_body_encode(&body, &encoded);
     const struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER,

@@ -1,8 +1,8 @@
 /* Who gets in: claiming the site, joining, strangers. */
 #include "dock.h"
 
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
-#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

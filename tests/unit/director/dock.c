@@ -1,8 +1,8 @@
 #include "dock.h"
 
 #include "common/net/net_poll.h"
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
-#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -288,11 +288,6 @@ void caller_put_roster(struct caller *caller)
 
 /* ---- transporters */
 
-static ProtobufCBinaryData bytes_of(const struct id *id)
-{
-    return stored_bytes(span_of(id->bytes, ID_LEN));
-}
-
 void caller_hello(struct caller *caller, uint8_t incarnation, uint64_t roster_version, const struct id *live)
 {
     struct id process = {{incarnation, (uint8_t)caller->member}};
@@ -300,10 +295,10 @@ void caller_hello(struct caller *caller, uint8_t incarnation, uint64_t roster_ve
     Sealift__Hello hello = SEALIFT__HELLO__INIT;
     hello.version = lent_text("9.9");
     hello.roster_version = roster_version;
-    hello.incarnation = bytes_of(&process);
+    hello.incarnation = lent_id(&process);
     hello.slots = 2;
     if (live) {
-        runs[0] = bytes_of(live);
+        runs[0] = lent_id(live);
         hello.runs = runs;
         hello.n_runs = 1;
     }
@@ -326,7 +321,7 @@ struct id caller_assigned(struct caller *caller, uint32_t attempt, Sealift__RunS
 void caller_ready(struct caller *caller, const struct id *run, uint32_t attempt)
 {
     Sealift__RunReady ready = SEALIFT__RUN_READY__INIT;
-    ready.run = bytes_of(run);
+    ready.run = lent_id(run);
     ready.attempt = attempt;
     ready.endpoint = lent_text("tcp://nas:9448");
     Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_RUN_READY);
@@ -340,7 +335,7 @@ void caller_progress(struct caller *caller, const struct id *run, uint32_t attem
     Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
     counters.files = 7;
     Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
-    progress.run = bytes_of(run);
+    progress.run = lent_id(run);
     progress.attempt = attempt;
     progress.side = side;
     progress.state = state;
@@ -354,7 +349,7 @@ void caller_end(struct caller *caller, const struct id *run, uint32_t attempt, S
                 uint32_t code, const char *text, struct span warnings)
 {
     Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
-    end.run = bytes_of(run);
+    end.run = lent_id(run);
     end.attempt = attempt;
     end.side = side;
     end.code = code;

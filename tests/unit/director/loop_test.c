@@ -2,7 +2,7 @@
 #include "dock.h"
 
 #include "common/wire/stored.h"
-#include "director/core/lent.h"
+#include "common/wire/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "signing.h"
 
 #include "common/crypto/frame.h"
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
-#include "director/core/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -34,11 +34,6 @@ const uint8_t *signing_key(const struct signing *signing, enum signing_member me
     return signing->member[member]->known.sign_pk;
 }
 
-static ProtobufCBinaryData bytes_of(const void *data, size_t len)
-{
-    return stored_bytes(span_of(data, len));
-}
-
 static char *text_of(const char *text)
 {
     return lent_text(text);
@@ -58,9 +53,9 @@ static void fill_member(const struct signing *signing, enum signing_member which
     const struct identity_public *known = signing_public(signing, which);
     sealift__member__init(out);
     out->name = text_of(known->name);
-    out->sign_pk = bytes_of(known->sign_pk, SIGN_PK_LEN);
-    out->box_pk = bytes_of(known->box_pk, BOX_PK_LEN);
-    out->curve_pk = bytes_of(known->transport_pk, 32);
+    out->sign_pk = lent_bytes(known->sign_pk, SIGN_PK_LEN);
+    out->box_pk = lent_bytes(known->box_pk, BOX_PK_LEN);
+    out->curve_pk = lent_bytes(known->transport_pk, 32);
     if (which == ANNA) out->role = SEALIFT__ROLE__ROLE_ADMIN;
     if (which == BEN) out->role = SEALIFT__ROLE__ROLE_OPERATOR;
     if (which == WEB || which == LAB) out->zone = SEALIFT__ZONE__ZONE_TRUSTED;
@@ -91,8 +86,8 @@ void signing_roster(struct signing *signing, enum signing_member signer, struct 
             body.n_revoked++;
         }
     }
-    if (signing->roster_version > 0) body.previous = bytes_of(signing->roster_hash.bytes, HASH_LEN);
-    body.director_curve_pk = bytes_of(signing->director_pk, 32);
+    if (signing->roster_version > 0) body.previous = lent_bytes(signing->roster_hash.bytes, HASH_LEN);
+    body.director_curve_pk = lent_bytes(signing->director_pk, 32);
     AUTO(buf) struct buf encoded = {0};
     statement_body_encode(&body, &encoded);
     struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER,
@@ -109,8 +104,8 @@ static void fill_copy(const struct signing *signing, enum signing_member recipie
 {
     static const uint8_t sealed[90] = {4};
     sealift__sealed_copy__init(out);
-    out->recipient = bytes_of(signing_key(signing, recipient), SIGN_PK_LEN);
-    out->sealed = bytes_of(sealed, sizeof(sealed));
+    out->recipient = lent_bytes(signing_key(signing, recipient), SIGN_PK_LEN);
+    out->sealed = lent_bytes(sealed, sizeof(sealed));
 }
 
 void signing_repository(const struct signing *signing, const struct id *id, uint64_t version,
@@ -120,7 +115,7 @@ void signing_repository(const struct signing *signing, const struct id *id, uint
     fill_copy(signing, owner, &copy);
     Sealift__RepositoryBody body = SEALIFT__REPOSITORY_BODY__INIT;
     body.name = text_of(name);
-    body.owner = bytes_of(signing_key(signing, owner), SIGN_PK_LEN);
+    body.owner = lent_bytes(signing_key(signing, owner), SIGN_PK_LEN);
     body.kind = kind;
     body.path = copies;
     body.n_path = 1;
@@ -138,10 +133,10 @@ static const uint8_t some_key[HASH_LEN] = {1}, some_domain[HASH_LEN] = {2};
 
 static void fill_key(Sealift__JobBody *body)
 {
-    body->key_id = bytes_of(some_key, HASH_LEN);
+    body->key_id = lent_bytes(some_key, HASH_LEN);
     body->key_label = text_of("main");
     body->domain = text_of("t:web");
-    body->domain_id = bytes_of(some_domain, HASH_LEN);
+    body->domain_id = lent_bytes(some_domain, HASH_LEN);
     body->cipher = CIPHER_AES_256_GCM;
 }
 
@@ -153,8 +148,8 @@ void signing_job(const struct signing *signing, const struct job_draft *job, str
     Sealift__JobBody body = SEALIFT__JOB_BODY__INIT;
     body.name = text_of(job->name);
     body.kind = job->from ? SEALIFT__JOB_KIND__JOB_COPY : SEALIFT__JOB_KIND__JOB_BACKUP;
-    body.source = bytes_of(signing_key(signing, source), SIGN_PK_LEN);
-    body.repository = bytes_of(job->repository.bytes, ID_LEN);
+    body.source = lent_bytes(signing_key(signing, source), SIGN_PK_LEN);
+    body.repository = lent_bytes(job->repository.bytes, ID_LEN);
     body.placement = job->from        ? SEALIFT__PLACEMENT__PLACE_AS_STORED
                      : job->placement ? job->placement
                                       : SEALIFT__PLACEMENT__PLACE_SOURCE;
@@ -162,7 +157,7 @@ void signing_job(const struct signing *signing, const struct job_draft *job, str
     body.compressor = text_of("lz4");
     body.connection = job->connection ? job->connection : SEALIFT__CONNECTION__CONNECTION_DIRECT;
     body.schedule = text_of(job->schedule ? job->schedule : "");
-    if (job->from) body.from_repository = bytes_of(job->from->bytes, ID_LEN);
+    if (job->from) body.from_repository = lent_bytes(job->from->bytes, ID_LEN);
     if (!job->from) {
         body.plan = copies;
         body.n_plan = 1;
@@ -188,15 +183,15 @@ void signing_order(const struct signing *signing, const struct order_draft *orde
     fill_copy(signing, target, &copy);
     Sealift__OrderBody body = SEALIFT__ORDER_BODY__INIT;
     body.kind = order->kind ? order->kind : SEALIFT__ORDER_KIND__ORDER_RESTORE;
-    body.repository = bytes_of(order->repository.bytes, ID_LEN);
-    body.point = bytes_of(point, ID_LEN);
-    body.point_hash = bytes_of(point_hash, HASH_LEN);
-    body.target = bytes_of(signing_key(signing, target), SIGN_PK_LEN);
+    body.repository = lent_bytes(order->repository.bytes, ID_LEN);
+    body.point = lent_bytes(point, ID_LEN);
+    body.point_hash = lent_bytes(point_hash, HASH_LEN);
+    body.target = lent_bytes(signing_key(signing, target), SIGN_PK_LEN);
     body.open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
     body.plan = copies;
     body.n_plan = 1;
     if (body.kind == SEALIFT__ORDER_KIND__ORDER_BROWSE)
-        body.answer_to = bytes_of(signing_key(signing, order->answer_to), SIGN_PK_LEN);
+        body.answer_to = lent_bytes(signing_key(signing, order->answer_to), SIGN_PK_LEN);
     AUTO(buf) struct buf encoded = {0};
     statement_body_encode(&body, &encoded);
     struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
@@ -217,12 +212,12 @@ void signing_unlock(uint8_t key, struct buf *out)
     memset(key_id, key, sizeof(key_id));
     Sealift__UnlockSection section = SEALIFT__UNLOCK_SECTION__INIT;
     section.version = 1;
-    section.key_id = bytes_of(key_id, HASH_LEN);
+    section.key_id = lent_bytes(key_id, HASH_LEN);
     section.label = text_of("main");
     section.description = text_of("for tests");
     section.origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
-    section.keyring = bytes_of(keyring, sizeof(keyring));
-    section.unlock_pk = bytes_of(unlock_pk, sizeof(unlock_pk));
+    section.keyring = lent_bytes(keyring, sizeof(keyring));
+    section.unlock_pk = lent_bytes(unlock_pk, sizeof(unlock_pk));
     struct err err;
     cr_assert(stored_unlock_encode(&section, out, &err), "%s", err.text);
 }
@@ -235,12 +230,12 @@ void signing_grant(const struct signing *signing, const struct id *id, uint64_t 
     memset(key_id, key, sizeof(key_id));
     struct hash hash = hash_of(unlock);
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
-    body.key_id = bytes_of(key_id, HASH_LEN);
+    body.key_id = lent_bytes(key_id, HASH_LEN);
     body.key_label = text_of("main");
-    body.recipient = bytes_of(signing_key(signing, recipient), SIGN_PK_LEN);
+    body.recipient = lent_bytes(signing_key(signing, recipient), SIGN_PK_LEN);
     body.half = SEALIFT__HALF__HALF_READ;
-    body.sealed = bytes_of(sealed, sizeof(sealed));
-    body.unlock_hash = bytes_of(hash.bytes, HASH_LEN);
+    body.sealed = lent_bytes(sealed, sizeof(sealed));
+    body.unlock_hash = lent_bytes(hash.bytes, HASH_LEN);
     AUTO(buf) struct buf encoded = {0};
     statement_body_encode(&body, &encoded);
     struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
@@ -262,15 +257,15 @@ void signing_point(const struct signing *signing, enum signing_member writer, co
     Sealift__PointCounts counts = SEALIFT__POINT_COUNTS__INIT;
     Sealift__PointBody body = SEALIFT__POINT_BODY__INIT;
     body.version = 1;
-    body.point = bytes_of(point->bytes, ID_LEN);
-    body.site = bytes_of(signing->site.bytes, ID_LEN);
-    body.run = bytes_of(run->bytes, ID_LEN);
+    body.point = lent_bytes(point->bytes, ID_LEN);
+    body.site = lent_bytes(signing->site.bytes, ID_LEN);
+    body.run = lent_bytes(run->bytes, ID_LEN);
     body.attempt = 1;
     body.job = text_of(job);
-    body.writer = bytes_of(known->sign_pk, SIGN_PK_LEN);
+    body.writer = lent_bytes(known->sign_pk, SIGN_PK_LEN);
     body.writer_name = text_of(known->name);
-    body.root = bytes_of(root, HASH_LEN);
-    body.seal = bytes_of(seal, ID_LEN);
+    body.root = lent_bytes(root, HASH_LEN);
+    body.seal = lent_bytes(seal, ID_LEN);
     body.counts = &counts;
     body.object_kind = text_of("tree");
     struct err err;

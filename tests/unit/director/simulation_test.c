@@ -4,7 +4,7 @@
 #include "director/core/run_table.h"
 
 #include "common/base/alloc.h"
-#include "director/core/lent.h"
+#include "common/wire/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 #include "stage.h"
-#include "director/core/lent.h"
+#include "common/wire/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -157,11 +157,6 @@ void stage_ready(struct stage *stage, const struct id *run, uint32_t attempt)
     stage_apply(stage, &effects);
 }
 
-static ProtobufCBinaryData bytes_of(const struct id *id)
-{
-    return lent_id(id);
-}
-
 static const uint8_t *host_of(const struct stage *stage, Sealift__RunSide side)
 {
     return side == SIDE(SOURCE) ? stage_source : stage_target;
@@ -174,7 +169,7 @@ void stage_progress(struct stage *stage, const struct id *run, uint32_t attempt,
     Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
     Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
     counters.files = 11;
-    progress.run = bytes_of(run);
+    progress.run = lent_id(run);
     progress.attempt = attempt;
     progress.side = side;
     progress.state = state;
@@ -188,12 +183,12 @@ void stage_end(struct stage *stage, const struct id *run, uint32_t attempt, Seal
 {
     struct effects effects = {0};
     Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
-    end.run = bytes_of(run);
+    end.run = lent_id(run);
     end.attempt = attempt;
     end.side = side;
     end.code = code;
     end.text = lent_text(text);
-    if (code <= 1 && side != SIDE(SOURCE)) end.point = bytes_of(&point);
+    if (code <= 1 && side != SIDE(SOURCE)) end.point = lent_id(&point);
     run_table_end(stage->table, &stage->now, host_of(stage, side), &end, &effects);
     stage_apply(stage, &effects);
 }

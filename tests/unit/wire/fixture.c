@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "common/crypto/frame.h"
+#include "common/wire/lent.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -33,18 +34,13 @@ void site_deinit(struct site *site)
     identity_free(site->target);
 }
 
-static ProtobufCBinaryData bytes_of(const void *data, size_t len)
-{
-    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
-}
-
 void member_of(const struct identity_public *known, Sealift__Member *out)
 {
     sealift__member__init(out);
     out->name = (char *)(uintptr_t)known->name;
-    out->sign_pk = bytes_of(known->sign_pk, 32);
-    out->box_pk = bytes_of(known->box_pk, 32);
-    out->curve_pk = bytes_of(known->transport_pk, 32);
+    out->sign_pk = lent_bytes(known->sign_pk, 32);
+    out->box_pk = lent_bytes(known->box_pk, 32);
+    out->curve_pk = lent_bytes(known->transport_pk, 32);
 }
 
 static struct statement *decoded(const struct identity *signer, const struct statement_draft *draft)
@@ -76,8 +72,8 @@ struct statement *site_roster(const struct site *site, const struct roster_draft
     body.operators = operators;
     body.n_transporters = 2;
     body.transporters = transporters;
-    body.director_curve_pk = bytes_of(site->director_curve, 32);
-    if (draft->previous) body.previous = bytes_of(draft->previous->bytes, HASH_LEN);
+    body.director_curve_pk = lent_bytes(site->director_curve, 32);
+    if (draft->previous) body.previous = lent_bytes(draft->previous->bytes, HASH_LEN);
     if (draft->revoked) {
         member_of(&draft->revoked->known, &revoked);
         revocation.member = &revoked;
@@ -109,19 +105,19 @@ void site_job_body(const struct site *site, Sealift__JobBody *out, Sealift__Seal
                    Sealift__SealedCopy **copies, const char *name)
 {
     sealift__sealed_copy__init(copy);
-    copy->recipient = bytes_of(site->source->known.sign_pk, 32);
-    copy->sealed = bytes_of(job_sealed, sizeof(job_sealed));
+    copy->recipient = lent_bytes(site->source->known.sign_pk, 32);
+    copy->sealed = lent_bytes(job_sealed, sizeof(job_sealed));
     copies[0] = copy;
     sealift__job_body__init(out);
     out->name = (char *)(uintptr_t)name;
     out->kind = SEALIFT__JOB_KIND__JOB_BACKUP;
-    out->source = bytes_of(site->source->known.sign_pk, 32);
-    out->repository = bytes_of(job_repository, 16);
+    out->source = lent_bytes(site->source->known.sign_pk, 32);
+    out->repository = lent_bytes(job_repository, 16);
     out->placement = SEALIFT__PLACEMENT__PLACE_SOURCE;
-    out->key_id = bytes_of(job_key, 32);
+    out->key_id = lent_bytes(job_key, 32);
     out->key_label = (char *)(uintptr_t) "main";
     out->domain = (char *)(uintptr_t) "t:web";
-    out->domain_id = bytes_of(job_domain, 32);
+    out->domain_id = lent_bytes(job_domain, 32);
     out->cipher = CIPHER_AES_256_GCM;
     out->compressor = (char *)(uintptr_t) "lz4";
     out->connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;

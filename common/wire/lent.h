@@ -1,7 +1,7 @@
 /* Fields of generated messages, filled in with what somebody else owns: the generated types lack the const,
  * but encoding does not write. The message must not outlive what was lent. */
-#ifndef SEALIFT_DIRECTOR_LENT_H
-#define SEALIFT_DIRECTOR_LENT_H
+#ifndef SEALIFT_WIRE_LENT_H
+#define SEALIFT_WIRE_LENT_H
 
 #include "common/wire/stored.h"
 
