@@ -85,7 +85,7 @@ static bool add_path(struct draft *draft, const char *path, struct err *err)
     return true;
 }
 
-/* TRANSPORTER:PATH, every time the same transporter. */
+/* TRANSPORTER:PATH, every time the same transporter. More paths may leave it out: read_backup. */
 static bool read_source(struct draft *draft, const char *word, struct err *err)
 {
     char name[IDENTITY_NAME_MAX + 1] = {0};
@@ -105,7 +105,9 @@ static bool read_backup(struct draft *draft, struct err *err)
     for (size_t i = 0; args_nth(args, "backup", i); i++)
         if (!read_source(draft, args_nth(args, "backup", i), err)) return false;
     for (size_t i = 1; i < args_operand_count(args); i++)
-        if (!add_path(draft, args_operand(args, i), err)) return false;
+        if (!(args_operand(args, i)[0] == '/' ? add_path(draft, args_operand(args, i), err)
+                                              : read_source(draft, args_operand(args, i), err)))
+            return false;
     for (size_t i = 0; args_nth(args, "exclude", i); i++) {
         const char *pattern = args_nth(args, "exclude", i);
         if (!pattern[0] || strlen(pattern) > PATH_LIMIT)
