@@ -275,19 +275,14 @@ static bool own_grant(struct cli *cli, const struct id *id, struct statement **o
     return err_set(err, ERR_NO_KEY, "this operator has no copy of the key");
 }
 
-bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
+static bool open_own_grant(struct cli *cli, const struct statement *grant, const struct hash *key_id,
+                           struct secret **s, struct err *err)
 {
     const struct identity *identity = NULL;
-    AUTO(statement) struct statement *grant = NULL;
     AUTO(secret) struct secret *opened = NULL;
     AUTO(buf) struct buf context = {0};
-    struct identity_public self;
-    struct state *state = NULL;
-    if (!access_site(cli, &state, err)) return false;
-    (void)state_identity(state, &self);
-    struct id id = grant_id(key_id, self.sign_pk, SEALIFT__HALF__HALF_READ, NULL);
-    if (!own_grant(cli, &id, &grant, err) || !access_identity(cli, &identity, err)) return false;
     const Sealift__GrantBody *body = grant->body.grant;
+    if (!access_identity(cli, &identity, err)) return false;
     grant_box_context(&grant->site, &grant->id, body, &context);
     if (!box_open(identity->box, buf_span(&context), span_of(body->sealed.data, body->sealed.len), &opened,
                   err))
@@ -300,7 +295,46 @@ bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret *
                        body->key_label);
     *s = opened;
     opened = NULL;
-    return state_keep_grant(state, &grant->id, buf_span(&grant->bytes), err);
+    return true;
+}
+
+static struct id own_grant_id(const struct state *state, const struct hash *key_id)
+{
+    struct identity_public self;
+    (void)state_identity(state, &self);
+    return grant_id(key_id, self.sign_pk, SEALIFT__HALF__HALF_READ, NULL);
+}
+
+bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    AUTO(statement) struct statement *grant = NULL;
+    AUTO(secret) struct secret *opened = NULL;
+    struct state *state = NULL;
+    if (!access_site(cli, &state, err)) return false;
+    struct id id = own_grant_id(state, key_id);
+    if (!own_grant(cli, &id, &grant, err) || !open_own_grant(cli, grant, key_id, &opened, err) ||
+        !state_keep_grant(state, &grant->id, buf_span(&grant->bytes), err))
+        return false;
+    *s = opened;
+    opened = NULL;
+    return true;
+}
+
+bool keys_local_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    AUTO(statement) struct statement *grant = NULL;
+    AUTO(buf) struct buf bytes = {0};
+    struct err ignored = {0};
+    struct state *state = NULL;
+    if (!access_site(cli, &state, err)) return false;
+    struct id id = own_grant_id(state, key_id);
+    if (!state_grant(state, &id, &bytes, &ignored))
+        return err_set(err, ERR_NO_KEY, "'%s' has no copy of the key", cli->state_dir);
+    if (!statement_decode(buf_span(&bytes), &grant, err) ||
+        grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT)
+        return err_set(err, ERR_DAMAGED, "the copy of the key in '%s' is not as it was written",
+                       cli->state_dir);
+    return open_own_grant(cli, grant, key_id, s, err);
 }
 
 bool keys_open(struct cli *cli, const struct key_entry *key, struct read_half **out, struct err *err)

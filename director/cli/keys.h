@@ -41,6 +41,9 @@ const struct key_entry *keys_with_id(const struct keys *keys, const struct hash 
  * ERR_WRONG_KEY. */
 bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s,
                      struct err *err) MUST_CHECK;
+/* The same from local state alone: no director is asked, and nothing is written. */
+bool keys_local_secret(struct cli *cli, const struct hash *key_id, struct secret **s,
+                       struct err *err) MUST_CHECK;
 /* And all that goes with it. */
 bool keys_open(struct cli *cli, const struct key_entry *key, struct read_half **out,
                struct err *err) MUST_CHECK;

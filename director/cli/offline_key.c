@@ -1,11 +1,14 @@
 #include "director/cli/offline_key.h"
 
+#include "common/base/alloc.h"
 #include "common/crypto/identity.h"
 #include "director/cli/key_file.h"
+#include "director/cli/keys.h"
 #include "transporter/pipeline/unlock.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 bool offline_key_take(struct cli *cli, const struct args *args, struct offline_key *out, struct err *err)
 {
@@ -25,12 +28,23 @@ void offline_key_deinit(struct offline_key *key)
 
 /* --- the steps of the unlock order --- */
 
-static bool give_file(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
+/* A state directory is not made just to find that it is empty. */
+static bool has_identity(const struct cli *cli)
+{
+    AUTO(free) char *path = xasprintf("%s/identity", cli->state_dir);
+    return access(path, F_OK) == 0;
+}
+
+/* A key file, else this operator's own copy, when no other key was asked for. */
+static bool give_known(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
 {
     const struct offline_key *key = arg;
-    if (!key->s) return err_set(err, ERR_NO_KEY, "no key file was given");
-    *s = secret_copy(key->s->data, key->s->len);
-    return true;
+    if (key->s) {
+        *s = secret_copy(key->s->data, key->s->len);
+        return true;
+    }
+    if (key->given || !has_identity(key->cli)) return err_set(err, ERR_NO_KEY, "no key file was given");
+    return keys_local_secret(key->cli, key_id, s, err);
 }
 
 static bool give_password(void *arg, const char *label, struct secret **password, struct err *err)
@@ -58,7 +72,7 @@ static bool unlock(const struct offline_point *point, struct offline_key *key, s
                    struct err *err)
 {
     struct unlock_sources sources = {
-        .known = give_file, .password = give_password, .report = tell_step, .arg = key};
+        .known = give_known, .password = give_password, .report = tell_step, .arg = key};
     AUTO(read_half) struct read_half *half = NULL;
     bool opened = unlock_section(stored_span(&point->file->unlock), &sources, &half, err);
     key->told = true;

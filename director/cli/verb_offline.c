@@ -63,7 +63,9 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         output_warning(&cli->output, "point number %llu: %s", (unsigned long long)offline.points[i].number,
                        offline.points[i].doubt.text);
     }
+    bool none = offline.count == 0;
     output_table(&cli->output, "points", columns, rows);
+    if (none) output_note(&cli->output, "the repository holds no recovery point");
     if (!offline.pinned)
         output_note(&cli->output,
                     "nothing was pinned: --site LINE tells points of this site's writers from others");
@@ -112,7 +114,9 @@ const struct command offline_commands[] = {
     {"offline", "restore",
      "REPOSITORY POINT [PATH…] --to DIR [--overwrite never|changed|always] [--key-file FILE|--password]",
      "Restores a point, or PATHs of it. POINT is the start of its id, latest, JOB@latest or JOB@2026-11-20.\n"
-     "What is damaged is named, and the rest is restored.",
+     "What is damaged is named, and the rest is restored. Without a key file or a password, this operator's "
+     "own\n"
+     "copy of the key in the state directory opens it. Neither director nor network is needed.",
      "$ sealift offline restore /mnt/usb/repo web@latest /srv/www --to /tmp/back --key-file main.key\n"
      "point:    3f2a91c0d4e7\n"
      "to:       /tmp/back\n"
