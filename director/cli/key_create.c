@@ -27,13 +27,20 @@ const struct option_spec key_create_options[] = {
 void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
 {
     bool password = key->section && key->section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
-    if (key->section && (key->section->n_kms || key->section->n_passwords)) return;
-    output_warning(&cli->output,
-                   "the key '%s' has no external protector and no kit: what it seals is lost when %s",
-                   key->label,
-                   key->own   ? "its source and the file with it are"
-                   : password ? "all operators' copies are, and the password is forgotten"
-                              : "all operators' copies are");
+    if (password || (key->section && (key->section->n_kms || key->section->n_passwords))) return;
+    if (key->own)
+        output_warning(
+            &cli->output,
+            "the key '%s' is on its source only: keep a copy of its file elsewhere, or what it seals "
+            "is lost with that host",
+            key->label);
+    else
+        output_warning(
+            &cli->output,
+            "the key '%s' exists in the operators' copies only, and what it seals is lost with the "
+            "last of them: 'sealift operator add' gives somebody else a copy, --password makes a key "
+            "that can be written down",
+            key->label);
 }
 
 /* --- S --- */
@@ -149,6 +156,8 @@ static void say_created(const struct cli *cli, const struct key_entry *key)
                 json_pack("{s:s, s:o, s:s}", "key", key->label, "id", json_hex(key->key_id.bytes, HASH_LEN),
                           "fingerprint", fingerprint),
                 "%s is a key, fingerprint %s", key->label, fingerprint);
+    if (key->section && key->section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD)
+        output_note(&cli->output, "the password alone brings it back: write it down and keep it elsewhere");
     key_warn_unprotected(cli, key);
 }
 
