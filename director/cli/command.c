@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORDS_MAX = 160 };
+enum { WORDS_MAX = 160, HELP_WIDTH = 80 };
 
 const struct option_spec global_options[] = {
     {"json", NULL, "the answer as one JSON document, everything else as JSON lines"},
@@ -107,6 +107,29 @@ bool command_find(const char *noun, const char *verb, const struct command **out
 
 /* --- help --- */
 
+/* Words from `column` on, in lines of 80; a word that is longer stands alone. The cursor is at `column`. */
+static void print_wrapped(int column, const char *text, size_t len)
+{
+    size_t used = (size_t)column;
+    for (size_t at = 0; at < len;) {
+        size_t bytes = strcspn(text + at, " "), width = 0;
+        if (bytes > len - at) bytes = len - at;
+        for (size_t i = 0; i < bytes; i++)
+            width += (text[at + i] & 0xC0) != 0x80; /* UTF-8: count the first byte of each character */
+        if (at > 0 && used + 1 + width > HELP_WIDTH) {
+            (void)printf("\n%*s", column, "");
+            used = (size_t)column;
+        } else if (at > 0) {
+            (void)putchar(' ');
+            used++;
+        }
+        (void)printf("%.*s", (int)bytes, text + at);
+        used += width;
+        at += bytes + (at + bytes < len);
+    }
+    (void)putchar('\n');
+}
+
 static void print_options(const struct option_spec *specs)
 {
     for (; specs && specs->name; specs++) {
@@ -114,8 +137,17 @@ static void print_options(const struct option_spec *specs)
         char left[48];
         (void)snprintf(left, sizeof(left), "--%s%s%s", specs->name, specs->value ? " " : "",
                        specs->value ? specs->value : "");
-        (void)printf("  %-28s  %s\n", left, specs->help);
+        (void)printf("  %-29s", left);
+        if (strlen(left) >= 29) (void)printf("\n%31s", "");
+        print_wrapped(31, specs->help, strlen(specs->help));
     }
+}
+
+static bool has_options(const struct option_spec *specs)
+{
+    for (; specs && specs->name; specs++)
+        if (specs->help) return true;
+    return false;
 }
 
 static void print_indented(const char *text)
@@ -132,7 +164,7 @@ void command_help(const struct command *command)
     (void)printf("usage: sealift %s%s%s%s%s\n\n", command->noun, command->verb ? " " : "",
                  command->verb ? command->verb : "", command->usage[0] ? " " : "", command->usage);
     print_indented(command->summary);
-    if (command->options) {
+    if (has_options(command->options)) {
         (void)puts("\noptions:");
         print_options(command->options);
     }
@@ -157,14 +189,20 @@ static bool print_row(const struct command *row, void *arg)
     if (!row->run) return false;
     char left[48];
     (void)snprintf(left, sizeof(left), "%s%s%s", row->noun, row->verb ? " " : "", row->verb ? row->verb : "");
-    (void)printf("  %-22s %.*s\n", left, first_sentence(row->summary), row->summary);
+    (void)printf("  %-22s ", left);
+    print_wrapped(25, row->summary, (size_t)first_sentence(row->summary));
     return false;
+}
+
+static bool is_absent(const struct command *row, void *arg)
+{
+    const char *noun = arg;
+    return !row->run && (!noun || strcmp(noun, row->noun) == 0);
 }
 
 static bool print_absent(const struct command *row, void *arg)
 {
-    const char *noun = arg;
-    if (!row->run && (!noun || strcmp(noun, row->noun) == 0))
+    if (is_absent(row, arg))
         (void)printf("  %s%s%s\n", row->noun, row->verb ? " " : "", row->verb ? row->verb : "");
     return false;
 }
@@ -178,7 +216,9 @@ void command_overview(const char *noun)
     for (size_t i = 0; i < words.count; i++)
         if (!noun || strcmp(noun, words.found[i]) == 0)
             (void)each_row(print_row, (void *)(uintptr_t)words.found[i]);
-    (void)puts("\nNot there yet in this version:");
-    (void)each_row(print_absent, (void *)(uintptr_t)noun);
+    if (each_row(is_absent, (void *)(uintptr_t)noun)) {
+        (void)puts("\nNot there yet in this version:");
+        (void)each_row(print_absent, (void *)(uintptr_t)noun);
+    }
     (void)puts("\n'--help' after a command explains it and its options, with an example.");
 }

@@ -33,8 +33,9 @@ error_member() {
 expect 0 --version
 answers "sealift "
 expect 0 --help
-overview=$(sed -n '/^$/,/^Not there yet/p' "$TMPDIR/out" | sed -n 's/^  \([a-z]*\( [a-z]*\)\?\)  .*/\1/p')
+overview=$(sed -n '/^$/,/^Not there yet/p' "$TMPDIR/out" | sed -n 's/^  \([a-z][a-z]*\( [a-z]*\)\?\)  .*/\1/p')
 [ "$(echo "$overview" | wc -l)" -ge 30 ] || fail "the overview lists too little: $overview"
+[ "$(LC_ALL=C.UTF-8 wc -L <"$TMPDIR/out")" -le 80 ] || fail "the overview has lines of more than 80 columns"
 absent=$(sed -n '/^Not there yet/,$p' "$TMPDIR/out" | sed -n 's/^  //p')
 
 while read -r noun verb; do
@@ -42,6 +43,9 @@ while read -r noun verb; do
     answers "usage: sealift $noun${verb:+ $verb}"
     answers "example:"
     answers "$ sealift $noun${verb:+ $verb}"
+    LC_ALL=C.UTF-8 awk '/^(options|  --|example)/ && length > 80 { exit 1 }' "$TMPDIR/out" ||
+        fail "the options of '$noun $verb' have lines of more than 80 columns"
+    grep -A1 '^options:' "$TMPDIR/out" | grep -qx '' && fail "'$noun $verb' has a heading without options"
     expect 2 "$noun" ${verb:+"$verb"} --no-such-option
     says "there is no option '--no-such-option'"
 done <<<"$overview"
@@ -54,6 +58,9 @@ done <<<"$absent"
 expect 0 job --help
 answers "job create"
 grep -q transporter "$TMPDIR/out" && fail "the verbs of another noun are listed"
+
+expect 0 offline --help
+grep -q 'Not there yet' "$TMPDIR/out" && fail "a heading without anything below it"
 
 # --- what is refused, and how ---
 
