@@ -121,7 +121,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     };
     AUTO(statements) struct statements repositories = {0};
     AUTO(point) struct point *point = NULL;
-    if (!point_resolve(cli, args_operand(args, 0), NULL, &point, err) ||
+    if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
         return false;
     json_t *object = point_json(point, &repositories);
@@ -144,6 +144,11 @@ static const struct option_spec list_options[] = {
     {0},
 };
 
+static const struct option_spec show_options[] = {
+    {"repository", "R", "as it lies in this repository (default: where it was first)"},
+    {0},
+};
+
 const struct command point_commands[] = {
     {"point", "list", "[--job J] [--repository R]",
      "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
@@ -151,11 +156,11 @@ const struct command point_commands[] = {
      "POINT         JOB  REPOSITORY  NUMBER  TIME                  FILES     SIZE  WARNINGS  KEY   TRUSTED\n"
      "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z   1180  1.2 GiB         0  main  yes",
      list_options, 0, 0, list},
-    {"point", "show", "ID",
+    {"point", "show", "ID [--repository R]",
      "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",
      "$ sealift point show web@latest\n"
      "point:  3f2a91c0d4e7…\n"
      "job:    web",
-     NULL, 1, 1, show},
+     show_options, 1, 1, show},
     {0},
 };
