@@ -60,6 +60,7 @@ void greeting_say(struct control *control)
     }
     put_hello(control);
     control->greeted = true;
+    run_news_tell_ready(control->run_news);
     greeting_tell_ends(control);
     repository_news_tell_all(&control->repositories);
 }

@@ -44,7 +44,7 @@ void run_news_close(struct run_news *news)
 
 /* --- hooks: any thread --- */
 
-static void on_ready(void *arg, const struct id *run, uint32_t attempt, const char *endpoint)
+static void put_ready(void *arg, const struct id *run, uint32_t attempt, const char *endpoint)
 {
     const struct run_news *news = arg;
     Sealift__Head head = SEALIFT__HEAD__INIT;
@@ -55,6 +55,14 @@ static void on_ready(void *arg, const struct id *run, uint32_t attempt, const ch
     head.kind_case = SEALIFT__HEAD__KIND_RUN_READY;
     head.run_ready = &ready;
     outbox_put(news->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+}
+
+/* Kept as well: a word that is lost with the connection would leave the source unassigned. */
+static void on_ready(void *arg, const struct id *run, uint32_t attempt, const char *endpoint)
+{
+    struct run_news *news = arg;
+    run_table_mark_ready(news->runs, run, attempt, endpoint);
+    put_ready(news, run, attempt, endpoint);
 }
 
 static void on_progress(void *arg, const Sealift__RunProgress *progress)
@@ -156,6 +164,11 @@ static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end, struct spa
     head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
     head.run_end = end;
     outbox_put(news->outbox, &head, warnings, OUTBOX_KEEP);
+}
+
+void run_news_tell_ready(struct run_news *news)
+{
+    run_table_each_ready(news->runs, put_ready, news);
 }
 
 void run_news_tell_ends(struct run_news *news)

@@ -8,7 +8,7 @@
 
 struct run_news;
 
-/* Borrows outbox and runs, which it marks as ended; ends of an earlier life are found in the state. */
+/* Borrows outbox and runs, which it marks as ready and ended; ends of an earlier life are found in the state. */
 bool run_news_open(const char *state_dir, struct outbox *outbox, struct run_table *runs,
                    struct run_news **out, struct err *err) MUST_CHECK;
 void run_news_close(struct run_news *news);
@@ -20,6 +20,8 @@ struct run_hooks run_news_hooks(struct run_news *news);
 
 /* The end of a run that was not even begun. */
 void run_news_refuse(struct run_news *news, const Sealift__Assign *assign, const struct err *why);
+/* Tells again which runs wait for their source. */
+void run_news_tell_ready(struct run_news *news);
 /* Tells all ends that the director has not acknowledged. */
 void run_news_tell_ends(struct run_news *news);
 /* Whether one has come up since they were last told. */

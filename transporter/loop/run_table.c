@@ -10,12 +10,13 @@ struct row {
     struct id id;
     uint32_t attempt;
     bool ended;
+    char *endpoint; /* where it is ready for its source, or NULL */
     struct row *next;
 };
 
 struct run_table {
     uint32_t slots;
-    pthread_mutex_t lock; /* the list and `ended` */
+    pthread_mutex_t lock; /* the list, `ended` and `endpoint` */
     pthread_cond_t changed;
     struct row *first;
     size_t count;
@@ -36,6 +37,26 @@ static struct row *find(const struct run_table *table, const struct id *run)
     while (row && (row->ended || !id_eq(&row->id, run)))
         row = row->next;
     return row;
+}
+
+void run_table_mark_ready(struct run_table *table, const struct id *run, uint32_t attempt,
+                          const char *endpoint)
+{
+    (void)pthread_mutex_lock(&table->lock);
+    struct row *row = find(table, run);
+    if (row && row->attempt == attempt) {
+        free(row->endpoint);
+        row->endpoint = xstrdup(endpoint);
+    }
+    (void)pthread_mutex_unlock(&table->lock);
+}
+
+void run_table_each_ready(struct run_table *table, run_table_ready_fn *tell, void *arg)
+{
+    (void)pthread_mutex_lock(&table->lock);
+    for (const struct row *row = table->first; row; row = row->next)
+        if (row->endpoint && !row->ended) tell(arg, &row->id, row->attempt, row->endpoint);
+    (void)pthread_mutex_unlock(&table->lock);
 }
 
 void run_table_mark_ended(struct run_table *table, const struct id *run, uint32_t attempt)
@@ -67,6 +88,7 @@ void run_table_reap(struct run_table *table)
 {
     for (struct row *row; (row = take_ended(table));) {
         run_free(row->run);
+        free(row->endpoint);
         free(row);
     }
 }

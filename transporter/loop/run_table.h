@@ -1,4 +1,5 @@
-/* The runs of this transporter, bounded by its slots. Control loop's thread, except mark_ended. */
+/* The runs of this transporter, bounded by its slots. Control loop's thread, except mark_ready and
+ * mark_ended. */
 #ifndef SEALIFT_TLOOP_RUN_TABLE_H
 #define SEALIFT_TLOOP_RUN_TABLE_H
 
@@ -16,6 +17,13 @@ bool run_table_start(struct run_table *table, const struct run_environment *envi
                      const Sealift__Assign *assign, struct err *err) MUST_CHECK;
 void run_table_cancel(struct run_table *table, const struct id *run, const char *reason);
 void run_table_cancel_all(struct run_table *table, const char *reason);
+/* It waits for its source there: told again after each Hello, as a word in flight may be lost. By the run's
+ * own thread. */
+void run_table_mark_ready(struct run_table *table, const struct id *run, uint32_t attempt,
+                          const char *endpoint);
+typedef void run_table_ready_fn(void *arg, const struct id *run, uint32_t attempt, const char *endpoint);
+/* each live run that is ready; `tell` must not call back */
+void run_table_each_ready(struct run_table *table, run_table_ready_fn *tell, void *arg);
 /* by the run's own thread, in its last hook */
 void run_table_mark_ended(struct run_table *table, const struct id *run, uint32_t attempt);
 /* joins the threads of ended runs */

@@ -43,10 +43,12 @@ static void listen_here(struct fake_director *director, struct err *err)
 static void start_host(struct fake_director *director, struct err *err)
 {
     const struct identity *self = director->site.source;
-    cr_assert(authority_open(director->state, &director->line, self, &director->authority, err), "%s", err->text);
+    cr_assert(authority_open(director->state, &director->line, self, &director->authority, err), "%s",
+              err->text);
     director->stores = stores_new(director->state, self, &director->policy);
     cr_assert(net_context_new(1, &director->host_net, err), "%s", err->text);
-    struct listener_options listening = {.net = director->host_net, .self = self, .bind = "tcp://127.0.0.1:0"};
+    struct listener_options listening = {
+        .net = director->host_net, .self = self, .bind = "tcp://127.0.0.1:0"};
     cr_assert(listener_new(&listening, &director->listener, err), "%s", err->text);
     struct control_options options = {
         .environment = {.self = self,
@@ -56,7 +58,7 @@ static void start_host(struct fake_director *director, struct err *err)
                         .net = director->host_net,
                         .listener = director->listener,
                         .state_dir = director->state,
-                        .lease_ms = 1000},
+                        .lease_ms = 20000},
         .director = net_socket_bound(director->socket),
         .director_key = director->line.director.curve_pk,
         .slots = 2,
@@ -140,8 +142,9 @@ Sealift__Head *fake_director_expect(struct fake_director *director, Sealift__Hea
         cr_assert_eq(status, NET_OK, "no '%s' came", head_name(kind));
         director->peer = from;
         size_t payload = net_message_payload(&message).len;
-        cr_assert(head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, net_message_header(&message), payload, &head, &err),
-                  "%s", err.text);
+        cr_assert(
+            head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, net_message_header(&message), payload, &head, &err),
+            "%s", err.text);
         if (head->kind_case != kind) continue;
         Sealift__Head *out = head;
         head = NULL;

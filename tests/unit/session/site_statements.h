@@ -1,0 +1,46 @@
+/* Statements of the small site that a transporter can really carry out: repositories with a directory, jobs
+ * with a plan, orders, and grants of keys. Free each with statement_free. */
+#ifndef SEALIFT_TEST_SESSION_SITE_STATEMENTS_H
+#define SEALIFT_TEST_SESSION_SITE_STATEMENTS_H
+
+#include "common/crypto/seal/key.h"
+#include "tests/unit/wire/fixture.h"
+
+struct repository_draft {
+    struct id id;
+    const char *name, *path;
+    const struct identity *owner;
+    Sealift__StoreKind kind; /* 0: encrypted */
+    uint32_t deleted;
+};
+struct statement *site_repository(const struct site *site, const struct repository_draft *draft);
+
+struct backup_draft {
+    struct id id, repository;
+    uint64_t version;
+    const struct identity *source;
+    const struct write_half *half;  /* sealed by the source; NULL: plain */
+    const char *path;               /* what is backed up */
+    Sealift__Connection connection; /* 0: direct */
+    uint32_t deleted;
+};
+struct statement *site_backup(const struct site *site, const struct backup_draft *draft);
+
+struct restore_draft {
+    struct id id, repository, point;
+    struct hash point_hash;
+    uint64_t expiry_s; /* 0: never */
+    const struct identity *target;
+    Sealift__OrderKind kind;   /* 0: restore */
+    const struct hash *key_id; /* NULL: plain */
+    const uint8_t *secret;     /* KEY_SECRET_LEN bytes for the target, or NULL */
+    const char *destination;
+};
+struct statement *site_restore(const struct site *site, const struct restore_draft *draft);
+
+/* The write half of a key for `domain`, to `recipient`. */
+struct statement *site_write_grant(const struct site *site, const struct identity *recipient,
+                                   const struct write_half *half, const char *domain,
+                                   const struct hash *unlock_hash);
+
+#endif
