@@ -9,6 +9,7 @@
 #include "transporter/session/listener.h"
 #include "transporter/session/own_key.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #define PROGRAM "sealift-transporter"
@@ -158,8 +159,17 @@ static bool run_mode(const struct arguments *arguments, struct err *err)
     return run_daemon(&settings, config, err);
 }
 
+/* By default glibc learns to keep ever larger freed blocks, in an arena for each thread: after some runs
+ * that is as much as a run really uses. Chunks and batches go back instead, and what is small is kept. */
+static void bound_spare_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+}
+
 int main(int argc, char **argv)
 {
+    bound_spare_memory();
     struct err err = {.code = ERR_FAILED, .text = "cannot write to standard output"};
     struct arguments arguments = {0};
     if (secret_process_init(&err) && parse_arguments(argc, argv, &arguments, &err) &&
