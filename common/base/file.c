@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { READ_STEP = 64 * 1024 };
 
@@ -45,6 +48,13 @@ bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struc
     *out = bytes;
     bytes = old;
     return true;
+}
+
+int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = {.flags = (unsigned)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    if (flags & O_CREAT) how.mode = mode;
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 }
 
 /* The directory part of `path`: "." , "/" or what stands before the last slash. Caller frees. */

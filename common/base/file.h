@@ -20,6 +20,10 @@ bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, s
 /* Creates `path`, which must not exist (ERR_EXISTS), durable on return: temporary file, fsync,
  * link, unlink, fsync of the directory. */
 bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;
+/* As openat, but of nothing that lies outside `dirfd` or behind a symbolic link, in whatever component,
+ * also when somebody changes the path meanwhile (openat2, Linux 5.6). -1 and errno; ELOOP or EXDEV for
+ * these. */
+int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 /* mkdir -p, durable on return; existing directories are fine. The umask narrows `mode`. */
 bool dir_make(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* makes names that were created, renamed or removed in the directory durable */

@@ -32,10 +32,19 @@ static size_t sequence(const uint8_t *at, size_t left)
     return 0;
 }
 
+/* The marks that turn the direction of writing (U+202A to U+202E, U+2066 to U+2069): a name with them shows
+ * as another than it is. */
+static bool turns_text(const uint8_t *at)
+{
+    return at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
+                             (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+}
+
 /* Also the C1 controls, which some terminals obey. */
 static bool is_control(const uint8_t *at, size_t len)
 {
-    return (len == 1 && (at[0] < 0x20 || at[0] == 0x7f)) || (len == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+    return (len == 3 && turns_text(at)) || (len == 1 && (at[0] < 0x20 || at[0] == 0x7f)) ||
+           (len == 2 && at[0] == 0xc2 && at[1] < 0xa0);
 }
 
 void output_escape(struct span bytes, struct buf *out)

@@ -41,10 +41,44 @@ static char *parent_of(const char *name)
     return slash ? xasprintf("%.*s", (int)(slash - name), name) : xstrdup(".");
 }
 
-static bool sync_parent(struct directory *directory, const char *name, struct err *err)
+/* Who can write into the repository must not be able to lead us out of it: no component of a name may be a
+ * symbolic link. */
+static bool refused(const struct directory *directory, const char *name, const char *verb, int sys,
+                    struct err *err)
+{
+    if (sys == ELOOP || sys == EXDEV)
+        return err_set(err, ERR_DAMAGED, "'%s/%s' is a symbolic link, or lies behind one", directory->path,
+                       name);
+    return err_sys(err, sys, "cannot %s '%s/%s'", verb, directory->path, name);
+}
+
+/* The directory that holds `name`, into the caller's AUTO(fd), and the name in it. */
+static bool enter_parent(const struct directory *directory, const char *name, int *fd, const char **base,
+                         struct err *err)
 {
     AUTO(free) char *parent = parent_of(name);
-    return dir_sync(directory->fd, parent, err);
+    *fd = file_open_beneath(directory->fd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (*fd < 0) return refused(directory, parent, "open the directory", errno, err);
+    const char *slash = strrchr(name, '/');
+    *base = slash ? slash + 1 : name;
+    return true;
+}
+
+static bool sync_parent(const struct directory *directory, const char *name, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    const char *base;
+    return enter_parent(directory, name, &fd, &base, err) && dir_sync(fd, ".", err);
+}
+
+static bool make_one(const struct directory *directory, const char *name, bool *made, struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    const char *base;
+    if (!enter_parent(directory, name, &fd, &base, err)) return false;
+    *made = mkdirat(fd, base, 0700) == 0;
+    return *made || errno == EEXIST ||
+           err_sys(err, errno, "cannot make the directory '%s/%s'", directory->path, name);
 }
 
 /* Makes the directories above `name`, each durable before what is put into it. */
@@ -53,9 +87,8 @@ static bool make_parents(struct directory *directory, const char *name, struct e
     AUTO(free) char *partial = xstrdup(name);
     for (char *slash = strchr(partial, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        bool made = mkdirat(directory->fd, partial, 0700) == 0;
-        if (!made && errno != EEXIST)
-            return err_sys(err, errno, "cannot make the directory '%s/%s'", directory->path, partial);
+        bool made = false;
+        if (!make_one(directory, partial, &made, err)) return false;
         if (made && !sync_parent(directory, partial, err)) return false;
         *slash = '/';
     }
@@ -65,7 +98,10 @@ static bool make_parents(struct directory *directory, const char *name, struct e
 static bool put_if_absent(void *self, const char *name, struct span bytes, struct err *err)
 {
     struct directory *directory = self;
-    return make_parents(directory, name, err) && file_create(directory->fd, name, bytes, 0600, err);
+    AUTO(fd) int fd = -1;
+    const char *base;
+    return make_parents(directory, name, err) && enter_parent(directory, name, &fd, &base, err) &&
+           file_create(fd, base, bytes, 0600, err);
 }
 
 /* Opens a published object or a journal for reading, into the caller's AUTO(fd). Anything but a regular file
@@ -73,8 +109,8 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
 static bool open_object(struct directory *directory, const char *name, int *fd, uint64_t *size,
                         struct err *err)
 {
-    *fd = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    *fd = file_open_beneath(directory->fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (*fd < 0) return refused(directory, name, "open", errno, err);
     struct stat st;
     if (fstat(*fd, &st) != 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
     if (!S_ISREG(st.st_mode))
@@ -128,10 +164,12 @@ struct listing {
 
 static bool list_below(struct listing *listing, const char *name, unsigned depth, struct err *err);
 
-static bool list_entry(struct listing *listing, const char *name, unsigned depth, struct err *err)
+/* `base`: its name in `dir`; `name`: in the repository */
+static bool list_entry(struct listing *listing, int dir, const char *base, const char *name, unsigned depth,
+                       struct err *err)
 {
     struct stat st;
-    if (fstatat(listing->directory->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) return true; /* removed meanwhile */
         return err_sys(err, errno, "cannot read '%s/%s'", listing->directory->path, name);
     }
@@ -149,10 +187,10 @@ DEFINE_AUTO(dir, DIR *, close_dir)
 
 static bool list_below(struct listing *listing, const char *name, unsigned depth, struct err *err)
 {
-    int fd = openat(listing->directory->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd =
+        file_open_beneath(listing->directory->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0 && errno == ENOENT) return true;
-    if (fd < 0)
-        return err_sys(err, errno, "cannot open the directory '%s/%s'", listing->directory->path, name);
+    if (fd < 0) return refused(listing->directory, name, "open the directory", errno, err);
     AUTO(dir) DIR *dir = fdopendir(fd);
     if (!dir) {
         int sys = errno;
@@ -167,7 +205,7 @@ static bool list_below(struct listing *listing, const char *name, unsigned depth
         if (!entry || listing->stopped) return true;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         AUTO(free) char *below = *name ? xasprintf("%s/%s", name, entry->d_name) : xstrdup(entry->d_name);
-        if (!list_entry(listing, below, depth, err)) return false;
+        if (!list_entry(listing, dirfd(dir), entry->d_name, below, depth, err)) return false;
     }
 }
 
@@ -180,17 +218,24 @@ static bool list(void *self, const char *directory, storage_each_fn *each, void 
 /* Directories of sessions go with their last journal. */
 static void drop_session_directory(struct directory *directory, const char *name)
 {
+    AUTO(fd) int fd = -1;
+    const char *base;
+    struct err ignored;
     if (strncmp(name, "open/", 5) != 0) return;
     AUTO(free) char *parent = parent_of(name);
-    if (strchr(parent, '/')) (void)unlinkat(directory->fd, parent, AT_REMOVEDIR);
+    if (strchr(parent, '/') && enter_parent(directory, parent, &fd, &base, &ignored))
+        (void)unlinkat(fd, base, AT_REMOVEDIR);
 }
 
 static bool remove_object(void *self, const char *name, struct err *err)
 {
     struct directory *directory = self;
-    if (unlinkat(directory->fd, name, 0) != 0)
+    AUTO(fd) int fd = -1;
+    const char *base;
+    if (!enter_parent(directory, name, &fd, &base, err)) return false;
+    if (unlinkat(fd, base, 0) != 0)
         return err_sys(err, errno, "cannot remove '%s/%s'", directory->path, name);
-    if (!sync_parent(directory, name, err)) return false;
+    if (!dir_sync(fd, ".", err)) return false;
     drop_session_directory(directory, name);
     return true;
 }
@@ -220,8 +265,8 @@ static bool journal_take(struct directory *directory, const char *name, int flag
 {
     AUTO(journal) struct journal *journal = xcalloc(1, sizeof(*journal));
     journal->name = xstrdup(name);
-    journal->fd = openat(directory->fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
-    if (journal->fd < 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    journal->fd = file_open_beneath(directory->fd, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    if (journal->fd < 0) return refused(directory, name, "open", errno, err);
     struct stat st;
     if (fstat(journal->fd, &st) != 0)
         return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
@@ -293,7 +338,13 @@ static bool same_content(struct directory *directory, struct journal *journal, c
 static bool link_journal(struct directory *directory, struct journal *journal, const char *name,
                          struct err *err)
 {
-    if (linkat(directory->fd, journal->name, directory->fd, name, 0) == 0) return true;
+    AUTO(fd) int from = -1;
+    AUTO(fd) int to = -1;
+    const char *journal_base, *base;
+    if (!enter_parent(directory, journal->name, &from, &journal_base, err) ||
+        !enter_parent(directory, name, &to, &base, err))
+        return false;
+    if (linkat(from, journal_base, to, base, 0) == 0) return true;
     if (errno != EEXIST)
         return err_sys(err, errno, "cannot publish '%s' as '%s/%s'", journal->name, directory->path, name);
     bool same;
@@ -309,7 +360,11 @@ static bool journal_publish(void *self, struct journal *journal, const char *nam
         !sync_parent(directory, name, err))
         return false;
     /* What is left of the old name after a crash here is removed when the repository is opened. */
-    if (unlinkat(directory->fd, journal->name, 0) == 0) drop_session_directory(directory, journal->name);
+    AUTO(fd) int fd = -1;
+    const char *base;
+    struct err ignored;
+    if (enter_parent(directory, journal->name, &fd, &base, &ignored) && unlinkat(fd, base, 0) == 0)
+        drop_session_directory(directory, journal->name);
     return true;
 }
 

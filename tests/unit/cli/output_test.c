@@ -105,3 +105,13 @@ Test(output, every_code_has_a_name_and_an_exit_code)
         cr_assert((exit_code >= 2 && exit_code <= 8) || (exit_code >= 20 && exit_code <= 26));
     }
 }
+
+/* "gpj.exe" must not be shown as "exe.jpg". */
+Test(output, a_name_cannot_turn_the_direction_of_writing)
+{
+    static const char evil[] = "\xe2\x80\xae"
+                               "gpj.exe \xe2\x81\xa6 \xe2\x80\x93";
+    AUTO(buf) struct buf out = {0};
+    output_escape(span_of(evil, sizeof(evil) - 1), &out);
+    cr_assert_str_eq(buf_cstr(&out), "\\xe2\\x80\\xaegpj.exe \\xe2\\x81\\xa6 \xe2\x80\x93");
+}
