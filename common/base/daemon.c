@@ -1,9 +1,13 @@
 #include "common/base/daemon.h"
 
+#include "common/base/alloc.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -54,6 +58,30 @@ enum daemon_wish daemon_signals_take(void *signals)
     }
     if (wish == DAEMON_STOP) daemon_notify("STOPPING=1");
     return wish;
+}
+
+bool daemon_state_lock(const char *state_dir, int *fd, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/lock", state_dir);
+    AUTO(fd) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0) return err_sys(err, errno, "cannot open '%s'", path);
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) return err_sys(err, errno, "cannot lock '%s'", path);
+        return err_set(err, ERR_BUSY, "'%s' is in use by another process", state_dir);
+    }
+    *fd = lock;
+    lock = -1;
+    return true;
+}
+
+bool daemon_clock_check(time_t now, struct err *err)
+{
+    const time_t first = 1735689600, last = 7258118400; /* 2025-01-01 and 2200-01-01 */
+    struct tm date = {0};
+    char text[32] = "another age";
+    if (now >= first && now < last) return true;
+    if (gmtime_r(&now, &date)) (void)strftime(text, sizeof(text), "%Y-%m-%d", &date);
+    return err_set(err, ERR_FAILED, "the clock says %s: set it, then start again", text);
 }
 
 void daemon_notify(const char *state)

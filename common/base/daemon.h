@@ -7,6 +7,8 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 
+#include <time.h>
+
 enum daemon_wish { DAEMON_GO_ON, DAEMON_STOP };
 
 struct daemon_signals {
@@ -26,6 +28,14 @@ DEFINE_AUTO_IN_PLACE(daemon_signals, struct daemon_signals, daemon_signals_close
 /* Empties `fd`. SIGTERM and SIGINT are DAEMON_STOP, of which systemd is told; SIGHUP sets the log level, or
  * logs why it cannot. `signals` is a struct daemon_signals (the loops call it by a pointer). */
 enum daemon_wish daemon_signals_take(void *signals);
+
+/* One process for each state directory: takes STATE/lock, which is held as long as `*fd` is open. ERR_BUSY.
+ */
+bool daemon_state_lock(const char *state_dir, int *fd, struct err *err) MUST_CHECK;
+
+/* A clock that is obviously not set: what a daemon stamps and what it takes for expired would be wrong for
+ * good. `now`: time(NULL). ERR_FAILED says what to do. */
+bool daemon_clock_check(time_t now, struct err *err) MUST_CHECK;
 
 /* systemd's sd_notify(3): "READY=1", "STOPPING=1". Nothing without $NOTIFY_SOCKET. */
 void daemon_notify(const char *state);

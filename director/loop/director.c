@@ -48,13 +48,14 @@ static struct net_options port_options(const struct director *director, const st
     return options;
 }
 
-static bool listen_at(struct net_socket *socket, const char *bind, uint16_t port, struct err *err)
+static bool listen_at(struct net_socket *socket, const char *domain, const char *bind, uint16_t port,
+                      struct err *err)
 {
     AUTO(free)
     char *address =
         strchr(bind, ':') ? xasprintf("tcp://[%s]:%u", bind, port) : xasprintf("tcp://%s:%u", bind, port);
     struct net_endpoint endpoint = {.side = NET_BIND, .address = address};
-    return net_socket_attach(socket, &endpoint, err);
+    return net_socket_attach(socket, &endpoint, err) || err_wrap(err, "the %s port", domain);
 }
 
 static uint16_t port_of(const char *address)
@@ -72,8 +73,8 @@ static bool open_ports(struct director *director, const struct net_key *key, str
         !net_socket_new(director->net, &control, &director->control, err) ||
         !net_monitor_new(director->operators, &director->operator_monitor, err) ||
         !net_monitor_new(director->control, &director->control_monitor, err) ||
-        !listen_at(director->operators, settings->bind, settings->operator_port, err) ||
-        !listen_at(director->control, settings->bind, settings->control_port, err))
+        !listen_at(director->operators, OPERATOR_DOMAIN, settings->bind, settings->operator_port, err) ||
+        !listen_at(director->control, CONTROL_DOMAIN, settings->bind, settings->control_port, err))
         return false;
     director->control_port = port_of(net_socket_bound(director->control));
     return true;

@@ -93,8 +93,8 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                     .operator_port = settings->operator_port,
                                     .control_port = settings->control_port,
                                     .lease_ms = settings->lease_ms};
-    if (!daemon_signals_open(&signals, err) || !director_key_open(settings->state_dir, &key, err) ||
-        !director_open(&how, key, &director, err))
+    if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err) ||
+        !director_key_open(settings->state_dir, &key, err) || !director_open(&how, key, &director, err))
         return false;
     say_ready(director);
     daemon_notify("READY=1");

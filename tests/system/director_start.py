@@ -165,6 +165,20 @@ director.stop()
 again = re.search(r"claim code: (\S+)", run("--new-claim-code", "--config", config).stdout)
 expect(again and again.group(1) != code.group(1), "--new-claim-code gives no new code")
 
+# --- ports that are in use ---------------------------------------------------------------------
+
+with socket.socket() as taken:
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    for name in ("operator", "control"):
+        with open(path("taken.conf"), "w") as file:
+            file.write(good.replace(f"{name}_port = 0", f"{name}_port = {port}"))
+        os.chmod(path("taken.conf"), 0o644)
+        done = run("--config", path("taken.conf"), code=3)
+        says(done, f"the {name} port: cannot listen at 'tcp://127.0.0.1:{port}': Address already in use")
+        expect(done.stderr.count("\n") == 1, f"more than one line: {done.stderr}")
+
 # --- damaged state ----------------------------------------------------------------------------
 
 os.chmod(path("state", "director.key"), 0o640)

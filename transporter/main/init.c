@@ -80,29 +80,54 @@ static bool check_options(const struct init_options *options, struct site_line *
     return true;
 }
 
-/* The key file is made last: with it the state directory is whole. */
-static bool write_state(const struct init_options *options, const struct identity *identity, struct err *err)
+/* What --init makes, in this order; what it has made it takes away when it fails. */
+struct made {
+    char *site, *key;
+};
+
+static void made_deinit(struct made *made)
 {
-    AUTO(free) char *site = xasprintf("%s/site", options->state);
-    AUTO(free) char *key = xasprintf("%s/identity.key", options->state);
-    AUTO(secret) struct secret *bytes = identity_encode(identity);
-    if (!dir_make(options->state, STATE_MODE, err)) return false;
-    if (access(key, F_OK) == 0)
+    free(made->site);
+    free(made->key);
+}
+DEFINE_AUTO_IN_PLACE(made, struct made, made_deinit)
+
+static bool write_all(const struct init_options *options, const struct made *made, struct span key,
+                      struct span config, struct err *err)
+{
+    if (!file_replace(AT_FDCWD, made->site, span_str(options->site), KEY_MODE, err)) return false;
+    if (file_create(AT_FDCWD, made->key, key, KEY_MODE, err)) {
+        if (file_create(AT_FDCWD, options->config, config, CONFIG_MODE, err)) return true;
+        (void)unlink(made->key);
+    }
+    (void)unlink(made->site);
+    return false;
+}
+
+static bool make_all(const struct init_options *options, const struct identity *identity, struct err *err)
+{
+    AUTO(buf) struct buf config = {0};
+    AUTO(secret) struct secret *key = identity_encode(identity);
+    AUTO(made)
+    struct made made = {.site = xasprintf("%s/site", options->state),
+                        .key = xasprintf("%s/identity.key", options->state)};
+    write_config(options, &config);
+    if (access(made.key, F_OK) == 0)
         return err_set(err, ERR_EXISTS, "'%s' holds an identity already", options->state);
-    return file_replace(AT_FDCWD, site, span_str(options->site), KEY_MODE, err) &&
-           file_create(AT_FDCWD, key, span_of(bytes->data, bytes->len), KEY_MODE, err);
+    bool made_dir = access(options->state, F_OK) != 0;
+    if (!dir_make(options->state, STATE_MODE, err)) return false;
+    if (write_all(options, &made, span_of(key->data, key->len), buf_span(&config), err)) return true;
+    if (made_dir) (void)rmdir(options->state);
+    return false;
 }
 
 bool init_transporter(const struct init_options *options, struct err *err)
 {
     struct site_line site;
     AUTO(identity) struct identity *identity = NULL;
-    AUTO(buf) struct buf config = {0};
     if (!check_options(options, &site, err)) return false;
     if (!identity_new(options->name, &identity, err)) return false;
-    write_config(options, &config);
-    if (!write_state(options, identity, err)) return false;
-    if (!file_create(AT_FDCWD, options->config, buf_span(&config), CONFIG_MODE, err)) return false;
+    if (!make_all(options, identity, err)) return false;
 
     char fingerprint[FINGERPRINT_TEXT_LEN];
     identity_fingerprint(&identity->known, fingerprint);
@@ -124,7 +149,7 @@ bool init_load(const char *state_dir, struct site_line *site, struct identity **
     struct stat mode;
     if (!file_read(AT_FDCWD, site_path, SITE_LINE_MAX - 1, &line, err) ||
         !file_read(AT_FDCWD, key_path, IDENTITY_FILE_MAX_LEN, &key, err))
-        return err_wrap(err, "run 'sealift-transporter --init' first");
+        return err->code == ERR_NOT_FOUND ? err_wrap(err, "run 'sealift-transporter --init' first") : false;
     if (stat(key_path, &mode) != 0 || (mode.st_mode & 077) != 0)
         return err_set(err, ERR_POLICY, "'%s' may be read by others than its owner: chmod 600 it", key_path);
     if (!site_line_parse(buf_cstr(&line), site, err)) return err_wrap(err, "'%s'", site_path);

@@ -96,8 +96,14 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     AUTO(identity) struct identity *self = NULL;
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM, .config = config, .log_level = level_of, .fd = -1};
-    if (!daemon_signals_open(&signals, err)) return false;
+    AUTO(fd) int state_lock = -1;
+    if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err)) return false;
     if (!init_load(settings->state_dir, &site, &self, err)) return false;
+    if (!daemon_state_lock(settings->state_dir, &state_lock, err)) return false;
+    struct hash own_key_id, own_domain;
+    if (settings->own_key_file &&
+        !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
+        return err_wrap(err, "%s: own_key", config);
     director_address_endpoint(&site.director, address);
     identity_fingerprint(&self->known, fingerprint);
 
@@ -109,12 +115,8 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     if (!net_context_new(2, &net, err)) return false;
     struct listener_options listening = {
         .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
-    if (!listener_new(&listening, &listener, err)) return err_wrap(err, "data port");
+    if (!listener_new(&listening, &listener, err)) return err_wrap(err, "%s", config);
 
-    struct hash own_key_id, own_domain;
-    if (settings->own_key_file &&
-        !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
-        return false;
     struct control_options control_options = {
         .environment = {.self = self,
                         .authority = authority,

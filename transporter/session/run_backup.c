@@ -208,8 +208,9 @@ static const char *const *texts_of(const struct path_list *list)
     return (const char *const *)list->paths;
 }
 
-static bool read_and_send(struct source *source, const struct run_key *key, const struct backup_identity *identity,
-                          const struct outlet *outlet, struct backup_result *result, struct err *err)
+static bool read_and_send(struct source *source, const struct run_key *key,
+                          const struct backup_identity *identity, const struct outlet *outlet,
+                          struct backup_result *result, struct err *err)
 {
     struct run *run = source->run;
     const Sealift__JobBody *job = run_job(run);
@@ -387,7 +388,8 @@ static void committed(void *arg, const struct id *point, const struct commit_rec
     run_tell_point(run, point, receipt->number, receipt->time_ns, &receipt->log_hash, point_file);
 }
 
-static bool seal_for_source(struct run *run, struct run_seal_keys *keys, struct serve_reseal *out, struct err *err)
+static bool seal_for_source(struct run *run, struct run_seal_keys *keys, struct serve_reseal *out,
+                            struct err *err)
 {
     const Sealift__JobBody *job = run_job(run);
     if (!run_seal_keys_get(run, keys, err)) return false;
@@ -419,8 +421,8 @@ static bool take_in(struct run *run, struct err *err)
     AUTO(listener_session) struct listener_session *session = NULL;
     struct serve_reseal reseal;
     struct serve_ingest_options options = {
-        .conversation = job->placement == SEALIFT__PLACEMENT__PLACE_SOURCE ? CONVERSATION_SEALED
-                                                                           : CONVERSATION_UNSEALED,
+        .conversation =
+            job->placement == SEALIFT__PLACEMENT__PLACE_SOURCE ? CONVERSATION_SEALED : CONVERSATION_UNSEALED,
         .run = run->id,
         .domain = stored_hash(&job->domain_id),
         .job = job->name,

@@ -23,7 +23,8 @@ static bool take_statement(struct run *run, struct err *err)
 {
     if (run->subject_type != TYPE(JOB) && run->subject_type != TYPE(ORDER))
         return err_set(err, ERR_PROTOCOL, "a run of neither a job nor an order");
-    if (!authority_statement(run->environment.authority, run->subject_type, &run->subject, &run->statement, err))
+    if (!authority_statement(run->environment.authority, run->subject_type, &run->subject, &run->statement,
+                             err))
         return false;
     if (run->statement->version == run->subject_version) return true;
     return err_set(err, ERR_POLICY,
@@ -36,7 +37,8 @@ static bool take_repository(struct run *run, const ProtobufCBinaryData *id, stru
 {
     struct id repository;
     memcpy(repository.bytes, id->data, ID_LEN);
-    if (!authority_statement(run->environment.authority, TYPE(REPOSITORY), &repository, out, err)) return false;
+    if (!authority_statement(run->environment.authority, TYPE(REPOSITORY), &repository, out, err))
+        return false;
     if (!(*out)->body.repository->deleted) return true;
     return err_set(err, ERR_POLICY, "the repository '%s' has been deleted", (*out)->body.repository->name);
 }
@@ -48,7 +50,8 @@ static bool check_sides(struct run *run, const uint8_t *source, const uint8_t *t
     bool local = same_key(source, target);
     const uint8_t *expected_self = run->side == SEALIFT__RUN_SIDE__SIDE_TARGET ? target : source;
     const uint8_t *expected_peer = run->side == SEALIFT__RUN_SIDE__SIDE_TARGET ? source : target;
-    if (run->side == SEALIFT__RUN_SIDE__SIDE_NONE || local != run_is_local(run) || !same_key(self, expected_self))
+    if (run->side == SEALIFT__RUN_SIDE__SIDE_NONE || local != run_is_local(run) ||
+        !same_key(self, expected_self))
         return err_set(err, ERR_POLICY, "this transporter is not that side of the run");
     if (!local && (!run->has_peer || !same_key(run->peer, expected_peer)))
         return err_set(err, ERR_POLICY, "the peer is not whom the %s means",
@@ -81,7 +84,8 @@ static bool check_job(struct run *run, struct placement_facts *facts, struct err
     const Sealift__RepositoryBody *to = run->repository->body.repository;
     if (!check_sides(run, job->source.data, to->owner.data, err)) return false;
     if (!run_is_local(run) && job->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
-        return err_set(err, ERR_POLICY, "the connection mode '%s' does not exist in this version: only 'direct' does",
+        return err_set(err, ERR_POLICY,
+                       "the connection mode '%s' does not exist in this version: only 'direct' does",
                        job->connection == SEALIFT__CONNECTION__CONNECTION_REVERSE ? "reverse" : "rendezvous");
     return placement_of_job(job, run->roster, to, copy ? run->from->body.repository : NULL, facts, err);
 }
@@ -89,17 +93,22 @@ static bool check_job(struct run *run, struct placement_facts *facts, struct err
 static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
 {
     static const char *const names[] = {
-        [SEALIFT__ORDER_KIND__ORDER_PROTECT] = "protect", [SEALIFT__ORDER_KIND__ORDER_REWRAP] = "rewrap",
-        [SEALIFT__ORDER_KIND__ORDER_HOLD] = "hold",       [SEALIFT__ORDER_KIND__ORDER_RELEASE] = "release",
-        [SEALIFT__ORDER_KIND__ORDER_DELETE] = "delete",   [SEALIFT__ORDER_KIND__ORDER_SHORTEN] = "shorten",
+        [SEALIFT__ORDER_KIND__ORDER_PROTECT] = "protect",
+        [SEALIFT__ORDER_KIND__ORDER_REWRAP] = "rewrap",
+        [SEALIFT__ORDER_KIND__ORDER_HOLD] = "hold",
+        [SEALIFT__ORDER_KIND__ORDER_RELEASE] = "release",
+        [SEALIFT__ORDER_KIND__ORDER_DELETE] = "delete",
+        [SEALIFT__ORDER_KIND__ORDER_SHORTEN] = "shorten",
         [SEALIFT__ORDER_KIND__ORDER_REENCRYPT] = "reencrypt",
     };
     size_t known = sizeof(names) / sizeof(names[0]);
     if (order->kind != SEALIFT__ORDER_KIND__ORDER_RESTORE && order->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE)
         return err_set(err, ERR_POLICY, "orders to %s are not carried out in this version",
                        (size_t)order->kind < known && names[order->kind] ? names[order->kind] : "do that");
-    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE && order->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)
-        return err_set(err, ERR_POLICY, "the answers to a browse are sealed where it is opened: at the target");
+    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE &&
+        order->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)
+        return err_set(err, ERR_POLICY,
+                       "the answers to a browse are sealed where it is opened: at the target");
     return true;
 }
 
@@ -123,6 +132,6 @@ bool run_check(struct run *run, struct err *err)
     struct placement_facts facts;
     if (!take_roster(run, err) || !take_statement(run, err)) return false;
     bool job = run->subject_type == TYPE(JOB);
-    return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) && placement_check(&facts, err) &&
-           check_plaintext(run, &facts, err);
+    return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) &&
+           placement_check(&facts, err) && check_plaintext(run, &facts, err);
 }

@@ -184,7 +184,8 @@ static bool take_open(struct serve *serve, const struct data_message *message, s
     return true;
 }
 
-static void answer(struct serve *serve, const struct data_message *message, Sealift__Head *head, struct span payload)
+static void answer(struct serve *serve, const struct data_message *message, Sealift__Head *head,
+                   struct span payload)
 {
     struct net_message out = {0};
     head->serial = message->head->serial;

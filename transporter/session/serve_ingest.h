@@ -14,9 +14,9 @@ enum { SERVE_INGEST_CREDIT = 32 << 20 };
 
 /* What a target that seals needs beside what the session finds out (run key, outlet, point id). */
 struct serve_reseal {
-    struct sealing_options sealing; /* without run and outlet */
+    struct sealing_options sealing;  /* without run and outlet */
     struct backup_identity identity; /* without point and head */
-    unsigned threads; /* 0: the number of cores */
+    unsigned threads;                /* 0: the number of cores */
 };
 
 struct serve_ingest_options {
@@ -28,7 +28,7 @@ struct serve_ingest_options {
     struct hash domain;          /* of a backup that is encrypted */
     const char *job;             /* of a backup: the label that its point carries */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]); /* copies */
-    const struct serve_reseal *reseal;                             /* or NULL */
+    const struct serve_reseal *reseal;                              /* or NULL */
     /* a point was committed; its file is borrowed */
     void (*committed)(void *arg, const struct id *point, const struct commit_receipt *receipt,
                       struct span point_file);

@@ -101,12 +101,17 @@ static bool open_at(const struct stores *stores, const struct statement *stateme
     char id[2 * ID_LEN + 1];
     hex_encode(statement->id.bytes, ID_LEN, id);
     AUTO(free) char *state = xasprintf("%s/repositories/%s", stores->state_dir, id);
-    /* a repository that we once had and that is gone is a disk not mounted, never a new repository */
-    bool known_here = access(state, F_OK) == 0;
+    /* A repository that we once had and that is gone is a disk not mounted, never a new repository. Its index
+     * is made when it is first opened; one that could not be created has none. */
+    AUTO(free) char *index = xasprintf("%s/index", state);
+    bool known_here = access(index, F_OK) == 0;
     struct repository_options options = {.path = path, .state_dir = state, .owner = stores->self->sign};
     AUTO(repository) struct repository *repository = NULL;
+    if (!known_here && !dir_make(path, 0700, err)) return false;
     if (!repository_open(&options, &repository, err)) {
-        if (err->code != ERR_NOT_FOUND || known_here) return false;
+        if (known_here && err->code == ERR_NOT_FOUND)
+            return err_wrap(err, "it was here before: is its disk mounted?");
+        if (err->code != ERR_NOT_FOUND) return false;
         err_clear(err);
         enum repository_kind kind = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT
                                         ? REPOSITORY_PLAINTEXT
@@ -126,7 +131,6 @@ static bool open_store(const struct stores *stores, const struct statement *stat
                        struct err *err)
 {
     if (!path_of(stores, statement, &store->path, err)) return false;
-    if (!dir_make(store->path, 0700, err)) return false;
     return open_at(stores, statement, store->path, &store->open, err);
 }
 

@@ -98,3 +98,35 @@ Test(daemon, systemd_is_told_at_a_path_and_at_an_abstract_name)
     cr_assert_eq(setenv("NOTIFY_SOCKET", "/nowhere/at/all", 1), 0);
     daemon_notify("READY=1");
 }
+
+Test(daemon, a_state_directory_has_one_process)
+{
+    struct err err = {0};
+    AUTO(scratch) struct scratch scratch = scratch_make();
+    char nowhere[sizeof(scratch.path) + 16];
+    (void)snprintf(nowhere, sizeof(nowhere), "%s/nowhere", scratch.path);
+    {
+        AUTO(fd) int first = -1;
+        int second = -1;
+        cr_assert(daemon_state_lock(scratch.path, &first, &err), "%s", err.text);
+        cr_assert_not(daemon_state_lock(scratch.path, &second, &err));
+        cr_assert_eq(err.code, ERR_BUSY);
+        cr_assert_eq(second, -1);
+        cr_assert_not(daemon_state_lock(nowhere, &second, &err));
+        cr_assert_eq(err.code, ERR_NOT_FOUND);
+    }
+    AUTO(fd) int third = -1;
+    cr_assert(daemon_state_lock(scratch.path, &third, &err), "%s", err.text);
+}
+
+Test(daemon, a_clock_that_was_never_set_is_refused)
+{
+    struct err err = {0};
+    cr_assert(daemon_clock_check(time(NULL), &err), "%s", err.text);
+    cr_assert_not(daemon_clock_check(0, &err));
+    cr_assert_eq(err.code, ERR_FAILED);
+    cr_assert_str_eq(err.text, "the clock says 1970-01-01: set it, then start again");
+    cr_assert_not(daemon_clock_check((time_t)1 << 40, &err));
+    cr_assert_not(daemon_clock_check((time_t)1 << 60, &err));
+    cr_assert_not(daemon_clock_check(-1, &err));
+}
