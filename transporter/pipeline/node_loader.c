@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { AHEAD = 32 };
+enum { AHEAD = 32, KEPT = 8 };
 #define BESIDE SIZE_MAX
 
 const struct hash node_loader_root = {{0}};
@@ -15,6 +15,12 @@ struct slot {
     struct hash id;
     struct buf node;
     bool here;
+};
+
+/* A node that was asked for out of order: on the way of a seek, and then of the next one too. */
+struct kept {
+    struct hash content;
+    struct buf node; /* empty: none */
 };
 
 struct node_loader {
@@ -28,6 +34,8 @@ struct node_loader {
     size_t ahead; /* how many to bring at once: grows while they are asked for in order */
     struct slot slots[AHEAD];
     size_t slot_count;
+    struct kept kept[KEPT];
+    size_t next_kept; /* is replaced next */
 };
 
 bool node_loader_new(struct opener *opener, const struct inlet *inlet, const struct hash *root,
@@ -51,6 +59,8 @@ void node_loader_free(struct node_loader *loader)
     opener_thread_free(loader->thread);
     for (size_t i = 0; i < AHEAD; i++)
         buf_deinit(&loader->slots[i].node);
+    for (size_t i = 0; i < KEPT; i++)
+        buf_deinit(&loader->kept[i].node);
     free(loader->siblings);
     free(loader);
 }
@@ -98,16 +108,22 @@ static void plan_slot(struct node_loader *loader, const struct hash *content, si
     slot->here = false;
 }
 
+/* index among the siblings, or BESIDE */
+static size_t index_of(const struct node_loader *loader, const struct hash *content)
+{
+    for (size_t i = 0; i < loader->sibling_count; i++)
+        if (hash_eq(&loader->siblings[i], content)) return i;
+    return BESIDE;
+}
+
 static void plan_window(struct node_loader *loader, const struct hash *content)
 {
-    size_t at = 0;
-    while (at < loader->sibling_count && !hash_eq(&loader->siblings[at], content))
-        at++;
-    bool sibling = at < loader->sibling_count;
-    bool in_order = sibling && (loader->last == BESIDE ? at == 0 : at == loader->last + 1);
+    size_t at = index_of(loader, content);
+    bool in_order = at != BESIDE && loader->last != BESIDE && at == loader->last + 1;
     loader->ahead = !in_order ? 1 : loader->ahead * 2 < AHEAD ? loader->ahead * 2 : AHEAD;
     loader->slot_count = 0;
-    plan_slot(loader, content, sibling ? at : BESIDE);
+    plan_slot(loader, content, at);
+    if (at == BESIDE) return;
     for (at++; at < loader->sibling_count && loader->slot_count < loader->ahead; at++)
         plan_slot(loader, &loader->siblings[at], at);
 }
@@ -157,10 +173,35 @@ static bool fetch_window(struct node_loader *loader, struct err *err)
            err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
 }
 
+static bool recall(struct node_loader *loader, const struct hash *content, struct buf *node)
+{
+    for (size_t i = 0; i < KEPT; i++) {
+        const struct kept *kept = &loader->kept[i];
+        if (kept->node.len == 0 || !hash_eq(&kept->content, content)) continue;
+        size_t at = index_of(loader, content);
+        if (at != BESIDE) loader->last = at;
+        loader->ahead = 1;
+        buf_clear(node);
+        buf_put_span(node, buf_span(&kept->node));
+        return true;
+    }
+    return false;
+}
+
+static void keep(struct node_loader *loader, const struct slot *slot)
+{
+    struct kept *kept = &loader->kept[loader->next_kept];
+    loader->next_kept = (loader->next_kept + 1) % KEPT;
+    kept->content = slot->content;
+    buf_clear(&kept->node);
+    buf_put_span(&kept->node, buf_span(&slot->node));
+}
+
 static bool bring(struct node_loader *loader, const struct hash *content, struct buf *node, struct err *err)
 {
     if (hash_is_zero(content)) return opener_root(loader->thread, loader->inlet, &loader->root, node, err);
     struct slot *slot = slot_of(loader, content);
+    if ((!slot || !slot->here) && recall(loader, content, node)) return true;
     if (!slot || !slot->here) {
         plan_window(loader, content);
         if (!fetch_window(loader, err)) {
@@ -168,6 +209,7 @@ static bool bring(struct node_loader *loader, const struct hash *content, struct
             return false;
         }
         slot = &loader->slots[0];
+        if (loader->ahead == 1) keep(loader, slot);
     }
     if (slot->index != BESIDE) loader->last = slot->index;
     struct buf old = *node;

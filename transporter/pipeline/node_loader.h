@@ -1,6 +1,7 @@
 /* Brings manifest nodes by content hash for a manifest_reader or refs_reader. While they are asked for in
  * order it brings more and more siblings ahead, so that a walk has one round trip for many leaves; who
- * seeks pays for what is on the way only. Private to restore, browse and check. One thread. */
+ * seeks pays for what is on the way only, and once for what several seeks have in common. Private to
+ * restore, browse and check. One thread. */
 #ifndef SEALIFT_PIPELINE_NODE_LOADER_H
 #define SEALIFT_PIPELINE_NODE_LOADER_H
 
