@@ -2,6 +2,7 @@
  *
  *   bench-site init DIR               makes DIR/repo, DIR/state and a generated key in DIR
  *   bench-site backup DIR TREE        one recovery point of TREE
+ *   bench-site restore DIR OUT [PATH] the newest point into OUT, or only what is at PATH and below
  *   bench-site list DIR               the recovery points, one a line
  *   bench-site size DIR               bytes that the repository takes
  *
@@ -45,7 +46,7 @@ struct options {
     const char *password_file;
     bool no_cache;
     bool warnings;
-    const char *words[3];
+    const char *words[4];
     size_t word_count;
 };
 
@@ -83,7 +84,7 @@ static struct options parse(int argc, char **argv)
             options.no_cache = true;
         else if (strcmp(argv[i], "--warnings") == 0)
             options.warnings = true;
-        else if (options.word_count < 3)
+        else if (options.word_count < 4)
             options.words[options.word_count++] = argv[i];
     }
     return options;
@@ -426,7 +427,7 @@ static bool newest_point(void *arg, const struct repository_point *point)
     return true;
 }
 
-static void restore(const char *dir, const char *to, const struct options *options)
+static void restore(const char *dir, const char *to, const char *path, const struct options *options)
 {
     struct err err = {0};
     struct meter meter = {0};
@@ -444,10 +445,13 @@ static void restore(const char *dir, const char *to, const struct options *optio
     AUTO(inlet_repository)
     struct inlet_repository *inlet = inlet_repository_new(site.repository);
     if (key) inlet_repository_restrict(inlet, &point->domain_id);
+    struct span chosen = path ? span_str(path + (path[0] == '/')) : (struct span){0};
     struct restore_options restore_options = {.opener = opener,
                                               .inlet = inlet_repository_inlet(inlet),
                                               .root = point->root,
                                               .destination = to,
+                                              .paths = &chosen,
+                                              .path_count = path ? 1 : 0,
                                               .overwrite = OVERWRITE_CHANGED,
                                               .threads = options->threads,
                                               .warning = print_warning,
@@ -489,8 +493,8 @@ int main(int argc, char **argv)
         site_init(options.words[1], &options);
     else if (strcmp(verb, "backup") == 0 && options.word_count == 3)
         back_up(options.words[1], options.words[2], &options);
-    else if (strcmp(verb, "restore") == 0 && options.word_count == 3)
-        restore(options.words[1], options.words[2], &options);
+    else if (strcmp(verb, "restore") == 0 && options.word_count >= 3)
+        restore(options.words[1], options.words[2], options.words[3], &options);
     else if (strcmp(verb, "list") == 0 && options.word_count == 2)
         list(options.words[1]);
     else if (strcmp(verb, "size") == 0 && options.word_count == 2)

@@ -28,6 +28,7 @@ struct inlet_ops {
 struct inlet {
     const struct inlet_ops *ops;
     void *self;
+    unsigned fetches; /* worth having under way at once, where each has a round trip; 0: one */
 };
 
 #endif

@@ -6,7 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAMES_AHEAD_BYTES = 24 * 1024 * 1024, THREADS_MAX = 64 };
+enum {
+    FRAMES_AHEAD_BYTES = 24 * 1024 * 1024,
+    THREADS_MAX = 64,
+    FETCHERS_MAX = 4,
+};
 
 /* --- what the threads tell each other --- */
 
@@ -71,7 +75,7 @@ void restore_tell_losses(struct restore_run *run, struct span path, unsigned los
 bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err)
 {
     (void)pthread_mutex_lock(&run->lock);
-    /* also when stopping: the fetching thread takes every window, if only to let go of its files */
+    /* also when stopping: the fetching threads take every window, if only to let go of its files */
     while (run->window)
         (void)pthread_cond_wait(&run->window_moved, &run->lock);
     run->window = window;
@@ -80,7 +84,7 @@ bool restore_hand_over(struct restore_run *run, struct restore_window *window, s
     return restore_going_on(run, err);
 }
 
-/* --- the fetching thread --- */
+/* --- the fetching threads --- */
 
 struct fetch {
     struct restore_run *run;
@@ -172,6 +176,14 @@ static struct restore_window *next_window(struct restore_run *run)
     return window;
 }
 
+static void fetch_over(struct restore_run *run)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    bool last = --run->fetching == 0;
+    (void)pthread_mutex_unlock(&run->lock);
+    if (last) restore_queue_close(&run->frames);
+}
+
 static void *fetch_main(void *arg)
 {
     struct restore_run *run = arg;
@@ -179,7 +191,7 @@ static void *fetch_main(void *arg)
     destination_cursor_init(&writer.cursor, run->destination);
     for (struct restore_window *window; (window = next_window(run));)
         fetch_window(run, &writer, window);
-    restore_queue_close(&run->frames);
+    fetch_over(run);
     destination_cursor_deinit(&writer.cursor);
     return NULL;
 }
@@ -255,16 +267,30 @@ static unsigned thread_count(const struct restore_options *options)
     return count > THREADS_MAX ? THREADS_MAX : count;
 }
 
+static unsigned fetcher_count(const struct inlet *inlet)
+{
+    if (inlet->fetches == 0) return 1;
+    return inlet->fetches > FETCHERS_MAX ? FETCHERS_MAX : inlet->fetches;
+}
+
+/* How many of `count` threads could be started. */
+static unsigned start(pthread_t *threads, unsigned count, void *(*body)(void *), struct restore_run *run)
+{
+    unsigned started = 0;
+    while (started < count && pthread_create(&threads[started], NULL, body, run) == 0)
+        started++;
+    return started;
+}
+
 /* Plans in the calling thread while the others fetch and write; then joins them. */
 static bool run_threads(struct restore_run *run, struct restore_plan *plan, struct err *err)
 {
-    unsigned count = thread_count(run->options), started = 0;
-    pthread_t fetcher, writers[THREADS_MAX];
-    bool ok = pthread_create(&fetcher, NULL, fetch_main, run) == 0;
-    if (!ok) return err_set(err, ERR_FAILED, "cannot start a thread");
-    while (started < count && pthread_create(&writers[started], NULL, restore_writer_main, run) == 0)
-        started++;
-    ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
+    pthread_t fetchers[FETCHERS_MAX], writers[THREADS_MAX];
+    /* none of them ends before the planning has */
+    unsigned fetching = run->fetching = start(fetchers, fetcher_count(&run->options->inlet), fetch_main, run);
+    if (fetching == 0) return err_set(err, ERR_FAILED, "cannot start a thread");
+    unsigned writing = start(writers, thread_count(run->options), restore_writer_main, run);
+    bool ok = writing > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
     ok = ok && restore_plan_all(plan, err);
     if (!ok) restore_stop(run, err);
 
@@ -272,8 +298,9 @@ static bool run_threads(struct restore_run *run, struct restore_plan *plan, stru
     run->planned = true;
     (void)pthread_cond_broadcast(&run->window_moved);
     (void)pthread_mutex_unlock(&run->lock);
-    (void)pthread_join(fetcher, NULL);
-    for (unsigned i = 0; i < started; i++)
+    for (unsigned i = 0; i < fetching; i++)
+        (void)pthread_join(fetchers[i], NULL);
+    for (unsigned i = 0; i < writing; i++)
         (void)pthread_join(writers[i], NULL);
     return restore_going_on(run, err) && ok; /* says what came first */
 }
@@ -282,8 +309,10 @@ static bool restore_into(struct restore_run *run, struct err *err)
 {
     AUTO(restore_plan) struct restore_plan *plan = NULL;
     if (!restore_plan_new(run, &plan, err)) return false;
-    return run_threads(run, plan, err) && restore_plan_finish(plan, err) &&
-           destination_sync(run->destination, err);
+    bool ok = restore_flush_start(&run->flush, run, err) && run_threads(run, plan, err) &&
+              restore_plan_finish(plan, err);
+    restore_flush_end(&run->flush);
+    return ok && restore_going_on(run, err) && destination_sync(run->destination, err);
 }
 
 static void fill_result(const struct restore_run *run, struct restore_result *result)

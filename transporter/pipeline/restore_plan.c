@@ -213,12 +213,20 @@ static bool is_single(const struct entry *entry)
     return ref_decode(&reader, &ref, &ignored) && ref.kind == REF_DATA;
 }
 
-static bool plan_file(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+/* What is in the way of a file; nothing in a fresh destination, whose directories need not be entered. */
+static enum in_the_way way_of_file(struct restore_plan *plan, struct span path, const struct entry *entry,
+                                   struct err *err)
 {
     int dir;
     char name[256];
-    if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return false;
-    enum in_the_way way = make_way(plan, dir, name, entry, err);
+    if (plan->run->fresh) return WAY_FREE;
+    if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return WAY_FAILED;
+    return make_way(plan, dir, name, entry, err);
+}
+
+static bool plan_file(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
+{
+    enum in_the_way way = way_of_file(plan, path, entry, err);
     if (way != WAY_FREE) return way == WAY_KEEP;
     struct restore_file *file = restore_file_new(path, entry);
     file->single = is_single(entry);

@@ -1,9 +1,10 @@
-/* State of one restore, shared by its planner, its fetching thread and its writers. Private to the
+/* State of one restore, shared by its planner, its fetching threads and its writers. Private to the
  * restore. */
 #ifndef SEALIFT_PIPELINE_RESTORE_RUN_H
 #define SEALIFT_PIPELINE_RESTORE_RUN_H
 
 #include "transporter/pipeline/restore.h"
+#include "transporter/pipeline/restore_flush.h"
 #include "transporter/pipeline/restore_queue.h"
 
 struct restore_run {
@@ -11,10 +12,12 @@ struct restore_run {
     struct destination *destination;
     bool fresh;                  /* the destination was empty */
     struct restore_queue frames; /* fetch -> writers */
+    struct restore_flush flush;
 
-    pthread_mutex_t lock; /* windows, fatal, damage, warnings */
+    pthread_mutex_t lock; /* windows, fetching, fatal, damage, warnings */
     pthread_cond_t window_moved;
     struct restore_window *window; /* planner -> fetch, one at a time */
+    unsigned fetching;             /* threads; the last one closes the queue */
     bool planned;                  /* no more windows come */
     struct err fatal;              /* what stops everything */
     struct err damage;             /* the first file that could not be restored */
@@ -46,7 +49,7 @@ DEFINE_AUTO(restore_plan, struct restore_plan *, restore_plan_free)
 bool restore_plan_all(struct restore_plan *plan, struct err *err) MUST_CHECK;
 bool restore_plan_finish(struct restore_plan *plan, struct err *err) MUST_CHECK;
 
-/* Gives a full (or the last) window to the fetching thread; takes it. Blocks while it is busy. */
+/* Gives a full (or the last) window to a fetching thread; takes it. Blocks while all are busy. */
 bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err) MUST_CHECK;
 
 /* One writer's own state. */

@@ -77,7 +77,9 @@ static bool write_single(struct restore_writer *writer, struct restore_file *fil
     AUTO(fd) int fd = -1;
     if (!create_file(writer, file, file->metadata.mode & 0777, &fd, err)) return false;
     atomic_store(&file->created, true);
-    return fd_write_all(fd, bytes, "the file", err) && finish_open_file(writer, file, fd, err);
+    if (!fd_write_all(fd, bytes, "the file", err)) return false;
+    restore_flush_note(&writer->run->flush, bytes.len);
+    return finish_open_file(writer, file, fd, err);
 }
 
 /* Whichever piece comes first makes the file. */
@@ -105,8 +107,11 @@ static bool write_part(struct restore_writer *writer, struct restore_file *file,
                        uint64_t offset, struct err *err)
 {
     AUTO(fd) int fd = -1;
-    return create_once(writer, file, err) && open_file(writer, file, &fd, err) &&
-           fd_pwrite_all(fd, bytes, offset, "the file", err);
+    if (!create_once(writer, file, err) || !open_file(writer, file, &fd, err) ||
+        !fd_pwrite_all(fd, bytes, offset, "the file", err))
+        return false;
+    restore_flush_note(&writer->run->flush, bytes.len);
+    return true;
 }
 
 static bool complete(struct restore_writer *writer, struct restore_file *file, struct err *err)

@@ -9,7 +9,11 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { GOODBYE_MS = 5000, CALLERS_MAX = 16 };
+enum {
+    GOODBYE_MS = 5000,
+    CALLERS_MAX = 16,
+    FETCHES = 2, /* the other side begins the next answer when the last one is out, not a round trip later */
+};
 
 struct arrival {
     struct arrival *next;
@@ -398,7 +402,7 @@ static void remote_cancel(void *self)
 struct inlet inlet_remote_inlet(struct inlet_remote *inlet)
 {
     static const struct inlet_ops ops = {.fetch = remote_fetch, .cancel = remote_cancel};
-    return (struct inlet){.ops = &ops, .self = inlet};
+    return (struct inlet){.ops = &ops, .self = inlet, .fetches = FETCHES};
 }
 
 /* --- making and ending --- */

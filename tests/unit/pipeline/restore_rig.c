@@ -21,9 +21,17 @@ struct pass {
     const struct inlet_sink *sink;
 };
 
+static void note_bytes(struct faulty_inlet *faulty, size_t len)
+{
+    (void)pthread_mutex_lock(&faulty->lock);
+    faulty->bytes += len;
+    (void)pthread_mutex_unlock(&faulty->lock);
+}
+
 static bool pass_envelope(void *arg, struct span envelope, struct err *err)
 {
     struct pass *pass = arg;
+    note_bytes(pass->faulty, envelope.len);
     return pass->sink->envelope(pass->sink->arg, envelope, err);
 }
 
@@ -32,6 +40,7 @@ static bool pass_frame(void *arg, const struct hash *id, struct span frame, stru
     struct pass *pass = arg;
     struct faulty_inlet *faulty = pass->faulty;
     AUTO(buf) struct buf bytes = {0};
+    note_bytes(faulty, frame.len);
     if (hash_eq(id, &faulty->missing)) {
         struct err why = {0};
         (void)err_set(&why, ERR_NOT_FOUND, "it is in no pack");
@@ -92,7 +101,7 @@ static void cancel(void *self)
 struct inlet restore_rig_inlet(struct restore_rig *rig)
 {
     static const struct inlet_ops ops = {.fetch = fetch, .cancel = cancel};
-    return (struct inlet){.ops = &ops, .self = &rig->faulty};
+    return (struct inlet){.ops = &ops, .self = &rig->faulty, .fetches = rig->faulty.at_once};
 }
 
 /* --- making --- */

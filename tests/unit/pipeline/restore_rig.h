@@ -16,7 +16,9 @@ struct faulty_inlet {
     pthread_cond_t changed;
     bool cancelled, blocked;
     size_t fetches, ids;
-    size_t fail_at; /* the n-th fetch fails, from 1; 0: none does */
+    uint64_t bytes;   /* of the frames and envelopes that came */
+    unsigned at_once; /* fetches worth having under way, as it tells the restore */
+    size_t fail_at;   /* the n-th fetch fails, from 1; 0: none does */
     size_t tell_nothing_at;
     size_t block_at;    /* waits there until it is cancelled */
     struct hash spoilt; /* this chunk's frame has a flipped bit; zeros: none has */

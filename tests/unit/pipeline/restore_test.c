@@ -79,13 +79,14 @@ Test(restore, of_a_plaintext_repository_needs_no_key)
 
 Test(restore, the_number_of_threads_changes_nothing)
 {
-    static const unsigned threads[] = {1, 3, 16};
+    static const unsigned threads[] = {1, 3, 16}, fetches[] = {0, 2, 9};
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     make_zoo(&rig->tree);
     tree_many(&rig->tree, 6, 100, 9000);
     restore_rig_back_up(rig);
     for (size_t i = 0; i < 3; i++) {
         rig->options.threads = threads[i];
+        rig->faulty.at_once = fetches[i];
         restore_rig_run(rig, OVERWRITE_ALWAYS);
         assert_zoo(rig);
         restore_rig_assert_same(rig, "dir003/file0042");
@@ -213,6 +214,24 @@ Test(restore, chosen_paths_fetch_only_what_they_need)
     restore_rig_assert_same(rig, "dir004/file0123");
     cr_assert_eq(rig->result.files, 1);
     cr_assert(rig->faulty.ids <= 20 && rig->faulty.ids * 2 < all, "%zu of %zu ids", rig->faulty.ids, all);
+}
+
+Test(restore, of_one_file_reads_each_node_of_its_path_and_each_of_its_chunks_once)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_many(&rig->tree, 20, 400, 3000);
+    restore_rig_back_up(rig);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    uint64_t all = rig->faulty.bytes;
+    rig->faulty.ids = 0;
+    rig->faulty.bytes = 0;
+    restore_rig_choose(rig, "dir014/file0123");
+    restore_rig_run(rig, OVERWRITE_ALWAYS);
+    restore_rig_assert_same(rig, "dir014/file0123");
+    /* root, top, two or three leaves, and a chunk, which it may share with the next file */
+    cr_assert_leq(rig->faulty.ids, 7, "%zu ids", rig->faulty.ids);
+    cr_assert_lt(rig->faulty.bytes * 20, all, "%llu of %llu bytes", (unsigned long long)rig->faulty.bytes,
+                 (unsigned long long)all);
 }
 
 Test(restore, of_a_directory_brings_what_is_below_and_the_directories_above)
