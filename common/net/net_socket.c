@@ -52,8 +52,8 @@ struct net_options net_options_of(enum net_role role)
         .linger_ms = 1000,
         .connect_timeout_ms = 10000,
         .handshake_timeout_ms = 5000,
-        .heartbeat_ms = 10000,
-        .heartbeat_timeout_ms = 30000,
+        .heartbeat_ms = 5000,
+        .heartbeat_timeout_ms = 20000,
         .reconnect_ms = 250,
         .reconnect_max_ms = 30000,
     };

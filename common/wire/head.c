@@ -1,7 +1,9 @@
 #include "common/wire/head.h"
 
+#include "common/crypto/envelope.h"
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
+#include "common/wire/statement.h"
 
 #include <assert.h>
 
@@ -9,10 +11,13 @@ enum {
     TEXT_MAX_LEN = 2048,
     ANSWER_MAX = 1024 * 1024 + 128,
     WARNINGS_MAX = 1024 * 1024,
-    STATEMENT_MAX_LEN = 1024 * 1024,
     BATCH_MAX = 8 * 1024 * 1024 + 64 * 1024,
     LIST_MAX = 8 * 1024 * 1024,
-    ASK_MAX = 4096 * 33,
+    ASK_ITEMS_MAX = 4096,
+    ASK_MAX = ASK_ITEMS_MAX * (1 + HASH_LEN), /* type and id */
+    JOIN_MAX = 4096,
+    UNLOCK_MAX = 64 * 1024,
+    POINT_FILE_MAX = 1024 * 1024,
 };
 
 #define ON(channel) (1u << (channel))
@@ -34,10 +39,10 @@ struct kind {
 static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_FAIL, "fail", ANY, 0},
     {SEALIFT__HEAD__KIND_DONE, "done", OPERATOR_IN | CONTROL_IN | DIALLER | LISTENER, LIST_MAX},
-    {SEALIFT__HEAD__KIND_CLAIM, "claim", OPERATOR_OUT, STATEMENT_MAX_LEN},
+    {SEALIFT__HEAD__KIND_CLAIM, "claim", OPERATOR_OUT, STATEMENT_MAX},
     {SEALIFT__HEAD__KIND_OPERATOR_HELLO, "operator hello", OPERATOR_OUT, 0},
-    {SEALIFT__HEAD__KIND_PUT, "put", OPERATOR_OUT, STATEMENT_MAX_LEN},
-    {SEALIFT__HEAD__KIND_PUT_UNLOCK, "put unlock", OPERATOR_OUT, 64 * 1024},
+    {SEALIFT__HEAD__KIND_PUT, "put", OPERATOR_OUT, STATEMENT_MAX},
+    {SEALIFT__HEAD__KIND_PUT_UNLOCK, "put unlock", OPERATOR_OUT, UNLOCK_MAX},
     {SEALIFT__HEAD__KIND_GET, "get", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_START, "run start", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_STOP, "run stop", OPERATOR_OUT, 0},
@@ -47,30 +52,30 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_RUN_LIST, "run list", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_POINT_LIST, "point list", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_EVENT, "run event", OPERATOR_IN, ANSWER_MAX},
-    {SEALIFT__HEAD__KIND_JOIN, "join", CONTROL_OUT, 4096},
+    {SEALIFT__HEAD__KIND_JOIN, "join", CONTROL_OUT, JOIN_MAX},
     {SEALIFT__HEAD__KIND_HELLO, "hello", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_STATEMENT_SEEN, "statement seen", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_READY, "run ready", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_PROGRESS, "run progress", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_END, "run end", CONTROL_OUT, WARNINGS_MAX},
     {SEALIFT__HEAD__KIND_RUN_ANSWER, "run answer", CONTROL_OUT, ANSWER_MAX},
-    {SEALIFT__HEAD__KIND_POINT_NEWS, "point news", CONTROL_OUT, 1024 * 1024},
+    {SEALIFT__HEAD__KIND_POINT_NEWS, "point news", CONTROL_OUT, POINT_FILE_MAX},
     {SEALIFT__HEAD__KIND_REPOSITORY_STATE, "repository state", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_WELCOME, "welcome", CONTROL_IN, 0},
-    {SEALIFT__HEAD__KIND_DELIVER, "deliver", CONTROL_IN, STATEMENT_MAX_LEN},
-    {SEALIFT__HEAD__KIND_DELIVER_UNLOCK, "deliver unlock", CONTROL_IN, 64 * 1024},
+    {SEALIFT__HEAD__KIND_DELIVER, "deliver", CONTROL_IN, STATEMENT_MAX},
+    {SEALIFT__HEAD__KIND_DELIVER_UNLOCK, "deliver unlock", CONTROL_IN, UNLOCK_MAX},
     {SEALIFT__HEAD__KIND_ASSIGN, "assign", CONTROL_IN, 0},
     {SEALIFT__HEAD__KIND_CANCEL, "cancel", CONTROL_IN, 0},
     {SEALIFT__HEAD__KIND_LOG_ASK, "log ask", CONTROL_IN, 0},
-    {SEALIFT__HEAD__KIND_OPEN, "open", DIALLER, 1024 * 1024},
-    {SEALIFT__HEAD__KIND_ENVELOPE, "envelope", DIALLER, 352},
+    {SEALIFT__HEAD__KIND_OPEN, "open", DIALLER, POINT_FILE_MAX},
+    {SEALIFT__HEAD__KIND_ENVELOPE, "envelope", DIALLER, ENVELOPE_LEN},
     {SEALIFT__HEAD__KIND_ASK, "ask", DIALLER, ASK_MAX},
     {SEALIFT__HEAD__KIND_BATCH, "batch", DIALLER, BATCH_MAX},
-    {SEALIFT__HEAD__KIND_COMMIT, "commit", DIALLER, 1024 * 1024},
+    {SEALIFT__HEAD__KIND_COMMIT, "commit", DIALLER, POINT_FILE_MAX},
     {SEALIFT__HEAD__KIND_FRAMES, "frames", DIALLER, BATCH_MAX},
     {SEALIFT__HEAD__KIND_FETCH_END, "fetch end", DIALLER, ASK_MAX},
     {SEALIFT__HEAD__KIND_OPENED, "opened", LISTENER, 0},
-    {SEALIFT__HEAD__KIND_HAVE, "have", LISTENER, 4096},
+    {SEALIFT__HEAD__KIND_HAVE, "have", LISTENER, ASK_ITEMS_MAX},
     {SEALIFT__HEAD__KIND_ACK, "ack", LISTENER, 0},
     {SEALIFT__HEAD__KIND_RECEIPT, "receipt", LISTENER, 0},
     {SEALIFT__HEAD__KIND_MISSING, "missing", LISTENER, ASK_MAX},

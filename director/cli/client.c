@@ -72,8 +72,6 @@ static bool dial(struct client *client, struct err *err)
     options.max_payload = PAYLOAD_MAX;
     options.recv_queue = 1000;
     options.linger_ms = 0; /* every request waits for its answer */
-    options.heartbeat_ms = 5000;
-    options.heartbeat_timeout_ms = 20000;
     options.reconnect_ms = 100;
     options.reconnect_max_ms = 2000;
     struct net_endpoint endpoint = {.side = NET_CONNECT, .address = client->endpoint};
