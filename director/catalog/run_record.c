@@ -24,9 +24,17 @@ static void take_text(struct reader *reader, char *out, size_t size)
 static void list_counters(Sealift__Counters *counters, uint64_t *out[COUNTERS])
 {
     uint64_t *const all[COUNTERS] = {
-        &counters->entries,      &counters->files,      &counters->content_bytes, &counters->read_bytes,
-        &counters->reused_bytes, &counters->sent_bytes, &counters->stored_bytes,  &counters->warnings,
-        &counters->total_bytes,  &counters->skipped,    &counters->failed,
+        &counters->entries,
+        &counters->files,
+        &counters->content_bytes,
+        &counters->read_bytes,
+        &counters->deduplicated_bytes,
+        &counters->sent_bytes,
+        &counters->stored_bytes,
+        &counters->warnings,
+        &counters->total_bytes,
+        &counters->skipped,
+        &counters->failed,
     };
     memcpy(out, all, sizeof(all));
 }

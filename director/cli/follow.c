@@ -83,7 +83,7 @@ void follow_take_row(struct follow_result *result, const Sealift__RunRow *row)
     result->counters.files = counters->files;
     result->counters.content_bytes = counters->content_bytes;
     result->counters.read_bytes = counters->read_bytes;
-    result->counters.reused_bytes = counters->reused_bytes;
+    result->counters.deduplicated_bytes = counters->deduplicated_bytes;
     result->counters.sent_bytes = counters->sent_bytes;
     result->counters.stored_bytes = counters->stored_bytes;
     result->counters.warnings = counters->warnings;
@@ -100,7 +100,7 @@ static void show(struct follow *follow, const Sealift__RunRow *row)
         .files = result->counters.files,
         .bytes = result->counters.content_bytes,
         .total_bytes = row->counters ? row->counters->total_bytes : 0,
-        .reused_bytes = result->counters.reused_bytes,
+        .deduplicated_bytes = result->counters.deduplicated_bytes,
         .stored_bytes = result->counters.stored_bytes,
         .warnings = result->counters.warnings,
     };
@@ -217,14 +217,14 @@ bool follow_run(struct cli *cli, const struct follow_request *request, struct fo
 
 void follow_summary(const struct follow_result *result, struct buf *out)
 {
-    char content[16], sent[16], reused[16], stored[16];
+    char content[16], sent[16], deduplicated[16], stored[16];
     size_format(result->counters.content_bytes, content);
     size_format(result->counters.sent_bytes, sent);
-    size_format(result->counters.reused_bytes, reused);
+    size_format(result->counters.deduplicated_bytes, deduplicated);
     size_format(result->counters.stored_bytes, stored);
     buf_printf(out, "%llu entries, %llu files, %s; deduplicated %s, sent %s, stored %s",
                (unsigned long long)result->counters.entries, (unsigned long long)result->counters.files,
-               content, reused, sent, stored);
+               content, deduplicated, sent, stored);
     if (result->ended_ns > result->started_ns)
         buf_printf(out, "; %.1f s", (double)(result->ended_ns - result->started_ns) / 1e9);
 }
@@ -249,7 +249,7 @@ json_t *follow_json(const struct id *run, const struct follow_result *result)
         {"files", result->counters.files},
         {"content_bytes", result->counters.content_bytes},
         {"read_bytes", result->counters.read_bytes},
-        {"deduplicated_bytes", result->counters.reused_bytes},
+        {"deduplicated_bytes", result->counters.deduplicated_bytes},
         {"sent_bytes", result->counters.sent_bytes},
         {"stored_bytes", result->counters.stored_bytes},
         {"warnings", result->counters.warnings},

@@ -32,8 +32,8 @@ struct follow_result {
     bool with_warnings;
     char text[512];
     struct {
-        uint64_t entries, files, content_bytes, read_bytes, reused_bytes, sent_bytes, stored_bytes, warnings,
-            skipped, failed;
+        uint64_t entries, files, content_bytes, read_bytes, deduplicated_bytes, sent_bytes, stored_bytes,
+            warnings, skipped, failed;
     } counters;
     bool has_point;
     struct id point;

@@ -87,7 +87,7 @@ void progress_line(const struct progress *progress, const struct progress_sample
     buf_printf(out, "  %llu files", (unsigned long long)sample->files);
     if (rate) put_size(out, "  ", rate, "/s");
     put_left(sample, rate, out);
-    put_size(out, "  deduplicated ", sample->reused_bytes, "");
+    put_size(out, "  deduplicated ", sample->deduplicated_bytes, "");
     put_size(out, "  stored ", sample->stored_bytes, "");
     if (sample->warnings) buf_printf(out, "  %llu warnings", (unsigned long long)sample->warnings);
 }
@@ -98,7 +98,7 @@ static void print_json(const struct progress *progress, const struct progress_sa
                               "entries", json_count(sample->entries), "files", json_count(sample->files),
                               "bytes", json_count(sample->bytes), "total_bytes",
                               sample->total_bytes ? json_count(sample->total_bytes) : json_null(),
-                              "deduplicated_bytes", json_count(sample->reused_bytes), "stored_bytes",
+                              "deduplicated_bytes", json_count(sample->deduplicated_bytes), "stored_bytes",
                               json_count(sample->stored_bytes), "warnings", json_count(sample->warnings),
                               "bytes_per_second", json_count(progress_rate(progress)));
     json_t *line = json_pack("{s:o}", "progress", inner);

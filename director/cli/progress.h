@@ -10,7 +10,7 @@ struct progress_sample {
     uint64_t entries, files;
     uint64_t bytes;       /* of content, done */
     uint64_t total_bytes; /* 0: not known */
-    uint64_t reused_bytes, stored_bytes, warnings;
+    uint64_t deduplicated_bytes, stored_bytes, warnings;
 };
 
 enum progress_form { PROGRESS_NONE, PROGRESS_REDRAW, PROGRESS_LINES, PROGRESS_JSON };

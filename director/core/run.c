@@ -60,7 +60,7 @@ static void merge_counters(const Sealift__Counters *a, const Sealift__Counters *
     out->files = greater(a->files, b->files);
     out->content_bytes = greater(a->content_bytes, b->content_bytes);
     out->read_bytes = greater(a->read_bytes, b->read_bytes);
-    out->reused_bytes = greater(a->reused_bytes, b->reused_bytes);
+    out->deduplicated_bytes = greater(a->deduplicated_bytes, b->deduplicated_bytes);
     out->sent_bytes = greater(a->sent_bytes, b->sent_bytes);
     out->stored_bytes = greater(a->stored_bytes, b->stored_bytes);
     out->warnings = greater(a->warnings, b->warnings);

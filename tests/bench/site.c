@@ -321,13 +321,13 @@ static struct stat_cache *open_cache(const struct site *site, const struct optio
 
 static void print_result(const struct backup_result *result)
 {
-    printf(
-        "{\"entries\":%llu,\"files\":%llu,\"content_bytes\":%llu,\"read_bytes\":%llu,\"reused_bytes\":%llu,"
-        "\"sent_bytes\":%llu,\"stored_bytes\":%llu,\"warnings\":%llu,",
-        (unsigned long long)result->counts.entries, (unsigned long long)result->counts.files,
-        (unsigned long long)result->counts.content_bytes, (unsigned long long)result->read_bytes,
-        (unsigned long long)result->reused_bytes, (unsigned long long)result->sent_bytes,
-        (unsigned long long)result->receipt.stored_bytes, (unsigned long long)result->counts.warnings);
+    printf("{\"entries\":%llu,\"files\":%llu,\"content_bytes\":%llu,\"read_bytes\":%llu,\"deduplicated_"
+           "bytes\":%llu,"
+           "\"sent_bytes\":%llu,\"stored_bytes\":%llu,\"warnings\":%llu,",
+           (unsigned long long)result->counts.entries, (unsigned long long)result->counts.files,
+           (unsigned long long)result->counts.content_bytes, (unsigned long long)result->read_bytes,
+           (unsigned long long)result->deduplicated_bytes, (unsigned long long)result->sent_bytes,
+           (unsigned long long)result->receipt.stored_bytes, (unsigned long long)result->counts.warnings);
 }
 
 static void back_up(const char *dir, const char *tree, const struct options *options)

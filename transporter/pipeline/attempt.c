@@ -117,13 +117,13 @@ bool attempt_flush_nodes(struct attempt *attempt, struct err *err)
     return flushed;
 }
 
-uint64_t attempt_reused_bytes(const struct attempt *attempt)
+uint64_t attempt_deduplicated_bytes(const struct attempt *attempt)
 {
-    return attempt->unread_bytes + sealing_reused_bytes(attempt->sealing);
+    return attempt->unread_bytes + sealing_deduplicated_bytes(attempt->sealing);
 }
 
 void attempt_publish(struct attempt *attempt)
 {
-    attempt->progress->reused_bytes = attempt_reused_bytes(attempt);
+    attempt->progress->deduplicated_bytes = attempt_deduplicated_bytes(attempt);
     attempt->progress->sent_bytes = sealing_sent_bytes(attempt->sealing);
 }

@@ -51,7 +51,7 @@ bool attempt_put_node(void *attempt, struct span node, struct hash *content, str
 bool attempt_flush_nodes(struct attempt *attempt, struct err *err) MUST_CHECK;
 
 /* Bytes that were not sent again, of whatever cause. */
-uint64_t attempt_reused_bytes(const struct attempt *attempt);
+uint64_t attempt_deduplicated_bytes(const struct attempt *attempt);
 /* Brings the progress display up to date. */
 void attempt_publish(struct attempt *attempt);
 

@@ -267,7 +267,7 @@ static bool run(struct backup *backup, struct backup_result *result, struct err 
     attempt_publish(&backup->attempt);
     if (!commit(backup, &root, result, err)) return false;
     result->read_bytes = backup->attempt.progress->read_bytes;
-    result->reused_bytes = attempt_reused_bytes(&backup->attempt);
+    result->deduplicated_bytes = attempt_deduplicated_bytes(&backup->attempt);
     result->sent_bytes = sealing_sent_bytes(backup->attempt.sealing);
     return true;
 }

@@ -19,7 +19,7 @@
 struct backup_progress {
     _Atomic uint64_t entries, files, content_bytes; /* walked */
     _Atomic uint64_t read_bytes;                    /* read from the source */
-    _Atomic uint64_t reused_bytes;                  /* unchanged, or found by content hash, or "have" */
+    _Atomic uint64_t deduplicated_bytes;            /* unchanged, or found by content hash, or "have" */
     _Atomic uint64_t sent_bytes;                    /* in batches */
     _Atomic uint64_t warnings;
 };
@@ -48,7 +48,7 @@ struct backup_options {
 struct backup_result {
     struct commit_receipt receipt;
     struct point_counts counts;
-    uint64_t read_bytes, reused_bytes, sent_bytes;
+    uint64_t read_bytes, deduplicated_bytes, sent_bytes;
 };
 
 /* Runs to the commit receipt and then makes the cache current. ERR_CANCELLED; ERR_NOT_FOUND when the

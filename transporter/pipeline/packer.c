@@ -168,9 +168,9 @@ static bool compress_and_add(struct packer *packer, const struct parked *chunk, 
 }
 
 /* Nodes are not counted: nobody read them from the source. */
-static void note_reused(struct packer *packer, size_t len)
+static void note_deduplicated(struct packer *packer, size_t len)
 {
-    if (packer->type == FRAME_DATA) sealing_note_reused(packer->sealing, len);
+    if (packer->type == FRAME_DATA) sealing_note_deduplicated(packer->sealing, len);
 }
 
 static bool ask_parked(struct packer *packer, struct err *err)
@@ -189,7 +189,7 @@ static bool ask_parked(struct packer *packer, struct err *err)
     packer->parked_bytes = 0;
     for (size_t i = 0; i < count; i++) {
         if (have[i])
-            note_reused(packer, packer->parked[i].plain.len);
+            note_deduplicated(packer, packer->parked[i].plain.len);
         else if (!compress_and_add(packer, &packer->parked[i], buf_span(&packer->parked[i].plain), err))
             return false;
         chunk_pool_put(packer->pool, &packer->parked[i].plain);
@@ -249,7 +249,7 @@ bool packer_put(struct packer *packer, struct buf *chunk, const struct hash *con
     if (!check_chunk(packer, chunk->len, err)) return false;
     struct hash id = sealing_id(packer->sealing, packer->type, content);
     if (!sealing_claim(packer->sealing, packer->type, &id)) {
-        note_reused(packer, chunk->len);
+        note_deduplicated(packer, chunk->len);
         buf_clear(chunk);
         return true;
     }
@@ -268,7 +268,7 @@ bool packer_put_stored(struct packer *packer, const struct raw_chunk *chunk, str
     if (!check_chunk(packer, plain.len, err)) return false;
     struct hash id = sealing_id(packer->sealing, packer->type, &chunk->content);
     if (!sealing_claim(packer->sealing, packer->type, &id)) {
-        note_reused(packer, plain.len);
+        note_deduplicated(packer, plain.len);
         return true;
     }
     struct parked *place = &packer->parked[packer->parked_count];

@@ -29,7 +29,7 @@ struct sealing {
     uint64_t last_number;
     bool envelope_sent;
     _Atomic uint64_t sent_bytes;
-    _Atomic uint64_t reused_bytes;
+    _Atomic uint64_t deduplicated_bytes;
 };
 
 /* The key material of SEAL_HERE. */
@@ -201,12 +201,12 @@ uint64_t sealing_sent_bytes(const struct sealing *sealing)
     return atomic_load_explicit(&sealing->sent_bytes, memory_order_relaxed);
 }
 
-void sealing_note_reused(struct sealing *sealing, uint64_t bytes)
+void sealing_note_deduplicated(struct sealing *sealing, uint64_t bytes)
 {
-    atomic_fetch_add_explicit(&sealing->reused_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sealing->deduplicated_bytes, bytes, memory_order_relaxed);
 }
 
-uint64_t sealing_reused_bytes(const struct sealing *sealing)
+uint64_t sealing_deduplicated_bytes(const struct sealing *sealing)
 {
-    return atomic_load_explicit(&sealing->reused_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&sealing->deduplicated_bytes, memory_order_relaxed);
 }

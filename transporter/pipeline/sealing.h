@@ -68,7 +68,7 @@ bool sealing_send(struct sealing *sealing, enum pack_class class_, struct buf *b
 /* Bytes of all batches so far. */
 uint64_t sealing_sent_bytes(const struct sealing *sealing);
 /* Bytes of data chunks that did not have to be sent: seen before in this run, or "have". */
-void sealing_note_reused(struct sealing *sealing, uint64_t bytes);
-uint64_t sealing_reused_bytes(const struct sealing *sealing);
+void sealing_note_deduplicated(struct sealing *sealing, uint64_t bytes);
+uint64_t sealing_deduplicated_bytes(const struct sealing *sealing);
 
 #endif

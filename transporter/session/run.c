@@ -166,7 +166,7 @@ static void fill_counters(struct run *run, Sealift__Counters *out)
     out->files = backup->files + restore->files;
     out->content_bytes = backup->content_bytes + restore->content_bytes;
     out->read_bytes = backup->read_bytes + restore->fetched_bytes;
-    out->reused_bytes = backup->reused_bytes;
+    out->deduplicated_bytes = backup->deduplicated_bytes;
     /* what crossed the wire: the two sides say the same */
     out->sent_bytes = backup->sent_bytes + counters->sent_bytes + counters->received_bytes;
     out->stored_bytes = counters->stored_bytes;

@@ -59,7 +59,7 @@ Test(progress, the_line_says_how_far_and_how_long)
     feed(&progress, 0, 100 * MIB, 1000);
     feed(&progress, 10 * MIB, 100 * MIB, 2000);
     struct progress_sample now = sample(10 * MIB, 100 * MIB);
-    now.reused_bytes = 2 * MIB;
+    now.deduplicated_bytes = 2 * MIB;
     now.stored_bytes = MIB;
     now.warnings = 3;
     progress_line(&progress, &now, &line);

@@ -105,7 +105,7 @@ Test(backup, progress_ends_at_the_result)
         cr_assert_eq(rig->progress.files, rig->result.counts.files);
         cr_assert_eq(rig->progress.content_bytes, rig->result.counts.content_bytes);
         cr_assert_eq(rig->progress.read_bytes, rig->result.read_bytes);
-        cr_assert_eq(rig->progress.reused_bytes, rig->result.reused_bytes);
+        cr_assert_eq(rig->progress.deduplicated_bytes, rig->result.deduplicated_bytes);
         cr_assert_eq(rig->progress.sent_bytes, rig->result.sent_bytes);
         fake_outlet_next_run(&rig->fake);
     }
@@ -161,7 +161,7 @@ Test(backup, of_the_same_tree_reads_and_sends_nothing)
     fake_outlet_next_run(&rig->fake);
     rig_run(rig);
     cr_assert_eq(rig->result.read_bytes, 0);
-    cr_assert_eq(rig->result.reused_bytes, rig->result.counts.content_bytes);
+    cr_assert_eq(rig->result.deduplicated_bytes, rig->result.counts.content_bytes);
     assert_same_manifest(&rig->fake);
 }
 

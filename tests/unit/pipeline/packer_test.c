@@ -92,7 +92,7 @@ Test(packer, equal_chunks_of_one_run_are_sent_once)
         put(bench, 1, 5000);
     flush(bench);
     cr_assert_eq(fake_outlet_count(&bench->fake, FRAME_DATA), 1);
-    cr_assert_eq(sealing_reused_bytes(bench->sealing), 99 * 5000);
+    cr_assert_eq(sealing_deduplicated_bytes(bench->sealing), 99 * 5000);
 }
 
 Test(packer, chunks_are_asked_for_in_groups_and_what_the_target_has_is_not_sent)
@@ -111,7 +111,7 @@ Test(packer, chunks_are_asked_for_in_groups_and_what_the_target_has_is_not_sent)
     cr_assert_eq(fake_outlet_count(&bench->fake, FRAME_DATA), 32);
     cr_assert_null(find(bench, 0, 1000));
     cr_assert_not_null(find(bench, 1, 1000));
-    cr_assert_eq(sealing_reused_bytes(bench->sealing), 32 * 1000);
+    cr_assert_eq(sealing_deduplicated_bytes(bench->sealing), 32 * 1000);
 }
 
 Test(packer, a_group_is_also_ended_by_its_bytes)
