@@ -189,6 +189,17 @@ static void tell_progress(struct run *run)
     run->environment.hooks.progress(run->environment.hooks.arg, &progress);
 }
 
+/* Being admitted is not for as long as a connection stands: who was revoked meanwhile is served no more. */
+static void stop_if_revoked(struct run *run)
+{
+    struct authority *authority = run->environment.authority;
+    const struct roster *roster = authority_roster_take(authority);
+    bool peer_in = !run->has_peer || (roster && roster_transporter(roster, run->peer));
+    authority_roster_release(authority, roster);
+    if (!peer_in) run_cancel(run, "the other side is no transporter of the current roster");
+    if (!authority_member(authority)) run_cancel(run, "this transporter is not in the current roster");
+}
+
 static void *ticker_main(void *arg)
 {
     struct run *run = arg;
@@ -197,6 +208,7 @@ static void *ticker_main(void *arg)
         moment_wait(&run->changed, &run->lock, moment_ms() + TICK_MS);
         if (run->ended) break;
         (void)pthread_mutex_unlock(&run->lock);
+        stop_if_revoked(run);
         tell_progress(run);
         (void)pthread_mutex_lock(&run->lock);
     }

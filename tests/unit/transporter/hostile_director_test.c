@@ -191,6 +191,108 @@ Test(hostile_director, carries_out_no_order_of_somebody_who_is_no_operator_any_m
     expect_refused_of(type, &id, 1, peer, "the signer of the order is no operator of the current roster");
 }
 
+static void deliver_repository_of_the_target(const struct id *id)
+{
+    struct err err = {0};
+    AUTO(buf) struct buf body = {0};
+    AUTO(buf) struct buf bytes = {0};
+    Sealift__RepositoryBody plain = SEALIFT__REPOSITORY_BODY__INIT;
+    plain.name = (char *)(uintptr_t) "main";
+    plain.owner = stored_bytes(span_of(director.site.target->known.sign_pk, SIGN_PK_LEN));
+    plain.kind = SEALIFT__STORE_KIND__STORE_ENCRYPTED;
+    statement_body_encode(&plain, &body);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                                    .site = director.site.id,
+                                    .id = *id,
+                                    .version = 1,
+                                    .body = buf_span(&body)};
+    cr_assert(statement_sign(director.site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    fake_director_deliver(&director, buf_span(&bytes));
+    expect_seen(ERR_NONE, NULL);
+}
+
+/* A restore to this host from the target's repository. */
+static void deliver_restore(const struct id *id)
+{
+    const struct identity *self = director.site.source;
+    struct err err = {0};
+    AUTO(buf) struct buf context = {0};
+    AUTO(buf) struct buf plain = {0};
+    AUTO(buf) struct buf sealed = {0};
+    AUTO(buf) struct buf body = {0};
+    AUTO(buf) struct buf bytes = {0};
+    Sealift__RestorePlan plan = SEALIFT__RESTORE_PLAN__INIT;
+    Sealift__SealedCopy copy = SEALIFT__SEALED_COPY__INIT, *copies[] = {&copy};
+    Sealift__OrderBody order = SEALIFT__ORDER_BODY__INIT;
+    plan.destination = stored_bytes(span_str(director.state));
+    statement_body_encode(&plan, &plain);
+    statement_box_context("order", &director.site.id, id, span_of(NULL, 0), &context);
+    cr_assert(box_seal(self->known.box_pk, buf_span(&context), buf_span(&plain), &sealed, &err), "%s",
+              err.text);
+    copy.recipient = order.target = stored_bytes(span_of(self->known.sign_pk, SIGN_PK_LEN));
+    copy.sealed = stored_bytes(buf_span(&sealed));
+    order.kind = SEALIFT__ORDER_KIND__ORDER_RESTORE;
+    order.repository = order.point = stored_bytes(span_of(id->bytes, ID_LEN));
+    order.point_hash = copy.recipient;
+    order.open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
+    order.n_plan = 1;
+    order.plan = copies;
+    statement_body_encode(&order, &body);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                    .site = director.site.id,
+                                    .id = *id,
+                                    .version = 1,
+                                    .body = buf_span(&body)};
+    cr_assert(statement_sign(director.site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    fake_director_deliver(&director, buf_span(&bytes));
+    expect_seen(ERR_NONE, NULL);
+}
+
+static void assign_restore(const struct id *id)
+{
+    static const uint8_t ticket[32] = {1};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Assign assign = SEALIFT__ASSIGN__INIT;
+    assign.run = assign.subject_id = stored_bytes(span_of(id->bytes, ID_LEN));
+    assign.attempt = 1;
+    assign.side = SEALIFT__RUN_SIDE__SIDE_TARGET;
+    assign.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER;
+    assign.subject_version = 1;
+    assign.ticket = stored_bytes(span_of(ticket, sizeof(ticket)));
+    assign.peer = stored_bytes(span_of(director.site.target->known.sign_pk, SIGN_PK_LEN));
+    head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
+    head.assign = &assign;
+    fake_director_send(&director, &head, span_of(NULL, 0));
+}
+
+/* Whether its connection stands does not matter. */
+Test(hostile_director, serves_nobody_who_was_revoked_while_his_run_went_on)
+{
+    static char root[] = "/", *roots[] = {root};
+    struct id id = {{6}};
+    director.policy.restore_roots = roots;
+    director.policy.restore_count = 1;
+    deliver_repository_of_the_target(&id);
+    deliver_restore(&id);
+    assign_restore(&id);
+    head_free(fake_director_expect(&director, SEALIFT__HEAD__KIND_RUN_READY));
+    AUTO(statement)
+    struct statement *second = site_roster(
+        &director.site,
+        &(struct roster_draft){.version = 2, .previous = &first->hash, .revoked = director.site.target});
+    deliver(second);
+    expect_seen(ERR_NONE, NULL);
+    AUTO(head) Sealift__Head *end = fake_director_expect(&director, SEALIFT__HEAD__KIND_RUN_END);
+    cr_expect_eq(end->run_end->code, (uint32_t)ERR_CANCELLED, "%u: %s", end->run_end->code,
+                 end->run_end->text);
+    Sealift__Head answer = SEALIFT__HEAD__INIT;
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    answer.serial = end->serial;
+    answer.kind_case = SEALIFT__HEAD__KIND_DONE;
+    answer.done = &done;
+    fake_director_send(&director, &answer, span_of(NULL, 0));
+}
+
 /* Where repositories lie is sealed; why one cannot be opened is told without it. */
 Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
 {
