@@ -20,10 +20,10 @@
 struct listener;
 
 struct listener_options {
-    struct net_context *net;      /* without a ZAP handler: the listener starts one */
-    const struct identity *self;  /* borrowed until listener_new returns */
-    const char *bind;             /* tcp://HOST:PORT; port 0: any */
-    const char *advertise;        /* what peers dial; NULL: where it is bound */
+    struct net_context *net;     /* without a ZAP handler: the listener starts one */
+    const struct identity *self; /* borrowed until listener_new returns */
+    const char *bind;            /* tcp://HOST:PORT; port 0: any */
+    const char *advertise;       /* what peers dial; NULL: where it is bound */
 };
 bool listener_new(const struct listener_options *options, struct listener **out, struct err *err) MUST_CHECK;
 /* All sessions must be gone. */
@@ -63,8 +63,10 @@ void listener_session_fail(struct listener_session *session, const struct err *w
 
 /* The answer to the Open of that connection, before anything else is sent on it. Both calls take the
  * message. On a connection that is no longer the run's, or not yet answered, they drop it. Any thread. */
-void listener_session_opened(struct listener_session *session, uint64_t connection, struct net_message *message);
-void listener_session_send(struct listener_session *session, uint64_t connection, struct net_message *message);
+void listener_session_opened(struct listener_session *session, uint64_t connection,
+                             struct net_message *message);
+void listener_session_send(struct listener_session *session, uint64_t connection,
+                           struct net_message *message);
 /* on whichever connection there is */
 void listener_session_tell(struct listener_session *session, struct net_message *message);
 

@@ -1,0 +1,328 @@
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/net/net_poll.h"
+#include "transporter/session/listener_inside.h"
+#include "transporter/session/moment.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    PROBE_LEAST_MS = 20,
+    RETRY_MS = 20, /* when a peer has no room */
+    IDLE_MS = 1000,
+    GUARD_MS = 1000,
+    RECEIVE_AT_ONCE = 64,
+};
+
+/* --- sessions, under the lock --- */
+
+static void session_unbind(struct listener_session *session)
+{
+    if (!session->bound) return;
+    session->bound = false;
+    session->gone_since_ms = moment_ms();
+    listener_box_clear(&session->out);
+    (void)pthread_cond_broadcast(&session->arrived);
+}
+
+static struct listener_session *session_of_peer(const struct listener *listener, const struct net_peer *peer)
+{
+    struct listener_session *session = listener->sessions;
+    while (session && !(session->bound && session->peer.route == peer->route &&
+                        memcmp(session->peer.key, peer->key, NET_KEY_LEN) == 0))
+        session = session->next;
+    return session;
+}
+
+static bool is_leaving(const struct listener *listener, const struct net_peer *peer)
+{
+    for (const struct leaving *leaving = listener->leaving; leaving; leaving = leaving->next)
+        if (leaving->peer.route == peer->route && memcmp(leaving->peer.key, peer->key, NET_KEY_LEN) == 0)
+            return true;
+    return false;
+}
+
+static void log_refusal(const struct net_peer *peer, const char *why)
+{
+    char key[2 * NET_KEY_LEN + 1];
+    hex_encode(peer->key, NET_KEY_LEN, key);
+    log_event(LOG_WARN, "data_peer_refused", "address", peer->address, "key", key, "why", why, "next",
+              "the connection is cut", NULL);
+}
+
+static void refuse(struct listener *listener, const struct net_peer *peer, const struct err *why)
+{
+    struct net_message fail = {0};
+    struct listener_box last_words;
+    listener_box_init(&last_words);
+    data_message_make_fail(why, &fail);
+    listener_box_push(&last_words, &fail);
+    log_refusal(peer, why->text);
+    listener_leave(listener, peer, &last_words);
+}
+
+/* --- arrivals, under the lock --- */
+
+/* Their hashes are compared: how long that takes says nothing about the ticket. */
+static bool is_ticket(const struct listener_session *session, const ProtobufCBinaryData *ticket)
+{
+    struct hash given = hash_of(span_of(ticket->data, ticket->len));
+    struct hash expected = hash_of(span_of(session->options.ticket, LISTENER_TICKET_LEN));
+    return hash_eq(&given, &expected);
+}
+
+static bool may_open(struct listener *listener, const struct net_peer *peer, const Sealift__Open *open,
+                     struct listener_session **out, struct err *err)
+{
+    struct id run = {{0}};
+    if (open->run.len == ID_LEN) memcpy(run.bytes, open->run.data, ID_LEN);
+    struct listener_session *session = listener_session_of(listener, &run);
+    /* one answer for all that is not its to know */
+    if (!session || memcmp(session->options.peer_key, peer->key, NET_KEY_LEN) != 0 ||
+        !is_ticket(session, &open->ticket))
+        return err_set(err, ERR_NOT_AUTHENTIC, "the ticket admits to no run here");
+    if (open->attempt != session->options.attempt)
+        return err_set(err, ERR_PROTOCOL, "attempt %u is not the current one, which is %u", open->attempt,
+                       session->options.attempt);
+    if (open->seal.len != ID_LEN) return err_set(err, ERR_PROTOCOL, "an open message without a seal id");
+    *out = session;
+    return true;
+}
+
+static void bind_session(struct listener_session *session, const struct net_peer *peer,
+                         struct data_message *open)
+{
+    struct listener_box none;
+    listener_box_init(&none);
+    if (session->bound) listener_leave(session->listener, &session->peer, &none);
+    listener_queue_clear(&session->opens);
+    listener_queue_clear(&session->asks);
+    listener_queue_clear(&session->rest);
+    listener_box_clear(&session->out);
+    session->bound = true;
+    session->peer = *peer;
+    open->connection = ++session->connection;
+    listener_queue_push(&session->opens, open);
+    (void)pthread_cond_broadcast(&session->arrived);
+}
+
+static void take_first(struct listener *listener, const struct net_peer *peer, struct net_message *net)
+{
+    AUTO(data_message) struct data_message message = {0};
+    struct listener_session *session = NULL;
+    struct err err = {0};
+    bool ok = data_message_decode(CHANNEL_DIALLER_TO_LISTENER, net, &message, &err);
+    if (ok && message.head->kind_case != SEALIFT__HEAD__KIND_OPEN)
+        ok = err_set(&err, ERR_PROTOCOL, "a '%s' message before the connection was opened",
+                     head_name(message.head->kind_case));
+    ok = ok && may_open(listener, peer, message.head->open, &session, &err);
+    if (ok)
+        bind_session(session, peer, &message);
+    else
+        refuse(listener, peer, &err);
+}
+
+static bool has_room(const struct listener_session *session, const struct data_message *message,
+                     struct err *err)
+{
+    uint64_t bytes = session->rest.bytes + data_message_payload(message).len;
+    if (session->asks.count + session->rest.count >= LISTENER_QUEUE_MESSAGES)
+        return err_set(err, ERR_PROTOCOL, "the peer has more than %d messages under way",
+                       LISTENER_QUEUE_MESSAGES);
+    if (message->head->kind_case == SEALIFT__HEAD__KIND_ASK || session->rest.count == 0 ||
+        bytes <= session->options.credit_bytes + head_payload_limit(SEALIFT__HEAD__KIND_COMMIT))
+        return true;
+    return err_set(err, ERR_PROTOCOL, "the peer sent more than its credit of %" PRIu64 " bytes",
+                   session->options.credit_bytes);
+}
+
+static void take_next(struct listener_session *session, struct net_message *net)
+{
+    AUTO(data_message) struct data_message message = {0};
+    struct err err = {0};
+    if (!data_message_decode(CHANNEL_DIALLER_TO_LISTENER, net, &message, &err) ||
+        !has_room(session, &message, &err)) {
+        listener_fail(session, &err);
+        return;
+    }
+    message.connection = session->connection;
+    bool ask = message.head->kind_case == SEALIFT__HEAD__KIND_ASK;
+    listener_queue_push(ask ? &session->asks : &session->rest, &message);
+    (void)pthread_cond_broadcast(&session->arrived);
+}
+
+static void take_refused(struct listener *listener, const struct net_peer *peer, enum net_fault fault)
+{
+    struct listener_session *session = session_of_peer(listener, peer);
+    struct err err = {0};
+    (void)err_set(&err, ERR_PROTOCOL, "%s", net_fault_text(fault));
+    if (session) listener_fail(session, &err);
+    if (!is_leaving(listener, peer)) log_refusal(peer, err.text);
+}
+
+static bool receive_one(struct listener *listener)
+{
+    AUTO(net_message) struct net_message net = {0};
+    struct net_peer peer;
+    enum net_fault fault;
+    enum net_status status = net_socket_recv(listener->socket, &peer, &net, &fault, 0);
+    if (status != NET_OK && status != NET_REFUSED) return false;
+    (void)pthread_mutex_lock(&listener->lock);
+    struct listener_session *session = session_of_peer(listener, &peer);
+    if (status == NET_REFUSED)
+        take_refused(listener, &peer, fault);
+    else if (session)
+        take_next(session, &net);
+    else if (!is_leaving(listener, &peer))
+        take_first(listener, &peer, &net);
+    (void)pthread_mutex_unlock(&listener->lock);
+    return true;
+}
+
+/* --- departures, under the lock --- */
+
+/* NET_OK: the box is empty. */
+static enum net_status flush_box(struct listener *listener, const struct net_peer *peer,
+                                 struct listener_box *box)
+{
+    while (box->first) {
+        enum net_status status = net_socket_send(listener->socket, peer, &box->first->message, 0);
+        if (status != NET_OK) return status;
+        listener_box_drop_first(box);
+    }
+    return NET_OK;
+}
+
+static void make_probe(const struct listener_session *session, struct net_message *out)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Ack ack = SEALIFT__ACK__INIT;
+    Sealift__Credit credit = SEALIFT__CREDIT__INIT;
+    if (session->options.conversation == CONVERSATION_RECOVERY) {
+        head.kind_case = SEALIFT__HEAD__KIND_CREDIT;
+        head.credit = &credit;
+    } else {
+        head.kind_case = SEALIFT__HEAD__KIND_ACK;
+        head.ack = &ack;
+    }
+    data_message_make(&head, span_of(NULL, 0), out);
+}
+
+/* Only sending shows that a connection is gone. */
+static void probe_session(struct listener_session *session, uint64_t now_ms)
+{
+    if (session->opened != session->connection || now_ms < session->probe_at_ms) return;
+    session->probe_at_ms = now_ms + listener_probe_interval(session);
+    if (session->out.first) return;
+    struct net_message probe = {0};
+    make_probe(session, &probe);
+    listener_box_push(&session->out, &probe);
+}
+
+/* How long until something is to be done. */
+static uint64_t serve_session(struct listener *listener, struct listener_session *session, uint64_t now_ms)
+{
+    if (!session->bound) return IDLE_MS;
+    probe_session(session, now_ms);
+    enum net_status status = flush_box(listener, &session->peer, &session->out);
+    if (status == NET_UNREACHABLE) session_unbind(session);
+    if (status == NET_AGAIN) return RETRY_MS;
+    return session->probe_at_ms > now_ms ? session->probe_at_ms - now_ms : PROBE_LEAST_MS;
+}
+
+static uint64_t serve_leaving(struct listener *listener, uint64_t now_ms)
+{
+    uint64_t wait = IDLE_MS;
+    for (struct leaving **at = &listener->leaving; *at;) {
+        struct leaving *leaving = *at;
+        enum net_status status = flush_box(listener, &leaving->peer, &leaving->out);
+        if (status == NET_AGAIN || status == NET_OK) {
+            if (now_ms < leaving->cut_at_ms) {
+                uint64_t left = leaving->cut_at_ms - now_ms;
+                if (status == NET_AGAIN) left = RETRY_MS;
+                if (left < wait) wait = left;
+                at = &leaving->next;
+                continue;
+            }
+            net_socket_drop(listener->socket, &leaving->peer);
+        }
+        *at = leaving->next;
+        listener->leaving_count--;
+        listener_box_clear(&leaving->out);
+        free(leaving);
+    }
+    return wait;
+}
+
+static int serve_all(struct listener *listener)
+{
+    uint64_t now_ms = moment_ms();
+    (void)pthread_mutex_lock(&listener->lock);
+    uint64_t wait = serve_leaving(listener, now_ms);
+    for (struct listener_session *session = listener->sessions; session; session = session->next) {
+        uint64_t left = serve_session(listener, session, now_ms);
+        if (left < wait) wait = left;
+    }
+    if (listener->stop) wait = 0;
+    (void)pthread_mutex_unlock(&listener->lock);
+    return (int)wait;
+}
+
+static void log_denials(struct listener *listener)
+{
+    struct net_denial denial;
+    while (net_zap_take_denial(listener->zap, &denial)) {
+        char key[2 * NET_KEY_LEN + 1];
+        hex_encode(denial.key, NET_KEY_LEN, key);
+        log_event(LOG_WARN, "data_peer_denied", "address", denial.address, "key", key, "next",
+                  "it is not admitted", NULL);
+    }
+}
+
+static bool is_stopped(struct listener *listener)
+{
+    (void)pthread_mutex_lock(&listener->lock);
+    bool stop = listener->stop;
+    (void)pthread_mutex_unlock(&listener->lock);
+    return stop;
+}
+
+/* The events themselves say nothing that sending does not. */
+static void guard(struct listener *listener)
+{
+    struct net_monitor_event event;
+    while (net_monitor_take(listener->monitor, &event))
+        continue;
+    uint64_t now_ms = moment_ms();
+    if (now_ms - listener->guarded_ms < GUARD_MS) return;
+    listener->guarded_ms = now_ms;
+    if (net_monitor_guard(listener->monitor) > 0)
+        log_event(LOG_WARN, "data_peer_cut", "reason", "a peer sends a message without end", NULL);
+}
+
+void *listener_main(void *arg)
+{
+    struct listener *listener = arg;
+    struct err err;
+    while (!is_stopped(listener)) {
+        struct net_poll_item items[] = {
+            net_poll_socket(listener->socket, NET_READABLE),
+            net_poll_fd(listener->wake.fd, NET_READABLE),
+            net_poll_fd(net_zap_fd(listener->zap), NET_READABLE),
+            net_poll_monitor(listener->monitor),
+        };
+        if (!net_poll_wait(items, 4, serve_all(listener), &err)) break;
+        if (items[1].ready) net_wake_clear(&listener->wake);
+        if (items[2].ready) log_denials(listener);
+        for (int i = 0; i < RECEIVE_AT_ONCE && receive_one(listener); i++)
+            continue;
+        guard(listener);
+    }
+    net_monitor_free(listener->monitor);
+    net_socket_free(listener->socket);
+    listener->monitor = NULL;
+    listener->socket = NULL;
+    return NULL;
+}
