@@ -8,7 +8,8 @@
 
 struct run_news;
 
-/* Borrows outbox and runs, which it marks as ready and ended; ends of an earlier life are found in the state. */
+/* Borrows outbox and runs, which it marks as ready and ended; ends of an earlier life are found in the state.
+ */
 bool run_news_open(const char *state_dir, struct outbox *outbox, struct run_table *runs,
                    struct run_news **out, struct err *err) MUST_CHECK;
 void run_news_close(struct run_news *news);

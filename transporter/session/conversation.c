@@ -69,10 +69,8 @@ static const struct row dialler_rows[] = {
 };
 
 static const char *const state_names[] = {
-    [CONVERSATION_NEW] = "before it is opened",
-    [CONVERSATION_READY] = "when it is just opened",
-    [CONVERSATION_STREAM] = "while data flows",
-    [CONVERSATION_DONE] = "after its last answer",
+    [CONVERSATION_NEW] = "before it is opened", [CONVERSATION_READY] = "when it is just opened",
+    [CONVERSATION_STREAM] = "while data flows", [CONVERSATION_DONE] = "after its last answer",
     [CONVERSATION_ENDED] = "after its end",
 };
 

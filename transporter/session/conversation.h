@@ -16,10 +16,11 @@ enum conversation_kind {
 
 /* Of either side: what has been said so far. */
 enum conversation_state {
-    CONVERSATION_NEW,     /* nothing but Open (listener) or its answer (dialler) */
-    CONVERSATION_READY,   /* opened; of CONVERSATION_SEALED: before the envelope */
-    CONVERSATION_STREAM,  /* data flows */
-    CONVERSATION_DONE,    CONVERSATION_ENDED,   /* good-bye was said */
+    CONVERSATION_NEW,    /* nothing but Open (listener) or its answer (dialler) */
+    CONVERSATION_READY,  /* opened; of CONVERSATION_SEALED: before the envelope */
+    CONVERSATION_STREAM, /* data flows */
+    CONVERSATION_DONE,
+    CONVERSATION_ENDED, /* good-bye was said */
     CONVERSATION_STATES
 };
 

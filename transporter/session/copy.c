@@ -113,7 +113,8 @@ static bool copy_data(struct copy *copy, struct buf *ids, struct err *err)
 static bool copy_nodes(struct copy *copy, struct buf *ids, unsigned depth, struct err *err);
 
 /* Nodes that the other side lacks: first what they name, then they themselves. */
-static bool copy_some(struct copy *copy, const struct hash *ids, size_t count, unsigned depth, struct err *err)
+static bool copy_some(struct copy *copy, const struct hash *ids, size_t count, unsigned depth,
+                      struct err *err)
 {
     AUTO(below) struct below below = {0};
     return copy_frames_see(copy->frames, ids, count, note_below, &below, err) &&
@@ -159,8 +160,8 @@ static bool send_missing(struct copy *copy, const struct buf *missing, struct er
            copy_all(copy, &found.nodes, 0, err);
 }
 
-static bool commit(struct copy *copy, const struct point *point, struct span file, struct commit_receipt *receipt,
-                   struct err *err)
+static bool commit(struct copy *copy, const struct point *point, struct span file,
+                   struct commit_receipt *receipt, struct err *err)
 {
     const struct outlet *outlet = &copy->options->outlet;
     struct commit_request request = {.point = point->point,

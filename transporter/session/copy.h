@@ -19,7 +19,8 @@ struct copy_options {
     _Atomic uint64_t *points; /* copied so far */
     /* A point that could not be copied, while others are; or a remark. May be NULL. */
     void (*warning)(void *arg, const struct id *point, const struct err *what);
-    void (*copied)(void *arg, const struct id *point, const struct commit_receipt *receipt, struct span point_file);
+    void (*copied)(void *arg, const struct id *point, const struct commit_receipt *receipt,
+                   struct span point_file);
     void *arg;
     const _Atomic bool *cancelled;
 };

@@ -22,9 +22,9 @@ struct copy_frames {
     struct hash domain;
     bool has_domain;
 
-    uint64_t number; /* of the last batch */
+    uint64_t number;      /* of the last batch */
     enum frame_type type; /* of what waits */
-    struct buf batch; /* whole groups: frames and their list */
+    struct buf batch;     /* whole groups: frames and their list */
     size_t records;
     struct buf group; /* an envelope and frames that wait for their list */
     struct buf cuts;  /* size_t each: the ends of the frames */
@@ -63,7 +63,8 @@ static bool send_batch(struct copy_frames *frames, struct err *err)
     size_t len = frames->batch.len;
     if (len == 0) return true;
     if (atomic_load(frames->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
-    if (!frames->outlet->ops->send(frames->outlet->self, frames->number + 1, &frames->batch, err)) return false;
+    if (!frames->outlet->ops->send(frames->outlet->self, frames->number + 1, &frames->batch, err))
+        return false;
     frames->number++;
     frames->records = 0;
     buf_clear(&frames->batch);
@@ -154,8 +155,8 @@ static bool see_missing(void *arg, const struct hash *id, const struct err *why,
     return on_missing(seeing->frames, id, why, err);
 }
 
-bool copy_frames_see(struct copy_frames *frames, const struct hash *ids, size_t count, copy_frame_fn *each, void *arg,
-                     struct err *err)
+bool copy_frames_see(struct copy_frames *frames, const struct hash *ids, size_t count, copy_frame_fn *each,
+                     void *arg, struct err *err)
 {
     struct seeing seeing = {.frames = frames, .each = each, .arg = arg};
     struct fetch_sink sink = {.envelope = see_envelope,

@@ -24,8 +24,8 @@ bool copy_frames_lost(const struct copy_frames *frames);
 
 /* Shows frames without sending them; at most 4,096, in any order. Each is borrowed for the call. */
 typedef bool copy_frame_fn(void *arg, const struct frame_view *frame, struct err *err);
-bool copy_frames_see(struct copy_frames *frames, const struct hash *ids, size_t count, copy_frame_fn *each, void *arg,
-                     struct err *err) MUST_CHECK;
+bool copy_frames_see(struct copy_frames *frames, const struct hash *ids, size_t count, copy_frame_fn *each,
+                     void *arg, struct err *err) MUST_CHECK;
 /* Sends these frames, all of one type. ERR_DAMAGED names the first that cannot be read here. */
 bool copy_frames_send(struct copy_frames *frames, enum frame_type type, const struct hash *ids, size_t count,
                       struct err *err) MUST_CHECK;

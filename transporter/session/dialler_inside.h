@@ -22,7 +22,7 @@ enum parcel_kind { PARCEL_ENVELOPE, PARCEL_BATCH, PARCEL_REQUEST, PARCEL_ANSWER 
 struct parcel {
     struct parcel *next;
     enum parcel_kind kind;
-    uint64_t number; /* of a batch; serial of a request */
+    uint64_t number;               /* of a batch; serial of a request */
     Sealift__Head__KindCase asked; /* of a request */
     size_t bytes;
     size_t count; /* of an Ask */
@@ -48,7 +48,7 @@ struct dialler {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* anything below */
     enum conversation_state state;
-    uint64_t connection;  /* counted from 1, at each Opened */
+    uint64_t connection; /* counted from 1, at each Opened */
     bool opened_once;
     struct dialler_opened opened;
     uint64_t down_since_ms;

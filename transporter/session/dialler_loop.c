@@ -119,8 +119,9 @@ static void take_event(struct dialler *dialler, struct link *link, const struct 
         link->lost = link->lost || link->up;
         return;
     case NET_FAILED:
-        note_trouble(dialler, event->cause == NET_CAUSE_AUTH ? "the other side does not admit this transporter now"
-                                                             : "the handshake failed");
+        note_trouble(dialler, event->cause == NET_CAUSE_AUTH
+                                  ? "the other side does not admit this transporter now"
+                                  : "the handshake failed");
         link->lost = true;
         return;
     case NET_RETRIED:

@@ -17,8 +17,9 @@ static bool no_row(const struct data_message *message, struct err *err)
 static bool acknowledge(struct dialler *dialler, uint64_t number, struct err *err)
 {
     if (number > dialler->highest_batch)
-        return err_set(err, ERR_PROTOCOL, "batch %" PRIu64 " was acknowledged, and only %" PRIu64 " were sent",
-                       number, dialler->highest_batch);
+        return err_set(err, ERR_PROTOCOL,
+                       "batch %" PRIu64 " was acknowledged, and only %" PRIu64 " were sent", number,
+                       dialler->highest_batch);
     if (number <= dialler->acknowledged) return true; /* a probe, or an older word */
     dialler->acknowledged = number;
     for (struct parcel **place = &dialler->first; *place;) {
@@ -83,7 +84,8 @@ static bool answer_fits(const struct parcel *request, const struct data_message 
 {
     Sealift__Head__KindCase kind = message->head->kind_case;
     if (request->asked == SEALIFT__HEAD__KIND_COMMIT)
-        return kind == SEALIFT__HEAD__KIND_RECEIPT || kind == SEALIFT__HEAD__KIND_MISSING || no_row(message, err);
+        return kind == SEALIFT__HEAD__KIND_RECEIPT || kind == SEALIFT__HEAD__KIND_MISSING ||
+               no_row(message, err);
     if (kind != SEALIFT__HEAD__KIND_HAVE) return no_row(message, err);
     size_t len = data_message_payload(message).len;
     return len == request->count ||

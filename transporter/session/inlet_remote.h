@@ -12,7 +12,8 @@ enum { INLET_REMOTE_CREDIT = 16 << 20 };
 struct inlet_remote;
 
 /* The session must outlive it. */
-bool inlet_remote_new(struct listener_session *session, struct inlet_remote **out, struct err *err) MUST_CHECK;
+bool inlet_remote_new(struct listener_session *session, struct inlet_remote **out,
+                      struct err *err) MUST_CHECK;
 /* Ends the session for this side. No fetch may be going on. */
 void inlet_remote_free(struct inlet_remote *inlet);
 DEFINE_AUTO(inlet_remote, struct inlet_remote *, inlet_remote_free)

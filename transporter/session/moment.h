@@ -16,7 +16,8 @@ static inline uint64_t moment_ms(void)
 /* Waits for the condition until that moment at most. */
 static inline void moment_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ms)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
     (void)pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until);
 }
 

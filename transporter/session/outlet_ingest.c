@@ -25,7 +25,8 @@ static bool ingest_ask(void *arg, const enum frame_type *types, const struct has
     struct outlet_ingest *self = arg;
     if (!ingest_has(self->ingest, ids, count, have, err)) return false;
     for (size_t i = 0; i < count; i++)
-        if ((int)types[i] == ASKED_POINT && !has_point(self->repository, &ids[i], &have[i], err)) return false;
+        if ((int)types[i] == ASKED_POINT && !has_point(self->repository, &ids[i], &have[i], err))
+            return false;
     return true;
 }
 
@@ -43,8 +44,8 @@ static bool ingest_send(void *arg, uint64_t number, struct buf *batch, struct er
     return true;
 }
 
-static bool ingest_take_commit(void *arg, const struct commit_request *request, struct commit_receipt *receipt,
-                               struct buf *missing, struct err *err)
+static bool ingest_take_commit(void *arg, const struct commit_request *request,
+                               struct commit_receipt *receipt, struct buf *missing, struct err *err)
 {
     struct outlet_ingest *self = arg;
     struct ingest_receipt written;

@@ -14,7 +14,8 @@ static bool check_file(int fd, const char *path, struct err *err)
     if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot read the own key '%s'", path);
     if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "the own key '%s' is not a regular file", path);
     if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return err_set(err, ERR_CONFIG, "the own key '%s' can be read by others: its mode must be 0600", path);
+        return err_set(err, ERR_CONFIG, "the own key '%s' can be read by others: its mode must be 0600",
+                       path);
     if (st.st_size == KEY_SECRET_LEN) return true;
     return err_set(err, ERR_CONFIG, "the own key '%s' has %lld bytes instead of %d", path,
                    (long long)st.st_size, KEY_SECRET_LEN);

@@ -28,8 +28,8 @@ struct reopen {
     struct buf absent; /* contents that are not there as this type: struct hash each */
 };
 
-bool reopen_new(struct repository *repository, struct opener *opener, const struct hash *root, struct reopen **out,
-                struct err *err)
+bool reopen_new(struct repository *repository, struct opener *opener, const struct hash *root,
+                struct reopen **out, struct err *err)
 {
     static const struct compress_spec compress = {.method = COMPRESS_LZ4};
     AUTO(reopen) struct reopen *reopen = xcalloc(1, sizeof(*reopen));
@@ -37,7 +37,8 @@ bool reopen_new(struct repository *repository, struct opener *opener, const stru
     reopen->opener = opener;
     reopen->root = *root;
     reopen->wanted = xcalloc(FETCH_MAX_IDS, sizeof(*reopen->wanted));
-    if (!opener_thread_new(opener, &reopen->thread, err) || !compressor_new(&compress, &reopen->compressor, err) ||
+    if (!opener_thread_new(opener, &reopen->thread, err) ||
+        !compressor_new(&compress, &reopen->compressor, err) ||
         !frame_sealer_new(NULL, CIPHER_NONE, PADDING_NONE, &reopen->sealer, err))
         return false;
     *out = reopen;
@@ -73,8 +74,7 @@ static int by_id(const void *a, const void *b)
 static const struct hash *content_of(const struct reopen *reopen, const struct hash *id)
 {
     struct wanted key = {.id = *id};
-    const struct wanted *found =
-        bsearch(&key, reopen->wanted, reopen->wanted_count, sizeof(key), by_id);
+    const struct wanted *found = bsearch(&key, reopen->wanted, reopen->wanted_count, sizeof(key), by_id);
     return found ? &found->content : NULL;
 }
 
@@ -92,7 +92,8 @@ static bool tell_plain(struct reopen *reopen, const struct hash *content, struct
     struct compressed compressed;
     buf_clear(&reopen->scratch);
     buf_reserve(&reopen->scratch, compress_bound(plain.len));
-    if (!compress_chunk(reopen->compressor, plain, reopen->scratch.data, reopen->scratch.cap, &compressed, err))
+    if (!compress_chunk(reopen->compressor, plain, reopen->scratch.data, reopen->scratch.cap, &compressed,
+                        err))
         return false;
     struct frame_input input = {.type = reopen->type,
                                 .chunk = *content,
@@ -111,7 +112,8 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     const struct hash *content = content_of(reopen, id);
     struct err why = {0};
     if (!content) return err_set(err, ERR_FAILED, "a frame that was not asked for");
-    if (opener_frame(reopen->thread, id, frame, &reopen->plain, &why)) return tell_plain(reopen, content, err);
+    if (opener_frame(reopen->thread, id, frame, &reopen->plain, &why))
+        return tell_plain(reopen, content, err);
     return reopen->sink->missing(reopen->sink->arg, content, &why, err);
 }
 
@@ -144,8 +146,8 @@ static bool pass(struct reopen *reopen, enum frame_type type, const struct hash 
     return count == 0 || repository_fetch(reopen->repository, ids, count, FETCH_FRAMES, &sink, err);
 }
 
-bool reopen_fetch(struct reopen *reopen, const struct hash *contents, size_t count, const struct fetch_sink *sink,
-                  struct err *err)
+bool reopen_fetch(struct reopen *reopen, const struct hash *contents, size_t count,
+                  const struct fetch_sink *sink, struct err *err)
 {
     reopen->sink = sink;
     buf_clear(&reopen->absent);

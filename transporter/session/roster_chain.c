@@ -41,7 +41,8 @@ static void remember_operators(struct roster_chain *chain, const struct roster *
     for (size_t i = 0; i < body->n_operators; i++) {
         const uint8_t *sign_pk = body->operators[i]->sign_pk.data;
         if (roster_chain_had_operator(chain, sign_pk)) continue;
-        chain->operators = xreallocarray(chain->operators, chain->operator_count + 1, sizeof(*chain->operators));
+        chain->operators =
+            xreallocarray(chain->operators, chain->operator_count + 1, sizeof(*chain->operators));
         memcpy(chain->operators[chain->operator_count++].sign_pk, sign_pk, SIGN_PK_LEN);
     }
 }

@@ -18,7 +18,8 @@ struct run_hooks {
     void (*progress)(void *arg, const Sealift__RunProgress *progress);
     /* one sealed answer of a browse; returns false when the run should stop */
     bool (*answer)(void *arg, const struct id *run, uint64_t number, uint32_t last, struct span sealed);
-    void (*point)(void *arg, const struct id *repository, const Sealift__PointNews *news, struct span point_file);
+    void (*point)(void *arg, const struct id *repository, const Sealift__PointNews *news,
+                  struct span point_file);
     /* last call; all is borrowed. `warnings` is the message's payload: encoded Warnings */
     void (*ended)(void *arg, const Sealift__RunEnd *end, struct span warnings);
     void *arg;

@@ -31,7 +31,8 @@ static bool send_answer(struct answers *answers, uint32_t last, struct err *err)
     le64_put(extra, answers->number);
     extra[8] = (uint8_t)last;
     statement_box_context("answer", run_site(run), &run->subject, span_of(extra, sizeof(extra)), &context);
-    if (!box_seal(answers->operator->box_pk.data, buf_span(&context), buf_span(&answers->pending), &sealed, err))
+    if (!box_seal(answers->operator->box_pk.data, buf_span(&context), buf_span(&answers->pending), &sealed,
+                  err))
         return false;
     buf_clear(&answers->pending);
     atomic_fetch_add(&run->counters.sent_bytes, sealed.len);
@@ -76,7 +77,8 @@ static bool list_entry(void *arg, struct span path, const struct entry *entry, s
         run_warn(listing->answers.run, path, &why);
         return true;
     }
-    if (pending->len && pending->len + len > LISTING_BYTES && !send_answer(&listing->answers, 0, err)) return false;
+    if (pending->len && pending->len + len > LISTING_BYTES && !send_answer(&listing->answers, 0, err))
+        return false;
     buf_put_u16(pending, (uint16_t)path.len);
     buf_put_span(pending, path);
     buf_put_span(pending, buf_span(&listing->entry));
@@ -111,7 +113,8 @@ static bool write_bytes(void *arg, struct span bytes, struct err *err)
 
 static bool cat(struct recovery *recovery, struct span path, struct answers *answers, struct err *err)
 {
-    return restore_cat(recovery->opener, &recovery->inlet, &recovery->root, path, write_bytes, answers, err) &&
+    return restore_cat(recovery->opener, &recovery->inlet, &recovery->root, path, write_bytes, answers,
+                       err) &&
            send_answer(answers, 1, err);
 }
 
@@ -125,9 +128,9 @@ static struct span relative(struct span path)
 }
 
 static bool browse(struct run *run, struct recovery *recovery, const Sealift__BrowsePlan *plan,
-                   const Sealift__Member *operator, struct err *err)
+                   const Sealift__Member *operator, struct err * err)
 {
-    struct answers answers = {.run = run, .operator = operator};
+    struct answers answers = {.run = run, .operator= operator};
     struct span path = relative(stored_span(&plan->path));
     bool done;
     if (plan->kind == SEALIFT__BROWSE_KIND__BROWSE_CAT) {
@@ -154,8 +157,9 @@ bool run_browse(struct run *run, struct err *err)
     AUTO(secret) struct secret *bytes = NULL;
     AUTO(plan_browse) Sealift__BrowsePlan *plan = NULL;
     struct recovery recovery = {0};
-    const Sealift__Member *operator = roster_operator(run->roster, run_order(run)->answer_to.data);
-    if (!operator) return err_set(err, ERR_NOT_FOUND, "the operator to be answered is not in the current roster");
+    const Sealift__Member *operator= roster_operator(run->roster, run_order(run)->answer_to.data);
+    if (!operator)
+        return err_set(err, ERR_NOT_FOUND, "the operator to be answered is not in the current roster");
     if (!recovery_plan(run, &bytes, err) || !plan_browse_decode(span_of(bytes->data, bytes->len), &plan, err))
         return false;
     if (plan->kind != SEALIFT__BROWSE_KIND__BROWSE_FILES && plan->kind != SEALIFT__BROWSE_KIND__BROWSE_CAT)

@@ -40,9 +40,9 @@ struct run {
 
     /* after run_check */
     const struct roster *roster;
-    struct statement *statement;           /* the job or order */
-    struct statement *repository;          /* written to; of an order: read from */
-    struct statement *from;                /* of a copy: read from */
+    struct statement *statement;            /* the job or order */
+    struct statement *repository;           /* written to; of an order: read from */
+    struct statement *from;                 /* of a copy: read from */
     const Sealift__Member *source, *target; /* of the roster */
 
     pthread_t thread;

@@ -26,8 +26,8 @@ static bool try_own_key(const struct run *run, const struct hash *key_id, struct
     return true;
 }
 
-static bool keys_from_own(const struct read_half *own, const Sealift__JobBody *job, struct run_seal_keys *keys,
-                          struct err *err)
+static bool keys_from_own(const struct read_half *own, const Sealift__JobBody *job,
+                          struct run_seal_keys *keys, struct err *err)
 {
     AUTO(write_half) struct write_half *half = write_half_of(own, job->domain);
     struct hash domain = domain_id(half->dedup_key->data);
@@ -53,7 +53,8 @@ bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *
 
 /* --- opening --- */
 
-static bool secret_of_order(const struct run *run, const struct hash *key_id, struct secret **out, struct err *err)
+static bool secret_of_order(const struct run *run, const struct hash *key_id, struct secret **out,
+                            struct err *err)
 {
     const Sealift__OrderBody *order = run_order(run);
     if (order->secret.len == 0)

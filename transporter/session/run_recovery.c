@@ -109,13 +109,15 @@ static bool open_all(struct recovery *recovery, struct err *err)
 {
     struct run *run = recovery->run;
     AUTO(buf) struct buf file = {0};
-    if (!(run_is_local(run) ? open_repository(recovery, &file, err) : connect(recovery, &file, err))) return false;
+    if (!(run_is_local(run) ? open_repository(recovery, &file, err) : connect(recovery, &file, err)))
+        return false;
     if (!check_point(run, buf_span(&file), &recovery->point, err) || !make_opener(recovery, err) ||
         !authority_execute_once(run->environment.authority, &run->subject, err))
         return false;
-    if (recovery->local && recovery->half) inlet_repository_restrict(recovery->local, &recovery->point->domain_id);
-    recovery->inlet = recovery->remote ? inlet_remote_inlet(recovery->remote)
-                                       : inlet_repository_inlet(recovery->local);
+    if (recovery->local && recovery->half)
+        inlet_repository_restrict(recovery->local, &recovery->point->domain_id);
+    recovery->inlet =
+        recovery->remote ? inlet_remote_inlet(recovery->remote) : inlet_repository_inlet(recovery->local);
     if (recovery->remote) inlet_remote_accept(recovery->remote);
     return true;
 }
@@ -146,8 +148,8 @@ bool recovery_plan(struct run *run, struct secret **out, struct err *err)
 {
     const Sealift__OrderBody *order = run_order(run);
     const struct identity *self = run->environment.self;
-    return sealed_copy_open(order->plan, order->n_plan, self->known.sign_pk, self->box, "order", run_site(run),
-                            &run->subject, out, err);
+    return sealed_copy_open(order->plan, order->n_plan, self->known.sign_pk, self->box, "order",
+                            run_site(run), &run->subject, out, err);
 }
 
 /* --- the repository side --- */
@@ -174,13 +176,13 @@ bool run_serve_recovery(struct run *run, struct err *err)
     AUTO(point) struct point *point = NULL;
     AUTO(read_half) struct read_half *half = NULL; /* where this side opens */
     if (!run_repository(run, run->repository, &repository, err) ||
-        !repository_point_read(repository, &id, &file, err) || !check_point(run, buf_span(&file), &point, err))
+        !repository_point_read(repository, &id, &file, err) ||
+        !check_point(run, buf_span(&file), &point, err))
         return false;
     if (is_opened_there(run) && !open_key(run, point, &half, err)) return false;
-    if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err))
-        return false;
-    bool done = run_enter(run, run_stop_dialler, dialler, err) &&
-                serve(run, dialler, repository, point, half, err);
+    if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err)) return false;
+    bool done =
+        run_enter(run, run_stop_dialler, dialler, err) && serve(run, dialler, repository, point, half, err);
     run_leave(run);
     dialler_free(dialler, done ? NULL : err);
     return done;
