@@ -63,15 +63,16 @@ enum daemon_wish daemon_signals_take(void *signals)
 bool daemon_state_lock(const char *state_dir, int *fd, struct err *err)
 {
     AUTO(free) char *path = xasprintf("%s/lock", state_dir);
-    AUTO(fd) int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0) return err_sys(err, errno, "cannot open '%s'", path);
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return err_sys(err, errno, "cannot lock '%s'", path);
-        return err_set(err, ERR_BUSY, "'%s' is in use by another process", state_dir);
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        *fd = lock;
+        return true;
     }
-    *fd = lock;
-    lock = -1;
-    return true;
+    int sys = errno;
+    (void)close(lock);
+    if (sys != EWOULDBLOCK) return err_sys(err, sys, "cannot lock '%s'", path);
+    return err_set(err, ERR_BUSY, "'%s' is in use by another process", state_dir);
 }
 
 bool daemon_clock_check(time_t now, struct err *err)

@@ -68,6 +68,15 @@ static inline struct span stored_span(const ProtobufCBinaryData *bytes)
 {
     return span_of(bytes->data, bytes->len);
 }
+/* A text or message that is lent to a message: generated types lack the const, encoding does not write. */
+static inline void *stored_lent(const void *borrowed)
+{
+    union {
+        const void *from;
+        void *to;
+    } pointer = {.from = borrowed};
+    return pointer.to;
+}
 /* of a field whose length has been validated; zeros if it is empty */
 struct id stored_id(const ProtobufCBinaryData *bytes);
 struct hash stored_hash(const ProtobufCBinaryData *bytes);

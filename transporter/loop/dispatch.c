@@ -54,7 +54,7 @@ static void put_seen(struct control *control, const struct accepted *statement, 
     seen.version = statement->version;
     if (why) {
         seen.code = (uint32_t)why->code;
-        seen.text = (char *)(uintptr_t)why->text;
+        seen.text = stored_lent(why->text);
     }
     head.kind_case = SEALIFT__HEAD__KIND_STATEMENT_SEEN;
     head.statement_seen = &seen;

@@ -24,7 +24,7 @@ static void put_hello(struct control *control)
     AUTO(free) ProtobufCBinaryData *runs = xcalloc(count + 1, sizeof(*runs));
     for (size_t i = 0; i < count; i++)
         runs[i] = stored_bytes(span_of(ids.data + i * ID_LEN, ID_LEN));
-    hello.version = (char *)(uintptr_t)SEALIFT_VERSION;
+    hello.version = stored_lent(SEALIFT_VERSION);
     hello.roster_version = own_roster_version(control->environment.authority);
     hello.incarnation = stored_bytes(span_of(control->incarnation.bytes, ID_LEN));
     hello.slots = control->options.slots;

@@ -34,8 +34,8 @@ void greeting_say(struct control *control);
 /* Ends go with every Hello, and again until they are acknowledged. */
 void greeting_tell_ends(struct control *control);
 
-/* ---- dispatch.c: what the director says */
-void dispatch(void *control, const Sealift__Head *head, struct span payload);
+/* ---- dispatch.c: what the director says; `arg` is the control */
+void dispatch(void *arg, const Sealift__Head *head, struct span payload);
 /* The repositories that are ours by the statements of an earlier life. */
 void dispatch_attach_known(struct control *control);
 

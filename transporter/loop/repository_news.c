@@ -24,7 +24,7 @@ static void put_state(const struct repository_news *news, uint64_t serial, const
     } else {
         state.code = (uint32_t)failure->code;
         public_text(failure->text, &text);
-        state.text = (char *)(uintptr_t)buf_cstr(&text);
+        state.text = stored_lent(buf_cstr(&text));
     }
     head.serial = serial;
     head.kind_case = SEALIFT__HEAD__KIND_REPOSITORY_STATE;

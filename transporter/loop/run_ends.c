@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
+#include "common/wire/stored.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -119,7 +120,7 @@ bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct 
     AUTO(run_end_file) struct run_end_file *end = xcalloc(1, sizeof(*end));
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
-    head.run_end = (Sealift__RunEnd *)(uintptr_t)run_end;
+    head.run_end = stored_lent(run_end);
     head_encode(&head, &encoded);
     buf_put_u32(&end->bytes, (uint32_t)encoded.len);
     buf_put_span(&end->bytes, buf_span(&encoded));

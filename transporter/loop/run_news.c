@@ -51,7 +51,7 @@ static void put_ready(void *arg, const struct id *run, uint32_t attempt, const c
     Sealift__RunReady ready = SEALIFT__RUN_READY__INIT;
     ready.run = stored_bytes(span_of(run->bytes, ID_LEN));
     ready.attempt = attempt;
-    ready.endpoint = (char *)(uintptr_t)endpoint;
+    ready.endpoint = stored_lent(endpoint);
     head.kind_case = SEALIFT__HEAD__KIND_RUN_READY;
     head.run_ready = &ready;
     outbox_put(news->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
@@ -70,7 +70,7 @@ static void on_progress(void *arg, const Sealift__RunProgress *progress)
     const struct run_news *news = arg;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_PROGRESS;
-    head.run_progress = (Sealift__RunProgress *)(uintptr_t)progress;
+    head.run_progress = stored_lent(progress);
     outbox_put(news->outbox, &head, span_of(NULL, 0), OUTBOX_DROP_WHEN_FULL);
 }
 
@@ -98,7 +98,7 @@ static void on_point(void *arg, const struct id *repository, const Sealift__Poin
     Sealift__Head head = SEALIFT__HEAD__INIT;
     (void)repository;
     head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
-    head.point_news = (Sealift__PointNews *)(uintptr_t)point;
+    head.point_news = stored_lent(point);
     outbox_put(news->outbox, &head, point_file, OUTBOX_KEEP);
 }
 
@@ -152,7 +152,7 @@ void run_news_refuse(struct run_news *news, const Sealift__Assign *assign, const
     end.attempt = assign->attempt;
     end.side = assign->side;
     end.code = (uint32_t)why->code;
-    end.text = (char *)(uintptr_t)why->text;
+    end.text = stored_lent(why->text);
     keep_end(news, &end, span_of(NULL, 0));
 }
 
