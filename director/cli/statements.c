@@ -90,6 +90,36 @@ static bool fetch(struct cli *cli, struct client *client, struct statements *sta
     return true;
 }
 
+/* --- what the director no longer has --- */
+
+struct tally {
+    Sealift__StatementType type;
+    size_t count;
+};
+
+static void count_one(void *arg, Sealift__StatementType type, const struct id *id, uint64_t version,
+                      const struct hash *hash)
+{
+    struct tally *tally = arg;
+    (void)id, (void)version, (void)hash;
+    if (type == tally->type) tally->count++;
+}
+
+/* A director keeps the newest statement of each id for good, those that delete included; only orders that
+ * were carried out leave it. */
+static void note_forgotten(struct cli *cli, const struct statements *statements, uint64_t told)
+{
+    struct tally tally = {.type = statements->type};
+    if (tally.type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER) return;
+    version_memory_each(state_versions(cli->state), count_one, &tally);
+    if (tally.count <= told) return;
+    output_warning(
+        &cli->output,
+        "the director has forgotten %zu %s statements that this machine has seen: its state is older "
+        "than they are; make them again, or bring back a newer state",
+        tally.count - (size_t)told, statement_type_name(tally.type));
+}
+
 bool statements_get(struct cli *cli, Sealift__StatementType type, struct statements *out, struct err *err)
 {
     struct client *client = NULL;
@@ -99,6 +129,7 @@ bool statements_get(struct cli *cli, Sealift__StatementType type, struct stateme
     do {
         if (!fetch(cli, client, &statements, &from, &all, err)) return false;
     } while (from < all && from < STATEMENTS_MAX);
+    note_forgotten(cli, &statements, from);
     if (!state_save_versions(cli->state, err)) return false;
     *out = statements;
     statements = (struct statements){0};

@@ -21,6 +21,7 @@ static void put_state(const struct repository_news *news, uint64_t serial, const
         state.head_hash = stored_bytes(span_of(info.head_hash.bytes, HASH_LEN));
         state.points = info.points;
         state.pack_bytes = info.pack_bytes;
+        state.free_bytes = info.free_bytes;
     } else {
         state.code = (uint32_t)failure->code;
         public_text(failure->text, &text);

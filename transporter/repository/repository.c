@@ -210,7 +210,11 @@ void repository_info(struct repository *repository, struct repository_info *out)
     info.chunks = totals.frames;
     info.pack_bytes = totals.bytes;
     struct err ignored;
+    uint64_t total_bytes;
     if (!index_point_count(repository->index, &info.points, &ignored)) info.points = 0;
+    const struct storage *storage = &repository->storage;
+    if (!storage->ops->free_space(storage->self, &info.free_bytes, &total_bytes, &ignored))
+        info.free_bytes = 0;
     *out = info;
 }
 

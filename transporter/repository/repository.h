@@ -54,6 +54,7 @@ struct repository_info {
     uint64_t points;
     uint64_t chunks;
     uint64_t pack_bytes;
+    uint64_t free_bytes; /* of the file system where it lies; 0: unknown */
 };
 void repository_info(struct repository *repository, struct repository_info *out);
 
