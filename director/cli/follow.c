@@ -101,6 +101,7 @@ static void show(struct follow *follow, const Sealift__RunRow *row)
         .bytes = result->counters.content_bytes,
         .total_bytes = row->counters ? row->counters->total_bytes : 0,
         .deduplicated_bytes = result->counters.deduplicated_bytes,
+        .sent_bytes = result->counters.sent_bytes,
         .stored_bytes = result->counters.stored_bytes,
         .warnings = result->counters.warnings,
     };

@@ -4,9 +4,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { REDRAW_MS = 200, JSON_MS = 1000, WINDOW_STEP_MS = 500 };
+enum { REDRAW_MS = 200, JSON_MS = 1000, WINDOW_STEP_MS = 500, COLUMNS = 80 };
 
 enum progress_form progress_form_of(const struct output *output)
 {
@@ -87,20 +88,21 @@ void progress_line(const struct progress *progress, const struct progress_sample
     buf_printf(out, "  %llu files", (unsigned long long)sample->files);
     if (rate) put_size(out, "  ", rate, "/s");
     put_left(sample, rate, out);
-    put_size(out, "  deduplicated ", sample->deduplicated_bytes, "");
-    put_size(out, "  stored ", sample->stored_bytes, "");
+    if (sample->deduplicated_bytes) put_size(out, "  deduplicated ", sample->deduplicated_bytes, "");
+    if (sample->sent_bytes) put_size(out, "  sent ", sample->sent_bytes, "");
+    if (sample->stored_bytes) put_size(out, "  stored ", sample->stored_bytes, "");
     if (sample->warnings) buf_printf(out, "  %llu warnings", (unsigned long long)sample->warnings);
 }
 
 static void print_json(const struct progress *progress, const struct progress_sample *sample)
 {
-    json_t *inner = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "phase", sample->phase,
-                              "entries", json_count(sample->entries), "files", json_count(sample->files),
-                              "bytes", json_count(sample->bytes), "total_bytes",
-                              sample->total_bytes ? json_count(sample->total_bytes) : json_null(),
-                              "deduplicated_bytes", json_count(sample->deduplicated_bytes), "stored_bytes",
-                              json_count(sample->stored_bytes), "warnings", json_count(sample->warnings),
-                              "bytes_per_second", json_count(progress_rate(progress)));
+    json_t *inner = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "phase", sample->phase, "entries",
+        json_count(sample->entries), "files", json_count(sample->files), "bytes", json_count(sample->bytes),
+        "total_bytes", sample->total_bytes ? json_count(sample->total_bytes) : json_null(),
+        "deduplicated_bytes", json_count(sample->deduplicated_bytes), "sent_bytes",
+        json_count(sample->sent_bytes), "stored_bytes", json_count(sample->stored_bytes), "warnings",
+        json_count(sample->warnings), "bytes_per_second", json_count(progress_rate(progress)));
     json_t *line = json_pack("{s:o}", "progress", inner);
     AUTO(free) char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
@@ -123,6 +125,14 @@ static bool is_due(const struct progress *progress, const struct progress_sample
     }
 }
 
+/* What is longer than the terminal is wide would wrap, and could not be wiped away. */
+static int columns_left(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return COLUMNS - 1;
+    return size.ws_col - 1;
+}
+
 void progress_update(struct progress *progress, const struct progress_sample *sample, uint64_t now_ms)
 {
     remember(progress, sample->bytes, now_ms);
@@ -136,7 +146,10 @@ void progress_update(struct progress *progress, const struct progress_sample *sa
     AUTO(buf) struct buf line = {0};
     progress_line(progress, sample, &line);
     bool redraw = progress->form == PROGRESS_REDRAW;
-    (void)fprintf(stderr, "%s%s%s", redraw ? "\r\033[K" : "", buf_cstr(&line), redraw ? "" : "\n");
+    if (redraw)
+        (void)fprintf(stderr, "\r\033[K%.*s", columns_left(), buf_cstr(&line));
+    else
+        (void)fprintf(stderr, "%s\n", buf_cstr(&line));
     progress->drawn = redraw;
 }
 

@@ -8,9 +8,9 @@
 struct progress_sample {
     const char *phase; /* "running", "committing", … */
     uint64_t entries, files;
-    uint64_t bytes;       /* of content, done */
-    uint64_t total_bytes; /* 0: not known */
-    uint64_t deduplicated_bytes, stored_bytes, warnings;
+    uint64_t bytes;                                                  /* of content, done */
+    uint64_t total_bytes;                                            /* 0: not known */
+    uint64_t deduplicated_bytes, sent_bytes, stored_bytes, warnings; /* shown where they are not 0 */
 };
 
 enum progress_form { PROGRESS_NONE, PROGRESS_REDRAW, PROGRESS_LINES, PROGRESS_JSON };

@@ -60,11 +60,22 @@ Test(progress, the_line_says_how_far_and_how_long)
     feed(&progress, 10 * MIB, 100 * MIB, 2000);
     struct progress_sample now = sample(10 * MIB, 100 * MIB);
     now.deduplicated_bytes = 2 * MIB;
+    now.sent_bytes = 1536 * 1024;
     now.stored_bytes = MIB;
     now.warnings = 3;
     progress_line(&progress, &now, &line);
     cr_assert_str_eq(buf_cstr(&line), "running  10.0 MiB of 100.0 MiB (10%)  12 files  10.0 MiB/s  0:09 left"
-                                      "  deduplicated 2.0 MiB  stored 1.0 MiB  3 warnings");
+                                      "  deduplicated 2.0 MiB  sent 1.5 MiB  stored 1.0 MiB  3 warnings");
+}
+
+Test(progress, what_is_not_known_is_not_shown)
+{
+    struct progress progress;
+    AUTO(buf) struct buf line = {0};
+    progress_init(&progress, PROGRESS_NONE, 0, 0);
+    const struct progress_sample now = sample(10 * MIB, 0);
+    progress_line(&progress, &now, &line);
+    cr_assert_str_eq(buf_cstr(&line), "running  10.0 MiB  12 files");
 }
 
 Test(progress, elsewhere_than_on_a_terminal_each_tenth_is_a_line)
