@@ -68,6 +68,13 @@ static void tell_step(void *arg, enum unlock_step step, const struct err *why)
                     why ? why->text : "done");
 }
 
+static bool no_key(struct err *err)
+{
+    const struct err why = *err;
+    return err_set(err, ERR_NO_KEY,
+                   "%s: --password, --key-file FILE, or --state DIR of an operator who has a copy", why.text);
+}
+
 static bool unlock(const struct offline_point *point, struct offline_key *key, struct read_half **out,
                    struct err *err)
 {
@@ -76,6 +83,7 @@ static bool unlock(const struct offline_point *point, struct offline_key *key, s
     AUTO(read_half) struct read_half *half = NULL;
     bool opened = unlock_section(stored_span(&point->file->unlock), &sources, &half, err);
     key->told = true;
+    if (!opened && err->code == ERR_NO_KEY && !key->given) return no_key(err);
     if (!opened) return false;
     if (memcmp(half->key_id.bytes, point->body->key_id.data, HASH_LEN) != 0)
         return err_set(err, ERR_DAMAGED, "the unlock section is that of another key than the point's");

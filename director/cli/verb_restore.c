@@ -193,6 +193,15 @@ static char type_letter(enum entry_type type)
     return (unsigned)type < sizeof(letters) - 1 ? letters[type] : '?';
 }
 
+/* A path of a manifest as `restore` and `cat` take it. */
+static void set_rooted(json_t *row, const char *key, struct span path)
+{
+    AUTO(buf) struct buf rooted = {0};
+    buf_put_u8(&rooted, '/');
+    buf_put_span(&rooted, path);
+    json_set_path(row, key, buf_span(&rooted));
+}
+
 static void say_entry(struct browse *browse, struct span path, const struct entry *entry)
 {
     char time[21], mode[12];
@@ -202,8 +211,11 @@ static void say_entry(struct browse *browse, struct span path, const struct entr
         json_t *row = json_pack("{s:s#, s:i, s:i, s:i, s:o, s:s}", "type", mode, 1, "mode", (int)entry->mode,
                                 "uid", (int)entry->uid, "gid", (int)entry->gid, "size",
                                 json_count(entry->size), "mtime", time);
-        json_set_path(row, "path", path);
-        if (entry->target.len) json_set_path(row, "target", entry->target);
+        set_rooted(row, "path", path);
+        if (entry->target.len && entry->type == ENTRY_SYMLINK)
+            json_set_path(row, "target", entry->target);
+        else if (entry->target.len)
+            set_rooted(row, "target", entry->target);
         (void)json_array_append_new(browse->rows, row);
         return;
     }

@@ -31,6 +31,10 @@ static bool pending(struct cli *cli, const struct args *args, struct err *err)
             rows, json_pack("{s:s, s:s}", "name", list.items[i].name, "fingerprint", fingerprint));
     }
     output_table(&cli->output, "pending", columns, rows);
+    if (list.count == 0)
+        output_note(&cli->output,
+                    "nobody asks to join: 'sealift-transporter --init' with the site line, then "
+                    "start it");
     return true;
 }
 

@@ -231,7 +231,7 @@ def test_keys(stage):
     offline(WRONG_KEY, *one, "--key-file", path("wrong"), says=fingerprint)
     write(path("short"), b"s" * 31)
     offline(2, *one, "--key-file", path("short"), says="has 31 bytes: a key has 32 bytes")
-    offline(NO_KEY, "check", stage.repository, "--level", "decrypt")
+    offline(NO_KEY, "check", stage.repository, "--level", "decrypt", says="--key-file FILE")
     offline(WRONG_KEY, "check", stage.repository, "--level", "decrypt", "--key-file", path("wrong"))
     offline(2, "check", stage.repository, "--level", "hash", *stage.key)
     offline(4, "list", stage.tree, says="no repository")
@@ -265,7 +265,7 @@ def test_password():
     one = ["cat", site + "/repo", "latest", tree + "/file"]
     check(offline(0, *one, "--password-file", path("words")).stdout == b"by password", "cat by password")
     offline(WRONG_KEY, *one, "--password-file", path("other-words"), says="wrong password")
-    offline(NO_KEY, *one)
+    offline(NO_KEY, *one, says="--key-file FILE")
     offline(0, "check", site + "/repo", "--level", "decrypt", "--password-file", path("words"))
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # build: release
-# timeout: 120
+# timeout: 240
 """The ten-minute guide of README.md and the commands of docs/operations.md do what they say: they are taken from
 the documents as they stand and run in their order, each at a terminal of its own, and only host names, ports and
 the directories of a whole machine are replaced. A command that this test does not know is an error too."""
 
+import json
 import os
 import pty
 import re
@@ -192,6 +193,9 @@ def guide(site):
         shown = site.step("you", command)
         if "point files" in command:
             expect("/etc/nginx/sites/file-7" in shown, "point files lists something else")
+            shown = site.step("you", command.replace("sealift", "sealift --json"))
+            rows = json.loads(shown[shown.index("{"):])["files"]
+            expect(all(row["path"].startswith("/") for row in rows), "a path in JSON is not the one to restore by")
     site.step("you", "sealift job run second --wait")
     shown = site.step("anywhere", "sealift offline list /srv/backup/elsewhere")
     expect("main" in shown, "the copy has no point")
