@@ -169,10 +169,17 @@ static bool create(struct cache_db *db, const struct hash *binding, struct err *
     return code ? cache_db_failed(err, code) : cache_db_refresh(db, err);
 }
 
+static void end_snapshots(struct cache_db *db)
+{
+    for (size_t i = 0; i < CACHE_SNAPSHOTS; i++) {
+        if (db->snapshots[i].txn) mdb_txn_abort(db->snapshots[i].txn);
+        db->snapshots[i].txn = NULL;
+    }
+}
+
 static void drop_env(struct cache_db *db)
 {
-    if (db->read) mdb_txn_abort(db->read);
-    db->read = NULL;
+    end_snapshots(db);
     if (db->env) mdb_env_close(db->env);
     db->env = NULL;
 }
@@ -181,7 +188,8 @@ bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *bind
                    struct err *err)
 {
     *db = (struct cache_db){.dir = xstrdup(dir), .lock_fd = -1};
-    (void)pthread_mutex_init(&db->mutex, NULL);
+    for (size_t i = 0; i < CACHE_SNAPSHOTS; i++)
+        (void)pthread_mutex_init(&db->snapshots[i].mutex, NULL);
     if (!take_lock(db, err)) return false;
     bool usable = state_is_trusted(dir) && env_open(db) == 0 && is_bound(db, binding);
     if (usable && !cache_db_refresh(db, err)) usable = false;
@@ -197,14 +205,14 @@ void cache_db_close(struct cache_db *db)
 {
     struct err err;
     bool changed = db->env && db->marked;
-    if (db->read) mdb_txn_abort(db->read);
-    db->read = NULL;
+    end_snapshots(db);
     /* not told to anybody: without the word "clean" the next machine start empties it */
     if (changed && mdb_env_sync(db->env, 1) == 0 && state_write(db, span_str("clean\n"), &err))
         db->marked = false;
     drop_env(db);
     if (db->lock_fd >= 0) (void)close(db->lock_fd);
-    (void)pthread_mutex_destroy(&db->mutex);
+    for (size_t i = 0; i < CACHE_SNAPSHOTS; i++)
+        (void)pthread_mutex_destroy(&db->snapshots[i].mutex);
     free(db->dir);
     *db = (struct cache_db){.lock_fd = -1};
 }
@@ -219,10 +227,11 @@ bool cache_db_reset(struct cache_db *db, const struct hash *binding, struct err 
 
 bool cache_db_get(struct cache_db *db, MDB_dbi dbi, struct span key, struct span *value)
 {
+    struct cache_snapshot *snapshot = &db->snapshots[key.data[0] % CACHE_SNAPSHOTS];
     MDB_val wanted = val_of(key), found;
-    (void)pthread_mutex_lock(&db->mutex);
-    bool ok = db->read && mdb_get(db->read, dbi, &wanted, &found) == 0;
-    (void)pthread_mutex_unlock(&db->mutex);
+    (void)pthread_mutex_lock(&snapshot->mutex);
+    bool ok = snapshot->txn && mdb_get(snapshot->txn, dbi, &wanted, &found) == 0;
+    (void)pthread_mutex_unlock(&snapshot->mutex);
     if (ok) *value = span_of(found.mv_data, found.mv_size);
     return ok;
 }
@@ -231,8 +240,7 @@ bool cache_db_begin(struct cache_db *db, MDB_txn **txn, struct err *err)
 {
     if (!db->env) return err_set(err, ERR_FAILED, "the stat cache is not open");
     if (!mark(db, err)) return false;
-    if (db->read) mdb_txn_abort(db->read);
-    db->read = NULL;
+    end_snapshots(db);
     int code = mdb_txn_begin(db->env, NULL, 0, txn);
     return code ? cache_db_failed(err, code) : true;
 }
@@ -246,11 +254,15 @@ bool cache_db_commit(struct cache_db *db, MDB_txn **txn, struct err *err)
 
 bool cache_db_refresh(struct cache_db *db, struct err *err)
 {
-    if (db->read) mdb_txn_abort(db->read);
-    db->read = NULL;
-    int code = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->read);
-    if (code) db->read = NULL;
-    return code ? cache_db_failed(err, code) : true;
+    end_snapshots(db);
+    for (size_t i = 0; i < CACHE_SNAPSHOTS; i++) {
+        int code = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &db->snapshots[i].txn);
+        if (code == 0) continue;
+        db->snapshots[i].txn = NULL;
+        end_snapshots(db);
+        return cache_db_failed(err, code);
+    }
+    return true;
 }
 
 bool cache_db_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t *out, struct err *err)

@@ -10,16 +10,23 @@
 #include <lmdb.h>
 #include <pthread.h>
 
+/* LMDB wants a transaction used by one thread at a time. */
+struct cache_snapshot {
+    pthread_mutex_t mutex;
+    MDB_txn *txn;
+};
+
+enum { CACHE_SNAPSHOTS = 16 }; /* more than threads that look something up at the same time */
+
 struct cache_db {
     char *dir;
     int lock_fd;
     MDB_env *env;
     MDB_dbi dirs, contents, meta;
     bool marked; /* the state file says that it is being changed */
-    /* One snapshot for all readers; records point into it. LMDB wants a transaction used by one thread
-     * at a time. */
-    pthread_mutex_t mutex;
-    MDB_txn *read;
+    /* The same state in each, or NULL in all; records point into it. The key decides which one is asked,
+     * so that many threads rarely wait for each other. */
+    struct cache_snapshot snapshots[CACHE_SNAPSHOTS];
 };
 
 /* *fresh: it was emptied, or is new. */
@@ -29,7 +36,8 @@ void cache_db_close(struct cache_db *db);
 /* Empties it, durably of the same binding. */
 bool cache_db_reset(struct cache_db *db, const struct hash *binding, struct err *err) MUST_CHECK;
 
-/* Good until the next change; false if it is not there. Any thread. */
+/* Good until the next change, of a key that begins with bytes of a hash; false if it is not there. Any
+ * thread. */
 bool cache_db_get(struct cache_db *db, MDB_dbi dbi, struct span key, struct span *value);
 
 /* A change: ends the snapshot, after telling the disk that the database is not to be trusted. */

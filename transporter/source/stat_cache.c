@@ -19,7 +19,7 @@ static bool stage_open(struct stat_cache *cache, const char *dir, struct err *er
 static bool read_run(struct stat_cache *cache, struct err *err)
 {
     uint64_t run;
-    if (!cache_db_number(cache->db.read, cache->db.meta, "run", &run, err)) return false;
+    if (!cache_db_number(cache->db.snapshots[0].txn, cache->db.meta, "run", &run, err)) return false;
     cache->run = (uint32_t)run;
     return true;
 }

@@ -1,10 +1,11 @@
 #include "cache.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 static struct hash content_number(unsigned number)
 {
-    struct hash hash = {{1}};
+    struct hash hash = {{(uint8_t)number, 1}}; /* the first byte chooses the snapshot */
     le32_put(hash.bytes + 4, number);
     return hash;
 }
@@ -159,10 +160,47 @@ Test(stat_cache_contents, very_many_contents_are_counted)
     }
 }
 
+enum { LOOKERS = 8, LOOKED_FOR = 2000 };
+
+struct looker {
+    pthread_t thread;
+    struct stat_cache *cache;
+    unsigned found;
+};
+
+static void *look_for_all(void *arg)
+{
+    struct looker *looker = arg;
+    for (unsigned i = 0; i < LOOKED_FOR; i++) {
+        const struct hash hash = content_number(i);
+        struct ref ref;
+        looker->found += stat_cache_content(looker->cache, &hash, &ref) && ref.offset == i;
+    }
+    return NULL;
+}
+
+Test(stat_cache_contents, many_threads_are_told_at_the_same_time)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(stat_cache) struct stat_cache *cache = open_cache(&tree, true);
+    struct looker lookers[LOOKERS];
+    for (unsigned i = 0; i < LOOKED_FOR; i++)
+        stage_content(cache, i);
+    apply(cache);
+    for (unsigned i = 0; i < LOOKERS; i++) {
+        lookers[i] = (struct looker){.cache = cache};
+        cr_assert_eq(pthread_create(&lookers[i].thread, NULL, look_for_all, &lookers[i]), 0);
+    }
+    for (unsigned i = 0; i < LOOKERS; i++)
+        (void)pthread_join(lookers[i].thread, NULL);
+    for (unsigned i = 0; i < LOOKERS; i++)
+        cr_assert_eq(lookers[i].found, LOOKED_FOR);
+}
+
 static size_t contents_stored(struct stat_cache *cache)
 {
     MDB_stat stat;
-    cr_assert_eq(mdb_stat(cache->db.read, cache->db.contents, &stat), 0);
+    cr_assert_eq(mdb_stat(cache->db.snapshots[0].txn, cache->db.contents, &stat), 0);
     return stat.ms_entries;
 }
 
