@@ -85,12 +85,19 @@ static bool set_numbers(void *handle, const struct net_options *options, struct 
         {ZMQ_LINGER, options->linger_ms},
         {ZMQ_CONNECT_TIMEOUT, options->connect_timeout_ms},
         {ZMQ_HANDSHAKE_IVL, options->handshake_timeout_ms},
-        {ZMQ_HEARTBEAT_IVL, options->heartbeat_ms},
+        /* a client stops reading when its queue is full: it must have no heartbeat timer then (the same
+         * assertion). It answers the server's, and ends when they stay away for the server's timeout */
+        {ZMQ_HEARTBEAT_IVL, options->role == NET_SERVER ? options->heartbeat_ms : 0},
         {ZMQ_HEARTBEAT_TIMEOUT, options->heartbeat_timeout_ms},
         {ZMQ_HEARTBEAT_TTL, options->heartbeat_timeout_ms},
         {ZMQ_RECONNECT_IVL, options->reconnect_ms},
         {ZMQ_RECONNECT_IVL_MAX, options->reconnect_max_ms},
+        /* seconds and a count: also a connection without heartbeats ends half a minute after its host has
+           gone */
         {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE_IDLE, 10},
+        {ZMQ_TCP_KEEPALIVE_INTVL, 5},
+        {ZMQ_TCP_KEEPALIVE_CNT, 4},
         {ZMQ_IPV6, 1},
         /* no queue without a connection, and none that outlives it */
         {ZMQ_IMMEDIATE, 1},

@@ -36,15 +36,15 @@ struct net_options {
     struct net_zap *zap;       /* server */
     const char *domain;        /* server: a domain that was declared to `zap` */
 
-    uint32_t max_payload;   /* bytes, in both directions */
-    int send_queue;         /* messages waiting, per connection. What flow control lets in flight must */
-    int recv_queue;         /* fit: a client's full recv_queue stops heartbeats as well, and a server's is */
-                            /* only what net_monitor_guard allows, as the server always reads on */
-    int linger_ms;          /* how long a freed socket goes on sending */
-    int connect_timeout_ms; /* for TCP to connect */
+    uint32_t max_payload; /* bytes, in both directions */
+    int send_queue;       /* messages waiting, per connection. What flow control lets in flight must */
+    int recv_queue; /* fit: a client's full recv_queue stops its answers to heartbeats, and a server's is */
+                    /* only what net_monitor_guard allows, as the server always reads on */
+    int linger_ms;  /* how long a freed socket goes on sending */
+    int connect_timeout_ms;   /* for TCP to connect */
     int handshake_timeout_ms; /* from then until CURVE is done */
-    int heartbeat_ms;         /* 0: none */
-    int heartbeat_timeout_ms; /* silence after a heartbeat that ends a connection, here and there */
+    int heartbeat_ms;         /* server; 0: none. A client only answers */
+    int heartbeat_timeout_ms; /* server: silence after a heartbeat that ends a connection, here and there */
     int reconnect_ms;         /* the first pause; it doubles ... */
     int reconnect_max_ms;     /* ... up to this, but only while TCP itself cannot connect */
 };

@@ -11,8 +11,6 @@ enum {
     PAUSE_MS = 100,     /* before the next one, doubling ... */
     PAUSE_MOST_MS = 2000,
     LINGER_MS = 1000,
-    HEARTBEAT_MS = 5000,
-    HEARTBEAT_TIMEOUT_MS = 20000,
     RECONNECT_MS = 100,
     IDLE_MS = 1000,
     LAST_CHANCE_MS = 1000, /* to say good-bye */
@@ -44,8 +42,6 @@ static bool link_init(struct link *link, const struct dialler *dialler, struct e
     options.send_queue = DIALLER_QUEUE;
     options.recv_queue = DIALLER_QUEUE;
     options.linger_ms = LINGER_MS;
-    options.heartbeat_ms = HEARTBEAT_MS;
-    options.heartbeat_timeout_ms = HEARTBEAT_TIMEOUT_MS;
     options.reconnect_ms = RECONNECT_MS;
     options.reconnect_max_ms = PAUSE_MOST_MS;
     struct net_endpoint endpoint = {.side = NET_CONNECT, .address = dialler->endpoint};

@@ -98,6 +98,9 @@ Test(net_proxy, a_connection_that_went_silent_ends_at_both_ends)
     dial_through(client.socket, &joiner, net_socket_bound(server));
     send_text(client.socket, NULL, "hello", "");
     (void)receive_text(server, "hello", "");
+    /* the client goes by the server's heartbeats: one has to come */
+    struct net_poll_item nothing = net_poll_fd(net_zap_fd(loop.zap), NET_READABLE);
+    cr_assert(net_poll_wait(&nothing, 1, 500, &err), "%s", err.text);
     atomic_store(&joiner.frozen, true);
     (void)await(client.monitor, NET_DOWN);
     (void)await(server_monitor, NET_DOWN);

@@ -191,3 +191,35 @@ Test(net_socket, a_server_survives_a_peer_that_sends_more_than_is_read_and_hangs
     (void)await(monitor, NET_DOWN);
     (void)receive_text(server, "hello", "");
 }
+
+/* The same at the other end: whoever reads slowly (a paused command line) must survive a server that goes. */
+Test(net_socket, a_client_survives_a_server_that_sends_more_than_is_read_and_hangs_up)
+{
+    AUTO(loopback) struct loopback loop;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    struct net_options options = loopback_server_options(&loop);
+    options.send_queue = 1000;
+    options.linger_ms = 0;
+    struct net_socket *server = make_socket(&loop, &options);
+    attach(server, NET_BIND, "tcp://127.0.0.1:0");
+    struct net_options slow = loopback_client_options(&loop, loop.client_key);
+    slow.heartbeat_ms = 50;
+    slow.heartbeat_timeout_ms = 10000;
+    slow.recv_queue = 2;
+    AUTO(client) struct client client;
+    client_init_with(&client, &loop, &slow, net_socket_bound(server));
+    send_text(client.socket, NULL, "hello", "");
+    struct net_peer peer = receive_text(server, "hello", "");
+    static const uint8_t much[90000];
+    for (int i = 0; i < 200; i++)
+        send_bytes(server, &peer, span_str("much"), span_of(much, sizeof(much)));
+    net_socket_drop(server, &peer);
+    net_socket_free(server);
+    /* four times the interval: long enough for a timer to fire */
+    struct err err;
+    struct net_poll_item nothing = net_poll_fd(net_zap_fd(loop.zap), NET_READABLE);
+    cr_assert(net_poll_wait(&nothing, 1, 200, &err), "%s", err.text);
+    AUTO(net_message) struct net_message message = {0};
+    enum net_fault fault;
+    cr_assert_eq(net_socket_recv(client.socket, &peer, &message, &fault, 0), NET_OK);
+}
