@@ -194,7 +194,10 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
     if (index_point_find(commit->repository->index, commit->point, &known, &mark, err)) {
         if (mark == INDEX_THERE && hash_eq(&known.hash, &commit->file_hash))
             return first_receipt(commit, &known, receipt, err);
-        return err_set(err, ERR_EXISTS, "a point of this id has been committed before, or removed");
+        if (mark == INDEX_REMOVED)
+            return err_set(err, ERR_POLICY,
+                           "the point was removed from this repository: it is not taken again");
+        return err_set(err, ERR_EXISTS, "another point of this id has been committed before");
     }
     if (err->code != ERR_NOT_FOUND) return false;
     return prove_whole(commit, missing, err) && put_point(commit, err) && append_point(commit, receipt, err);

@@ -73,6 +73,8 @@ bool repository_points(struct repository *repository, repository_point_fn *each,
  * ERR_DAMAGED. */
 bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,
                            struct err *err) MUST_CHECK;
+/* Whether the log says that this point was there once and has been removed: it is not taken a second time. */
+bool repository_point_is_removed(struct repository *repository, const struct id *point);
 /* Raw log entry files from number `from` on, for witnesses and copies. */
 typedef bool repository_log_fn(void *arg, uint64_t number, struct span entry);
 bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,

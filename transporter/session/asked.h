@@ -13,6 +13,13 @@
 /* Types beside those of frames: a recovery point, its id followed by zeros (copies only). */
 #define ASKED_POINT 3
 
+/* Answers in Have. */
+enum asked_have {
+    ASKED_LACKS = 0,
+    ASKED_HAS = 1,
+    ASKED_REMOVED = 2, /* a point that was removed there, and is not taken again */
+};
+
 void asked_encode(const enum frame_type *types, const struct hash *ids, size_t count, struct buf *out);
 /* ERR_PROTOCOL unless there are exactly `count` items, at most ASKED_MAX, of types up to `type_max`.
  * `types` and `ids` are arrays of ASKED_MAX. */

@@ -62,8 +62,10 @@ static bool lacking(struct copy *copy, int type, const struct hash *ids, size_t 
         for (size_t i = 0; i < some; i++)
             types[i] = (enum frame_type)type;
         if (!outlet->ops->ask(outlet->self, types, ids + at, some, have, err)) return false;
-        for (size_t i = 0; i < some; i++)
-            if (!have[i]) buf_put(out, ids[at + i].bytes, HASH_LEN);
+        for (size_t i = 0; i < some; i++) {
+            if (have[i] == ASKED_LACKS) buf_put(out, ids[at + i].bytes, HASH_LEN);
+            if (type == ASKED_POINT && have[i] == ASKED_REMOVED) atomic_fetch_add(copy->options->skipped, 1);
+        }
     }
     return true;
 }

@@ -16,7 +16,8 @@ struct copy_options {
     const char *job;      /* label; NULL or empty: points of all jobs */
     struct outlet outlet; /* also asked about points (asked.h) */
     _Atomic uint64_t *sent_bytes;
-    _Atomic uint64_t *points; /* copied so far */
+    _Atomic uint64_t *points;  /* copied so far */
+    _Atomic uint64_t *skipped; /* points that were removed there */
     /* A point that could not be copied, while others are; or a remark. May be NULL. */
     void (*warning)(void *arg, const struct id *point, const struct err *what);
     void (*copied)(void *arg, const struct id *point, const struct commit_receipt *receipt,

@@ -11,9 +11,13 @@ static bool has_point(struct repository *repository, const struct hash *asked, u
     memcpy(point.bytes, asked->bytes, ID_LEN);
     AUTO(buf) struct buf file = {0};
     struct err why = {0};
-    *have = repository_point_read(repository, &point, &file, &why);
+    if (repository_point_is_removed(repository, &point)) {
+        *have = ASKED_REMOVED;
+        return true;
+    }
+    *have = repository_point_read(repository, &point, &file, &why) ? ASKED_HAS : ASKED_LACKS;
     /* a damaged one is there: it is for a repair, a copy cannot replace it */
-    if (!*have && why.code == ERR_DAMAGED) *have = 1;
+    if (!*have && why.code == ERR_DAMAGED) *have = ASKED_HAS;
     if (*have || why.code == ERR_NOT_FOUND) return true;
     *err = why;
     return false;

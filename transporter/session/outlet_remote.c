@@ -21,7 +21,8 @@ static bool remote_ask(void *self, const enum frame_type *types, const struct ha
     if (!dialler_request(self, &head, buf_span(&payload), &answer, err)) return false;
     struct span flags = data_message_payload(&answer);
     for (size_t i = 0; i < count; i++)
-        if (flags.data[i] > 1) return err_set(err, ERR_PROTOCOL, "an answer that is neither yes nor no");
+        if (flags.data[i] > ((int)types[i] == ASKED_POINT ? ASKED_REMOVED : ASKED_HAS))
+            return err_set(err, ERR_PROTOCOL, "an answer that is neither yes nor no");
     memcpy(have, flags.data, count);
     return true;
 }

@@ -38,6 +38,7 @@ static bool copy_into(struct run *run, struct repository *from, const struct out
         .outlet = *outlet,
         .sent_bytes = &run->counters.sent_bytes,
         .points = &run->counters.points,
+        .skipped = &run->counters.skipped,
         .warning = warn_of_point,
         .copied = note_copied,
         .arg = run,

@@ -1,20 +1,23 @@
 #include "cargo.h"
-#include "ends.h"
 #include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "ends.h"
 #include "transporter/pipeline/outlet_repository.h"
+#include "transporter/repository/inside.h"
 #include "transporter/session/copy.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* A second repository, at the dialling end, with points in it. */
 struct origin {
     struct ends *ends; /* the other end, copied to */
     struct repository *repository;
     struct hash root; /* content of the last point's root */
-    _Atomic uint64_t sent, points;
+    _Atomic uint64_t sent, points, skipped;
     _Atomic bool cancelled;
 };
 
@@ -43,7 +46,8 @@ static void add_point(struct origin *origin, uint8_t number, uint64_t skip)
     struct commit_receipt receipt;
     const struct id point = {{number}};
     cr_assert(cargo_pack(&cargo, &origin->root), "%s", cargo.err.text);
-    cr_assert(cargo_commit(&cargo, &ends->keys, &point, &origin->root, &receipt, &missing), "%s", cargo.err.text);
+    cr_assert(cargo_commit(&cargo, &ends->keys, &point, &origin->root, &receipt, &missing), "%s",
+              cargo.err.text);
 }
 
 static struct origin *origin_new(enum repository_kind kind)
@@ -56,7 +60,8 @@ static struct origin *origin_new(enum repository_kind kind)
     AUTO(free) char *state = xasprintf("%s/origin-state", origin->ends->dir);
     cr_assert_eq(mkdir(state, 0700), 0);
     cr_assert(repository_create(path, &site, &id, kind, (struct span){0}, origin->ends->source->sign, &err));
-    struct repository_options options = {.path = path, .state_dir = state, .owner = origin->ends->source->sign};
+    struct repository_options options = {
+        .path = path, .state_dir = state, .owner = origin->ends->source->sign};
     cr_assert(repository_open(&options, &origin->repository, &err), "%s", err.text);
     add_point(origin, 3, UINT64_MAX);
     add_point(origin, 4, UINT64_MAX);
@@ -77,6 +82,7 @@ static bool copy_over(struct origin *origin, const struct outlet *outlet, struct
                                    .outlet = *outlet,
                                    .sent_bytes = &origin->sent,
                                    .points = &origin->points,
+                                   .skipped = &origin->skipped,
                                    .cancelled = &origin->cancelled};
     return copy_points(&options, err);
 }
@@ -125,6 +131,31 @@ Test(copy_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
         cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
         cr_assert(atomic_load(&origin->ends->relay->accepted) > 1);
     }
+}
+
+/* As retention leaves it: the log says "removed", the point's file is gone. */
+static void remove_there(struct ends *ends, const struct id *point)
+{
+    struct err err = {0};
+    char name[2 * ID_LEN + 1];
+    cr_assert(index_point_mark(ends->repository->index, point, INDEX_REMOVED, &err), "%s", err.text);
+    hex_encode(point->bytes, ID_LEN, name);
+    AUTO(free) char *path = xasprintf("%s/repo/points/%s", ends->dir, name);
+    cr_assert_eq(unlink(path), 0, "%s", path);
+}
+
+Test(copy_session, a_point_that_was_removed_there_is_left_alone)
+{
+    static const struct id point = {{3}};
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    copy_once(origin);
+    remove_there(origin->ends, &point);
+    uint64_t sent = origin->sent;
+    copy_once(origin);
+    cr_assert_eq(ends_points(origin->ends), 1);
+    cr_assert_eq(origin->skipped, 1);
+    cr_assert_eq(origin->points, 2, "nothing was copied a second time");
+    cr_assert_eq(origin->sent, sent);
 }
 
 /* Says "have" to everything but points: the commit at the other side must find it out. */
@@ -219,4 +250,26 @@ Test(copy_session, one_that_was_cancelled_goes_on_where_it_stopped)
     copy_once(origin); /* cargo_assert_stored finds what was stored twice */
     cr_assert_eq(ends_points(ends), 2);
     cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
+}
+
+/* Removed between the question and the commit, or by a source that does not ask. */
+Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
+{
+    static const struct outlet_ops ops = {.ask = lie, .send = liar_send, .commit = liar_commit};
+    static const struct id point = {{3}};
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    struct ends *ends = origin->ends;
+    struct id seal = id_random();
+    struct err err = {0};
+    copy_once(origin);
+    remove_there(ends, &point);
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    struct liar liar = {.behind = outlet_remote(dialler)};
+    struct outlet outlet = {.ops = &ops, .self = &liar};
+    cr_assert_not(copy_over(origin, &outlet, &err));
+    cr_assert_eq(err.code, ERR_POLICY, "%s", err.text);
+    dialler_free(dialler, &err);
+    cr_assert_not(ends_join(ends));
+    cr_assert(strstr(ends->serve_err.text, "was removed from this repository"), "%s", ends->serve_err.text);
 }
