@@ -225,7 +225,7 @@ def runs(site):
     run = answer(site, "job", "run", "job", "--wait")
     expect(run["state"] == "ok" and run["code"] == 0 and run["point"] and run["files"] > 100, f"{run}")
     done = site.sealift("job", "run", "job", "--wait")
-    says(done, "job: ok, point ", "no external protector")
+    says(done, "job: ok, point ", "operators' copies only")
     site.sealift("job", "run", "copied", "--wait")
     points = answer(site, "point", "list", "--job", "job", "--repository", "offsite")["points"]
     expect([p["number"] for p in points] == sorted(p["number"] for p in points) and len(points) == 2, f"{points}")
