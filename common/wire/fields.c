@@ -19,6 +19,7 @@ static const struct rule rules[] = {
     {"id", 16, 16, MAY_BE_EMPTY},
     {"site", 16, 16, NEVER_EMPTY},
     {"point", 16, 16, MAY_BE_EMPTY},
+    {"points", 16, 16, NEVER_EMPTY},
     {"seal", 16, 16, MAY_BE_EMPTY},
     {"repository", 16, 16, MAY_BE_EMPTY},
     {"from_repository", 16, 16, MAY_BE_EMPTY},

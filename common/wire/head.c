@@ -45,6 +45,7 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_PUT_UNLOCK, "put unlock", OPERATOR_OUT, UNLOCK_MAX},
     {SEALIFT__HEAD__KIND_GET, "get", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_START, "run start", OPERATOR_OUT, 0},
+    {SEALIFT__HEAD__KIND_MAINTENANCE_START, "maintenance start", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_STOP, "run stop", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_FOLLOW, "run follow", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_PENDING_LIST, "pending list", OPERATOR_OUT, 0},

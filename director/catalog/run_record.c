@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { RECORD_VERSION = 1, COUNTERS = 11 };
+enum { RECORD_VERSION = 2, RECORD_WITHOUT_WORK = 1, COUNTERS = 11 };
 
 static void put_text(struct buf *out, const char *text)
 {
@@ -70,6 +70,27 @@ static void take_side(struct reader *reader, struct run_side *out)
         *counters[i] = reader_u64(reader);
 }
 
+static void put_work(struct buf *out, const struct run_work *work)
+{
+    buf_put_u8(out, (uint8_t)work->kind);
+    buf_put_u8(out, (uint8_t)work->level);
+    buf_put_u32(out, work->sample_ppm);
+    buf_put(out, work->job.bytes, ID_LEN);
+    buf_put_u8(out, work->dry_run);
+}
+
+static void take_work(struct reader *reader, struct run_work *out)
+{
+    uint8_t kind = reader_u8(reader), level = reader_u8(reader);
+    if (kind > SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP || level > SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
+        reader->failed = true;
+    out->kind = (Sealift__MaintenanceKind)kind;
+    out->level = (Sealift__CheckLevel)level;
+    out->sample_ppm = reader_u32(reader);
+    reader_copy(reader, out->job.bytes, ID_LEN);
+    out->dry_run = reader_u8(reader) != 0;
+}
+
 enum { FLAG_STOPPING = 1, FLAG_IN_LOG = 2 };
 
 void run_record_encode(const struct run *run, struct buf *out)
@@ -93,6 +114,7 @@ void run_record_encode(const struct run *run, struct buf *out)
     buf_put_u32(out, run->code);
     put_text(out, run->text);
     buf_put(out, run->point.bytes, ID_LEN);
+    put_work(out, &run->work);
 }
 
 static void take_subject(struct reader *reader, struct run *out)
@@ -103,7 +125,7 @@ static void take_subject(struct reader *reader, struct run *out)
     out->subject_version = reader_u64(reader);
     uint8_t kind = reader_u8(reader);
     reader_copy(reader, out->repository.bytes, ID_LEN);
-    if (subject > SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER || kind < RUN_BACKUP || kind > RUN_RECOVERY)
+    if (subject > SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER || kind < RUN_BACKUP || kind > RUN_MAINTENANCE)
         reader->failed = true;
     out->subject = (Sealift__StatementType)subject;
     out->kind = (enum run_kind)kind;
@@ -131,7 +153,7 @@ bool run_record_decode(struct span bytes, struct run *out, struct err *err)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    if (reader_ok(&reader) && version != RECORD_VERSION)
+    if (reader_ok(&reader) && version != RECORD_VERSION && version != RECORD_WITHOUT_WORK)
         return err_set(err, ERR_VERSION, "a run's record has version %u, this program reads version %u",
                        version, RECORD_VERSION);
     struct run run = {0};
@@ -139,6 +161,7 @@ bool run_record_decode(struct span bytes, struct run *out, struct err *err)
     take_side(&reader, &run.source);
     take_side(&reader, &run.target);
     take_course(&reader, &run);
+    if (version != RECORD_WITHOUT_WORK) take_work(&reader, &run.work);
     if (!reader_done(&reader)) return err_set(err, ERR_DAMAGED, "a run's record is damaged");
     *out = run;
     return true;

@@ -68,6 +68,11 @@ const struct statement *registry_at(const struct registry *registry, Sealift__St
 bool registry_concerns(const struct registry *registry, const struct statement *statement,
                        const uint8_t host[SIGN_PK_LEN]);
 
+/* What a maintenance run of a repository is: its owner's alone. The names are borrowed from the registry,
+ * `id` is left to the caller. ERR_NOT_FOUND: no such repository, or no such job that writes to it. */
+bool registry_plan_maintenance(const struct registry *registry, const struct id *repository,
+                               const struct run_work *work, struct run_plan *out, struct err *err) MUST_CHECK;
+
 /* What a job's or an order's run is, checked against today's roster and placement table. `id` is left to
  * the caller; names are borrowed from the registry. ERR_NOT_FOUND, ERR_POLICY, ERR_USAGE. */
 bool registry_plan_job(const struct registry *registry, const struct id *job, struct run_plan *out,

@@ -140,6 +140,43 @@ bool registry_plan_job(const struct registry *registry, const struct id *job, st
     return true;
 }
 
+/* ---- maintenance */
+
+static bool job_writes_to(const struct registry *registry, const struct id *job, const struct id *repository,
+                          struct err *err)
+{
+    const struct statement *known = registry_find(registry, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, job);
+    if (!known) return err_set(err, ERR_NOT_FOUND, "there is no such job");
+    struct id written = id_of(&known->body.job->repository);
+    if (id_eq(&written, repository)) return true;
+    return err_set(err, ERR_NOT_FOUND, "job '%s' does not write to this repository", known->body.job->name);
+}
+
+bool registry_plan_maintenance(const struct registry *registry, const struct id *repository,
+                               const struct run_work *work, struct run_plan *out, struct err *err)
+{
+    Sealift__StatementType type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
+    const struct statement *statement = registry_find(registry, type, repository);
+    if (!statement) return err_set(err, ERR_NOT_FOUND, "there is no such repository");
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    if (body->deleted) return err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
+    if (!id_is_zero(&work->job) && !job_writes_to(registry, &work->job, repository, err)) return false;
+    if (!roster_transporter(registry->roster, body->owner.data))
+        return err_set(err, ERR_NOT_FOUND, "the owner of repository '%s' is no transporter of the roster",
+                       body->name);
+    struct run_plan plan = {.subject = type,
+                            .subject_id = *repository,
+                            .subject_version = statement->version,
+                            .kind = RUN_MAINTENANCE,
+                            .repository = *repository,
+                            .work = *work};
+    memcpy(plan.source, body->owner.data, SIGN_PK_LEN);
+    memcpy(plan.target, body->owner.data, SIGN_PK_LEN);
+    name_sides(registry, &plan);
+    *out = plan;
+    return true;
+}
+
 /* ---- grants */
 
 static bool check_grant(const struct registry *registry, const struct statement *statement, struct err *err)

@@ -69,19 +69,60 @@ static void merge_counters(const Sealift__Counters *a, const Sealift__Counters *
     out->failed = greater(a->failed, b->failed);
 }
 
-void run_row(const struct run *run, Sealift__Counters *counters, Sealift__RunRow *out)
+bool run_work_same(const struct run_work *a, const struct run_work *b)
 {
-    merge_counters(&run->source.counters, &run->target.counters, counters);
-    sealift__run_row__init(out);
-    out->run = lent_id(&run->id);
-    out->job = lent_id(&run->subject_id);
-    out->attempt = run->attempt;
-    out->state = run->state;
-    out->started_ns = run->started_ns;
-    out->ended_ns = run->ended_ns;
-    out->code = run->code;
-    out->text = lent_text(run->text);
-    out->counters = counters;
-    if (!id_is_zero(&run->point)) out->point = lent_id(&run->point);
-    out->subject = run->subject;
+    return a->kind == b->kind && id_eq(&a->job, &b->job);
+}
+
+bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, struct err *err)
+{
+    struct run_work work = {0};
+    if (!message) return err_set(err, ERR_USAGE, "a maintenance run without its work");
+    work.kind = message->kind;
+    work.level = message->level;
+    work.sample_ppm = message->sample_ppm;
+    work.dry_run = message->dry_run != 0;
+    if (message->job.len == ID_LEN) memcpy(work.job.bytes, message->job.data, ID_LEN);
+    bool check = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
+    bool prune = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
+    if (!check && !prune && work.kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP)
+        return err_set(err, ERR_USAGE, "a maintenance run of an unknown kind");
+    if (check && work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_PRESENCE &&
+        work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
+        return err_set(err, ERR_USAGE, "a check of an unknown level");
+    if (work.sample_ppm > RUN_SAMPLE_ALL) return err_set(err, ERR_USAGE, "a sample of more than everything");
+    if (prune && id_is_zero(&work.job)) return err_set(err, ERR_USAGE, "a prune without its job");
+    *out = work;
+    return true;
+}
+
+void run_work_message(const struct run_work *work, Sealift__Maintenance *out)
+{
+    sealift__maintenance__init(out);
+    out->kind = work->kind;
+    out->level = work->level;
+    out->sample_ppm = work->sample_ppm;
+    out->dry_run = work->dry_run;
+    if (!id_is_zero(&work->job)) out->job = lent_id(&work->job);
+}
+
+void run_view_fill(const struct run *run, struct run_view *out)
+{
+    Sealift__RunRow *row = &out->row;
+    merge_counters(&run->source.counters, &run->target.counters, &out->counters);
+    sealift__run_row__init(row);
+    row->run = lent_id(&run->id);
+    row->job = lent_id(&run->subject_id);
+    row->attempt = run->attempt;
+    row->state = run->state;
+    row->started_ns = run->started_ns;
+    row->ended_ns = run->ended_ns;
+    row->code = run->code;
+    row->text = lent_text(run->text);
+    row->counters = &out->counters;
+    if (!id_is_zero(&run->point)) row->point = lent_id(&run->point);
+    row->subject = run->subject;
+    if (run->kind != RUN_MAINTENANCE) return;
+    run_work_message(&run->work, &out->work);
+    row->work = &out->work;
 }

@@ -13,8 +13,18 @@
 #define RUN_NAME_MAX 64
 #define RUN_ENDPOINT_MAX 255
 #define RUN_TICKET_LEN 32
+#define RUN_SAMPLE_ALL 1000000u /* millionths */
 
-enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3 };
+enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3, RUN_MAINTENANCE = 4 };
+
+/* What a maintenance run does with its repository; all zeros in other runs. */
+struct run_work {
+    Sealift__MaintenanceKind kind;
+    Sealift__CheckLevel level;
+    uint32_t sample_ppm;
+    struct id job; /* zeros: none */
+    bool dry_run;
+};
 
 enum side_state {
     SIDE_WAITING = 0,  /* not assigned in this attempt */
@@ -43,11 +53,12 @@ struct run_side {
 
 struct run {
     struct id id;
-    Sealift__StatementType subject; /* job or order */
+    Sealift__StatementType subject; /* job, order or, of maintenance, repository */
     struct id subject_id;
     uint64_t subject_version;
     enum run_kind kind;
     struct id repository; /* written to; of a recovery: read from */
+    struct run_work work;
     struct run_side source, target;
 
     Sealift__RunState state;
@@ -81,8 +92,19 @@ bool run_side_ok(const struct run_side *side);
 /* Copies foreign text, cut at a character's end. */
 void run_text_set(char *out, size_t size, const char *text);
 
-/* As people see it. `counters` receives the greater of what both sides say; pointers are borrowed from
- * `run` and `counters`. */
-void run_row(const struct run *run, Sealift__Counters *counters, Sealift__RunRow *out);
+/* Whether two works are the same one, however it is to be done: then they would do each other's. */
+bool run_work_same(const struct run_work *a, const struct run_work *b);
+/* ERR_USAGE: it does not say what is to be done. */
+bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, struct err *err) MUST_CHECK;
+/* Pointers are borrowed from `work`. */
+void run_work_message(const struct run_work *work, Sealift__Maintenance *out);
+
+/* As people see it, with what its pointers point to beside `run`, from which they borrow. */
+struct run_view {
+    Sealift__Counters counters; /* the greater of what both sides say */
+    Sealift__Maintenance work;
+    Sealift__RunRow row;
+};
+void run_view_fill(const struct run *run, struct run_view *out);
 
 #endif

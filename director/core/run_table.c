@@ -1,6 +1,7 @@
 #include "director/core/run_rules.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/statement.h"
 
 #include <assert.h>
 #include <string.h>
@@ -132,14 +133,25 @@ static bool give_up_if_gone(const struct step *step, struct run *run)
     return true;
 }
 
+/* Whether this run would do what is asked for, and stands in its way. */
+static bool in_the_way(const struct run *run, const struct run_plan *plan)
+{
+    if (run->subject != plan->subject || !id_eq(&run->subject_id, &plan->subject_id)) return false;
+    return plan->kind != RUN_MAINTENANCE || run_work_same(&run->work, &plan->work);
+}
+
 static bool make_room(const struct step *step, const struct run_plan *plan, struct err *err)
 {
     struct run_table *table = step->table;
-    for (size_t i = 0; i < table->count && plan->subject == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB; i++) {
+    /* an order is executed once: its id is its run's own */
+    bool alone = plan->subject != SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER;
+    for (size_t i = 0; i < table->count && alone; i++) {
         struct run *run = table->runs[i];
-        if (run->subject != plan->subject || !id_eq(&run->subject_id, &plan->subject_id)) continue;
+        if (!in_the_way(run, plan)) continue;
         if (!run_state_active(run->state) || give_up_if_gone(step, run)) continue;
-        return err_set(err, ERR_BUSY, "the job has a run already, which is %s", run_state_name(run->state));
+        return err_set(err, ERR_BUSY, "the %s has %s already, which is %s",
+                       statement_type_name(plan->subject),
+                       plan->kind == RUN_MAINTENANCE ? "such a run" : "a run", run_state_name(run->state));
     }
     if (table->count >= RUN_TABLE_MAX)
         return err_set(err, ERR_LIMIT, "there are %zu runs that have not ended, and no room for more",
@@ -165,6 +177,7 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
         .subject_version = plan->subject_version,
         .kind = plan->kind,
         .repository = plan->repository,
+        .work = plan->work,
         .started_ns = now->wall_ns,
     };
     fill_side(&run.source, plan->source, plan->source_name);

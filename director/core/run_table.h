@@ -50,11 +50,12 @@ struct run_plan {
     uint64_t subject_version;
     enum run_kind kind;
     struct id repository;
+    struct run_work work; /* of RUN_MAINTENANCE */
     uint8_t source[SIGN_PK_LEN], target[SIGN_PK_LEN];
     const char *source_name, *target_name;
 };
-/* ERR_BUSY: the job has a run already; one that has a side which is gone for longer than its lease is
- * ended first. ERR_LIMIT. */
+/* ERR_BUSY: the job has a run already, or the repository one that does the same work; one that has a side
+ * which is gone for longer than its lease is ended first. ERR_LIMIT. */
 bool run_table_start(struct run_table *table, const struct moment *now, const struct run_plan *plan,
                      struct effects *effects, struct err *err) MUST_CHECK;
 /* A job has a new version: runs of it that still wait go by that. `plan->id` does not matter. */

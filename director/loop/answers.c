@@ -121,11 +121,10 @@ enum patience { AT_ONCE, QUEUED };
 static bool hand_over(struct operator_link *link, const struct run *run, const struct answer *answer,
                       enum patience patience)
 {
-    Sealift__Counters counters;
-    Sealift__RunRow row;
-    run_row(run, &counters, &row);
+    struct run_view view;
+    run_view_fill(run, &view);
     Sealift__RunEvent event = SEALIFT__RUN_EVENT__INIT;
-    event.row = &row;
+    event.row = &view.row;
     event.number = answer->number;
     event.last = answer->last;
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_RUN_EVENT, 0);

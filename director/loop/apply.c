@@ -38,6 +38,11 @@ static void send_assign(struct director *director, const struct effect *effect)
     assign.ticket = lent_bytes(run->ticket, RUN_TICKET_LEN);
     assign.peer = lent_bytes(peer->host, SIGN_PK_LEN);
     if (effect->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) assign.endpoint = lent_text(run->endpoint);
+    Sealift__Maintenance work;
+    if (run->kind == RUN_MAINTENANCE) {
+        run_work_message(&run->work, &work);
+        assign.work = &work;
+    }
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_ASSIGN, ++director->serial);
     head.assign = &assign;
     line_send(&host->line, &head, (struct span){0});

@@ -10,11 +10,10 @@
 
 static void send_event(struct operator_link *link, const struct run *run, uint32_t ended, struct span payload)
 {
-    Sealift__Counters counters;
-    Sealift__RunRow row;
-    run_row(run, &counters, &row);
+    struct run_view view;
+    run_view_fill(run, &view);
     Sealift__RunEvent event = SEALIFT__RUN_EVENT__INIT;
-    event.row = &row;
+    event.row = &view.row;
     event.ended = ended;
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_RUN_EVENT, 0);
     head.run_event = &event;
@@ -28,6 +27,7 @@ struct gathered {
     size_t side_count;
     Sealift__SealedCopy **copies;
     size_t count, cap;
+    const Sealift__Warnings *found; /* the side that has findings; a maintenance run has one side only */
 };
 
 static void gathered_deinit(struct gathered *gathered)
@@ -45,6 +45,7 @@ static bool gather(void *arg, struct span bytes, struct err *err)
     if (gathered->side_count == 2) return true;
     if (!payload_warnings_decode(bytes, &side, err)) return false;
     gathered->sides[gathered->side_count++] = side;
+    if (side->check || side->n_findings > 0) gathered->found = side;
     for (size_t i = 0; i < side->n_copies; i++) {
         Sealift__SealedCopy *copy = side->copies[i];
         if (memcmp(copy->recipient.data, gathered->recipient, SIGN_PK_LEN) != 0) continue;
@@ -68,6 +69,11 @@ static void send_end(struct director *director, struct operator_link *link, cons
     if (catalog_warnings(director->catalog, &run->id, gather, &gathered, &err)) {
         mine.n_copies = gathered.count;
         mine.copies = gathered.copies;
+        if (gathered.found) {
+            mine.n_findings = gathered.found->n_findings;
+            mine.findings = gathered.found->findings;
+            mine.check = gathered.found->check;
+        }
     } else {
         say_once(director, "warnings_not_readable", &link->line.peer, err.text);
     }

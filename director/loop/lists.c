@@ -129,8 +129,7 @@ void list_pending(struct director *director, struct operator_link *link, const S
 struct run_list {
     struct run_item {
         struct run run;
-        Sealift__Counters counters;
-        Sealift__RunRow row;
+        struct run_view view;
     } * items;
     size_t count, cap;
 };
@@ -158,8 +157,8 @@ static Sealift__RunRow **run_list_rows(struct run_list *list)
     Sealift__RunRow **rows = xcalloc(list->count ? list->count : 1, sizeof(Sealift__RunRow *));
     for (size_t i = 0; i < list->count; i++) {
         struct run_item *item = &list->items[i];
-        run_row(&item->run, &item->counters, &item->row);
-        rows[i] = &item->row;
+        run_view_fill(&item->run, &item->view);
+        rows[i] = &item->view.row;
     }
     return rows;
 }

@@ -129,6 +129,22 @@ static bool start_job(struct director *director, const Sealift__RunStart *start,
     return true;
 }
 
+static bool start_maintenance(struct director *director, const Sealift__MaintenanceStart *start,
+                              struct id *run, struct effects *effects, struct err *err)
+{
+    struct id repository;
+    struct run_work work;
+    struct run_plan plan;
+    if (!take_id(&start->repository, "repository", &repository, err) ||
+        !run_work_take(start->work, &work, err) ||
+        !registry_plan_maintenance(director->registry, &repository, &work, &plan, err))
+        return false;
+    plan.id = id_random();
+    if (!run_table_start(director->runs, &director->now, &plan, effects, err)) return false;
+    *run = plan.id;
+    return true;
+}
+
 /* The run as it is now, wherever it is kept. */
 static bool find_run(struct director *director, const struct id *id, struct run *out, struct err *err)
 {
@@ -144,7 +160,10 @@ static void on_start(struct director *director, struct operator_link *link, cons
     struct id id;
     struct run run;
     AUTO(effects) struct effects effects = {0};
-    if (!start_job(director, head->run_start, &id, &effects, &err)) {
+    bool started = head->kind_case == SEALIFT__HEAD__KIND_RUN_START
+                       ? start_job(director, head->run_start, &id, &effects, &err)
+                       : start_maintenance(director, head->maintenance_start, &id, &effects, &err);
+    if (!started) {
         if (apply(director, &effects)) operator_fail(link, head->serial, &err);
         return;
     }
@@ -207,6 +226,7 @@ static void dispatch(struct director *director, struct operator_link *link, cons
         list_get(director, link, head);
         break;
     case SEALIFT__HEAD__KIND_RUN_START:
+    case SEALIFT__HEAD__KIND_MAINTENANCE_START:
         on_start(director, link, head);
         break;
     case SEALIFT__HEAD__KIND_RUN_STOP:

@@ -230,6 +230,7 @@ static void stop_ticker(struct run *run)
 
 static bool execute(struct run *run, struct err *err)
 {
+    if (run->subject_type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) return run_maintenance(run, err);
     if (run->subject_type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) {
         bool copy = run_job(run)->kind == SEALIFT__JOB_KIND__JOB_COPY;
         return copy ? run_copy(run, err) : run_backup(run, err);
@@ -284,6 +285,18 @@ static void *run_main(void *arg)
 
 /* --- making and ending --- */
 
+static struct run_work work_of(const Sealift__Maintenance *message)
+{
+    struct run_work work = {0};
+    if (!message) return work;
+    work.kind = message->kind;
+    work.level = message->level;
+    work.sample_ppm = message->sample_ppm;
+    work.dry_run = message->dry_run != 0;
+    if (message->job.len == ID_LEN) work.job = stored_id(&message->job);
+    return work;
+}
+
 struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign)
 {
     struct run *run = xcalloc(1, sizeof(*run));
@@ -294,6 +307,7 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     run->subject_type = assign->subject;
     run->subject = stored_id(&assign->subject_id);
     run->subject_version = assign->subject_version;
+    run->work = work_of(assign->work);
     memcpy(run->ticket, assign->ticket.data, sizeof(run->ticket));
     run->has_peer = assign->peer.len == SIGN_PK_LEN;
     if (run->has_peer) memcpy(run->peer, assign->peer.data, SIGN_PK_LEN);

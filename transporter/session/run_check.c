@@ -21,8 +21,9 @@ static bool take_roster(struct run *run, struct err *err)
 
 static bool take_statement(struct run *run, struct err *err)
 {
-    if (run->subject_type != TYPE(JOB) && run->subject_type != TYPE(ORDER))
-        return err_set(err, ERR_PROTOCOL, "a run of neither a job nor an order");
+    if (run->subject_type != TYPE(JOB) && run->subject_type != TYPE(ORDER) &&
+        run->subject_type != TYPE(REPOSITORY))
+        return err_set(err, ERR_PROTOCOL, "a run of neither a job nor an order nor a repository");
     if (!authority_statement(run->environment.authority, run->subject_type, &run->subject, &run->statement,
                              err))
         return false;
@@ -127,10 +128,22 @@ static bool check_order(struct run *run, struct placement_facts *facts, struct e
            placement_of_order(order, run->roster, from, facts, err);
 }
 
+/* The owner alone, on both sides. That it is asked for is no reason to remove anything: prune and sweep go by
+ * what operators have signed. */
+static bool check_maintenance(struct run *run, struct err *err)
+{
+    struct id repository = run->subject;
+    ProtobufCBinaryData id = {.data = repository.bytes, .len = ID_LEN};
+    if (!take_repository(run, &id, &run->repository, err)) return false;
+    const uint8_t *owner = run->repository->body.repository->owner.data;
+    return check_sides(run, owner, owner, err);
+}
+
 bool run_check(struct run *run, struct err *err)
 {
     struct placement_facts facts;
     if (!take_roster(run, err) || !take_statement(run, err)) return false;
+    if (run->subject_type == TYPE(REPOSITORY)) return check_maintenance(run, err);
     bool job = run->subject_type == TYPE(JOB);
     return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) &&
            placement_check(&facts, err) && check_plaintext(run, &facts, err);

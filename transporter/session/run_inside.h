@@ -21,6 +21,15 @@ enum {
     RUN_CREDIT = 32 << 20,
 };
 
+/* Of a maintenance run: what is to be done, as the director says. It authorises nothing. */
+struct run_work {
+    Sealift__MaintenanceKind kind;
+    Sealift__CheckLevel level;
+    uint32_t sample_ppm; /* 0: all */
+    struct id job;       /* zeros: none */
+    bool dry_run;
+};
+
 struct run_counters {
     _Atomic uint64_t received_bytes, sent_bytes, stored_bytes, points, skipped, failed;
 };
@@ -33,6 +42,7 @@ struct run {
     Sealift__StatementType subject_type;
     struct id subject;
     uint64_t subject_version;
+    struct run_work work; /* of a maintenance run */
     uint8_t ticket[LISTENER_TICKET_LEN];
     uint8_t peer[SIGN_PK_LEN];
     bool has_peer;
@@ -40,7 +50,7 @@ struct run {
 
     /* after run_check */
     const struct roster *roster;
-    struct statement *statement;            /* the job or order */
+    struct statement *statement;            /* the job or order; of maintenance: the repository's */
     struct statement *repository;           /* written to; of an order: read from */
     struct statement *from;                 /* of a copy: read from */
     const Sealift__Member *source, *target; /* of the roster */
@@ -146,6 +156,8 @@ bool run_backup(struct run *run, struct err *err) MUST_CHECK;
 bool run_copy(struct run *run, struct err *err) MUST_CHECK;
 bool run_restore(struct run *run, struct err *err) MUST_CHECK;
 bool run_browse(struct run *run, struct err *err) MUST_CHECK;
+/* run_maintenance.c: what a repository's owner does with it alone. */
+bool run_maintenance(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */
 bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
 

@@ -292,6 +292,11 @@ static struct run some_run(uint8_t id, Sealift__RunState state)
                                    .text = "side",
                                    .counters = {.entries = 1, .failed = 2, .total_bytes = UINT64_MAX}};
     run.target = (struct run_side){.host = {2}, .name = "nas", .state = SIDE_LOST};
+    run.work.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
+    run.work.level = SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH;
+    run.work.sample_ppm = 123456;
+    run.work.job = (struct id){{7}};
+    run.work.dry_run = true;
     return run;
 }
 
@@ -373,8 +378,22 @@ Test(run_record, cut_or_lengthened_anywhere_is_damaged)
     MUST(run_record_decode(buf_span(&record), &out, &err));
     buf_put_u8(&record, 0);
     FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_DAMAGED);
-    record.data[0] = 2;
+    record.data[0] = 3;
     FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_VERSION);
+}
+
+Test(run_record, of_a_director_that_knew_no_maintenance_is_read)
+{
+    enum { WORK_LEN = 1 + 1 + 4 + ID_LEN + 1 };
+    struct run run = some_run(1, STATE(OK)), out;
+    AUTO(buf) struct buf record = {0};
+    run_record_encode(&run, &record);
+    record.data[0] = 1;
+    FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_DAMAGED);
+    record.len -= WORK_LEN;
+    MUST(run_record_decode(buf_span(&record), &out, &err));
+    cr_assert(id_eq(&out.point, &run.point));
+    cr_assert_eq(out.work.kind, 0);
 }
 
 Test(run_record, survives_every_flipped_bit)

@@ -268,6 +268,27 @@ Test(registry, plans_who_takes_part_in_a_backup_and_in_a_copy)
     cr_assert_eq(plan.repository.bytes[0], second.bytes[0]);
 }
 
+Test(registry, plans_maintenance_for_the_repositorys_owner_alone)
+{
+    struct run_work work = {.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, .job = {{1}}};
+    struct run_plan plan;
+    struct err err;
+    put_job(&(struct job_draft){.id = {{1}}, .name = "a", .repository = second}, ERR_NONE, NULL);
+    cr_assert(registry_plan_maintenance(registry, &second, &work, &plan, &err), "%s", err.text);
+    cr_assert_eq(plan.kind, RUN_MAINTENANCE);
+    cr_assert_str_eq(plan.source_name, "lab");
+    cr_assert_str_eq(plan.target_name, "lab");
+    cr_assert(id_eq(&plan.work.job, &work.job));
+    cr_assert_not(registry_plan_maintenance(registry, &store, &work, &plan, &err));
+    cr_assert_str_eq(err.text, "job 'a' does not write to this repository");
+    work.job = (struct id){{77}};
+    cr_assert_not(registry_plan_maintenance(registry, &second, &work, &plan, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+    work.job = (struct id){{0}};
+    cr_assert_not(registry_plan_maintenance(registry, &(struct id){{98}}, &work, &plan, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+}
+
 Test(registry, checks_a_job_again_when_it_is_to_run)
 {
     put_job(&(struct job_draft){.id = {{1}}, .name = "a", .repository = store}, ERR_NONE, NULL);

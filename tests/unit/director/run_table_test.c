@@ -1,5 +1,7 @@
 #include "stage.h"
 
+#include "common/wire/lent.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -85,13 +87,94 @@ Test(run_table, warnings_of_a_side_show_in_the_result)
 Test(run_table, progress_shows_the_greater_of_both_sides_counters)
 {
     struct id run = stage_bring(&stage, 1, STATE(RUNNING));
-    Sealift__Counters counters;
-    Sealift__RunRow row;
-    run_row(run_table_find(stage.table, &run), &counters, &row);
-    cr_assert_eq(row.counters->files, 11);
-    cr_assert_eq(row.state, STATE(RUNNING));
-    cr_assert_eq(row.run.len, ID_LEN);
-    cr_assert_eq(row.point.len, 0);
+    struct run_view view;
+    run_view_fill(run_table_find(stage.table, &run), &view);
+    cr_assert_eq(view.row.counters->files, 11);
+    cr_assert_eq(view.row.state, STATE(RUNNING));
+    cr_assert_eq(view.row.run.len, ID_LEN);
+    cr_assert_eq(view.row.point.len, 0);
+    cr_assert_null(view.row.work);
+}
+
+/* ---- maintenance */
+
+static const struct run_work check_work = {.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK,
+                                           .level = SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH,
+                                           .sample_ppm = 50000};
+
+Test(run_table, maintenance_is_given_to_the_owner_alone_with_its_work)
+{
+    stage_connect(&stage);
+    struct id run;
+    struct err err;
+    cr_assert(stage_start_work(&stage, &check_work, &run, &err), "%s", err.text);
+    stage_expect_state(&stage, &run, STATE(ASSIGNED));
+    cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_target, &run), 1);
+    cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_source, &run), 0);
+    cr_assert_eq(stage_last(&stage, EFFECT_ASSIGN)->side, SIDE(BOTH));
+    struct run_view view;
+    run_view_fill(stage_run(&stage, &run), &view);
+    cr_assert_eq(view.row.work->level, check_work.level);
+    cr_assert_eq(view.row.work->sample_ppm, 50000);
+    stage_end(&stage, &run, 1, SIDE(BOTH), ERR_DAMAGED, "1 finding");
+    stage_expect_state(&stage, &run, STATE(FAILED));
+    cr_assert_eq(stage_run(&stage, &run)->code, ERR_DAMAGED);
+}
+
+Test(run_table, maintenance_that_lost_its_host_is_not_taken_for_done)
+{
+    stage_connect(&stage);
+    struct id run;
+    struct err err;
+    cr_assert(stage_start_work(&stage, &check_work, &run, &err), "%s", err.text);
+    stage_progress(&stage, &run, 1, SIDE(BOTH), STATE(RUNNING));
+    stage_down(&stage, stage_target);
+    stage_wait(&stage, STAGE_LEASE_MS + 2000);
+    stage_expect_state(&stage, &run, STATE(FAILED));
+}
+
+Test(run_table, the_same_maintenance_is_not_started_twice_but_another_is)
+{
+    struct id first, second;
+    struct err err;
+    struct run_work other = {.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP};
+    cr_assert(stage_start_work(&stage, &check_work, &first, &err), "%s", err.text);
+    cr_assert_not(stage_start_work(&stage, &check_work, &second, &err));
+    cr_assert_eq(err.code, ERR_BUSY);
+    cr_assert_str_eq(err.text, "the repository has such a run already, which is queued");
+    cr_assert(stage_start_work(&stage, &other, &second, &err), "%s", err.text);
+}
+
+Test(run_table, work_that_makes_no_sense_is_refused)
+{
+    static const uint8_t job[ID_LEN] = {1};
+    const struct {
+        Sealift__MaintenanceKind kind;
+        Sealift__CheckLevel level;
+        uint32_t sample_ppm;
+        bool job, good;
+    } cases[] = {
+        {0, 0, 0, false, false},
+        {4, 0, 0, false, false},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 0, 0, false, false},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 3, 0, false, false},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 2, RUN_SAMPLE_ALL + 1, false, false},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 2, RUN_SAMPLE_ALL, false, true},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, 0, 0, false, false},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, 0, 0, true, true},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP, 0, 0, false, true},
+    };
+    struct run_work work;
+    struct err err;
+    cr_assert_not(run_work_take(NULL, &work, &err));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        Sealift__Maintenance message = SEALIFT__MAINTENANCE__INIT;
+        message.kind = cases[i].kind;
+        message.level = cases[i].level;
+        message.sample_ppm = cases[i].sample_ppm;
+        if (cases[i].job) message.job = lent_bytes(job, ID_LEN);
+        cr_expect_eq(run_work_take(&message, &work, &err), cases[i].good, "case %zu", i);
+    }
 }
 
 /* ---- refusals */

@@ -140,6 +140,27 @@ struct id stage_start_local(struct stage *stage, uint8_t job)
     return run;
 }
 
+bool stage_start_work(struct stage *stage, const struct run_work *work, struct id *run, struct err *err)
+{
+    static uint8_t serial;
+    struct run_plan plan = {.id = {{0xdd, ++serial}},
+                            .kind = RUN_MAINTENANCE,
+                            .subject = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                            .subject_id = repository,
+                            .subject_version = 1,
+                            .repository = repository,
+                            .work = *work,
+                            .source_name = "nas",
+                            .target_name = "nas"};
+    memcpy(plan.source, stage_target, SIGN_PK_LEN);
+    memcpy(plan.target, stage_target, SIGN_PK_LEN);
+    struct effects effects = {0};
+    bool ok = run_table_start(stage->table, &stage->now, &plan, &effects, err);
+    stage_apply(stage, &effects);
+    if (ok) *run = plan.id;
+    return ok;
+}
+
 bool stage_stop(struct stage *stage, const struct id *run)
 {
     struct effects effects = {0};

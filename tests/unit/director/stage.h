@@ -47,6 +47,8 @@ bool stage_start_kind(struct stage *stage, enum run_kind kind, uint8_t job, stru
 struct id stage_start(struct stage *stage, uint8_t job);
 /* source and target are one host */
 struct id stage_start_local(struct stage *stage, uint8_t job);
+/* maintenance of the one repository, by `target` alone */
+bool stage_start_work(struct stage *stage, const struct run_work *work, struct id *run, struct err *err);
 bool stage_stop(struct stage *stage, const struct id *run);
 void stage_ready(struct stage *stage, const struct id *run, uint32_t attempt);
 void stage_progress(struct stage *stage, const struct id *run, uint32_t attempt, Sealift__RunSide side,

@@ -293,6 +293,28 @@ Test(hostile_director, serves_nobody_who_was_revoked_while_his_run_went_on)
     fake_director_send(&director, &answer, span_of(NULL, 0));
 }
 
+/* A repository without a directory, which nobody can open. */
+static struct statement *site_repository_of(const struct identity *owner, const struct id *id)
+{
+    struct err err = {0};
+    AUTO(buf) struct buf body = {0};
+    AUTO(buf) struct buf bytes = {0};
+    struct statement *statement = NULL;
+    Sealift__RepositoryBody plain = SEALIFT__REPOSITORY_BODY__INIT;
+    plain.name = (char *)(uintptr_t) "theirs";
+    plain.owner = stored_bytes(span_of(owner->known.sign_pk, SIGN_PK_LEN));
+    plain.kind = SEALIFT__STORE_KIND__STORE_ENCRYPTED;
+    statement_body_encode(&plain, &body);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                                    .site = director.site.id,
+                                    .id = *id,
+                                    .version = 1,
+                                    .body = buf_span(&body)};
+    cr_assert(statement_sign(director.site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    cr_assert(statement_decode(buf_span(&bytes), &statement, &err), "%s", err.text);
+    return statement;
+}
+
 /* Where repositories lie is sealed; why one cannot be opened is told without it. */
 Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
 {
@@ -329,6 +351,23 @@ Test(hostile_director, hears_no_path_of_a_repository_that_cannot_be_opened)
     cr_expect_eq(told->repository_state->code, (uint32_t)ERR_POLICY);
     cr_expect_not_null(strstr(told->repository_state->text, "(setting 'repositories')"));
     cr_expect_null(strstr(told->repository_state->text, "merger"), "%s", told->repository_state->text);
+}
+
+/* Asking for maintenance takes no signature; a repository that no operator signed, or that is another's, is
+ * not touched all the same, and nothing else than the known kinds of work is done. */
+Test(hostile_director, keeps_up_no_repository_that_is_not_ours)
+{
+    const Sealift__StatementType type = SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
+    const uint8_t *target = director.site.target->known.sign_pk;
+    struct id id = {{8}};
+    expect_refused_of(type, &id, 1, target, "there is no repository statement");
+    AUTO(statement)
+    struct statement *theirs = site_repository_of(director.site.target, &id);
+    deliver(theirs);
+    expect_seen(ERR_NONE, NULL);
+    expect_refused_of(type, &id, 2, target,
+                      "the run is of version 2 of the repository, and this transporter holds version 1");
+    expect_refused_of(type, &id, 1, target, "this transporter is not that side of the run");
 }
 
 Test(hostile_director, starts_no_run_that_no_operator_signed)

@@ -1,0 +1,17 @@
+/* A maintenance run: what the owner of a repository does with it alone. The director says when and which;
+ * what may be removed is decided here, by what operators have signed. */
+#include "transporter/session/run_inside.h"
+
+bool run_maintenance(struct run *run, struct err *err)
+{
+    switch (run->work.kind) {
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK:
+        return err_set(err, ERR_POLICY, "this version of the transporter does not check repositories online");
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE:
+        return err_set(err, ERR_POLICY, "this version of the transporter does not prune repositories");
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:
+        return err_set(err, ERR_POLICY, "this version of the transporter does not sweep repositories");
+    default:
+        return err_set(err, ERR_PROTOCOL, "a maintenance run that does not say what is to be done");
+    }
+}
