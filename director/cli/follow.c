@@ -49,6 +49,7 @@ struct follow {
     struct follow_result *result;
     struct progress progress;
     uint64_t answers; /* how many were taken */
+    bool answered;    /* the last one among them */
     bool lost;        /* the connection, and it was said */
     bool ended;
 };
@@ -119,6 +120,7 @@ static bool take_answer(struct follow *follow, const Sealift__RunEvent *event, s
     if (!follow->request->answer)
         return err_set(err, ERR_PROTOCOL, "the director sends an answer that nobody asked for");
     follow->answers++;
+    follow->answered = event->last != 0;
     progress_clear(&follow->progress);
     return follow->request->answer(follow->request->arg, event->number, event->last != 0, sealed, err);
 }
@@ -133,6 +135,9 @@ static bool take_event(struct follow *follow, const struct client_message *messa
     if (event->number > 0 && !take_answer(follow, event, buf_span(&message->payload), err)) return false;
     if (event->ended) {
         follow->ended = true;
+        if (follow->request->answer && !follow->answered && row->state == SEALIFT__RUN_STATE__RUN_OK)
+            return err_set(err, ERR_TRUNCATED, "the end of %s was lost on its way: ask again",
+                           follow->request->what);
         if (event->number == 0) buf_put_span(&follow->result->warnings, buf_span(&message->payload));
     } else {
         show(follow, row);

@@ -30,51 +30,7 @@ static size_t waiting(const struct director *director, const struct id *run)
     return count;
 }
 
-static void add(struct director *director, const struct host_link *host, const Sealift__Head *head,
-                const struct id *run, struct span sealed)
-{
-    if (director->answer_count == director->answer_cap) {
-        director->answer_cap = director->answer_cap ? director->answer_cap * 2 : 8;
-        director->answers =
-            xreallocarray(director->answers, director->answer_cap, sizeof(*director->answers));
-    }
-    struct answer *answer = &director->answers[director->answer_count++];
-    *answer = (struct answer){.run = *run,
-                              .serial = head->serial,
-                              .number = head->run_answer->number,
-                              .last = head->run_answer->last,
-                              .since_ms = director->now.mono_ms};
-    memcpy(answer->host, host->sign_pk, SIGN_PK_LEN);
-    buf_put_span(&answer->sealed, sealed);
-}
-
-void answers_take(struct director *director, struct host_link *host, const Sealift__Head *head,
-                  struct span payload)
-{
-    struct id id;
-    if (head->run_answer->run.len != ID_LEN) return;
-    memcpy(id.bytes, head->run_answer->run.data, ID_LEN);
-    const struct run *run = run_table_find(director->runs, &id);
-    bool expected = run && run_state_active(run->state) &&
-                    run->subject == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER &&
-                    memcmp(run->target.host, host->sign_pk, SIGN_PK_LEN) == 0;
-    if (!expected || head->run_answer->number == 0) {
-        say_once(director, "answer_refused", &host->line.peer, "nobody waits for an answer of this run");
-        return;
-    }
-    if (waiting(director, &id) >= ANSWER_WINDOW) {
-        say_once(director, "dropped", &host->line.peer, "more answers than may be under way");
-        net_socket_drop(director->control, &host->line.peer);
-        host->line.lost = true;
-        return;
-    }
-    add(director, host, head, &id, payload);
-    (void)answers_pump(director);
-}
-
-/* ---- to whom */
-
-/* The operator whom the order names. */
+/* The operator whom the run's order names. */
 static bool answer_to(struct director *director, const struct run *run, uint8_t out[SIGN_PK_LEN])
 {
     struct err err;
@@ -88,22 +44,62 @@ static bool answer_to(struct director *director, const struct run *run, uint8_t 
     return true;
 }
 
-static struct operator_link *taker(struct director *director, const struct run *run)
+static void add(struct director *director, const struct host_link *host, const uint8_t operator[SIGN_PK_LEN],
+                const Sealift__Head *head, const struct id *run, struct span sealed)
 {
-    uint8_t wanted[SIGN_PK_LEN];
-    bool known = false;
-    for (size_t i = 0; i < director->follower_count; i++) {
-        if (!id_eq(&director->followers[i].run, &run->id)) continue;
-        struct operator_link *link = operator_link_at(director, director->followers[i].route);
-        if (!known && !answer_to(director, run, wanted)) return NULL;
-        known = true;
-        const Sealift__Member *member = link && !link->line.lost ? operator_behind(director, link) : NULL;
-        if (member && memcmp(member->sign_pk.data, wanted, SIGN_PK_LEN) == 0) return link;
+    if (director->answer_count == director->answer_cap) {
+        director->answer_cap = director->answer_cap ? director->answer_cap * 2 : 8;
+        director->answers =
+            xreallocarray(director->answers, director->answer_cap, sizeof(*director->answers));
     }
-    return NULL;
+    struct answer *answer = &director->answers[director->answer_count++];
+    *answer = (struct answer){.run = *run,
+                              .serial = head->serial,
+                              .number = head->run_answer->number,
+                              .last = head->run_answer->last,
+                              .since_ms = director->now.mono_ms};
+    memcpy(answer->host, host->sign_pk, SIGN_PK_LEN);
+    memcpy(answer->operator, operator, SIGN_PK_LEN);
+    buf_put_span(&answer->sealed, sealed);
+}
+
+void answers_take(struct director *director, struct host_link *host, const Sealift__Head *head,
+                  struct span payload)
+{
+    struct id id;
+    if (head->run_answer->run.len != ID_LEN) return;
+    memcpy(id.bytes, head->run_answer->run.data, ID_LEN);
+    uint8_t operator[SIGN_PK_LEN];
+    const struct run *run = run_table_find(director->runs, &id);
+    bool expected = run && run_state_active(run->state) &&
+                    run->subject == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER &&
+                    memcmp(run->target.host, host->sign_pk, SIGN_PK_LEN) == 0;
+    if (!expected || head->run_answer->number == 0 || !answer_to(director, run, operator)) {
+        say_once(director, "answer_refused", &host->line.peer, "nobody waits for an answer of this run");
+        return;
+    }
+    if (waiting(director, &id) >= ANSWER_WINDOW) {
+        say_once(director, "dropped", &host->line.peer, "more answers than may be under way");
+        net_socket_drop(director->control, &host->line.peer);
+        host->line.lost = true;
+        return;
+    }
+    add(director, host, operator, head, &id, payload);
+    (void)answers_pump(director);
 }
 
 /* ---- handing over */
+
+static struct operator_link *taker(struct director *director, const struct answer *answer)
+{
+    for (size_t i = 0; i < director->follower_count; i++) {
+        if (!id_eq(&director->followers[i].run, &answer->run)) continue;
+        struct operator_link *link = operator_link_at(director, director->followers[i].route);
+        const Sealift__Member *member = link && !link->line.lost ? operator_behind(director, link) : NULL;
+        if (member && memcmp(member->sign_pk.data, answer->operator, SIGN_PK_LEN) == 0) return link;
+    }
+    return NULL;
+}
 
 static void tell_taken(struct director *director, const struct answer *answer)
 {
@@ -141,20 +137,44 @@ static void stop_unheard(struct director *director, const struct id *run)
     if (run_table_stop(director->runs, &director->now, run, &effects, &err)) (void)apply(director, &effects);
 }
 
-/* True if the answer is off the list. */
+static bool find_run(struct director *director, const struct id *id, struct run *out)
+{
+    struct err err;
+    const struct run *live = run_table_find(director->runs, id);
+    if (!live) return catalog_run_get(director->catalog, id, out, &err);
+    *out = *live;
+    return true;
+}
+
+/* True if the answer is off the list. The run may be over: it ended before its operator followed it. */
 static bool settle(struct director *director, size_t index)
 {
-    struct answer *answer = &director->answers[index];
-    const struct run *run = run_table_find(director->runs, &answer->run);
-    if (!run || !run_state_active(run->state)) {
+    const struct answer *answer = &director->answers[index];
+    struct run run;
+    if (!find_run(director, &answer->run, &run)) {
         remove_at(director, index);
         return true;
     }
-    struct operator_link *link = taker(director, run);
-    if (!link || !hand_over(link, run, answer, AT_ONCE)) return false;
+    struct operator_link *link = run_state_active(run.state) ? taker(director, answer) : NULL;
+    if (!link || !hand_over(link, &run, answer, AT_ONCE)) return false;
     tell_taken(director, answer);
     remove_at(director, index);
     return true;
+}
+
+/* Nobody took it in time: the run is stopped, or had ended and is given up. */
+static void expire(struct director *director)
+{
+    for (size_t i = 0; i < director->answer_count; i++) {
+        struct id id = director->answers[i].run;
+        struct run run;
+        if (director->now.mono_ms - director->answers[i].since_ms < director->settings.lease_ms) continue;
+        if (find_run(director, &id, &run) && run_state_active(run.state))
+            stop_unheard(director, &id);
+        else
+            remove_at(director, i);
+        return;
+    }
 }
 
 bool answers_pump(struct director *director)
@@ -166,29 +186,28 @@ bool answers_pump(struct director *director)
             blocked = blocked || id_eq(&director->answers[j].run, &director->answers[i].run);
         if (blocked || !settle(director, i)) i++;
     }
-    for (size_t i = 0; i < director->answer_count; i++) {
-        struct id run = director->answers[i].run;
-        if (director->now.mono_ms - director->answers[i].since_ms >= director->settings.lease_ms) {
-            stop_unheard(director, &run);
-            break;
-        }
-    }
+    expire(director);
     return director->answer_count > 0;
 }
 
-void answers_flush(struct director *director, const struct id *id)
+void answers_hand_over(struct director *director, const struct run *run)
 {
-    struct run run;
-    struct err err;
-    if (waiting(director, id) == 0) return;
-    bool known = catalog_run_get(director->catalog, id, &run, &err);
-    struct operator_link *link = known ? taker(director, &run) : NULL;
     for (size_t i = 0; i < director->answer_count;) {
-        if (!id_eq(&director->answers[i].run, id)) {
+        const struct answer *answer = &director->answers[i];
+        struct operator_link *link = id_eq(&answer->run, &run->id) ? taker(director, answer) : NULL;
+        if (!link) {
             i++;
             continue;
         }
-        if (link) (void)hand_over(link, &run, &director->answers[i], QUEUED);
+        (void)hand_over(link, run, answer, QUEUED);
         remove_at(director, i);
     }
+}
+
+void answers_ended(struct director *director, const struct run *run)
+{
+    answers_hand_over(director, run);
+    if (director->answer_count <= ANSWERS_KEPT) return;
+    for (size_t i = director->answer_count; i > 0; i--)
+        if (id_eq(&director->answers[i - 1].run, &run->id)) remove_at(director, i - 1);
 }

@@ -95,14 +95,18 @@ static bool follows(const struct director *director, uint32_t route, const struc
     return false;
 }
 
+static void remove_at(struct director *director, size_t index)
+{
+    director->followers[index] = director->followers[--director->follower_count];
+}
+
 void follow_add(struct director *director, struct operator_link *link, const struct run *run)
 {
-    if (over(run)) {
-        send_end(director, link, run);
-        return;
-    }
     if (director->follower_count >= FOLLOWERS_MAX || follows(director, link->line.peer.route, &run->id)) {
-        send_event(link, run, 0, (struct span){0});
+        if (over(run))
+            send_end(director, link, run);
+        else
+            send_event(link, run, 0, (struct span){0});
         return;
     }
     if (director->follower_count == director->follower_cap) {
@@ -112,12 +116,13 @@ void follow_add(struct director *director, struct operator_link *link, const str
     }
     director->followers[director->follower_count++] =
         (struct follower){.route = link->line.peer.route, .run = run->id};
-    send_event(link, run, 0, (struct span){0});
-}
-
-static void remove_at(struct director *director, size_t index)
-{
-    director->followers[index] = director->followers[--director->follower_count];
+    if (!over(run)) {
+        send_event(link, run, 0, (struct span){0});
+        return;
+    }
+    answers_hand_over(director, run);
+    send_end(director, link, run);
+    remove_at(director, director->follower_count - 1);
 }
 
 void follow_forget(struct director *director, uint32_t route)
@@ -128,7 +133,7 @@ void follow_forget(struct director *director, uint32_t route)
 
 void follow_moved(struct director *director, const struct run *run)
 {
-    if (over(run)) answers_flush(director, &run->id);
+    if (over(run)) answers_ended(director, run);
     for (size_t i = director->follower_count; i > 0; i--) {
         struct follower *follower = &director->followers[i - 1];
         if (!id_eq(&follower->run, &run->id)) continue;

@@ -17,6 +17,7 @@
 #define OPERATORS_MAX 1024 /* connections that are remembered */
 #define FOLLOWERS_MAX 1024
 #define ANSWER_WINDOW 4                            /* unanswered RunAnswers of a run */
+#define ANSWERS_KEPT 32                            /* of all runs, above which those of an ended run go */
 #define LIST_BYTES (7u * 1024 * 1024 + 512 * 1024) /* of one list, so that its encoding stays below 8 MiB */
 #define EVENT_PAUSE_MS 500                         /* between two events of a run that only report progress */
 #define PROBE_PAUSE_MS 30000                       /* between two looks at whether connections still stand */
@@ -64,6 +65,7 @@ struct follower {
 struct answer {
     struct id run;
     uint8_t host[SIGN_PK_LEN];
+    uint8_t operator[SIGN_PK_LEN]; /* whom the order names: the order itself is forgotten with its run's end */
     uint64_t serial;
     uint64_t number;
     uint32_t last;
@@ -224,8 +226,11 @@ void answers_take(struct director *director, struct host_link *host, const Seali
                   struct span payload);
 /* Hands out what can be. True if something still waits. */
 bool answers_pump(struct director *director);
-/* The run has ended: what still waits goes to its follower before the end does. */
-void answers_flush(struct director *director, const struct id *id);
+/* The run has ended: what still waits goes to its follower before the end does, or is kept for as long as a
+ * lease, for an operator who follows a moment after the end. */
+void answers_ended(struct director *director, const struct run *run);
+/* All that waits to whoever follows, if it is the operator whom the order names. */
+void answers_hand_over(struct director *director, const struct run *run);
 void answers_free(struct director *director);
 
 #endif

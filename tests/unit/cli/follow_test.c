@@ -242,6 +242,30 @@ Test(follow, a_missing_answer_is_named_and_nothing_is_handed_on_after_it)
     cr_assert_eq(taken.count, 1);
 }
 
+static void ends_without_the_last_answer(const struct request *request)
+{
+    answer_done(request, 0, span_of(NULL, 0));
+    if (request->number > 1) tell(request, &(struct told){.number = 1}, span_str("sealed"));
+    tell(request, &ends_well, span_of(NULL, 0));
+}
+
+Test(follow, a_run_that_ends_well_without_its_last_answer_is_no_success)
+{
+    AUTO(small_site) struct small_site site;
+    small_site_init(&site, ends_without_the_last_answer);
+    struct follow_request request = request_of(FOLLOW_ASK);
+    request.answer = take;
+    for (uint64_t i = 0; i < 2; i++) {
+        AUTO(follow_result) struct follow_result result = {0};
+        struct err err = {0};
+        struct taken taken = {0};
+        request.arg = &taken;
+        cr_assert_not(follow_run(&site.cli, &request, &result, &err));
+        cr_assert_eq(err.code, ERR_TRUNCATED, "%s", err.text);
+        cr_assert_eq(taken.count, i);
+    }
+}
+
 Test(follow, an_answer_that_nobody_asked_for_ends_it)
 {
     AUTO(small_site) struct small_site site;

@@ -629,6 +629,29 @@ Test(loop, hands_over_waiting_answers_before_the_end)
     expect_event(&anna, STATE(OK), &heard);
 }
 
+/* The run may be quicker than the operator, who first hears its id and then asks to follow it. */
+Test(loop, keeps_the_answers_of_a_run_that_ended_before_anybody_followed_it)
+{
+    put_store();
+    connect_hosts();
+    struct id run = browse();
+    AUTO(heard) struct heard heard = {0};
+    send_answer(&web, &run, 1, 0, 100);
+    send_answer(&web, &run, 2, 1, 100);
+    caller_end(&web, &run, 1, SIDE(TARGET), 0, "", (struct span){0});
+    caller_end(&nas, &run, 1, SIDE(SOURCE), 0, "", (struct span){0});
+    AUTO(caller) struct caller ben = {0};
+    caller_dial(&ben, &dock, OPERATOR_PORT, BEN);
+    follow(&ben, &run);
+    caller_await(&ben, SEALIFT__HEAD__KIND_RUN_EVENT, &heard);
+    cr_assert_eq(heard.head->run_event->number, 0, "they are not his");
+    cr_assert_eq(heard.head->run_event->row->state, STATE(OK));
+    follow(&anna, &run);
+    expect_answer(&anna, 1, 0, 100);
+    expect_answer(&anna, 2, 1, 100);
+    expect_event(&anna, STATE(OK), &heard);
+}
+
 /* A reader that does not read holds up the transporter, which may have four answers under way. */
 Test(loop, lets_a_slow_reader_slow_the_transporter_and_drops_one_that_does_not_wait)
 {
