@@ -395,6 +395,7 @@ static void back_up(const char *dir, const char *tree, const struct options *opt
     }
     struct backup_result result = {0};
     check(backup_tree(&backup, &result, &err), &err);
+    check(backup_renew_cache(backup.cache, &err), &err);
     print_result(&result);
     meter_print(&meter);
     printf("}\n");

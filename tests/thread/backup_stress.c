@@ -69,7 +69,8 @@ static void make_tree(int dir)
             write_file(dir, path, d * FILES + f, (d * 7919 + f * 104729) % 30000);
         }
         (void)snprintf(path, sizeof(path), "d%02u/x", d);
-        if (linkat(dir, "d00/f00", dir, path, 0) != 0 && errno != EEXIST && errno != ENOENT) die("cannot link: %m");
+        if (linkat(dir, "d00/f00", dir, path, 0) != 0 && errno != EEXIST && errno != ENOENT)
+            die("cannot link: %m");
     }
     write_file(dir, "large", 1, LARGE_LEN);
 }
@@ -98,7 +99,8 @@ static void change_once(struct changer *changer)
         (void)renameat(changer->dir, path, changer->dir, other);
         break;
     case 2:
-        if (linkat(changer->dir, path, changer->dir, other, 0) != 0 && errno != EEXIST && errno != ENOENT) die("cannot link: %m");
+        if (linkat(changer->dir, path, changer->dir, other, 0) != 0 && errno != EEXIST && errno != ENOENT)
+            die("cannot link: %m");
         break;
     case 3:
         write_file(changer->dir, "large", value, LARGE_LEN / 2 + value % 1000000);
@@ -283,7 +285,7 @@ static bool run_through(struct stress *stress, enum seal_place place, struct bac
         check(outlet_reseal_new(&target, &reseal, err), err);
         options.outlet = outlet_reseal_outlet(reseal);
     }
-    return backup_tree(&options, result, err);
+    return backup_tree(&options, result, err) && backup_renew_cache(options.cache, err);
 }
 
 static void run_once(struct stress *stress, unsigned round)

@@ -131,6 +131,13 @@ static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings
     outbox_wake(news->outbox);
 }
 
+static void on_gone(void *arg, const struct id *run, uint32_t attempt)
+{
+    struct run_news *news = arg;
+    run_table_mark_gone(news->runs, run, attempt);
+    outbox_wake(news->outbox);
+}
+
 struct run_hooks run_news_hooks(struct run_news *news)
 {
     return (struct run_hooks){
@@ -139,6 +146,7 @@ struct run_hooks run_news_hooks(struct run_news *news)
         .answer = on_answer,
         .point = on_point,
         .ended = on_ended,
+        .gone = on_gone,
         .arg = news,
     };
 }

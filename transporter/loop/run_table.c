@@ -9,14 +9,15 @@ struct row {
     struct run *run; /* NULL: being started */
     struct id id;
     uint32_t attempt;
-    bool ended;
+    bool ended;     /* its end was told */
+    bool gone;      /* its thread needs no waiting for */
     char *endpoint; /* where it is ready for its source, or NULL */
     struct row *next;
 };
 
 struct run_table {
     uint32_t slots;
-    pthread_mutex_t lock; /* the list, `ended` and `endpoint` */
+    pthread_mutex_t lock; /* the list, `ended`, `gone` and `endpoint` */
     pthread_cond_t changed;
     struct row *first;
     size_t count;
@@ -68,12 +69,21 @@ void run_table_mark_ended(struct run_table *table, const struct id *run, uint32_
     (void)pthread_mutex_unlock(&table->lock);
 }
 
-/* Takes one ended row out of the list. */
-static struct row *take_ended(struct run_table *table)
+void run_table_mark_gone(struct run_table *table, const struct id *run, uint32_t attempt)
+{
+    (void)pthread_mutex_lock(&table->lock);
+    for (struct row *row = table->first; row; row = row->next)
+        if (id_eq(&row->id, run) && row->attempt == attempt) row->gone = true;
+    (void)pthread_cond_broadcast(&table->changed);
+    (void)pthread_mutex_unlock(&table->lock);
+}
+
+/* Takes one row that is gone out of the list. */
+static struct row *take_gone(struct run_table *table)
 {
     (void)pthread_mutex_lock(&table->lock);
     struct row **at = &table->first;
-    while (*at && !((*at)->ended && (*at)->run))
+    while (*at && !((*at)->gone && (*at)->run))
         at = &(*at)->next;
     struct row *row = *at;
     if (row) {
@@ -86,11 +96,20 @@ static struct row *take_ended(struct run_table *table)
 
 void run_table_reap(struct run_table *table)
 {
-    for (struct row *row; (row = take_ended(table));) {
+    for (struct row *row; (row = take_gone(table));) {
         run_free(row->run);
         free(row->endpoint);
         free(row);
     }
+}
+
+/* Those that have ended and are not gone take no slot: the director knows that the slot is free. */
+static size_t count_live(const struct run_table *table)
+{
+    size_t live = 0;
+    for (const struct row *row = table->first; row; row = row->next)
+        live += !row->ended;
+    return live;
 }
 
 static bool check_room(struct run_table *table, const struct id *id, uint32_t attempt, bool *known,
@@ -106,7 +125,7 @@ static bool check_room(struct run_table *table, const struct id *id, uint32_t at
         run_cancel(row->run, "a later attempt was assigned");
         return err_set(err, ERR_BUSY, "an earlier attempt of the run is still ending");
     }
-    if (table->count >= table->slots)
+    if (count_live(table) >= table->slots)
         return err_set(err, ERR_BUSY, "all %u slots of this transporter are in use", table->slots);
     return true;
 }
@@ -154,10 +173,10 @@ void run_table_cancel_all(struct run_table *table, const char *reason)
     (void)pthread_mutex_unlock(&table->lock);
 }
 
-static bool any_live(const struct run_table *table)
+static bool any_there(const struct run_table *table)
 {
     for (const struct row *row = table->first; row; row = row->next)
-        if (!row->ended) return true;
+        if (!row->gone) return true;
     return false;
 }
 
@@ -166,7 +185,7 @@ void run_table_free(struct run_table *table)
     if (!table) return;
     run_table_cancel_all(table, "the transporter stops");
     (void)pthread_mutex_lock(&table->lock);
-    while (any_live(table))
+    while (any_there(table))
         (void)pthread_cond_wait(&table->changed, &table->lock);
     (void)pthread_mutex_unlock(&table->lock);
     run_table_reap(table);

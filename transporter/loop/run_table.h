@@ -1,5 +1,5 @@
 /* The runs of this transporter, bounded by its slots. Control loop's thread, except mark_ready and
- * mark_ended. */
+ * mark_ended and mark_gone. */
 #ifndef SEALIFT_TLOOP_RUN_TABLE_H
 #define SEALIFT_TLOOP_RUN_TABLE_H
 
@@ -24,10 +24,13 @@ void run_table_mark_ready(struct run_table *table, const struct id *run, uint32_
 typedef void run_table_ready_fn(void *arg, const struct id *run, uint32_t attempt, const char *endpoint);
 /* each live run that is ready; `tell` must not call back */
 void run_table_each_ready(struct run_table *table, run_table_ready_fn *tell, void *arg);
-/* by the run's own thread, in its last hook */
+/* By the run's own thread, in the hook: it takes no slot any more. */
 void run_table_mark_ended(struct run_table *table, const struct id *run, uint32_t attempt);
-/* joins the threads of ended runs */
+/* By the run's own thread, in its last hook. */
+void run_table_mark_gone(struct run_table *table, const struct id *run, uint32_t attempt);
+/* joins the threads of runs that are gone */
 void run_table_reap(struct run_table *table);
+/* those that have ended and are not gone included */
 size_t run_table_count(const struct run_table *table);
 /* live runs, 16 bytes each, for Hello */
 void run_table_ids(struct run_table *table, struct buf *out);

@@ -331,22 +331,18 @@ static bool back_up(const struct backup_options *options, struct backup_result *
     return (start(&backup, err) && run(&backup, result, err)) || fail(&backup, err);
 }
 
-/* The point is committed: a cache that cannot follow costs the next run a re-read, and does not make this
- * run a failure. */
-static void renew_cache(const struct backup_options *options)
+bool backup_renew_cache(struct stat_cache *cache, struct err *err)
 {
-    struct err err = {0};
-    if (!options->cache || stat_cache_apply(options->cache, &err)) return;
+    if (!cache || stat_cache_apply(cache, err)) return true;
     struct err ignored;
-    (void)!stat_cache_reset(options->cache, &ignored);
-    if (options->warning) options->warning(options->arg, (struct span){0}, &err);
+    (void)!stat_cache_reset(cache, &ignored);
+    return false;
 }
 
 bool backup_tree(const struct backup_options *options, struct backup_result *result, struct err *err)
 {
     struct backup_result done = {0};
     if (!check_options(options, err) || !back_up(options, &done, err)) return false;
-    renew_cache(options);
     *result = done;
     return true;
 }

@@ -51,9 +51,13 @@ struct backup_result {
     uint64_t read_bytes, deduplicated_bytes, sent_bytes;
 };
 
-/* Runs to the commit receipt and then makes the cache current. ERR_CANCELLED; ERR_NOT_FOUND when the
- * repository lacks references that the cache named (the cache is then reset: run again). */
+/* Runs to the commit receipt. ERR_CANCELLED; ERR_NOT_FOUND when the repository lacks references that the
+ * cache named (the cache is then reset: run again). */
 bool backup_tree(const struct backup_options *options, struct backup_result *result,
                  struct err *err) MUST_CHECK;
+/* After a success of backup_tree with this cache, which may be NULL: makes it current. It takes a while and
+ * nobody has to wait for it: without it the cache stays that of the run before. What cannot be made
+ * current is emptied, and false: the next run reads everything. */
+bool backup_renew_cache(struct stat_cache *cache, struct err *err) MUST_CHECK;
 
 #endif

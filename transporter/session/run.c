@@ -270,6 +270,17 @@ static char *public_reason(const struct err *why)
     return xasprintf("%s%s", by_peer ? HEAD_BY_PEER : "", text);
 }
 
+/* The point is committed and told: whoever waits for the run need not wait for its cache. If the process is
+ * killed before the cache is current, or half way, the cache knows less than it could, and nothing that
+ * is not in this point or the one before. */
+static void renew_cache(struct run *run)
+{
+    struct err ignored; /* the next run finds the cache empty, and says so */
+    (void)!backup_renew_cache(run->renewal, &ignored);
+    stat_cache_close(run->renewal);
+    run->renewal = NULL;
+}
+
 static void *run_main(void *arg)
 {
     struct run *run = arg;
@@ -280,6 +291,8 @@ static void *run_main(void *arg)
     if (allowed && !ok) run_explain(run, &err);
     AUTO(free) char *text = ok ? xstrdup("") : allowed ? public_reason(&err) : xstrdup(err.text);
     tell_end(run, ok, &err, text);
+    renew_cache(run);
+    run->environment.hooks.gone(run->environment.hooks.arg, &run->id, run->attempt);
     return NULL;
 }
 

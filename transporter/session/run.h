@@ -20,8 +20,11 @@ struct run_hooks {
     bool (*answer)(void *arg, const struct id *run, uint64_t number, uint32_t last, struct span sealed);
     void (*point)(void *arg, const struct id *repository, const Sealift__PointNews *news,
                   struct span point_file);
-    /* last call; all is borrowed. `warnings` is the message's payload: encoded Warnings */
+    /* What the run was for is done; all is borrowed. `warnings` is the message's payload: encoded Warnings.
+     * The source of a backup may go on for a while, making its cache current. */
     void (*ended)(void *arg, const Sealift__RunEnd *end, struct span warnings);
+    /* last call: run_free will not wait */
+    void (*gone)(void *arg, const struct id *run, uint32_t attempt);
     void *arg;
 };
 
@@ -45,7 +48,7 @@ const struct id *run_id(const struct run *run);
 uint32_t run_attempt(const struct run *run);
 /* makes it end with ERR_CANCELLED; any thread */
 void run_cancel(struct run *run, const char *reason);
-/* after `ended`: joins the thread */
+/* after `ended`: joins the thread, which may still be busy until `gone` */
 void run_free(struct run *run);
 
 #endif

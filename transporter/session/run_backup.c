@@ -3,6 +3,7 @@
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/outlet_repository.h"
+#include "transporter/session/moment.h"
 #include "transporter/session/outlet_remote.h"
 #include "transporter/session/run_inside.h"
 #include "transporter/session/serve_ingest.h"
@@ -10,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSES = 2 }; /* the second when the cache named what the repository has lost */
+enum {
+    PASSES = 2, /* the second when the cache named what the repository has lost */
+    CACHE_WAIT_MS = 60 * 1000,
+    CACHE_LOOK_MS = 10,
+};
 
 /* A list of paths as the walk wants it. */
 struct path_list {
@@ -112,6 +117,24 @@ static bool get_keys(struct source *source, struct err *err)
     return !sealed || there || run_seal_keys_get(run, &source->keys, err);
 }
 
+/* The run before may still be making the cache current. Waiting for that is cheaper than reading everything,
+ * up to where the other side would give us up. */
+static bool await_cache(struct source *source, const struct hash *binding, bool *fresh, struct err *err)
+{
+    struct run *run = source->run;
+    uint64_t most_ms = run->environment.lease_ms / 2;
+    uint64_t until_ms = moment_ms() + (most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS);
+    for (;;) {
+        if (stat_cache_open(source->cache_dir, binding, &source->cache, fresh, err)) return true;
+        source->cache = NULL;
+        struct err cancelled;
+        if (err->code != ERR_BUSY || moment_ms() >= until_ms || !run_going_on(run, &cancelled)) return false;
+        (void)pthread_mutex_lock(&run->lock);
+        moment_wait(&run->changed, &run->lock, moment_ms() + CACHE_LOOK_MS);
+        (void)pthread_mutex_unlock(&run->lock);
+    }
+}
+
 /* A cache that cannot be used costs a re-read, no more. */
 static void open_cache(struct source *source)
 {
@@ -125,8 +148,7 @@ static void open_cache(struct source *source)
     hex_encode(binding.bytes, HASH_LEN, name);
     bool fresh;
     source->cache_dir = xasprintf("%s/cache/%s", run->environment.state_dir, name);
-    if (stat_cache_open(source->cache_dir, &binding, &source->cache, &fresh, &err)) return;
-    source->cache = NULL;
+    if (await_cache(source, &binding, &fresh, &err)) return;
     (void)err_wrap(&err, "the cache of earlier runs cannot be used, everything is read");
     run_warn(run, span_of(NULL, 0), &err);
 }
@@ -373,7 +395,12 @@ static bool back_up(struct run *run, struct err *err)
         source.missing = false;
         bool done = run_is_local(run) ? pass_local(&source, key, err)
                                       : pass_remote(&source, key, pass == PASSES, err);
-        if (done || !source.missing || pass == PASSES || !run_going_on(run, err)) return done;
+        if (done) {
+            run->renewal = source.cache;
+            source.cache = NULL;
+            return true;
+        }
+        if (!source.missing || pass == PASSES || !run_going_on(run, err)) return false;
         run_warn(run, span_of(NULL, 0), err);
     }
 }

@@ -77,6 +77,7 @@ struct run {
     struct restore_progress restore;
     struct id point;
     bool has_point;
+    struct stat_cache *renewal; /* to be made current once the end was told; or NULL */
 };
 
 /* While a run waits for something that can be ended from outside, `stop` ends it; run_leave withdraws it.

@@ -183,6 +183,27 @@ Test(backup_fault, a_failed_run_leaves_the_cache_as_it_was)
     cr_assert_eq(rig->result.read_bytes, rig->result.counts.content_bytes);
 }
 
+/* The end of a run is told before its cache is made current. */
+Test(backup_fault, a_process_killed_before_it_renewed_the_cache_leaves_that_of_the_run_before)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    tree_many(&rig->tree, 2, 50, 5000);
+    rig_run(rig);
+    fake_outlet_next_run(&rig->fake);
+    tree_file(&rig->tree, "dir001/file0007", 4711, 6000);
+    rig->killed_before_renewal = true;
+    rig_run(rig);
+    fake_outlet_next_run(&rig->fake);
+    rig->killed_before_renewal = false;
+    rig_reopen_cache(rig);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 6000);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "dir001/file0007");
+    rig_assert_same(rig, view, "dir001/file0008");
+}
+
 Test(backup_fault, a_cache_that_names_what_is_gone_is_emptied_and_the_next_run_reads_all)
 {
     AUTO(rig) struct rig *rig = rig_make();

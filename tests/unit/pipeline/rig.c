@@ -30,13 +30,20 @@ void rig_free(struct rig *rig)
     free(rig);
 }
 
-void rig_use_cache(struct rig *rig)
+void rig_reopen_cache(struct rig *rig)
 {
     static const struct hash binding = {{1}};
+    bool fresh;
+    stat_cache_close(rig->cache);
+    rig->cache = NULL;
+    cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &fresh, &rig->err), "%s", rig->err.text);
+}
+
+void rig_use_cache(struct rig *rig)
+{
     (void)snprintf(rig->cache_dir, sizeof(rig->cache_dir), "/tmp/sealift-cache-XXXXXX");
     cr_assert_not_null(mkdtemp(rig->cache_dir));
-    bool fresh;
-    cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &fresh, &rig->err), "%s", rig->err.text);
+    rig_reopen_cache(rig);
 }
 
 void rig_lose_cache(struct rig *rig)
@@ -88,7 +95,8 @@ static void prepare(struct rig *rig)
 static void *run_thread(void *arg)
 {
     struct rig *rig = arg;
-    rig->done = backup_tree(&rig->options, &rig->result, &rig->err);
+    rig->done = backup_tree(&rig->options, &rig->result, &rig->err) &&
+                (rig->killed_before_renewal || backup_renew_cache(rig->options.cache, &rig->err));
     return NULL;
 }
 
