@@ -50,7 +50,7 @@ static const struct rule rules[] = {
     {"answer_to", 32, 32, MAY_BE_EMPTY},
     {"paths", 1, 4096, NEVER_EMPTY},
     {"excludes", 1, 4096, NEVER_EMPTY},
-    {"destination", 1, 4096, NEVER_EMPTY},
+    {"destination", 1, 4096, MAY_BE_EMPTY},
     {"path", 1, 65535, MAY_BE_EMPTY},
     {"pattern", 1, 4096, MAY_BE_EMPTY},
     {"blob", 0, 4 * 1024 * 1024, MAY_BE_EMPTY},

@@ -8,6 +8,7 @@
 #include "director/cli/job_keys.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
+#include "transporter/core/node.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,11 @@ enum { PATH_LIMIT = 4096, KEEP_MAX = 1000000 };
 
 const struct option_spec job_create_options[] = {
     {"backup", "TRANSPORTER:PATH", "what is backed up; more paths of the same host may follow, or repeat it"},
+    {"image", "TRANSPORTER:DEVICE-OR-FILE", "the same of one block device or disk image"},
+    {"stream", "TRANSPORTER:NAME",
+     "the same of a command's output: a stream of the transporter's configuration"},
+    {"before", "NAME", "a script of the transporter's configuration that runs before it is read"},
+    {"after", "NAME", "one that runs afterwards, whatever became of the run"},
     {"copy", "JOB|REPOSITORY", "copy the points of a job, or of a whole repository, as they are stored"},
     {"exclude", "PATTERN", "leave out what matches, as '*.iso' or '/srv/cache'; may be repeated"},
     {"one-file-system", NULL, "do not enter other file systems"},
@@ -30,16 +36,12 @@ const struct option_spec job_create_options[] = {
     {"keep-weekly", "N", "the same for weeks"},
     {"keep-monthly", "N", "the same for months"},
     {"keep-yearly", "N", "the same for years"},
-    {"image", "TRANSPORTER:DEVICE", NULL},
-    {"stream", "TRANSPORTER:COMMAND", NULL},
     {"schedule", "SPEC", NULL},
     {"proxy", "URI", NULL},
     {"reencrypt", NULL, NULL},
     {"exact", NULL, NULL},
     {"immutable", "TIME", NULL},
     {"bandwidth", "RATE", NULL},
-    {"before", "COMMAND", NULL},
-    {"after", "COMMAND", NULL},
     {0},
 };
 
@@ -85,18 +87,42 @@ static bool add_path(struct draft *draft, const char *path, struct err *err)
     return true;
 }
 
-/* TRANSPORTER:PATH, every time the same transporter. More paths may leave it out: read_backup. */
-static bool read_source(struct draft *draft, const char *word, struct err *err)
+/* TRANSPORTER:…, every time the same transporter; *rest is what follows. */
+static bool take_source(struct draft *draft, const char *option, const char *form, const char *word,
+                        const char **rest, struct err *err)
 {
     char name[IDENTITY_NAME_MAX + 1] = {0};
     const char *colon = strchr(word, ':');
     if (!colon || colon == word || (size_t)(colon - word) >= sizeof(name))
-        return err_set(err, ERR_USAGE, "--backup takes TRANSPORTER:PATH, not '%s'", word);
+        return err_set(err, ERR_USAGE, "--%s takes TRANSPORTER:%s, not '%s'", option, form, word);
     memcpy(name, word, (size_t)(colon - word));
     if (draft->source && strcmp(draft->source->name, name) != 0)
         return err_set(err, ERR_USAGE, "one job has one source: '%s' and '%s' are two", draft->source->name,
                        name);
-    return access_transporter(draft->cli, name, &draft->source, err) && add_path(draft, colon + 1, err);
+    *rest = colon + 1;
+    return access_transporter(draft->cli, name, &draft->source, err);
+}
+
+/* More paths may leave the transporter out: read_backup. */
+static bool read_source(struct draft *draft, const char *word, struct err *err)
+{
+    const char *path = NULL;
+    return take_source(draft, "backup", "PATH", word, &path, err) && add_path(draft, path, err);
+}
+
+/* Scripts and streams are told by the names that the source's configuration gives them. */
+static bool take_name(const struct args *args, const char *option, char **out, struct err *err)
+{
+    const char *name = args_value(args, option);
+    if (!name) return true;
+    *out = lent_text(name);
+    return identity_name_check(name, err) || err_wrap(err, "--%s", option);
+}
+
+static bool read_scripts(struct draft *draft, struct err *err)
+{
+    return take_name(draft->args, "before", &draft->plan.before, err) &&
+           take_name(draft->args, "after", &draft->plan.after, err);
 }
 
 static bool read_backup(struct draft *draft, struct err *err)
@@ -119,7 +145,44 @@ static bool read_backup(struct draft *draft, struct err *err)
     }
     draft->plan.one_file_system = args_flag(args, "one-file-system");
     draft->body.kind = SEALIFT__JOB_KIND__JOB_BACKUP;
+    return read_scripts(draft, err);
+}
+
+/* An object that is one content has nothing to choose from. */
+static bool refuse_choice(const struct args *args, const char *option, struct err *err)
+{
+    static const char *const only_trees[] = {"exclude", "one-file-system"};
+    for (size_t i = 0; i < sizeof(only_trees) / sizeof(only_trees[0]); i++)
+        if (args_flag(args, only_trees[i]))
+            return err_set(err, ERR_USAGE, "--%s goes with --backup, not with --%s", only_trees[i], option);
+    if (args_operand_count(args) > 1)
+        return err_set(err, ERR_USAGE, "one job has one %s: '%s' is more", option, args_operand(args, 1));
+    if (args_nth(args, option, 1))
+        return err_set(err, ERR_USAGE, "one job has one %s: '%s' is more", option, args_nth(args, option, 1));
     return true;
+}
+
+static bool read_image(struct draft *draft, struct err *err)
+{
+    const char *path = NULL;
+    draft->body.kind = SEALIFT__JOB_KIND__JOB_BACKUP;
+    draft->plan.object = lent_text(object_kind_name(OBJECT_IMAGE));
+    return refuse_choice(draft->args, "image", err) &&
+           take_source(draft, "image", "DEVICE-OR-FILE", args_value(draft->args, "image"), &path, err) &&
+           add_path(draft, path, err) && read_scripts(draft, err);
+}
+
+static bool read_stream(struct draft *draft, struct err *err)
+{
+    const char *name = NULL;
+    draft->body.kind = SEALIFT__JOB_KIND__JOB_BACKUP;
+    draft->plan.object = lent_text(object_kind_name(OBJECT_STREAM));
+    if (!refuse_choice(draft->args, "stream", err) ||
+        !take_source(draft, "stream", "NAME", args_value(draft->args, "stream"), &name, err))
+        return false;
+    if (!identity_name_check(name, err)) return err_wrap(err, "--stream");
+    draft->plan.stream = lent_text(name);
+    return read_scripts(draft, err);
 }
 
 /* --- what is copied --- */
@@ -142,8 +205,8 @@ static bool take_from(struct draft *draft, const struct statement *repository, c
 static bool read_copy(struct draft *draft, struct err *err)
 {
     const char *name = args_value(draft->args, "copy");
-    static const char *const only_backups[] = {"exclude", "one-file-system", "encrypt",
-                                               "key",     "cipher",          "compress"};
+    static const char *const only_backups[] = {"exclude", "one-file-system", "encrypt", "key",
+                                               "cipher",  "compress",        "before",  "after"};
     for (size_t i = 0; i < sizeof(only_backups) / sizeof(only_backups[0]); i++)
         if (args_flag(draft->args, only_backups[i]))
             return err_set(err, ERR_USAGE,
@@ -255,12 +318,29 @@ static bool check_placement(const struct draft *draft, struct err *err)
            placement_check(&facts, err);
 }
 
+static bool read_what(struct draft *draft, struct err *err)
+{
+    static const struct {
+        const char *option;
+        bool (*read)(struct draft *draft, struct err *err);
+    } ways[] = {{"backup", read_backup}, {"image", read_image}, {"stream", read_stream}, {"copy", read_copy}};
+    bool (*read)(struct draft * draft, struct err * err) = NULL;
+    bool one = true;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        if (!args_flag(draft->args, ways[i].option)) continue;
+        one = one && !read;
+        read = ways[i].read;
+    }
+    if (!read || !one)
+        return err_set(err, ERR_USAGE,
+                       "say what the job does, by one of --backup TRANSPORTER:PATH, --image "
+                       "TRANSPORTER:DEVICE-OR-FILE, --stream TRANSPORTER:NAME and --copy JOB");
+    return read(draft, err);
+}
+
 static bool read_words(struct draft *draft, struct err *err)
 {
-    bool backup = args_flag(draft->args, "backup"), copy = args_flag(draft->args, "copy");
-    if (backup == copy)
-        return err_set(err, ERR_USAGE, "say what the job does: --backup TRANSPORTER:PATH or --copy JOB");
-    if (!(backup ? read_backup(draft, err) : read_copy(draft, err)) || !read_target(draft, err)) return false;
+    if (!read_what(draft, err) || !read_target(draft, err)) return false;
     draft->body.source = draft->source->sign_pk;
     return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
            read_connection(draft, err) && read_retention(draft, err) && read_compression(draft, err) &&

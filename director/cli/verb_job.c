@@ -135,6 +135,10 @@ static void add_plan(struct cli *cli, const struct statement *job, json_t *objec
         output_note(&cli->output, "the paths are not shown: %s", err.text);
         return;
     }
+    (void)json_object_set_new(object, "object", json_string(plan->object[0] ? plan->object : "tree"));
+    if (plan->stream[0]) (void)json_object_set_new(object, "stream", json_string(plan->stream));
+    (void)json_object_set_new(object, "before", plan->before[0] ? json_string(plan->before) : json_null());
+    (void)json_object_set_new(object, "after", plan->after[0] ? json_string(plan->after) : json_null());
     set_paths(object, "paths", plan->paths, plan->n_paths);
     set_paths(object, "excludes", plan->excludes, plan->n_excludes);
     (void)json_object_set_new(object, "one_file_system", json_boolean(plan->one_file_system != 0));
@@ -146,7 +150,11 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"name", "name", COLUMN_TEXT},
         {"kind", "kind", COLUMN_TEXT},
         {"source", "source", COLUMN_TEXT},
+        {"object", "object", COLUMN_TEXT},
         {"paths", "paths", COLUMN_TEXT},
+        {"stream", "stream", COLUMN_TEXT},
+        {"before", "before", COLUMN_TEXT},
+        {"after", "after", COLUMN_TEXT},
         {"excludes", "excludes", COLUMN_TEXT},
         {"from_repository", "copies from", COLUMN_TEXT},
         {"from_job", "of the job", COLUMN_TEXT},
@@ -212,6 +220,8 @@ const struct command job_commands[] = {
     {"job", "create",
      "NAME --backup TRANSPORTER:PATH [PATH…] --repository R --encrypt source|target|none [--key K] "
      "[options]\n"
+     "       sealift job create NAME --image TRANSPORTER:DEVICE-OR-FILE --repository R …\n"
+     "       sealift job create NAME --stream TRANSPORTER:NAME --repository R …\n"
      "       sealift job create NAME --copy JOB|REPOSITORY --repository R2",
      "Makes a job: a plan that operators sign, and that runs when it is told to. What is backed up is "
      "sealed: the\n"

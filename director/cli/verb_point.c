@@ -23,6 +23,7 @@ static json_t *point_json(const struct point *point, const struct statements *re
     (void)json_object_set_new(object, "content_bytes", json_count(counts ? counts->content_bytes : 0));
     (void)json_object_set_new(object, "warnings", json_count(counts ? counts->warnings : 0));
     (void)json_object_set_new(object, "key", body->key_id.len ? json_string(body->key_label) : json_null());
+    (void)json_object_set_new(object, "object", json_string(body->object_kind));
     (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "trusted", json_boolean(!point_is_revoked(point)));
     return object;
@@ -36,6 +37,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"repository", "REPOSITORY", COLUMN_TEXT},
         {"number", "NUMBER", COLUMN_NUMBER},
         {"time", "TIME", COLUMN_TEXT},
+        {"object", "HOLDS", COLUMN_TEXT},
         {"files", "FILES", COLUMN_NUMBER},
         {"content_bytes", "SIZE", COLUMN_SIZE},
         {"warnings", "WARNINGS", COLUMN_NUMBER},
@@ -125,7 +127,6 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
         return false;
     json_t *object = point_json(point, &repositories);
-    (void)json_object_set_new(object, "object", json_string(point->body->object_kind));
     (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
     (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
     add_key(point, object);
@@ -153,8 +154,10 @@ const struct command point_commands[] = {
     {"point", "list", "[--job J] [--repository R]",
      "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
      "$ sealift point list --job web\n"
-     "POINT         JOB  REPOSITORY  NUMBER  TIME                  FILES     SIZE  WARNINGS  KEY   TRUSTED\n"
-     "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z   1180  1.2 GiB         0  main  yes",
+     "POINT         JOB  REPOSITORY  NUMBER  TIME                  HOLDS  FILES     SIZE  WARNINGS  KEY   "
+     "TRUSTED\n"
+     "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z  tree    1180  1.2 GiB         0  main  "
+     "yes",
      list_options, 0, 0, list},
     {"point", "show", "ID [--repository R]",
      "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",

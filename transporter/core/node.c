@@ -9,6 +9,27 @@
 
 #define NODE_VERSION 1
 
+static const char *const object_names[] = {
+    [OBJECT_TREE] = "tree",
+    [OBJECT_IMAGE] = "image",
+    [OBJECT_STREAM] = "stream",
+};
+
+const char *object_kind_name(enum object_kind kind)
+{
+    return object_names[kind];
+}
+
+bool object_kind_parse(const char *name, enum object_kind *out, struct err *err)
+{
+    for (int kind = OBJECT_TREE; kind <= OBJECT_STREAM; kind++) {
+        if (strcmp(name, object_names[kind]) != 0) continue;
+        *out = (enum object_kind)kind;
+        return true;
+    }
+    return err_set(err, ERR_VERSION, "unknown kind of object '%s'", name);
+}
+
 void node_header_encode(const struct node_header *header, uint8_t out[static NODE_HEADER_LEN])
 {
     out[0] = NODE_VERSION;

@@ -24,6 +24,10 @@ bool node_header_decode(struct span node, struct node_header *out, struct reader
                         struct err *err) MUST_CHECK;
 
 enum object_kind { OBJECT_TREE = 1, OBJECT_IMAGE = 2, OBJECT_STREAM = 3 };
+/* tree, image, stream */
+const char *object_kind_name(enum object_kind kind);
+/* ERR_VERSION names the kind that is not known here. */
+bool object_kind_parse(const char *name, enum object_kind *out, struct err *err) MUST_CHECK;
 
 struct manifest_root {
     struct hash top;

@@ -10,8 +10,27 @@ static void free_all(char **texts, size_t count)
     free(texts);
 }
 
+static void free_argv(char **argv)
+{
+    for (char **at = argv; argv && *at; at++)
+        free(*at);
+    free(argv);
+}
+
+static void free_commands(struct policy_command *commands, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(commands[i].name);
+        free_argv(commands[i].argv);
+        free_argv(commands[i].restore);
+    }
+    free(commands);
+}
+
 void policy_deinit(struct policy *policy)
 {
+    free_commands(policy->streams, policy->stream_count);
+    free_commands(policy->scripts, policy->script_count);
     free_all(policy->read_roots, policy->read_count);
     free_all(policy->restore_roots, policy->restore_count);
     free_all(policy->repository_roots, policy->repository_count);
@@ -81,4 +100,22 @@ bool policy_may_send_plaintext(const struct policy *policy, const char *transpor
                    "this transporter's configuration does not allow to send data to '%s' unsealed "
                    "(setting 'plaintext_to')",
                    transporter);
+}
+
+bool policy_command(const struct policy *policy, enum policy_use use, const char *name,
+                    const struct policy_command **out, struct err *err)
+{
+    bool script = use == POLICY_SCRIPT;
+    const struct policy_command *commands = script ? policy->scripts : policy->streams;
+    size_t count = script ? policy->script_count : policy->stream_count;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(commands[i].name, name) != 0) continue;
+        if (!(use == POLICY_STREAM_RESTORE ? commands[i].restore : commands[i].argv))
+            return err_set(err, ERR_POLICY, "this transporter's configuration gives the stream '%s' no %s",
+                           name, use == POLICY_STREAM_RESTORE ? "'restore'" : "'command'");
+        *out = &commands[i];
+        return true;
+    }
+    return err_set(err, ERR_POLICY, "this transporter's configuration has no %s '%s' (setting '%s')",
+                   script ? "script" : "stream", name, script ? "scripts" : "streams");
 }

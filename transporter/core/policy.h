@@ -8,6 +8,14 @@
 
 #include <stddef.h>
 
+/* A command that the configuration lists: executed as it stands, without a shell. */
+struct policy_command {
+    char *name;
+    char **argv;    /* up to a NULL; NULL: there is none */
+    char **restore; /* of a stream: what takes its content back, on stdin */
+    uint64_t timeout_ms;
+};
+
 struct policy {
     char **read_roots; /* what backups may read */
     size_t read_count;
@@ -17,6 +25,10 @@ struct policy {
     size_t repository_count;
     char **plaintext_to; /* names of transporters that may get our data unsealed, inside CURVE */
     size_t plaintext_count;
+    struct policy_command *streams; /* whose output may be backed up */
+    size_t stream_count;
+    struct policy_command *scripts; /* what jobs may run before and after */
+    size_t script_count;
     uint32_t keep_least; /* the floor for our repositories */
     uint64_t keep_age_s;
 };
@@ -28,5 +40,10 @@ bool policy_may_restore(const struct policy *policy, struct span path, struct er
 bool policy_may_store(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
 bool policy_may_send_plaintext(const struct policy *policy, const char *transporter,
                                struct err *err) MUST_CHECK;
+
+/* The command of that name; what it is for is there. ERR_POLICY names it and the setting. */
+enum policy_use { POLICY_STREAM_BACKUP, POLICY_STREAM_RESTORE, POLICY_SCRIPT };
+bool policy_command(const struct policy *policy, enum policy_use use, const char *name,
+                    const struct policy_command **out, struct err *err) MUST_CHECK;
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/conf/conf.h"
+#include "common/crypto/identity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,10 @@ enum {
     LEASE_MIN_MS = 500,
     DRAIN_DEFAULT_MS = 30 * 1000,
     DAY_MS = 24 * 3600 * 1000,
+    COMMAND_LEAST_MS = 100,
+    STREAM_DEFAULT_MS = DAY_MS,
+    SCRIPT_DEFAULT_MS = 10 * 60 * 1000,
+    COMMAND_MOST_MS = 14 * DAY_MS, /* fits an int */
 };
 static const uint64_t keep_age_max_ms = UINT64_C(100) * 365 * DAY_MS;
 
@@ -87,6 +92,65 @@ static bool get_list(struct conf_group at, const char *key, enum list_kind kind,
     return true;
 }
 
+/* An argument list whose program is named by its full path: what runs must not depend on a search path.
+ * NULL if there is no such setting. */
+static bool get_argv(struct conf_group at, const char *key, char ***out, struct err *err)
+{
+    struct conf_strings texts;
+    if (!conf_has(at, key)) return true;
+    if (!conf_get_strings(at, key, &texts, err)) return false;
+    if (texts.count == 0 || !path_ok(texts.items[0]))
+        return conf_reject(at, key, err,
+                           "is a list of a program's full path and its arguments: no shell reads it");
+    *out = xcalloc(texts.count + 1, sizeof(char *));
+    for (size_t i = 0; i < texts.count; i++)
+        (*out)[i] = xstrdup(texts.items[i]);
+    return true;
+}
+
+static bool name_is_new(const struct policy_command *commands, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i].name, name) == 0) return false;
+    return true;
+}
+
+enum command_list { COMMANDS_STREAMS, COMMANDS_SCRIPTS };
+
+static bool get_command(struct conf_group at, enum command_list list, struct policy_command *out,
+                        struct err *err)
+{
+    const char *name = NULL;
+    struct err why = {0};
+    if (!conf_get_string(at, "name", &name, err)) return false;
+    out->name = xstrdup(name);
+    if (!identity_name_check(name, &why)) return conf_reject(at, "name", err, "%s", why.text);
+    if (!get_argv(at, "command", &out->argv, err)) return false;
+    if (list == COMMANDS_STREAMS && !get_argv(at, "restore", &out->restore, err)) return false;
+    if (!out->argv && (list == COMMANDS_SCRIPTS || !out->restore))
+        return conf_reject(at, "name", err, "'%s' has no 'command'", name);
+    return conf_get_duration_or(at, "timeout", COMMAND_LEAST_MS, COMMAND_MOST_MS,
+                                list == COMMANDS_STREAMS ? STREAM_DEFAULT_MS : SCRIPT_DEFAULT_MS,
+                                &out->timeout_ms, err);
+}
+
+/* What was read stays the policy's to free, in case of failure too. */
+static bool get_commands(struct conf_group root, const char *key, enum command_list list,
+                         struct policy_command **out, size_t *count, struct err *err)
+{
+    struct conf_list groups;
+    if (!conf_get_list(root, key, &groups, err)) return false;
+    *out = xcalloc(groups.count + 1, sizeof(**out));
+    for (size_t i = 0; i < groups.count; i++) {
+        struct conf_group at = conf_list_at(&groups, i);
+        struct policy_command *command = &(*out)[(*count)++];
+        if (!get_command(at, list, command, err)) return false;
+        if (!name_is_new(*out, *count - 1, command->name))
+            return conf_reject(at, "name", err, "'%s' is there twice", command->name);
+    }
+    return true;
+}
+
 static bool get_policy(struct conf_group root, struct policy *policy, struct err *err)
 {
     struct conf_group keep;
@@ -97,6 +161,8 @@ static bool get_policy(struct conf_group root, struct policy *policy, struct err
         !get_list(root, "repositories", LIST_PATHS, &policy->repository_roots, &policy->repository_count,
                   err) ||
         !get_list(root, "plaintext_to", LIST_NAMES, &policy->plaintext_to, &policy->plaintext_count, err) ||
+        !get_commands(root, "streams", COMMANDS_STREAMS, &policy->streams, &policy->stream_count, err) ||
+        !get_commands(root, "scripts", COMMANDS_SCRIPTS, &policy->scripts, &policy->script_count, err) ||
         !conf_get_group_or_empty(root, "keep", &keep, err) ||
         !conf_get_integer_or(keep, "least", 0, 1000000, 0, &least, err) ||
         !conf_get_duration_or(keep, "age", 0, keep_age_max_ms, 0, &age_ms, err))

@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/seal_list.h"
+#include "transporter/core/node.h"
 
 /* Who seals. SEAL_HERE also covers plaintext repositories (cipher none: frames are made here). With
  * SEAL_THERE the outlet takes raw batches (raw_batch.h) and asks by content hash. */
@@ -23,6 +24,7 @@ struct commit_request {
     struct span point_file; /* SEAL_HERE: the finished PointFile; SEAL_THERE: empty, the target makes it */
     struct point_counts counts;
     uint64_t started_ns;
+    enum object_kind object; /* SEAL_THERE; 0: a tree */
 };
 
 struct commit_receipt {

@@ -164,7 +164,7 @@ static bool reseal_commit(void *self, const struct commit_request *request, stru
         .counts = request->counts,
         .started_ns = request->started_ns,
         .written_ns = clock_real_ns(),
-        .object = OBJECT_TREE,
+        .object = request->object ? request->object : OBJECT_TREE,
     };
     if (!point_encode(&outlet->options.identity, outlet->sealing, &draft, &file, err)) return false;
     sealed.point = outlet->options.identity.point;

@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-static const char *const object_names[] = {
-    [OBJECT_TREE] = "tree",
-    [OBJECT_IMAGE] = "image",
-    [OBJECT_STREAM] = "stream",
-};
-
 static ProtobufCBinaryData field(const void *data, size_t len)
 {
     return stored_bytes(span_of(data, len));
@@ -68,7 +62,7 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
     body.counts = &counts;
     body.started_ns = draft->started_ns;
     body.writer_time_ns = draft->written_ns;
-    body.object_kind = text_field(object_names[draft->object]);
+    body.object_kind = text_field(object_kind_name(draft->object));
     if (options->half) {
         body.key_id = field(&options->half->key_id, HASH_LEN);
         body.key_label = text_field(identity->key_label);
@@ -102,12 +96,7 @@ struct point_parts {
 
 static bool object_of(const char *name, enum object_kind *out, struct err *err)
 {
-    for (int kind = OBJECT_TREE; kind <= OBJECT_STREAM; kind++) {
-        if (strcmp(name, object_names[kind]) != 0) continue;
-        *out = kind;
-        return true;
-    }
-    return err_set(err, ERR_VERSION, "recovery point: unknown kind of object '%s'", name);
+    return object_kind_parse(name, out, err) || err_wrap(err, "recovery point");
 }
 
 static void read_counts(const Sealift__PointCounts *counts, struct point_counts *out)

@@ -1,5 +1,6 @@
 #include "transporter/session/outlet_remote.h"
 
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
 #include "transporter/session/asked.h"
 
@@ -61,6 +62,7 @@ static bool remote_commit(void *self, const struct commit_request *request, stru
     commit.root = stored_bytes(span_of(request->root.bytes, HASH_LEN));
     commit.counts = &counts;
     commit.started_ns = request->started_ns;
+    if (request->object > OBJECT_TREE) commit.object = lent_text(object_kind_name(request->object));
     head.kind_case = SEALIFT__HEAD__KIND_COMMIT;
     head.commit = &commit;
     if (request->point_file.len > head_payload_limit(head.kind_case))

@@ -1,11 +1,10 @@
 #include "common/base/alloc.h"
 #include "common/base/text.h"
-#include "common/wire/grant.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/session/moment.h"
 #include "transporter/session/outlet_remote.h"
-#include "transporter/session/run_inside.h"
+#include "transporter/session/run_object.h"
 #include "transporter/session/serve_ingest.h"
 
 #include <stdlib.h>
@@ -17,33 +16,10 @@ enum {
     CACHE_LOOK_MS = 10,
 };
 
-/* A list of paths as the walk wants it. */
-struct path_list {
-    char **paths;
-    size_t count;
-};
-
-static void path_list_deinit(struct path_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free(list->paths[i]);
-    free(list->paths);
-}
-DEFINE_AUTO_IN_PLACE(path_list, struct path_list, path_list_deinit)
-
-static void path_list_add(struct path_list *list, struct span path)
-{
-    list->paths = xreallocarray(list->paths, list->count + 1, sizeof(char *));
-    char *copy = xcalloc(1, path.len + 1);
-    memcpy(copy, path.data, path.len);
-    list->paths[list->count++] = copy;
-}
-
 /* The source's side. */
 struct source {
     struct run *run;
-    Sealift__BackupPlan *plan;
-    struct path_list paths, excludes, always;
+    struct run_object object;
     struct run_seal_keys keys; /* where this side seals */
     enum seal_place place;
     struct compress_spec compress;
@@ -57,53 +33,11 @@ static void source_deinit(struct source *source)
     stat_cache_close(source->cache);
     free(source->cache_dir);
     run_seal_keys_deinit(&source->keys);
-    path_list_deinit(&source->paths);
-    path_list_deinit(&source->excludes);
-    path_list_deinit(&source->always);
-    plan_backup_free(source->plan);
+    run_object_deinit(&source->object);
 }
 DEFINE_AUTO_IN_PLACE(source, struct source, source_deinit)
 
-/* --- the plan --- */
-
-static bool open_plan(struct source *source, struct err *err)
-{
-    struct run *run = source->run;
-    const Sealift__JobBody *job = run_job(run);
-    const struct identity *self = run->environment.self;
-    AUTO(secret) struct secret *bytes = NULL;
-    return sealed_copy_open(job->plan, job->n_plan, self->known.sign_pk, self->box, "job", run_site(run),
-                            &run->subject, &bytes, err) &&
-           plan_backup_decode(span_of(bytes->data, bytes->len), &source->plan, err);
-}
-
-static bool take_texts(const ProtobufCBinaryData *texts, size_t count, struct path_list *out, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (memchr(texts[i].data, 0, texts[i].len))
-            return err_set(err, ERR_PROTOCOL, "a path of the job's plan has a NUL in it");
-        path_list_add(out, stored_span(&texts[i]));
-    }
-    return true;
-}
-
-static void exclude_store(void *arg, const char *path)
-{
-    path_list_add(arg, span_str(path));
-}
-
-static bool check_plan(struct source *source, struct err *err)
-{
-    struct run *run = source->run;
-    const Sealift__BackupPlan *plan = source->plan;
-    if (plan->n_paths == 0) return err_set(err, ERR_USAGE, "the job's plan has no paths");
-    for (size_t i = 0; i < plan->n_paths; i++)
-        if (!policy_may_read(run->environment.policy, stored_span(&plan->paths[i]), err)) return false;
-    path_list_add(&source->always, span_str(run->environment.state_dir));
-    stores_paths(run->environment.stores, exclude_store, &source->always);
-    return take_texts(plan->paths, plan->n_paths, &source->paths, err) &&
-           take_texts(plan->excludes, plan->n_excludes, &source->excludes, err);
-}
+/* --- what it needs --- */
 
 /* Keys come before the first byte is read: what is to be encrypted and cannot be, fails here. */
 static bool get_keys(struct source *source, struct err *err)
@@ -224,12 +158,6 @@ static struct backup_identity identity_of(const struct source *source, const str
     };
 }
 
-/* The walk takes `const char *const *`. */
-static const char *const *texts_of(const struct path_list *list)
-{
-    return (const char *const *)list->paths;
-}
-
 static bool read_and_send(struct source *source, const struct run_key *key,
                           const struct backup_identity *identity, const struct outlet *outlet,
                           struct backup_result *result, struct err *err)
@@ -239,13 +167,6 @@ static bool read_and_send(struct source *source, const struct run_key *key,
     struct watched watched = {.source = source, .behind = *outlet};
     bool here = source->place == SEAL_HERE; /* else the seal, and the signature, are the target's */
     struct backup_options options = {
-        .walk = {.paths = texts_of(&source->paths),
-                 .path_count = source->paths.count,
-                 .excludes = texts_of(&source->excludes),
-                 .exclude_count = source->excludes.count,
-                 .always_excluded = texts_of(&source->always),
-                 .always_count = source->always.count,
-                 .mounts = source->plan->one_file_system ? MOUNT_STAY : MOUNT_CROSS},
         .host = run->environment.self->known.name,
         .place = source->place,
         .writer = here ? run->environment.self->sign : NULL,
@@ -263,7 +184,7 @@ static bool read_and_send(struct source *source, const struct run_key *key,
         .cancelled = &run->cancelled,
     };
     atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
-    return backup_tree(&options, result, err);
+    return run_object_back_up(&source->object, &options, result, err);
 }
 
 /* The target makes the point and gives it the conversation's id; else we do, and it gets one of its own. */
@@ -388,8 +309,8 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
 static bool back_up(struct run *run, struct err *err)
 {
     AUTO(source) struct source source = {.run = run};
-    if (!open_plan(&source, err) || !check_plan(&source, err) || !get_keys(&source, err)) return false;
-    open_cache(&source);
+    if (!run_object_open(run, &source.object, err) || !get_keys(&source, err)) return false;
+    if (run_object_is_cached(&source.object)) open_cache(&source);
     for (int pass = 1;; pass++) {
         AUTO(run_key) struct run_key *key = run_key_new();
         source.missing = false;

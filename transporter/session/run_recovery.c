@@ -36,7 +36,6 @@ static bool check_point(const struct run *run, struct span file, struct point **
         return err_set(err, ERR_NOT_AUTHENTIC, "the point does not fit its repository: one is encrypted");
     if (!hash_eq(&point->key_id, &key_id))
         return err_set(err, ERR_WRONG_KEY, "the order names another key than the point");
-    if (point->object != OBJECT_TREE) return err_set(err, ERR_VERSION, "the point holds no file tree");
     *out = point;
     point = NULL;
     return true;

@@ -261,7 +261,9 @@ static bool request_of(const struct serve *serve, const struct data_message *mes
         .root = stored_hash(&commit->root),
         .point_file = data_message_payload(message),
         .started_ns = commit->started_ns,
+        .object = OBJECT_TREE,
     };
+    if (commit->object[0] && !object_kind_parse(commit->object, &out->object, err)) return false;
     if (commit->counts)
         out->counts = (struct point_counts){
             .entries = commit->counts->entries,
