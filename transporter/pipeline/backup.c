@@ -5,6 +5,7 @@
 #include "common/chunk/chunker.h"
 #include "transporter/pipeline/assembly.h"
 #include "transporter/pipeline/cancel_watch.h"
+#include "transporter/pipeline/closing.h"
 
 enum {
     WORKERS_LEAST = 6, /* readers of a cold cache; they hardly cost anything else */
@@ -213,63 +214,12 @@ static bool finish_manifest(struct backup *backup, struct hash *root, struct err
     return !attempt_failure(&backup->attempt, err);
 }
 
-static bool make_point(struct backup *backup, struct commit_request *request, struct buf *file,
-                       struct err *err)
-{
-    struct point_draft draft = {
-        .root = request->root,
-        .counts = request->counts,
-        .started_ns = request->started_ns,
-        .written_ns = clock_real_ns(),
-        .object = OBJECT_TREE,
-    };
-    if (!point_encode(&backup->options->identity, backup->attempt.sealing, &draft, file, err)) return false;
-    request->point_file = buf_span(file);
-    return true;
-}
-
-/* What the cache knew is not there any more: nothing that it says can be relied on. */
-static bool reset_cache(struct backup *backup, struct err *err)
-{
-    struct stat_cache *cache = backup->options->cache;
-    struct err why = {0};
-    if (cache && !stat_cache_reset(cache, &why)) return err_wrap(err, "%s; and", why.text);
-    return err_wrap(err,
-                    "the repository lacks contents of earlier runs (the next run reads everything again)");
-}
-
-static bool commit(struct backup *backup, const struct hash *root, struct backup_result *result,
-                   struct err *err)
-{
-    const struct outlet *outlet = &backup->options->outlet;
-    AUTO(buf) struct buf missing = {0};
-    AUTO(buf) struct buf file = {0};
-    struct commit_request request = {
-        .point = backup->options->identity.point,
-        .root = sealing_id(backup->attempt.sealing, FRAME_NODE, root),
-        .counts = assembly_counts(backup->assembly),
-        .started_ns = backup->started_ns,
-    };
-    request.counts.warnings = backup->attempt.progress->warnings;
-    if (backup->options->place == SEAL_HERE && !make_point(backup, &request, &file, err)) return false;
-    if (!outlet->ops->commit(outlet->self, &request, &result->receipt, &missing, err)) {
-        if (err->code == ERR_NOT_FOUND) return reset_cache(backup, err);
-        return false;
-    }
-    result->counts = request.counts;
-    return true;
-}
-
 static bool run(struct backup *backup, struct backup_result *result, struct err *err)
 {
-    struct hash root;
-    if (!read_all(backup, err) || !finish_manifest(backup, &root, err)) return false;
-    attempt_publish(&backup->attempt);
-    if (!commit(backup, &root, result, err)) return false;
-    result->read_bytes = backup->attempt.progress->read_bytes;
-    result->deduplicated_bytes = attempt_deduplicated_bytes(&backup->attempt);
-    result->sent_bytes = sealing_sent_bytes(backup->attempt.sealing);
-    return true;
+    struct closing closing = {.object = OBJECT_TREE, .started_ns = backup->started_ns};
+    if (!read_all(backup, err) || !finish_manifest(backup, &closing.root, err)) return false;
+    closing.counts = assembly_counts(backup->assembly);
+    return closing_commit(&backup->attempt, &closing, result, err);
 }
 
 /* --- making and ending --- */
