@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -154,6 +155,45 @@ bool dir_make(const char *path, mode_t mode, struct err *err)
         if (!made) return false;
     }
     return make_one(partial, mode, err);
+}
+
+/* One name: made if it is absent, opened if nobody put a link there. */
+static bool enter_or_make(int dirfd, const char *name, mode_t mode, int *out, struct err *err)
+{
+    bool made = mkdirat(dirfd, name, mode) == 0;
+    int sys = errno;
+    struct stat st;
+    if (made && !dir_sync(dirfd, ".", err)) return false;
+    if (!made && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return err_sys(err, sys, "cannot make the directory '%s'", name);
+    *out = file_open_beneath(dirfd, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (*out >= 0) return true;
+    if (errno == ELOOP || errno == EXDEV)
+        return err_set(err, ERR_POLICY, "'%s' is a symlink: nothing is written through it", name);
+    return err_sys(err, errno, "cannot open the directory '%s'", name);
+}
+
+bool dir_open_beneath(int dirfd, struct span path, mode_t mode, int *out, struct err *err)
+{
+    AUTO(fd) int at = file_open_beneath(dirfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (at < 0) return err_sys(err, errno, "cannot open the directory");
+    while (path.len > 0) {
+        char name[NAME_MAX + 1];
+        const uint8_t *slash = memchr(path.data, '/', path.len);
+        size_t len = slash ? (size_t)(slash - path.data) : path.len;
+        if (len > NAME_MAX) return err_sys(err, ENAMETOOLONG, "cannot make a directory");
+        memcpy(name, path.data, len);
+        name[len] = '\0';
+        path = span_of(path.data + len + (slash != NULL), path.len - len - (slash != NULL));
+        if (len == 0) continue;
+        int next = -1;
+        if (!enter_or_make(at, name, mode, &next, err)) return false;
+        auto_close_fd(at);
+        at = next;
+    }
+    *out = at;
+    at = -1;
+    return true;
 }
 
 bool dir_sync(int dirfd, const char *path, struct err *err)

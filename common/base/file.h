@@ -24,6 +24,10 @@ bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, st
  * also when somebody changes the path meanwhile (openat2, Linux 5.6). -1 and errno; ELOOP or EXDEV for
  * these. */
 int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+/* mkdir -p and open of a directory beneath `dirfd`, in the same way: no component is followed through a
+ * symbolic link. New names are durable on return, the umask narrows `mode`; "" is `dirfd` itself. *out can
+ * be used as dirfd only (O_PATH). */
+bool dir_open_beneath(int dirfd, struct span path, mode_t mode, int *out, struct err *err) MUST_CHECK;
 /* mkdir -p, durable on return; existing directories are fine. The umask narrows `mode`. */
 bool dir_make(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* makes names that were created, renamed or removed in the directory durable */

@@ -64,13 +64,18 @@ static bool is_below(struct span path, const char *root)
 }
 
 static bool allowed(struct span path, char *const *roots, size_t count, const char *verb, const char *setting,
-                    struct err *err)
+                    const char **root, struct err *err)
 {
+    const char *best = NULL;
     if (!is_plain_absolute(path))
         return err_set(err, ERR_POLICY, "'%.*s' is not an absolute path without '.', '..' and double slashes",
                        (int)(path.len < 300 ? path.len : 300), (const char *)path.data);
     for (size_t i = 0; i < count; i++)
-        if (is_below(path, roots[i])) return true;
+        if (is_below(path, roots[i]) && (!best || strlen(roots[i]) > strlen(best))) best = roots[i];
+    if (best) {
+        if (root) *root = best;
+        return true;
+    }
     return err_set(err, ERR_POLICY,
                    "this transporter's configuration does not allow to %s '%.*s' (setting '%s')", verb,
                    (int)(path.len < 300 ? path.len : 300), (const char *)path.data, setting);
@@ -78,18 +83,18 @@ static bool allowed(struct span path, char *const *roots, size_t count, const ch
 
 bool policy_may_read(const struct policy *policy, struct span path, struct err *err)
 {
-    return allowed(path, policy->read_roots, policy->read_count, "back up", "read", err);
+    return allowed(path, policy->read_roots, policy->read_count, "back up", "read", NULL, err);
 }
 
-bool policy_may_restore(const struct policy *policy, struct span path, struct err *err)
+bool policy_may_restore(const struct policy *policy, struct span path, const char **root, struct err *err)
 {
-    return allowed(path, policy->restore_roots, policy->restore_count, "restore to", "restore", err);
+    return allowed(path, policy->restore_roots, policy->restore_count, "restore to", "restore", root, err);
 }
 
 bool policy_may_store(const struct policy *policy, struct span path, struct err *err)
 {
     return allowed(path, policy->repository_roots, policy->repository_count, "keep a repository in",
-                   "repositories", err);
+                   "repositories", NULL, err);
 }
 
 bool policy_may_send_plaintext(const struct policy *policy, const char *transporter, struct err *err)

@@ -36,7 +36,10 @@ void policy_deinit(struct policy *policy);
 
 /* ERR_POLICY; the text names the path and the setting that would have to allow it. */
 bool policy_may_read(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
-bool policy_may_restore(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
+/* *root becomes the (longest) root that allows it, borrowed. A text says nothing of links in the path: who
+ * writes there opens the root and follows none below it. */
+bool policy_may_restore(const struct policy *policy, struct span path, const char **root,
+                        struct err *err) MUST_CHECK;
 bool policy_may_store(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
 bool policy_may_send_plaintext(const struct policy *policy, const char *transporter,
                                struct err *err) MUST_CHECK;

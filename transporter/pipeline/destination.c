@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+enum { DIR_MODE = 0777 }; /* the umask narrows it */
 
 struct destination {
     int root;
@@ -33,14 +33,26 @@ static bool is_empty(int root)
     return empty;
 }
 
-bool destination_open(const char *path, struct destination **out, bool *fresh, struct err *err)
+static bool open_root(const char *root, const char *path, int *out, struct err *err)
 {
-    if (!dir_make(path, 0777, err)) return err_wrap(err, "the destination");
-    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0) return err_sys(err, errno, "cannot open the destination '%s'", path);
+    const char *trusted = root ? root : path;
+    if (!dir_make(trusted, DIR_MODE, err)) return false;
+    AUTO(fd) int base = open(trusted, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    AUTO(fd) int below = -1;
+    if (base < 0) return err_sys(err, errno, "cannot open '%s'", trusted);
+    if (!dir_open_beneath(base, span_str(path + strlen(trusted)), DIR_MODE, &below, err)) return false;
+    *out = openat(below, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* syncfs takes no O_PATH */
+    return *out >= 0 || err_sys(err, errno, "cannot open '%s'", path);
+}
+
+bool destination_open(const char *root, const char *path, struct destination **out, bool *fresh,
+                      struct err *err)
+{
+    int fd = -1;
+    if (!open_root(root, path, &fd, err)) return err_wrap(err, "the destination '%s'", path);
     struct destination *destination = xcalloc(1, sizeof(*destination));
-    destination->root = root;
-    *fresh = is_empty(root);
+    destination->root = fd;
+    *fresh = is_empty(fd);
     *out = destination;
     return true;
 }
@@ -71,10 +83,7 @@ void destination_cursor_deinit(struct destination_cursor *cursor)
 
 static int open_step(int from, const char *path)
 {
-    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, from, path, &how, sizeof(how));
-    return (int)fd;
+    return file_open_beneath(from, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
 /* As much of a path as the kernel takes at once: it ends before a slash, or where the path does. 0: there is

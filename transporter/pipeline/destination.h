@@ -1,5 +1,5 @@
 /* The directory that a restore writes into. Nothing here leaves it: every path is resolved beneath the
- * root with symlinks refused (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS). */
+ * root with symlinks refused (file_open_beneath). */
 #ifndef SEALIFT_PIPELINE_DESTINATION_H
 #define SEALIFT_PIPELINE_DESTINATION_H
 
@@ -9,8 +9,11 @@
 
 struct destination; /* any thread */
 
-/* `path` is absolute; the directory is made if absent. *fresh: it was empty (nothing can be in the way). */
-bool destination_open(const char *path, struct destination **out, bool *fresh, struct err *err) MUST_CHECK;
+/* `path` is absolute; the directory is made if absent. Below `root`, which it begins with, no symlink is
+ * followed: others may own what lies there (ERR_POLICY). NULL: the whole path is the caller's own, and is
+ * followed as it stands. *fresh: it was empty (nothing can be in the way). */
+bool destination_open(const char *root, const char *path, struct destination **out, bool *fresh,
+                      struct err *err) MUST_CHECK;
 void destination_close(struct destination *destination);
 DEFINE_AUTO(destination, struct destination *, destination_close)
 /* makes everything that was written durable */

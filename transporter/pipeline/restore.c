@@ -332,7 +332,8 @@ bool restore_tree(const struct restore_options *options, struct restore_result *
     AUTO(destination) struct destination *destination = NULL;
     struct restore_run run = {.options = options};
     run.progress = options->progress ? options->progress : &run.own_progress;
-    if (!destination_open(options->destination, &destination, &run.fresh, err)) return false;
+    if (!destination_open(options->destination_root, options->destination, &destination, &run.fresh, err))
+        return false;
     run.destination = destination;
     (void)pthread_mutex_init(&run.lock, NULL);
     (void)pthread_cond_init(&run.window_moved, NULL);

@@ -21,9 +21,10 @@ struct restore_progress {
 struct restore_options {
     struct opener *opener;
     struct inlet inlet;
-    struct hash root;         /* chunk id, from the point's body */
-    const char *destination;  /* an absolute directory, made if absent */
-    const struct span *paths; /* chosen paths without leading '/', everything below them too; 0: all */
+    struct hash root;             /* chunk id, from the point's body */
+    const char *destination;      /* an absolute directory, made if absent */
+    const char *destination_root; /* begins it: below this no symlink is followed; NULL: all may be */
+    const struct span *paths;     /* chosen paths without leading '/', everything below them too; 0: all */
     size_t path_count;
     enum overwrite overwrite;
     unsigned threads; /* 0: the number of cores */

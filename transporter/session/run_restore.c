@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool check_destination(const struct run *run, const Sealift__RestorePlan *plan, struct err *err)
+static bool check_destination(const struct run *run, const Sealift__RestorePlan *plan, const char **root,
+                              struct err *err)
 {
     if (plan->overwrite > OVERWRITE_ALWAYS)
         return err_set(err, ERR_VERSION, "the order's plan has an unknown rule for existing files");
-    return policy_may_restore(run->environment.policy, stored_span(&plan->destination), err);
+    return policy_may_restore(run->environment.policy, stored_span(&plan->destination), root, err);
 }
 
 /* Paths as the engine wants them; none when '/' is among them. */
@@ -26,7 +27,7 @@ static size_t chosen_paths(const Sealift__RestorePlan *plan, struct span *out)
 }
 
 static bool restore(struct run *run, const struct recovery *recovery, const Sealift__RestorePlan *plan,
-                    struct err *err)
+                    const char *root, struct err *err)
 {
     AUTO(free) char *destination = xcalloc(1, plan->destination.len + 1);
     AUTO(free) struct span *paths = xcalloc(plan->n_paths + 1, sizeof(*paths));
@@ -36,6 +37,7 @@ static bool restore(struct run *run, const struct recovery *recovery, const Seal
         .inlet = recovery->inlet,
         .root = recovery->root,
         .destination = destination,
+        .destination_root = root,
         .paths = paths,
         .path_count = chosen_paths(plan, paths),
         .overwrite = (enum overwrite)plan->overwrite,
@@ -56,13 +58,14 @@ bool run_restore(struct run *run, struct err *err)
     AUTO(secret) struct secret *bytes = NULL;
     AUTO(plan_restore) Sealift__RestorePlan *plan = NULL;
     struct recovery recovery = {0};
+    const char *root = NULL;
     if (!recovery_plan(run, &bytes, err) ||
         !plan_restore_decode(span_of(bytes->data, bytes->len), &plan, err) ||
-        !check_destination(run, plan, err) || !recovery_open(run, &recovery, err))
+        !check_destination(run, plan, &root, err) || !recovery_open(run, &recovery, err))
         return false;
     run->point = recovery.point->point;
     run->has_point = true;
-    bool done = restore(run, &recovery, plan, err);
+    bool done = restore(run, &recovery, plan, root, err);
     recovery_close(&recovery, done ? NULL : err);
     return done;
 }

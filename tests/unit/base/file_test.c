@@ -207,6 +207,42 @@ Test(file, folders_are_made_with_their_parents_and_may_exist)
     cr_assert(stat("r/s", &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+Test(file, folders_are_made_and_opened_beneath_another)
+{
+    AUTO(scratch) struct scratch dir = scratch_make();
+    static const char *const below[] = {"a/b/c", "/a/b/c/", "a//b/d", "", "/"};
+    for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+        struct err err;
+        struct stat there, opened;
+        AUTO(fd) int fd = -1;
+        cr_assert(dir_open_beneath(dir.fd, span_str(below[i]), 0700, &fd, &err), "'%s': %s", below[i],
+                  err.text);
+        const char *path = below[i] + (*below[i] == '/');
+        cr_assert(fstatat(dir.fd, *path ? path : ".", &there, 0) == 0 && fstat(fd, &opened) == 0);
+        cr_assert_eq(there.st_ino, opened.st_ino);
+    }
+}
+
+Test(file, a_folder_beneath_another_is_reached_through_no_symlink)
+{
+    AUTO(scratch) struct scratch dir = scratch_make();
+    AUTO(scratch) struct scratch elsewhere = scratch_make();
+    static const char *const below[] = {"link", "link/new", "real/link/new", "../new", "file/new"};
+    cr_assert_eq(mkdirat(dir.fd, "real", 0700), 0);
+    cr_assert_eq(symlinkat(elsewhere.path, dir.fd, "link"), 0);
+    cr_assert_eq(symlinkat("..", dir.fd, "real/link"), 0);
+    put(dir.fd, "file", "");
+    for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+        struct err err;
+        int fd = -1;
+        cr_assert_not(dir_open_beneath(dir.fd, span_str(below[i]), 0700, &fd, &err), "%s", below[i]);
+        cr_assert_eq(err.code, i < 4 ? ERR_POLICY : ERR_SYSTEM, "%s: %s", below[i], err.text);
+        cr_assert_eq(fd, -1);
+    }
+    cr_assert_eq(scratch_count(&elsewhere), 0);
+    cr_assert_eq(scratch_count(&dir), 3);
+}
+
 Test(file, a_folder_is_not_made_where_a_file_stands)
 {
     AUTO(scratch) struct scratch dir = scratch_make();

@@ -23,7 +23,8 @@ static void rig_make(struct flush_rig *rig)
     struct err err = {0};
     *rig = (struct flush_rig){.out = tree_make_fast(), .options.inlet.ops = &no_ops};
     rig->run.options = &rig->options;
-    cr_assert(destination_open(rig->out.path, &rig->destination, &rig->run.fresh, &err), "%s", err.text);
+    cr_assert(destination_open(NULL, rig->out.path, &rig->destination, &rig->run.fresh, &err), "%s",
+              err.text);
     rig->run.destination = rig->destination;
     (void)pthread_mutex_init(&rig->run.lock, NULL);
     (void)pthread_cond_init(&rig->run.window_moved, NULL);

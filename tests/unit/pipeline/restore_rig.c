@@ -210,7 +210,7 @@ static void prepare(struct restore_rig *rig)
     options->opener = rig->opener;
     options->inlet = restore_rig_inlet(rig);
     options->root = rig->root;
-    options->destination = rig->out.path;
+    if (!options->destination) options->destination = rig->out.path;
     if (!options->threads) options->threads = 2;
     options->progress = &rig->progress;
     options->warning = note_warning;

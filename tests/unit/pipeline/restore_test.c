@@ -198,6 +198,43 @@ Test(restore, follows_no_symlink_out_of_its_destination)
     }
 }
 
+/* Who owns a directory below an allowed root may put a link where the destination is to be. */
+Test(restore, follows_no_symlink_between_the_allowed_root_and_its_destination)
+{
+    static const char *const below[] = {"user", "user/new", "user/there"};
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    AUTO(tree) struct tree elsewhere = tree_make_fast();
+    tree_dir(&elsewhere, "there");
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    cr_assert_eq(symlinkat(elsewhere.path, rig->out.fd, "user"), 0);
+    rig->options.destination_root = rig->out.path;
+    for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
+        char destination[256];
+        (void)snprintf(destination, sizeof(destination), "%s/%s", rig->out.path, below[i]);
+        rig->options.destination = destination;
+        cr_assert_not(restore_rig_try(rig, OVERWRITE_ALWAYS));
+        cr_assert_eq(rig->err.code, ERR_POLICY, "%s", rig->err.text);
+    }
+    cr_assert_neq(faccessat(elsewhere.fd, "new", F_OK, 0), 0);
+    cr_assert_eq(unlinkat(elsewhere.fd, "there", AT_REMOVEDIR), 0, "it is empty");
+}
+
+Test(restore, makes_what_is_missing_below_the_allowed_root)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    char destination[256];
+    (void)snprintf(destination, sizeof(destination), "%s/new/er", rig->out.path);
+    rig->options.destination_root = rig->out.path;
+    rig->options.destination = destination;
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    char made[4096];
+    (void)snprintf(made, sizeof(made), "%s/%s", destination, tree_name(&rig->tree, "full/one"));
+    cr_assert_eq(access(made, F_OK), 0, "%s", made);
+}
+
 /* --- chosen paths --- */
 
 Test(restore, chosen_paths_fetch_only_what_they_need)
