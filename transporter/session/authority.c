@@ -20,6 +20,7 @@
 #include <uthash.h>
 
 enum { STATEMENTS_MAX = 8192, FILES_MAX = 65536, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
+enum { LOOSE_MAX = 64 };
 
 struct statement_key {
     uint32_t type; /* as Sealift__StatementType; no bytes lie between it and the id */
@@ -41,7 +42,9 @@ struct authority {
     struct roster_chain *rosters;
     struct kept *statements; /* a hash table, in the order in which they came */
     int statement_dir, unlock_dir, executed_dir;
-    size_t unlock_count, executed_count;
+    size_t executed_count;
+    struct hash loose[LOOSE_MAX]; /* unlock sections that no grant named when they came; the oldest first */
+    size_t loose_count;
 };
 
 static bool open_dir(const char *state_dir, const char *name, int *out, struct err *err)
@@ -128,13 +131,60 @@ static bool for_each_file(int dir, const char *what, size_t *count,
     return ok;
 }
 
+/* --- unlock sections: nobody signs them, the grants that operators signed name them --- */
+
+static void unlock_file(const struct hash *hash, char out[static 2 * HASH_LEN + 1])
+{
+    hex_encode(hash->bytes, HASH_LEN, out);
+}
+
+static bool is_granted(const struct authority *authority, const struct hash *section)
+{
+    for (const struct kept *kept = authority->statements; kept; kept = kept->hh.next) {
+        if (kept->statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT) continue;
+        const ProtobufCBinaryData *named = &kept->statement->body.grant->unlock_hash;
+        if (named->len == HASH_LEN && memcmp(named->data, section->bytes, HASH_LEN) == 0) return true;
+    }
+    return false;
+}
+
+/* Room for one more: forgets those that a grant names by now, else removes the oldest. */
+static void make_room(struct authority *authority)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < authority->loose_count; i++)
+        if (!is_granted(authority, &authority->loose[i])) authority->loose[left++] = authority->loose[i];
+    if (left == LOOSE_MAX) {
+        char name[2 * HASH_LEN + 1];
+        unlock_file(&authority->loose[0], name);
+        (void)unlinkat(authority->unlock_dir, name, 0);
+        memmove(authority->loose, authority->loose + 1, --left * sizeof(authority->loose[0]));
+    }
+    authority->loose_count = left;
+}
+
+/* A grant may come after its section, but a director makes no disk full of sections without one. */
+static void note_section(struct authority *authority, const struct hash *section)
+{
+    if (is_granted(authority, section)) return;
+    if (authority->loose_count == LOOSE_MAX) make_room(authority);
+    authority->loose[authority->loose_count++] = *section;
+}
+
+static bool load_section(struct authority *authority, const char *name, struct err *err)
+{
+    struct hash section;
+    if (!hex_decode(name, section.bytes, HASH_LEN, err)) return false;
+    note_section(authority, &section);
+    return true;
+}
+
 static bool load(struct authority *authority, struct err *err)
 {
-    size_t statements = 0;
+    size_t statements = 0, sections = 0;
     return for_each_file(authority->statement_dir, "statement", &statements, load_statement, authority,
                          err) &&
-           for_each_file(authority->unlock_dir, "unlock section", &authority->unlock_count, NULL, authority,
-                         err) &&
+           for_each_file(authority->unlock_dir, "unlock section", &sections, load_section, authority, err) &&
            for_each_file(authority->executed_dir, "executed order", &authority->executed_count, NULL,
                          authority, err);
 }
@@ -224,13 +274,11 @@ bool authority_accept_unlock(struct authority *authority, struct span bytes, str
     if (!stored_unlock_decode(bytes, &section, err)) return err_wrap(err, "the unlock section");
     struct hash hash = hash_of(bytes);
     char name[2 * HASH_LEN + 1];
-    hex_encode(hash.bytes, HASH_LEN, name);
+    unlock_file(&hash, name);
     LOCK_HERE(&authority->lock);
     if (faccessat(authority->unlock_dir, name, F_OK, 0) == 0) return true;
-    if (authority->unlock_count >= FILES_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d unlock sections", FILES_MAX);
     if (!file_replace(authority->unlock_dir, name, bytes, FILE_MODE, err)) return false;
-    authority->unlock_count++;
+    note_section(authority, &hash);
     return true;
 }
 
@@ -294,7 +342,14 @@ void authority_each(struct authority *authority, Sealift__StatementType type, au
 
 /* --- keys --- */
 
-/* Opens the sealed half of the grant to us, if there is one that is not withdrawn. */
+/* What reads is over when it expires; what writes is not: expiry never stops a scheduled backup. */
+static bool has_expired(const struct statement *grant)
+{
+    return grant->body.grant->half == SEALIFT__HALF__HALF_READ && grant->expiry_s != 0 &&
+           (uint64_t)time(NULL) > grant->expiry_s;
+}
+
+/* Opens the sealed half of the grant to us, if there is one that is neither withdrawn nor over. */
 static bool open_grant(struct authority *authority, const struct hash *key_id, Sealift__Half half,
                        const struct hash *domain, const Sealift__GrantBody **body, struct secret **out,
                        struct err *err)
@@ -305,6 +360,8 @@ static bool open_grant(struct authority *authority, const struct hash *key_id, S
         return err_set(err, ERR_NO_KEY, "this transporter has no %s grant of the key",
                        half == SEALIFT__HALF__HALF_WRITE ? "write" : "read");
     const Sealift__GrantBody *grant = statement->body.grant;
+    if (has_expired(statement))
+        return err_set(err, ERR_NO_KEY, "the read grant of key '%s' has expired", grant->key_label);
     AUTO(buf) struct buf context = {0};
     grant_box_context(&authority->site, &id, grant, &context);
     struct span sealed = span_of(grant->sealed.data, grant->sealed.len);

@@ -26,7 +26,8 @@ struct accepted {
 /* Verifies and keeps one delivered statement of any type. ERR_EXISTS: known already. */
 bool authority_accept(struct authority *authority, struct span bytes, struct accepted *out,
                       struct err *err) MUST_CHECK;
-/* An unlock section; kept if it decodes. Found again by its hash only. */
+/* An unlock section; kept if it decodes. Found again by its hash only. Of those that no grant names, the
+ * oldest goes when a 65th comes. */
 bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err) MUST_CHECK;
 /* Marks an order as executed (persisted before the order runs). ERR_EXISTS if it was. */
 bool authority_execute_once(struct authority *authority, const struct id *order, struct err *err) MUST_CHECK;
@@ -49,7 +50,8 @@ void authority_each(struct authority *authority, Sealift__StatementType type, au
 bool authority_write_half(struct authority *authority, const struct hash *key_id, const struct hash *domain,
                           struct write_half **half, struct buf *unlock, char label[static 256],
                           struct err *err) MUST_CHECK;
-/* S by a read grant (step 1 of the unlock order); checked against the key id. ERR_NO_KEY. */
+/* S by a read grant that has not expired (step 1 of the unlock order); checked against the key id.
+ * ERR_NO_KEY. */
 bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
                            struct err *err) MUST_CHECK;
 

@@ -1,5 +1,6 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/text.h"
 #include "common/crypto/seal/key.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
@@ -8,6 +9,7 @@
 #include "transporter/session/authority.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -235,8 +237,8 @@ static void key_deinit(struct key *key)
     buf_deinit(&key->unlock);
 }
 
-static struct statement *grant(const struct key *key, Sealift__Half half, const struct hash *domain,
-                               const struct secret *content)
+static struct statement *grant_until(const struct key *key, Sealift__Half half, const struct hash *domain,
+                                     const struct secret *content, uint64_t expiry_s)
 {
     const uint8_t *recipient = site.source->known.sign_pk;
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
@@ -262,11 +264,18 @@ static struct statement *grant(const struct key *key, Sealift__Half half, const 
                                     .audience = recipient,
                                     .id = id,
                                     .version = 1,
+                                    .expiry_s = expiry_s,
                                     .body = buf_span(&encoded)};
     struct statement *out = NULL;
     cr_assert(statement_sign(site.admin->sign, &draft, &bytes, &err), "%s", err.text);
     cr_assert(statement_decode(buf_span(&bytes), &out, &err), "%s", err.text);
     return out;
+}
+
+static struct statement *grant(const struct key *key, Sealift__Half half, const struct hash *domain,
+                               const struct secret *content)
+{
+    return grant_until(key, half, domain, content, 0);
 }
 
 Test(authority, opens_the_write_half_that_was_granted_with_its_unlock_section)
@@ -326,6 +335,90 @@ Test(authority, gives_s_by_a_read_grant)
     AUTO(secret) struct secret *s = NULL;
     cr_assert(authority_read_secret(authority, &key.half->key_id, &s, &err), "%s", err.text);
     cr_assert_eq(memcmp(s->data, key.half->s->data, 32), 0);
+    key_deinit(&key);
+}
+
+/* Puts the statement where an earlier acceptance would have put it. */
+static void plant(const struct statement *statement)
+{
+    struct err err = {0};
+    char id[2 * ID_LEN + 1];
+    hex_encode(statement->id.bytes, ID_LEN, id);
+    AUTO(free) char *path = xasprintf("%s/statements/grant-%s", state, id);
+    cr_assert(file_replace(-100, path, buf_span(&statement->bytes), 0600, &err), "%s", err.text);
+    reopen();
+}
+
+Test(authority, a_read_grant_is_over_when_it_expires_and_a_write_grant_is_not)
+{
+    struct err err;
+    struct key key;
+    key_init(&key);
+    AUTO(write_half) struct write_half *write = write_half_of(key.half, "t:web"), *got = NULL;
+    struct hash domain = domain_id(write->dedup_key->data);
+    AUTO(secret) struct secret *encoded = write_half_encode(write), *s = NULL;
+    AUTO(statement)
+    struct statement *reads = grant_until(&key, SEALIFT__HALF__HALF_READ, NULL, key.half->s, 7);
+    AUTO(statement)
+    struct statement *writes = grant_until(&key, SEALIFT__HALF__HALF_WRITE, &domain, encoded, 7);
+    plant(reads);
+    plant(writes);
+    cr_assert_not(authority_read_secret(authority, &key.half->key_id, &s, &err));
+    cr_assert_eq(err.code, ERR_NO_KEY);
+    cr_assert_str_eq(err.text, "the read grant of key 'main' has expired");
+    AUTO(buf) struct buf unlock = {0};
+    char label[256];
+    cr_assert(authority_accept_unlock(authority, buf_span(&key.unlock), &err), "%s", err.text);
+    cr_assert(authority_write_half(authority, &key.half->key_id, &domain, &got, &unlock, label, &err), "%s",
+              err.text);
+    key_deinit(&key);
+}
+
+static unsigned sections_kept(void)
+{
+    unsigned count = 0;
+    AUTO(free) char *path = xasprintf("%s/unlock", state);
+    DIR *listing = opendir(path);
+    cr_assert_not_null(listing);
+    for (struct dirent *entry; (entry = readdir(listing));)
+        count += entry->d_name[0] != '.';
+    (void)closedir(listing);
+    return count;
+}
+
+/* Whoever delivers may make them up: they are signed by nobody. */
+static void deliver_made_up(unsigned count)
+{
+    struct err err;
+    for (unsigned i = 0; i < count; i++) {
+        struct key key;
+        key_init(&key);
+        cr_assert(authority_accept_unlock(authority, buf_span(&key.unlock), &err), "%s", err.text);
+        key_deinit(&key);
+    }
+}
+
+Test(authority, keeps_64_unlock_sections_that_no_grant_names_and_each_that_one_does)
+{
+    struct err err;
+    struct key key;
+    key_init(&key);
+    AUTO(write_half) struct write_half *write = write_half_of(key.half, "t:web"), *got = NULL;
+    struct hash domain = domain_id(write->dedup_key->data);
+    AUTO(secret) struct secret *encoded = write_half_encode(write);
+    AUTO(statement) struct statement *statement = grant(&key, SEALIFT__HALF__HALF_WRITE, &domain, encoded);
+    cr_assert(authority_accept_unlock(authority, buf_span(&key.unlock), &err), "%s", err.text);
+    deliver_made_up(20);
+    cr_assert_eq(accept(statement, &err), ERR_NONE, "%s", err.text);
+    deliver_made_up(60);
+    cr_assert_eq(sections_kept(), 65);
+    reopen();
+    deliver_made_up(10);
+    cr_assert_eq(sections_kept(), 65);
+    AUTO(buf) struct buf unlock = {0};
+    char label[256];
+    cr_assert(authority_write_half(authority, &key.half->key_id, &domain, &got, &unlock, label, &err), "%s",
+              err.text);
     key_deinit(&key);
 }
 
