@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define DAY_NS (UINT64_C(86400) * 1000000000)
 enum { POINTS_MAX = 1000000 };
 
 void point_free(struct point *point)
@@ -169,35 +170,77 @@ static bool by_prefix(struct points *points, const char *text, struct point **ou
     return true;
 }
 
-/* A copy lies in its repository since later: what counts is where a point was first. */
-static bool is_first_place(const struct points *points, size_t index)
+/* Has the point a copy that lay in its repository before this one? */
+static bool is_later_copy(const struct points *points, size_t index)
 {
     const struct point *point = points->items[index];
     for (size_t i = 0; i < points->count; i++)
         if (id_eq(&points->items[i]->id, &point->id) && points->items[i]->time_ns < point->time_ns)
-            return false;
+            return true;
+    return false;
+}
+
+/* Within a repository its log says what came after what; between two, only their clocks do. */
+static bool is_newer(const struct point *point, const struct point *than)
+{
+    if (id_eq(&point->repository, &than->repository)) return point->number > than->number;
+    return point->time_ns > than->time_ns;
+}
+
+/* The newest one of a repository, whose first item is at `from`. They mostly come in order: the last is tried
+ * first. */
+static size_t newest_there(const struct points *points, size_t from, uint64_t limit_ns)
+{
+    size_t found = points->count;
+    for (size_t i = points->count; i-- > from;) {
+        const struct point *point = points->items[i];
+        if (point->time_ns > limit_ns || !id_eq(&point->repository, &points->items[from]->repository))
+            continue;
+        if (found < points->count && !is_newer(point, points->items[found])) continue;
+        if (!is_later_copy(points, i)) found = i;
+    }
+    return found;
+}
+
+/* Is it the first item of its repository? */
+static bool begins_repository(const struct points *points, size_t index)
+{
+    for (size_t i = index; i > 0; i--)
+        if (id_eq(&points->items[i - 1]->repository, &points->items[index]->repository)) return false;
     return true;
 }
 
-/* The newest that was made not after `limit_ns`. */
+/* The newest that was made not after `limit_ns`: of the newest in each repository. */
 static bool by_time(struct points *points, const char *text, uint64_t limit_ns, struct point **out,
                     struct err *err)
 {
     size_t found = points->count;
     for (size_t i = 0; i < points->count; i++) {
-        const struct point *point = points->items[i];
-        if (point->time_ns > limit_ns) continue;
-        if (found < points->count) {
-            const struct point *best = points->items[found];
-            if (point->time_ns < best->time_ns ||
-                (point->time_ns == best->time_ns && point->number <= best->number))
-                continue;
-        }
-        if (is_first_place(points, i)) found = i;
+        if (!begins_repository(points, i)) continue;
+        size_t there = newest_there(points, i, limit_ns);
+        if (there == points->count) continue;
+        if (found == points->count || is_newer(points->items[there], points->items[found])) found = there;
     }
     if (found == points->count) return missing(points, text, err);
     *out = take_out(points, found);
     return true;
+}
+
+/* The repository's time comes through the director, the writer's is signed. */
+static void doubt_times(const struct cli *cli, const struct point *point)
+{
+    uint64_t written_ns = point->body->writer_time_ns;
+    uint64_t apart_ns =
+        written_ns > point->time_ns ? written_ns - point->time_ns : point->time_ns - written_ns;
+    if (written_ns == 0 || apart_ns <= DAY_NS) return;
+    char written[21], listed[21];
+    time_format(written_ns, written);
+    time_format(point->time_ns, listed);
+    output_warning(
+        &cli->output,
+        "the point was written at %s by its writer's clock and is listed as of %s: a copy that was "
+        "made later, a wrong clock, or a director that lists it under another time",
+        written, listed);
 }
 
 static bool repository_id(struct cli *cli, const char *name, struct id *out, struct err *err)
@@ -223,6 +266,12 @@ bool point_resolve(struct cli *cli, const char *text, const char *repository, st
     if (repository && !repository_id(cli, repository, &only, err)) return false;
     if (!points_get(cli, repository ? &only : NULL, word == POINT_BY_PREFIX ? NULL : job, &points, err))
         return false;
-    if (word == POINT_BY_PREFIX) return by_prefix(&points, text, out, err);
-    return by_time(&points, text, limit_ns, out, err);
+    AUTO(point) struct point *point = NULL;
+    bool found = word == POINT_BY_PREFIX ? by_prefix(&points, text, &point, err)
+                                         : by_time(&points, text, limit_ns, &point, err);
+    if (!found) return false;
+    if (word != POINT_BY_PREFIX) doubt_times(cli, point);
+    *out = point;
+    point = NULL;
+    return true;
 }

@@ -2,6 +2,7 @@
 #include "director/cli/point.h"
 
 #include "common/wire/lent.h"
+#include "tests/unit/base/capture.h"
 #include "tests/unit/cli/small_site.h"
 
 #include <criterion/criterion.h>
@@ -14,25 +15,36 @@ static const struct id offsite = {{1}}, elsewhere = {{2}};
 static struct buf file;
 static const struct id *place;
 
+static const struct {
+    uint64_t number, time_ns;
+} places[] = {{3, 7}, {2, 9}};
+static size_t told = 1;
+static struct buf older; /* the second one that is told */
+
 static void answers(const struct request *request)
 {
-    Sealift__PointRow row = SEALIFT__POINT_ROW__INIT, *rows[] = {&row};
+    Sealift__PointRow row = SEALIFT__POINT_ROW__INIT, second = SEALIFT__POINT_ROW__INIT;
+    Sealift__PointRow *rows[] = {&row, &second};
     Sealift__PointListAnswer list = SEALIFT__POINT_LIST_ANSWER__INIT;
     AUTO(buf) struct buf payload = {0};
-    row.repository = lent_bytes(place->bytes, ID_LEN);
-    row.number = 2;
-    row.time_ns = 7;
+    for (size_t i = 0; i < told; i++) {
+        rows[i]->repository = lent_bytes(place->bytes, ID_LEN);
+        rows[i]->number = places[i].number;
+        rows[i]->time_ns = places[i].time_ns;
+    }
     row.point_file = lent_bytes(file.data, file.len);
-    list.n_rows = 1;
+    second.point_file = lent_bytes(older.data, older.len);
+    list.n_rows = told;
     list.rows = rows;
     payload_point_list_encode(&list, &payload);
-    answer_done(request, 1, buf_span(&payload));
+    answer_done(request, told, buf_span(&payload));
 }
 
 /* A genuine point in a plaintext repository. */
+static uint64_t written_ns;
 static void make_point(const struct identity *writer, const char *job)
 {
-    static const uint8_t point[ID_LEN] = {9}, root[HASH_LEN] = {8};
+    static uint8_t point[ID_LEN] = {9}, root[HASH_LEN] = {8};
     struct err err = {0};
     AUTO(buf) struct buf payload = {0};
     AUTO(buf) struct buf body = {0};
@@ -46,11 +58,13 @@ static void make_point(const struct identity *writer, const char *job)
     plain.writer = lent_bytes(writer->known.sign_pk, SIGN_PK_LEN);
     plain.root = lent_bytes(root, HASH_LEN);
     plain.counts = &counts;
+    plain.writer_time_ns = written_ns;
     plain.object_kind = (char *)(uintptr_t) "tree";
     cr_assert(stored_body_encode(&plain, &payload, &err), "%s", err.text);
     stored_sign(writer->sign, "point", buf_span(&payload), &body);
     whole.body = lent_bytes(body.data, body.len);
     buf_clear(&file);
+    point[1]++;
     cr_assert(stored_point_encode(&whole, &file, &err), "%s", err.text);
 }
 
@@ -64,6 +78,7 @@ static void teardown(void)
 {
     small_site_deinit(&site);
     buf_deinit(&file);
+    buf_deinit(&older);
 }
 
 TestSuite(point, .init = setup, .fini = teardown, .timeout = 30);
@@ -111,4 +126,46 @@ Test(point, one_that_a_stranger_wrote_is_left_out)
 {
     make_point(site.stranger, "web");
     is_left_out(&offsite, "web", "was never admitted");
+}
+
+/* The one that is listed with the later time, and the one that the log has last. */
+static void make_two(void)
+{
+    make_point(site.web, "web");
+    buf_put_span(&older, buf_span(&file));
+    make_point(site.web, "web");
+    told = 2;
+}
+
+static uint64_t latest(void)
+{
+    struct err err = {0};
+    AUTO(point) struct point *point = NULL;
+    cr_assert(point_resolve(&site.cli, "web@latest", NULL, &point, &err), "%s", err.text);
+    return point->number;
+}
+
+Test(point, the_latest_is_the_last_of_the_log_whatever_times_are_told)
+{
+    make_two();
+    cr_assert_eq(latest(), 3);
+}
+
+static const char *said_of_latest(struct buf *text)
+{
+    struct capture capture = capture_start();
+    (void)latest();
+    return capture_stop(&capture, text);
+}
+
+Test(point, a_time_that_is_more_than_a_day_from_the_writers_is_told)
+{
+    AUTO(buf) struct buf text = {0};
+    written_ns = UINT64_C(86400) * 1000000000 + places[0].time_ns;
+    make_point(site.web, "web");
+    cr_assert_str_empty(said_of_latest(&text));
+    written_ns++;
+    make_point(site.web, "web");
+    const char *said = said_of_latest(&text);
+    cr_assert_not_null(strstr(said, "written at 1970-01-02T00:00:00Z"), "%s", said);
 }
