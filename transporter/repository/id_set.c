@@ -20,11 +20,18 @@ void id_set_clear(struct id_set *set)
     set->has_zero = false;
 }
 
-static size_t slot_of(const struct id_set *set, const uint8_t *id)
+size_t id_place(const struct id *id, const uint64_t secret[static 2])
 {
-    __extension__ unsigned __int128 product = le64_get(id) ^ set->secret[0];
-    product *= le64_get(id + 8) ^ set->secret[1];
-    return ((size_t)product ^ (size_t)(product >> 64)) & (set->cap - 1);
+    __extension__ unsigned __int128 product = le64_get(id->bytes) ^ secret[0];
+    product *= le64_get(id->bytes + 8) ^ secret[1];
+    return (size_t)product ^ (size_t)(product >> 64);
+}
+
+static size_t slot_of(const struct id_set *set, const uint8_t *bytes)
+{
+    struct id id;
+    memcpy(id.bytes, bytes, ID_LEN);
+    return id_place(&id, set->secret) & (set->cap - 1);
 }
 
 static bool is_zero(const uint8_t *id)

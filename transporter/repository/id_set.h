@@ -5,6 +5,9 @@
 
 #include "common/crypto/hash.h"
 
+/* A number that follows from the id and two secret ones. */
+size_t id_place(const struct id *id, const uint64_t secret[static 2]);
+
 /* {0} is an empty set. */
 struct id_set {
     struct id *slots; /* zero: empty */

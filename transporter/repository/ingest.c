@@ -16,7 +16,7 @@ static void free_ingest(struct ingest *ingest)
     (void)pthread_cond_destroy(&ingest->done);
     id_set_deinit(&ingest->fresh);
     id_set_deinit(&ingest->syncing);
-    free(ingest->seals);
+    seal_table_deinit(&ingest->seals);
     free(ingest);
 }
 DEFINE_AUTO(raw_ingest, struct ingest *, free_ingest)

@@ -33,28 +33,17 @@ void ingest_close_pack(struct ingest *ingest, enum pack_class class_)
 
 /* --- envelopes that this session may use --- */
 
-static struct known_seal *find_seal(struct ingest *ingest, const struct id *seal)
-{
-    for (size_t i = ingest->seal_count; i > 0; i--)
-        if (id_eq(&ingest->seals[i - 1].seal, seal)) return &ingest->seals[i - 1];
-    return NULL;
-}
-
 static bool learn_seal(struct ingest *ingest, const struct envelope_view *view, struct err *err)
 {
-    struct known_seal *known = find_seal(ingest, &view->seal);
+    const struct known_seal *known = seal_table_find(&ingest->seals, &view->seal);
     if (known && memcmp(known->bytes, view->bytes, ENVELOPE_LEN) == 0) return true;
     if (known) return err_set(err, ERR_PROTOCOL, "a second, other envelope of the same seal");
-    uint32_t domain;
-    if (!index_domain(ingest->repository->index, &view->domain, &domain, err)) return false;
-    if (ingest->seal_count == ingest->seal_cap) {
-        ingest->seal_cap = ingest->seal_cap ? 2 * ingest->seal_cap : 1;
-        ingest->seals = xreallocarray(ingest->seals, ingest->seal_cap, sizeof(*ingest->seals));
-    }
-    known = &ingest->seals[ingest->seal_count++];
-    known->seal = view->seal;
-    known->domain = domain;
-    memcpy(known->bytes, view->bytes, ENVELOPE_LEN);
+    struct known_seal seal = {.seal = view->seal};
+    if (!seal_table_admit(&ingest->seals, &view->domain, err) ||
+        !index_domain(ingest->repository->index, &view->domain, &seal.domain, err))
+        return false;
+    memcpy(seal.bytes, view->bytes, ENVELOPE_LEN);
+    seal_table_add(&ingest->seals, &seal);
     return true;
 }
 
@@ -117,7 +106,7 @@ static bool lead_with_envelope(struct batch *batch, const struct id *seal, struc
 {
     struct pack_rules *rules = &batch->pack->rules;
     if (id_is_zero(seal) || pack_rules_envelope(rules, seal)) return true;
-    const struct known_seal *known = find_seal(batch->ingest, seal);
+    const struct known_seal *known = seal_table_find(&batch->ingest->seals, seal);
     if (!known) return err_set(err, ERR_PROTOCOL, "a frame came before its seal's envelope");
     size_t from = out->len;
     struct record_view record;

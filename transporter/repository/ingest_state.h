@@ -8,6 +8,7 @@
 #include "transporter/repository/id_set.h"
 #include "transporter/repository/ingest.h"
 #include "transporter/repository/open_pack.h"
+#include "transporter/repository/seal_table.h"
 
 /* A batch that is in a journal, and not known to be on disk. */
 struct pending {
@@ -22,13 +23,6 @@ struct pending {
     uint32_t envelopes; /* of the pack, before the first entry */
 };
 
-/* An envelope that this session may put into its packs. */
-struct known_seal {
-    struct id seal;
-    uint32_t domain;
-    uint8_t bytes[ENVELOPE_LEN];
-};
-
 struct ingest {
     struct ingest *next; /* among the repository's sessions */
     struct repository *repository;
@@ -39,8 +33,7 @@ struct ingest {
     pthread_mutex_t batch_lock;
     struct open_pack *packs[PACK_META + 1]; /* by class */
     uint32_t next_journal;
-    struct known_seal *seals;
-    size_t seal_count, seal_cap;
+    struct seal_table seals; /* envelopes that this session may put into its packs */
 
     pthread_t thread;
     pthread_mutex_t lock;
