@@ -153,9 +153,10 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     }
     if (known) {
         /* a second try: what failed before is replaced in place, nobody holds it */
-        known->failure = store->failure;
-        known->open = store->open;
-        store->open = NULL;
+        store->next = known->next;
+        struct store failed = *known;
+        *known = *store;
+        *store = failed;
         return ok;
     }
     store->next = stores->first;
