@@ -4,6 +4,7 @@
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
 #include "common/wire/statement.h"
+#include "common/wire/stored.h"
 
 #include <assert.h>
 
@@ -16,8 +17,6 @@ enum {
     ASK_ITEMS_MAX = 4096,
     ASK_MAX = ASK_ITEMS_MAX * (1 + HASH_LEN), /* type and id */
     JOIN_MAX = 4096,
-    UNLOCK_MAX = 64 * 1024,
-    POINT_FILE_MAX = 1024 * 1024,
 };
 
 #define ON(channel) (1u << (channel))
@@ -42,7 +41,7 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_CLAIM, "claim", OPERATOR_OUT, STATEMENT_MAX},
     {SEALIFT__HEAD__KIND_OPERATOR_HELLO, "operator hello", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_PUT, "put", OPERATOR_OUT, STATEMENT_MAX},
-    {SEALIFT__HEAD__KIND_PUT_UNLOCK, "put unlock", OPERATOR_OUT, UNLOCK_MAX},
+    {SEALIFT__HEAD__KIND_PUT_UNLOCK, "put unlock", OPERATOR_OUT, STORED_MAX_UNLOCK},
     {SEALIFT__HEAD__KIND_GET, "get", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_START, "run start", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_MAINTENANCE_START, "maintenance start", OPERATOR_OUT, 0},
@@ -60,19 +59,19 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_RUN_PROGRESS, "run progress", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_END, "run end", CONTROL_OUT, WARNINGS_MAX},
     {SEALIFT__HEAD__KIND_RUN_ANSWER, "run answer", CONTROL_OUT, ANSWER_MAX},
-    {SEALIFT__HEAD__KIND_POINT_NEWS, "point news", CONTROL_OUT, POINT_FILE_MAX},
+    {SEALIFT__HEAD__KIND_POINT_NEWS, "point news", CONTROL_OUT, STORED_MAX_POINT},
     {SEALIFT__HEAD__KIND_REPOSITORY_STATE, "repository state", CONTROL_OUT, 0},
     {SEALIFT__HEAD__KIND_WELCOME, "welcome", CONTROL_IN, 0},
     {SEALIFT__HEAD__KIND_DELIVER, "deliver", CONTROL_IN, STATEMENT_MAX},
-    {SEALIFT__HEAD__KIND_DELIVER_UNLOCK, "deliver unlock", CONTROL_IN, UNLOCK_MAX},
+    {SEALIFT__HEAD__KIND_DELIVER_UNLOCK, "deliver unlock", CONTROL_IN, STORED_MAX_UNLOCK},
     {SEALIFT__HEAD__KIND_ASSIGN, "assign", CONTROL_IN, 0},
     {SEALIFT__HEAD__KIND_CANCEL, "cancel", CONTROL_IN, 0},
     {SEALIFT__HEAD__KIND_LOG_ASK, "log ask", CONTROL_IN, 0},
-    {SEALIFT__HEAD__KIND_OPEN, "open", DIALLER, POINT_FILE_MAX},
+    {SEALIFT__HEAD__KIND_OPEN, "open", DIALLER, STORED_MAX_POINT},
     {SEALIFT__HEAD__KIND_ENVELOPE, "envelope", DIALLER, ENVELOPE_LEN},
     {SEALIFT__HEAD__KIND_ASK, "ask", DIALLER, ASK_MAX},
     {SEALIFT__HEAD__KIND_BATCH, "batch", DIALLER, BATCH_MAX},
-    {SEALIFT__HEAD__KIND_COMMIT, "commit", DIALLER, POINT_FILE_MAX},
+    {SEALIFT__HEAD__KIND_COMMIT, "commit", DIALLER, STORED_MAX_POINT},
     {SEALIFT__HEAD__KIND_FRAMES, "frames", DIALLER, BATCH_MAX},
     {SEALIFT__HEAD__KIND_FETCH_END, "fetch end", DIALLER, ASK_MAX},
     {SEALIFT__HEAD__KIND_OPENED, "opened", LISTENER, 0},

@@ -50,6 +50,17 @@ static bool begins_with_our_version(struct span bytes, const char *what, struct 
     return version == 0 || version_ok(version, what, err);
 }
 
+static bool encode_limited(const void *message, size_t limit, const char *what, struct buf *out,
+                           struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    message_encode(message, &bytes);
+    if (bytes.len > limit)
+        return err_set(err, ERR_LIMIT, "%s has %zu bytes, at most %zu are allowed", what, bytes.len, limit);
+    buf_put_span(out, buf_span(&bytes));
+    return true;
+}
+
 struct id stored_id(const ProtobufCBinaryData *bytes)
 {
     struct id id = {{0}};
@@ -282,8 +293,7 @@ static bool point_ok(const Sealift__PointFile *file, struct err *err)
 bool stored_point_encode(const Sealift__PointFile *file, struct buf *out, struct err *err)
 {
     if (!message_check(file, STORED_MAX_NAME, point_what, err) || !point_ok(file, err)) return false;
-    message_encode(file, out);
-    return true;
+    return encode_limited(file, STORED_MAX_POINT, point_what, out, err);
 }
 
 bool stored_point_decode(struct span bytes, Sealift__PointFile **out, struct err *err)
@@ -385,9 +395,8 @@ static bool unlock_ok(const Sealift__UnlockSection *unlock, struct err *err)
 
 bool stored_unlock_encode(const Sealift__UnlockSection *unlock, struct buf *out, struct err *err)
 {
-    if (!message_check(unlock, STORED_MAX_TEXT, unlock_what, err) || !unlock_ok(unlock, err)) return false;
-    message_encode(unlock, out);
-    return true;
+    return message_check(unlock, STORED_MAX_TEXT, unlock_what, err) && unlock_ok(unlock, err) &&
+           encode_limited(unlock, STORED_MAX_UNLOCK, unlock_what, out, err);
 }
 
 bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struct err *err)

@@ -13,11 +13,11 @@
 #include <proto/stored.pb-c.h>
 
 #define STORED_MAX_SIGNED (4u * 1024 * 1024) /* a Signed with its payload: a log entry at most */
-#define STORED_MAX_POINT (4u * 1024 * 1024)  /* a PointFile */
-#define STORED_MAX_UNLOCK (1024u * 1024)
-#define STORED_MAX_PACKS 32768u /* in one condemned or swept entry */
-#define STORED_MAX_NAME 255u    /* labels, job, writer and domain names */
-#define STORED_MAX_TEXT 4096u   /* descriptions */
+#define STORED_MAX_POINT (1024u * 1024)      /* a PointFile, as one message carries it */
+#define STORED_MAX_UNLOCK (64u * 1024)       /* likewise */
+#define STORED_MAX_PACKS 32768u              /* in one condemned or swept entry */
+#define STORED_MAX_NAME 255u                 /* labels, job, writer and domain names */
+#define STORED_MAX_TEXT 4096u                /* descriptions */
 
 /* Appends the encoded Signed message; the signature is over "sealift NAME v1" 00 payload. */
 void stored_sign(const struct sign_pair *pair, const char *name, struct span payload, struct buf *out);

@@ -1,4 +1,5 @@
 /* The small objects of a repository: what is written is read back, and nothing else is read. */
+#include "common/wire/head.h"
 #include "common/wire/stored.h"
 
 #include <criterion/criterion.h>
@@ -351,13 +352,34 @@ Test(stored, a_message_that_asks_for_much_memory_is_refused)
 {
     struct err err;
     AUTO(buf) struct buf bytes = {0};
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0; i < 30000; i++)
         buf_put(&bytes, "\x3a\x00", 2); /* an empty kms wrap: 2 bytes here, about 100 decoded */
     cr_assert_not(decode_unlock(buf_span(&bytes), &err));
     cr_assert_eq(err.code, ERR_DAMAGED, "%s", err.text);
     buf_grow(&bytes, STORED_MAX_UNLOCK);
     cr_assert_not(decode_unlock(buf_span(&bytes), &err));
     cr_assert_eq(err.code, ERR_LIMIT);
+}
+
+/* What is stored is also sent: one message carries a whole point file, and a whole unlock section. */
+Test(stored, nothing_is_written_that_no_message_carries)
+{
+    static uint8_t zeros[1 << 20];
+    struct err err = {0};
+    AUTO(buf) struct buf out = {0};
+    Sealift__PointFile file = SEALIFT__POINT_FILE__INIT;
+    file.body = stored_bytes(span_of(zeros, 1000));
+    file.writer_roster = stored_bytes(span_of(zeros, (1 << 20) - 2000));
+    cr_assert(stored_point_encode(&file, &out, &err), "%s", err.text);
+    cr_assert_leq(out.len, head_payload_limit(SEALIFT__HEAD__KIND_COMMIT));
+    size_t before = out.len;
+    file.writer_roster.len += 1000;
+    cr_assert_not(stored_point_encode(&file, &out, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    cr_assert_str_eq(err.text, "the point file has 1048583 bytes, at most 1048576 are allowed");
+    cr_assert_eq(out.len, before);
+    cr_assert_eq(STORED_MAX_POINT, head_payload_limit(SEALIFT__HEAD__KIND_COMMIT));
+    cr_assert_eq(STORED_MAX_UNLOCK, head_payload_limit(SEALIFT__HEAD__KIND_DELIVER_UNLOCK));
 }
 
 /* --- Signed --- */
