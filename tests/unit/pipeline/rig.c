@@ -95,7 +95,8 @@ static void prepare(struct rig *rig)
 static void *run_thread(void *arg)
 {
     struct rig *rig = arg;
-    rig->done = backup_tree(&rig->options, &rig->result, &rig->err) &&
+    rig->done = (rig->image.path ? backup_image(&rig->options, &rig->image, &rig->result, &rig->err)
+                                 : backup_tree(&rig->options, &rig->result, &rig->err)) &&
                 (rig->killed_before_renewal || backup_renew_cache(rig->options.cache, &rig->err));
     return NULL;
 }

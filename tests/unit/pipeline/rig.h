@@ -4,7 +4,7 @@
 
 #include "fake_outlet.h"
 #include "keys.h"
-#include "transporter/pipeline/backup.h"
+#include "transporter/pipeline/backup_image.h"
 #include "tree.h"
 #include "view.h"
 
@@ -21,6 +21,7 @@ struct rig {
     struct sealing_options sealing;
     struct backup_options options; /* as the next run will have them */
     const char *path;
+    struct image_source image; /* with a path: the next run is of that image */
     struct backup_result result;
     struct err err;
     /* warnings of the last run */

@@ -51,6 +51,7 @@ static void read_content(struct source *source, const struct entry *entry, struc
         cr_assert(refs_next(reader, &ref, &found, &err), "%s: %s", out->path, err.text);
         if (!found) break;
         out->refs++;
+        buf_put(&out->ref_list, &ref, sizeof(ref));
         if (ref.kind == REF_HOLE) {
             out->holes++;
             add_zeros(&hasher, ref.length);
@@ -116,6 +117,7 @@ void view_free(struct view *view)
     for (size_t i = 0; i < view->count; i++) {
         free(view->entries[i].path);
         free(view->entries[i].target);
+        buf_deinit(&view->entries[i].ref_list);
     }
     free(view->entries);
     free(view);

@@ -16,6 +16,7 @@ struct view_entry {
     uint16_t xattr_count;
     uint32_t holes;        /* references to holes */
     uint32_t refs;         /* of all kinds, those in nodes included */
+    struct buf ref_list;   /* struct ref each */
     struct hash content;   /* HASH of the bytes that the references yield */
     struct hash file_hash; /* what the entry says */
 };
