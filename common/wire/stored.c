@@ -129,7 +129,9 @@ static bool log_created_ok(const Sealift__LogEntry *entry, struct err *err)
 
 static bool log_packs_ok(const Sealift__LogEntry *entry, struct err *err)
 {
-    if (entry->n_packs == 0) return err_set(err, ERR_DAMAGED, "%s: 'packs' is empty", log_what);
+    /* swept with nothing: everything that was condemned is spared */
+    if (entry->n_packs == 0 && entry->kind != SEALIFT__LOG_KIND__LOG_SWEPT)
+        return err_set(err, ERR_DAMAGED, "%s: 'packs' is empty", log_what);
     if (!at_most(entry->n_packs, STORED_MAX_PACKS, "packs", log_what, err)) return false;
     for (size_t i = 0; i < entry->n_packs; i++)
         if (!exactly(&entry->packs[i], HASH_LEN, "packs", log_what, err)) return false;
@@ -150,6 +152,8 @@ static bool log_kind_ok(const Sealift__LogEntry *entry, struct err *err)
                exactly(&entry->object_hash, HASH_LEN, "object_hash", log_what, err);
     case SEALIFT__LOG_KIND__LOG_REMOVED:
     case SEALIFT__LOG_KIND__LOG_UNDELETED:
+    case SEALIFT__LOG_KIND__LOG_HELD:
+    case SEALIFT__LOG_KIND__LOG_RELEASED:
         return exactly(&entry->object, ID_LEN, "object", log_what, err);
     case SEALIFT__LOG_KIND__LOG_CONDEMNED:
     case SEALIFT__LOG_KIND__LOG_SWEPT:
@@ -167,7 +171,9 @@ static bool log_extra_ok(const Sealift__LogEntry *entry, struct err *err)
         entry->kind == SEALIFT__LOG_KIND__LOG_CONDEMNED || entry->kind == SEALIFT__LOG_KIND__LOG_SWEPT;
     bool point = entry->kind == SEALIFT__LOG_KIND__LOG_POINT;
     bool object = point || entry->kind == SEALIFT__LOG_KIND__LOG_REMOVED ||
-                  entry->kind == SEALIFT__LOG_KIND__LOG_UNDELETED;
+                  entry->kind == SEALIFT__LOG_KIND__LOG_UNDELETED ||
+                  entry->kind == SEALIFT__LOG_KIND__LOG_HELD ||
+                  entry->kind == SEALIFT__LOG_KIND__LOG_RELEASED;
     if ((!created && (entry->site.len || entry->plaintext)) || (!packs && entry->n_packs) ||
         (!object && entry->object.len) || (!point && !packs && entry->object_hash.len))
         return err_set(err, ERR_DAMAGED, "%s has a field that its kind does not use", log_what);

@@ -178,6 +178,16 @@ static bool check_record(struct packing *packing, struct pack_scan *scan, size_t
 
 /* --- one pack --- */
 
+/* A sweep took it away while it was looked at. */
+static bool is_swept(const struct packing *packing)
+{
+    struct index_pack pack;
+    struct err err;
+    if (index_pack_get(packing->check->repository->index, packing->pack.no, &pack, &err))
+        return pack.state == INDEX_SWEPT;
+    return err.code == ERR_NOT_FOUND;
+}
+
 /* With its table of contents: every record is judged for itself. */
 static bool check_by_toc(struct packing *packing, struct pack_scan *scan, struct err *err)
 {
@@ -222,6 +232,7 @@ static void check_bytes(struct packing *packing)
     struct err why;
     pack_scan_start(&scan, &packing->check->repository->storage, packing->name, packing->size);
     if (!read_all(packing, &scan, &why)) {
+        if (why.code == ERR_NOT_FOUND && is_swept(packing)) return;
         size_t finding = tell(packing, why.code, why.text);
         check_add_range(packing->check, packing->pack.no, scan.pos, UINT32_MAX, finding);
         return;
@@ -239,6 +250,7 @@ static bool is_there(struct packing *packing)
     struct err why;
     if (packing->pack.state == INDEX_LOST ||
         !storage->ops->size(storage->self, packing->name, &packing->size, &why)) {
+        if (is_swept(packing)) return false;
         bool absent = packing->pack.state == INDEX_LOST || why.code == ERR_NOT_FOUND;
         size_t finding =
             tell(packing, absent ? ERR_NOT_FOUND : why.code, absent ? "the pack is missing" : why.text);
@@ -263,7 +275,7 @@ static void check_header(struct packing *packing)
     if (!repository->storage.ops->get_range(repository->storage.self, packing->name, 0, bytes, sizeof(bytes),
                                             &why) ||
         !pack_header_parse(span_of(bytes, sizeof(bytes)), &repository->ours, &header, &why))
-        (void)tell(packing, why.code, why.text);
+        if (why.code != ERR_NOT_FOUND || !is_swept(packing)) (void)tell(packing, why.code, why.text);
 }
 
 static void check_toc(struct packing *packing)
@@ -271,6 +283,7 @@ static void check_toc(struct packing *packing)
     struct err why;
     const struct storage *storage = &packing->check->repository->storage;
     if (pack_toc_read_tail(storage, packing->name, packing->size, &packing->toc, &why)) return;
+    if (why.code == ERR_NOT_FOUND && is_swept(packing)) return;
     size_t finding = packing->told ? packing->last : tell(packing, why.code, why.text);
     if (packing->check->level == CHECK_HASH) check_by_prefix(packing, finding);
 }
@@ -307,7 +320,8 @@ static bool take_pack(struct check *check, struct index_pack *pack)
     do {
         taken = taken && index_pack_from(check->repository->index, check->next_pack, pack, &err);
         if (taken) check->next_pack = pack->no + 1;
-    } while (taken && (pack->state == INDEX_OPEN || pack->state == INDEX_STRAY));
+    } while (taken &&
+             (pack->state == INDEX_OPEN || pack->state == INDEX_STRAY || pack->state == INDEX_SWEPT));
     if (!taken && !check->failed && err.code != ERR_NOT_FOUND) {
         check->failed = true;
         check->failure = err;

@@ -11,6 +11,7 @@ struct walk {
     struct repository *repository;
     struct closure *closure;
     uint32_t domain;
+    enum index_use use;
 };
 
 void closure_deinit(struct closure *closure)
@@ -59,7 +60,7 @@ static void check_data(struct walk *walk, struct index_view *view, const uint8_t
     struct hash chunk;
     struct index_location places[INDEX_MAX_LOCATIONS];
     memcpy(chunk.bytes, id, HASH_LEN);
-    size_t count = index_locate(view, &chunk, walk->domain, INDEX_FOR_KEEPING, places);
+    size_t count = index_locate(view, &chunk, walk->domain, walk->use, places);
     size_t first = 0;
     while (first < count && places[first].type != FRAME_DATA)
         first++;
@@ -102,13 +103,13 @@ static bool start(struct walk *walk, const struct hash *root, struct err *err)
     return true;
 }
 
-bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain,
+bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain, enum index_use use,
                   struct closure *closure, struct err *err)
 {
-    struct walk walk = {.repository = repository, .closure = closure, .domain = domain};
+    struct walk walk = {.repository = repository, .closure = closure, .domain = domain, .use = use};
     struct frame_reader reader = {.repository = repository,
                                   .domain = domain,
-                                  .use = INDEX_FOR_KEEPING,
+                                  .use = use,
                                   .frame = walk_node,
                                   .missing = node_missing,
                                   .usable = is_node,

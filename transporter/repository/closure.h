@@ -22,8 +22,9 @@ struct closure {
 void closure_deinit(struct closure *closure);
 DEFINE_AUTO_IN_PLACE(closure, struct closure, closure_deinit)
 
-/* Walks; `closure` must be {0}. Success with missing.len == 0 and journal_count == 0 means whole. */
-bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain,
+/* Walks; `closure` must be {0}; `use` is INDEX_FOR_KEEPING or INDEX_FOR_PINNED. Success with missing.len == 0
+ * and journal_count == 0 means whole. */
+bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain, enum index_use use,
                   struct closure *closure, struct err *err) MUST_CHECK;
 
 #endif

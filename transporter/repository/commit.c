@@ -97,17 +97,20 @@ static bool publish_journal(struct repository *repository, uint32_t no, struct e
 static bool prove_whole(struct commit *commit, struct buf *missing, struct err *err)
 {
     struct repository *repository = commit->repository;
+    bool pinned = commit->ingest->since < repository->condemned;
+    enum index_use use = pinned ? INDEX_FOR_PINNED : INDEX_FOR_KEEPING;
     for (int round = 0; round < MAX_ROUNDS; round++) {
         AUTO(closure) struct closure closure = {0};
-        if (!closure_walk(repository, commit->root, commit->domain, &closure, err)) return false;
+        if (!closure_walk(repository, commit->root, commit->domain, use, &closure, err)) return false;
         if (closure.missing.len) {
             buf_put_span(missing, buf_span(&closure.missing));
             return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu chunks that the point refers to",
                            closure.missing.len / HASH_LEN);
         }
+        /* what only pinned chunks make whole is not whole for others */
         if (closure.journal_count == 0)
-            return index_add_closed(repository->index, closure.nodes, closure.node_count, commit->domain,
-                                    err);
+            return use == INDEX_FOR_PINNED || index_add_closed(repository->index, closure.nodes,
+                                                               closure.node_count, commit->domain, err);
         for (size_t i = 0; i < closure.journal_count; i++)
             if (!publish_journal(repository, closure.journals[i], err)) return false;
     }

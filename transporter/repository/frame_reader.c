@@ -145,10 +145,20 @@ bool frame_reader_envelope(struct repository *repository, const struct index_pac
 
 /* --- runs --- */
 
+static bool is_swept(struct repository *repository, uint32_t no)
+{
+    struct index_pack pack;
+    struct err err;
+    if (index_pack_get(repository->index, no, &pack, &err)) return pack.state == INDEX_SWEPT;
+    return err.code == ERR_NOT_FOUND;
+}
+
 static bool again_elsewhere(struct reading *reading, const struct want *want, const struct err *why)
 {
     struct want *retry = &reading->retry[reading->retry_count++];
     *retry = *want;
+    /* what was moved out of a pack that was swept meanwhile is looked up again, and not among places tried */
+    if (is_swept(reading->reader->repository, want->at.pack)) return true;
     retry->tried++;
     struct err **last = &reading->why[want->number];
     if (!*last) *last = xmalloc(sizeof(**last));

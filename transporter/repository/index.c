@@ -13,7 +13,7 @@
 #define MARKER_CLEAN "clean\n"
 #define MARKER_LIMIT 128
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
-#define INDEX_FORMAT "sealift index 1"
+#define INDEX_FORMAT "sealift index 2"
 
 enum { MAP_START = 64 * 1024 * 1024, MAX_READERS = 1024 };
 

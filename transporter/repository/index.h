@@ -30,7 +30,8 @@ enum index_state {
     INDEX_PACK,      /* published */
     INDEX_STRAY,     /* a dead session's journal that could not be published: readable, no more */
     INDEX_CONDEMNED, /* to be swept: readable, but nothing new may rely on it */
-    INDEX_LOST       /* gone or cut: its name is kept so that a check can tell what is missing */
+    INDEX_LOST,      /* gone or cut: its name is kept so that a check can tell what is missing */
+    INDEX_SWEPT      /* as the log says; what is left to be done is to remove its file */
 };
 
 struct index_pack {
@@ -46,7 +47,7 @@ struct index_pack {
 
 /* Adds a pack under the next free number, which is put into pack->no. */
 bool index_pack_add(struct index *index, struct index_pack *pack, struct err *err) MUST_CHECK;
-/* Replaces the record of pack->no. Once a pack is condemned or lost, no node counts as closed. */
+/* Replaces the record of pack->no. Once a pack is condemned, lost or swept, no node counts as closed. */
 bool index_pack_set(struct index *index, const struct index_pack *pack, struct err *err) MUST_CHECK;
 bool index_pack_drop(struct index *index, uint32_t no, struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND */
@@ -55,6 +56,9 @@ bool index_pack_find(struct index *index, const struct hash *name, struct index_
                      struct err *err) MUST_CHECK;
 /* The first pack with a number of at least `no`; ERR_NOT_FOUND at the end. */
 bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
+
+/* The number that the next pack will get: those that are there now have lower ones. */
+bool index_next_pack(struct index *index, uint32_t *no, struct err *err) MUST_CHECK;
 
 struct index_totals {
     uint64_t packs, bytes, frames;
@@ -71,6 +75,10 @@ bool index_domain(struct index *index, const struct hash *domain, uint32_t *no, 
  * (domains[0] = 0 for frames without a seal); `envelopes` of them stand before the first entry. */
 bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
                const uint32_t *domains, uint32_t envelopes, struct err *err) MUST_CHECK;
+
+/* Forgets what index_add was told of a pack. The pack itself must be dropped or swept. */
+bool index_forget(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
+                  struct err *err) MUST_CHECK;
 
 struct index_location {
     uint32_t pack;
@@ -94,12 +102,18 @@ DEFINE_AUTO(index_view, struct index_view *, index_view_close)
 enum index_use {
     INDEX_FOR_READING, /* also in condemned packs */
     INDEX_FOR_KEEPING, /* where a new point may rely on it */
+    INDEX_FOR_PINNED,  /* the same, for who was there before packs were condemned: in these too */
     INDEX_FOR_TRACING  /* also where it was and is lost */
 };
 /* Locations of a frame in packs and journals that are there, published ones first; at most
  * INDEX_MAX_LOCATIONS. Returns their number. */
 size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                     struct index_location out[static INDEX_MAX_LOCATIONS]);
+/* Every frame of every pack, with the first 16 bytes of its id, in no order; one that is added meanwhile may
+ * be left out. The location's state is not set. */
+typedef void index_chunk_fn(void *arg, const uint8_t *id, const struct index_location *location);
+bool index_each_chunk(struct index *index, index_chunk_fn *each, void *arg, struct err *err) MUST_CHECK;
+
 /* The envelope of a seal within one pack: its offset. false: not there. */
 bool index_envelope(struct index_view *view, const struct id *seal, uint32_t pack, uint32_t *offset);
 /* The nth envelope of the seal in any pack that is there, from 0. */
@@ -117,10 +131,14 @@ bool index_add_closed(struct index *index, const struct hash *nodes, size_t coun
 /* --- points, as the log lists them --- */
 
 bool index_point_put(struct index *index, const struct repository_point *point, struct err *err) MUST_CHECK;
-/* Marks as removed, or as there again. */
-enum index_mark { INDEX_THERE, INDEX_REMOVED };
+/* INDEX_VOID: removed, and a sweep has taken what only it used: it cannot come back. */
+enum index_mark { INDEX_THERE, INDEX_REMOVED, INDEX_VOID };
 bool index_point_mark(struct index *index, const struct id *point, enum index_mark mark,
                       struct err *err) MUST_CHECK;
+bool index_point_hold(struct index *index, const struct id *point, enum repository_hold hold,
+                      struct err *err) MUST_CHECK;
+/* Makes every removed point void. */
+bool index_points_void(struct index *index, struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND; removed points are found too. */
 bool index_point_find(struct index *index, const struct id *point, struct repository_point *out,
                       enum index_mark *mark, struct err *err) MUST_CHECK;

@@ -122,11 +122,78 @@ bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entr
     return true;
 }
 
+/* --- forgetting --- */
+
+/* Deletes the row of `key` that begins with these bytes; none is fine. */
+static int delete_row(struct index *index, MDB_txn *txn, enum index_table table, MDB_val key,
+                      const uint8_t *start, size_t start_len, size_t row_len)
+{
+    uint8_t least[INDEX_CHUNK_LEN] = {0};
+    memcpy(least, start, start_len);
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, index->tables[table], &cursor);
+    if (code != 0) return code;
+    MDB_val value = index_val(least, row_len);
+    code = mdb_cursor_get(cursor, &key, &value, MDB_GET_BOTH_RANGE);
+    if (code == 0 && value.mv_size == row_len && memcmp(value.mv_data, start, start_len) == 0)
+        code = mdb_cursor_del(cursor, 0);
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* A later pack may hold the list too, and have taken the row. */
+static int delete_list(struct index *index, MDB_txn *txn, uint32_t pack, const struct pack_entry *entry)
+{
+    uint8_t bytes[ID_LEN + 8];
+    struct id seal = pack_entry_seal(entry);
+    memcpy(bytes, seal.bytes, ID_LEN);
+    index_key64(pack_entry_number(entry), bytes + ID_LEN);
+    MDB_val key = index_val(bytes, sizeof(bytes));
+    MDB_val value;
+    int code = mdb_get(txn, index->tables[TABLE_LISTS], &key, &value);
+    if (code == 0 && value.mv_size == 4 && le32_get(value.mv_data) == pack)
+        code = mdb_del(txn, index->tables[TABLE_LISTS], &key, NULL);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int forget_entries(struct index *index, MDB_txn *txn, void *arg)
+{
+    const struct add_work *work = arg;
+    int code = 0;
+    for (size_t i = 0; i < work->count && code == 0; i++) {
+        const struct pack_entry *entry = &work->entries[i];
+        uint8_t start[8];
+        le32_put(start, work->pack);
+        le32_put(start + 4, entry->offset);
+        MDB_val key = index_val(entry->id.bytes, INDEX_ID_LEN);
+        if (entry->kind == RECORD_LIST)
+            code = delete_list(index, txn, work->pack, entry);
+        else if (entry->kind == RECORD_FRAME)
+            code = delete_row(index, txn, TABLE_CHUNKS, key, start, sizeof(start), INDEX_CHUNK_LEN);
+        else
+            code = delete_row(index, txn, TABLE_SEALS, key, start, sizeof(start), INDEX_SEAL_LEN);
+    }
+    return code;
+}
+
+bool index_forget(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
+                  struct err *err)
+{
+    struct add_work work = {.pack = pack, .entries = entries};
+    for (; count > 0; count -= work.count, work.entries += work.count) {
+        work.count = count < INDEX_TXN_ENTRIES ? count : INDEX_TXN_ENTRIES;
+        if (!index_write(index, forget_entries, &work, err)) return false;
+    }
+    return true;
+}
+
 /* --- asking --- */
 
 static bool is_there(const struct index_pack *pack, enum index_use use)
 {
+    if (pack->state == INDEX_SWEPT) return false;
     if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN || use == INDEX_FOR_TRACING) return true;
+    if (pack->state == INDEX_CONDEMNED && use == INDEX_FOR_PINNED) return true;
     bool readable = pack->state == INDEX_CONDEMNED || pack->state == INDEX_STRAY;
     return readable && use == INDEX_FOR_READING;
 }
@@ -174,6 +241,59 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
     }
     mdb_cursor_close(cursor);
     return count;
+}
+
+/* --- going through all --- */
+
+enum { CHUNKS_A_VIEW = 100000 };
+
+struct chunk_walk {
+    index_chunk_fn *each;
+    void *arg;
+    uint8_t after[INDEX_ID_LEN]; /* the last id that is done */
+    bool begun, ended;
+};
+
+static void tell_chunk(const struct chunk_walk *walk, const MDB_val *key, const MDB_val *value)
+{
+    if (key->mv_size != INDEX_ID_LEN || value->mv_size != INDEX_CHUNK_LEN) return;
+    struct index_location location = decode_chunk(value->mv_data);
+    walk->each(walk->arg, key->mv_data, &location);
+}
+
+/* The next ids, as long as one view is to live. */
+static int walk_part(struct chunk_walk *walk, MDB_cursor *cursor)
+{
+    MDB_val key = index_val(walk->after, INDEX_ID_LEN);
+    MDB_val value;
+    int code = mdb_cursor_get(cursor, &key, &value, walk->begun ? MDB_SET_RANGE : MDB_FIRST);
+    if (code == 0 && walk->begun && memcmp(key.mv_data, walk->after, INDEX_ID_LEN) == 0)
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_NODUP);
+    for (size_t n = 0; code == 0 && n < CHUNKS_A_VIEW; n++) {
+        memcpy(walk->after, key.mv_data, INDEX_ID_LEN);
+        walk->begun = true;
+        for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP))
+            tell_chunk(walk, &key, &value);
+        if (code == MDB_NOTFOUND) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_NODUP);
+    }
+    walk->ended = code == MDB_NOTFOUND;
+    return walk->ended ? 0 : code;
+}
+
+bool index_each_chunk(struct index *index, index_chunk_fn *each, void *arg, struct err *err)
+{
+    struct chunk_walk walk = {.each = each, .arg = arg};
+    while (!walk.ended) {
+        AUTO(index_view) struct index_view *view = NULL;
+        MDB_cursor *cursor;
+        if (!index_view_open(index, &view, err)) return false;
+        int code = mdb_cursor_open(view->txn, index->tables[TABLE_CHUNKS], &cursor);
+        if (code != 0) return index_error(err, code, "read");
+        code = walk_part(&walk, cursor);
+        mdb_cursor_close(cursor);
+        if (code != 0) return index_error(err, code, "read");
+    }
+    return true;
 }
 
 typedef bool seal_fn(void *arg, const uint8_t *row);

@@ -15,7 +15,7 @@
  *   lists      seal id (16), number (8) -> pack (4)
  *   domains    domain id (32) -> no (4)
  *   closed     first 16 bytes of the id, domain (4) -> nothing
- *   points     log number (8) -> point id, time, hash, mark
+ *   points     log number (8) -> point id, time, hash, mark, hold
  *   point_ids  point id (16) -> log number (8)
  *   meta       text -> bytes */
 enum index_table {

@@ -202,6 +202,19 @@ static int take_number(struct index *index, MDB_txn *txn, uint32_t *no)
     return mdb_put(txn, index->tables[TABLE_META], &key, &value, 0);
 }
 
+bool index_next_pack(struct index *index, uint32_t *no, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(index, &view, err)) return false;
+    MDB_val key = index_val("next_pack", 9);
+    MDB_val value;
+    int code = mdb_get(view->txn, index->tables[TABLE_META], &key, &value);
+    if (code == 0 && value.mv_size != 4) code = MDB_CORRUPTED;
+    if (code != 0 && code != MDB_NOTFOUND) return index_error(err, code, "read");
+    *no = code == 0 ? le32_get(value.mv_data) : 1;
+    return true;
+}
+
 static int add_pack(struct index *index, MDB_txn *txn, void *arg)
 {
     struct index_pack *pack = arg;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-    POINT_ROW_LEN = ID_LEN + 8 + HASH_LEN + 1,
+    POINT_ROW_LEN = ID_LEN + 8 + HASH_LEN + 2,
     CHAIN_ROW_LEN = 2 * ID_LEN + 1 + SIGN_PK_LEN + 8 + HASH_LEN + 8
 };
 
@@ -69,6 +69,7 @@ static int decode_point(const MDB_val *key, const MDB_val *value, struct reposit
     out->time_ns = le64_get(row + ID_LEN);
     memcpy(out->hash.bytes, row + ID_LEN + 8, HASH_LEN);
     *mark = row[ID_LEN + 8 + HASH_LEN];
+    out->hold = row[ID_LEN + 8 + HASH_LEN + 1];
     return 0;
 }
 
@@ -77,16 +78,23 @@ struct point_work {
     enum index_mark mark;
 };
 
+static void encode_point(const struct repository_point *point, enum index_mark mark,
+                         uint8_t row[static POINT_ROW_LEN])
+{
+    memcpy(row, point->point.bytes, ID_LEN);
+    le64_put(row + ID_LEN, point->time_ns);
+    memcpy(row + ID_LEN + 8, point->hash.bytes, HASH_LEN);
+    row[ID_LEN + 8 + HASH_LEN] = (uint8_t)mark;
+    row[ID_LEN + 8 + HASH_LEN + 1] = (uint8_t)point->hold;
+}
+
 static int put_row(struct index *index, MDB_txn *txn, const struct repository_point *point,
                    enum index_mark mark)
 {
     uint8_t number[8];
     uint8_t row[POINT_ROW_LEN];
     index_key64(point->number, number);
-    memcpy(row, point->point.bytes, ID_LEN);
-    le64_put(row + ID_LEN, point->time_ns);
-    memcpy(row + ID_LEN + 8, point->hash.bytes, HASH_LEN);
-    row[ID_LEN + 8 + HASH_LEN] = (uint8_t)mark;
+    encode_point(point, mark, row);
     MDB_val key = index_val(number, sizeof(number));
     MDB_val value = index_val(row, sizeof(row));
     return mdb_put(txn, index->tables[TABLE_POINTS], &key, &value, 0);
@@ -127,10 +135,63 @@ static int mark_point(struct index *index, MDB_txn *txn, void *arg)
     return code ? code : put_row(index, txn, &found.point, work->mark);
 }
 
+/* A point that is not in the table is no fault of the index. */
+static bool change_point(struct index *index, index_work_fn *change, struct point_work *work, struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    return index_point_find(index, &work->point.point, &known, &mark, err) &&
+           index_write(index, change, work, err);
+}
+
 bool index_point_mark(struct index *index, const struct id *point, enum index_mark mark, struct err *err)
 {
     struct point_work work = {.point = {.point = *point}, .mark = mark};
-    return index_write(index, mark_point, &work, err);
+    return change_point(index, mark_point, &work, err);
+}
+
+static int hold_point(struct index *index, MDB_txn *txn, void *arg)
+{
+    const struct point_work *work = arg;
+    struct point_work found;
+    int code = find_point(index, txn, &work->point.point, &found);
+    found.point.hold = work->point.hold;
+    return code ? code : put_row(index, txn, &found.point, found.mark);
+}
+
+bool index_point_hold(struct index *index, const struct id *point, enum repository_hold hold, struct err *err)
+{
+    struct point_work work = {.point = {.point = *point, .hold = hold}};
+    return change_point(index, hold_point, &work, err);
+}
+
+static int void_points(struct index *index, MDB_txn *txn, void *arg)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int code = mdb_cursor_open(txn, index->tables[TABLE_POINTS], &cursor);
+    if (code != 0) return code;
+    code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        struct repository_point point;
+        enum index_mark mark;
+        uint8_t row[POINT_ROW_LEN];
+        code = decode_point(&key, &value, &point, &mark);
+        if (code != 0) break;
+        if (mark != INDEX_REMOVED) continue;
+        encode_point(&point, INDEX_VOID, row);
+        value = index_val(row, sizeof(row));
+        code = mdb_cursor_put(cursor, &key, &value, MDB_CURRENT);
+        if (code != 0) break;
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+bool index_points_void(struct index *index, struct err *err)
+{
+    return index_write(index, void_points, NULL, err);
 }
 
 bool index_point_find(struct index *index, const struct id *point, struct repository_point *out,

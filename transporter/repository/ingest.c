@@ -35,7 +35,9 @@ static bool enter(struct ingest *ingest, struct err *err)
 {
     struct repository *repository = ingest->repository;
     bool taken = false;
+    if (!index_next_pack(repository->index, &ingest->first_pack, err)) return false;
     (void)pthread_mutex_lock(&repository->sessions_lock);
+    ingest->since = repository_head(repository).number;
     for (struct ingest *other = repository->sessions; other; other = other->next)
         taken = taken || id_eq(&other->options.session, &ingest->options.session);
     if (!taken) {

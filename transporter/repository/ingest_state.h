@@ -29,6 +29,8 @@ struct ingest {
     struct ingest_options options;
     uint32_t domain; /* of INGEST_WRITER */
     uint64_t min_free_bytes;
+    uint64_t since;      /* the log's head when the session came: what was condemned later it may rely on */
+    uint32_t first_pack; /* every pack of its own has this number or a higher one */
 
     pthread_mutex_t batch_lock;
     struct open_pack *packs[PACK_META + 1]; /* by class */

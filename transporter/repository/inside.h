@@ -27,11 +27,14 @@ struct repository {
 
     pthread_mutex_t commit_lock; /* held over a whole commit: commits are serial */
     struct chain chain;          /* under commit_lock */
+    uint64_t condemned; /* the log entry that condemned the packs that are; 0: none. Under commit_lock */
     pthread_mutex_t head_lock;
     struct chain head; /* what chain was after the last commit, for those who only ask */
 
     pthread_mutex_t sessions_lock;
     struct ingest *sessions; /* live ones, linked */
+
+    pthread_mutex_t care_lock; /* held over a whole prune, undelete or sweep, taken before all others */
 };
 
 /* repository_open on a storage driver that is open already, and which the repository closes; on failure
@@ -45,6 +48,7 @@ bool repository_create_on(const struct storage *storage, const struct id *site, 
 
 /* Makes the chain's position the one that is told. Under commit_lock. */
 void repository_show_head(struct repository *repository);
+struct chain repository_head(struct repository *repository);
 
 void point_name(const struct id *point, char out[static POINT_NAME_LEN]);
 void journal_name(const struct id *session, uint32_t number, char out[static JOURNAL_NAME_LEN]);
@@ -56,6 +60,11 @@ void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN]);
 
 /* load.c. The first log entry says which repository this is: its site, id and kind. */
 bool load_identity(struct repository *repository, struct chain *first, struct err *err) MUST_CHECK;
+/* Brings the index in line with an entry that follows those it knows. */
+bool load_apply(struct repository *repository, const Sealift__LogEntry *entry, struct err *err) MUST_CHECK;
+/* Appends an entry and makes the index follow. Once the entry is there this succeeds; if the index could not
+ * follow, nothing more is appended until the repository is opened anew. Under commit_lock. */
+bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct err *err) MUST_CHECK;
 /* Verifies the log and brings the index in line with it and with the packs. */
 bool load_repository(struct repository *repository, struct err *err) MUST_CHECK;
 
@@ -64,6 +73,9 @@ bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;
 /* Adds a pack (or stray journal) with these entries; pack->no is set. Domains are those of `seals`. */
 bool reconcile_add(struct repository *repository, struct index_pack *pack, const struct pack_toc *toc,
                    const struct pack_seal *seals, struct err *err) MUST_CHECK;
+
+/* sweep.c: removes the files of packs and points that the log says are swept, as far as that works. */
+void sweep_leftovers(struct repository *repository);
 
 /* salvage.c: publishes what dead sessions left in journals, as far as it is covered by lists, and removes
  * the rest and unfinished temporary names. In a read-only repository, and where writing fails, such

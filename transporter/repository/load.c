@@ -56,7 +56,9 @@ static bool verify_position(struct repository *repository, uint64_t last, struct
                    known->number);
 }
 
-static bool condemn(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+/* Gives the packs that the entry names, as far as they are there, another state. */
+static bool set_packs(struct repository *repository, const Sealift__LogEntry *entry, enum index_state state,
+                      struct err *err)
 {
     for (size_t i = 0; i < entry->n_packs; i++) {
         struct hash name = stored_hash(&entry->packs[i]);
@@ -65,17 +67,45 @@ static bool condemn(struct repository *repository, const Sealift__LogEntry *entr
             if (err->code != ERR_NOT_FOUND) return false;
             continue;
         }
-        pack.state = INDEX_CONDEMNED;
+        pack.state = state;
         if (!index_pack_set(repository->index, &pack, err)) return false;
     }
     return true;
+}
+
+static bool condemn(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    repository->condemned = entry->number;
+    return set_packs(repository, entry, INDEX_CONDEMNED, err);
+}
+
+/* Of the packs that were condemned those named are swept, the others spared. */
+static bool sweep(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+{
+    if (!set_packs(repository, entry, INDEX_SWEPT, err)) return false;
+    struct index_pack pack = {0};
+    struct err end;
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, &end); no = pack.no + 1) {
+        if (pack.state != INDEX_CONDEMNED) continue;
+        pack.state = INDEX_PACK;
+        if (!index_pack_set(repository->index, &pack, err)) return false;
+    }
+    repository->condemned = 0;
+    if (end.code == ERR_NOT_FOUND) return index_points_void(repository->index, err);
+    *err = end;
+    return false;
 }
 
 static bool apply_mark(struct repository *repository, const Sealift__LogEntry *entry, enum index_mark mark,
                        struct err *err)
 {
     struct id point = stored_id(&entry->object);
-    if (index_point_mark(repository->index, &point, mark, err)) return true;
+    bool done = entry->kind == SEALIFT__LOG_KIND__LOG_HELD
+                    ? index_point_hold(repository->index, &point, REPOSITORY_HELD, err)
+                : entry->kind == SEALIFT__LOG_KIND__LOG_RELEASED
+                    ? index_point_hold(repository->index, &point, REPOSITORY_RELEASED, err)
+                    : index_point_mark(repository->index, &point, mark, err);
+    if (done) return true;
     if (err->code != ERR_NOT_FOUND) return false;
     if (repository->damage == REPOSITORY_READ_DAMAGED)
         return true; /* its entry may be one of those missing */
@@ -83,7 +113,7 @@ static bool apply_mark(struct repository *repository, const Sealift__LogEntry *e
                    entry->number);
 }
 
-static bool apply_entry(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+bool load_apply(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
 {
     switch (entry->kind) {
     case SEALIFT__LOG_KIND__LOG_POINT: {
@@ -97,8 +127,13 @@ static bool apply_entry(struct repository *repository, const Sealift__LogEntry *
         return apply_mark(repository, entry, INDEX_REMOVED, err);
     case SEALIFT__LOG_KIND__LOG_UNDELETED:
         return apply_mark(repository, entry, INDEX_THERE, err);
+    case SEALIFT__LOG_KIND__LOG_HELD:
+    case SEALIFT__LOG_KIND__LOG_RELEASED:
+        return apply_mark(repository, entry, INDEX_THERE, err);
     case SEALIFT__LOG_KIND__LOG_CONDEMNED:
         return condemn(repository, entry, err);
+    case SEALIFT__LOG_KIND__LOG_SWEPT:
+        return sweep(repository, entry, err);
     default:
         return true;
     }
@@ -109,7 +144,7 @@ static bool follow_entry(struct repository *repository, struct err *err)
 {
     struct chain *chain = &repository->chain;
     AUTO(stored_log) Sealift__LogEntry *entry = NULL;
-    if (chain_next(chain, &repository->storage, &entry, err)) return apply_entry(repository, entry, err);
+    if (chain_next(chain, &repository->storage, &entry, err)) return load_apply(repository, entry, err);
     if (repository->damage == REPOSITORY_REFUSE_DAMAGE || chain->number == 0 || err->code == ERR_SYSTEM)
         return false;
     chain_skip(chain, &repository->storage);
@@ -141,6 +176,30 @@ static bool follow_log(struct repository *repository, const struct chain_head *h
     return index_set_chain(repository->index, chain, err);
 }
 
+bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct err *err)
+{
+    struct err after;
+    if (!chain_append(&repository->chain, &repository->storage, repository->owner, entry, err)) return false;
+    if (!load_apply(repository, entry, &after) ||
+        !index_set_chain(repository->index, &repository->chain, &after))
+        repository->chain.broken = true;
+    repository_show_head(repository);
+    (void)!chain_remember(repository->state_dir, &repository->chain, &after); /* an older head is no lie */
+    return true;
+}
+
+/* No session of before is left to rely on them. */
+static bool find_condemned(struct repository *repository, struct err *err)
+{
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
+        if (pack.state == INDEX_CONDEMNED) {
+            repository->condemned = repository->chain.number;
+            return true;
+        }
+    return err->code == ERR_NOT_FOUND;
+}
+
 bool load_repository(struct repository *repository, struct err *err)
 {
     struct chain first = {0};
@@ -150,9 +209,10 @@ bool load_repository(struct repository *repository, struct err *err)
     if (head.number > 0 && !id_eq(&head.repository, &first.repository) && !chain_matches(&first, &head, err))
         return false;
     if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
-        !follow_log(repository, &head, err))
+        !follow_log(repository, &head, err) || !find_condemned(repository, err))
         return false;
     repository_show_head(repository);
     if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
+    if (repository->owner) sweep_leftovers(repository);
     return salvage_journals(repository, err);
 }

@@ -120,6 +120,7 @@ static bool see_pack(struct reconciling *work, const struct hash *hash, const ch
     struct index_pack known;
     if (!index_pack_find(index, hash, &known, work->err))
         return work->err->code == ERR_NOT_FOUND && see_new(work, hash, name, size);
+    if (known.state == INDEX_SWEPT) return true; /* its file was to be removed */
     if (known.state != INDEX_LOST && known.size == size) {
         work->seen++;
         return true;
@@ -156,7 +157,7 @@ static bool find_lost(struct repository *repository, struct err *err)
     for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1) {
         char name[BYTES_NAME_LEN];
         uint64_t size;
-        if (pack.state == INDEX_LOST) continue;
+        if (pack.state == INDEX_LOST || pack.state == INDEX_SWEPT) continue;
         bytes_name(&pack, name);
         if (storage->ops->size(storage->self, name, &size, err)) continue;
         if (err->code != ERR_NOT_FOUND) return false;

@@ -120,6 +120,7 @@ static void free_repository(struct repository *repository)
     (void)pthread_mutex_destroy(&repository->commit_lock);
     (void)pthread_mutex_destroy(&repository->head_lock);
     (void)pthread_mutex_destroy(&repository->sessions_lock);
+    (void)pthread_mutex_destroy(&repository->care_lock);
     free(repository->state_dir);
     free(repository);
 }
@@ -148,6 +149,7 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     (void)pthread_mutex_init(&repository->commit_lock, NULL);
     (void)pthread_mutex_init(&repository->head_lock, NULL);
     (void)pthread_mutex_init(&repository->sessions_lock, NULL);
+    (void)pthread_mutex_init(&repository->care_lock, NULL);
     repository->lock_fd = -1;
     repository->storage = *storage;
     repository->damage = options->damage;
@@ -189,7 +191,7 @@ void repository_show_head(struct repository *repository)
     (void)pthread_mutex_unlock(&repository->head_lock);
 }
 
-static struct chain head_of(struct repository *repository)
+struct chain repository_head(struct repository *repository)
 {
     (void)pthread_mutex_lock(&repository->head_lock);
     struct chain head = repository->head;
@@ -201,7 +203,7 @@ void repository_info(struct repository *repository, struct repository_info *out)
 {
     struct repository_info info = {
         .site = repository->ours.site, .repository = repository->ours.repository, .kind = repository->kind};
-    struct chain head = head_of(repository);
+    struct chain head = repository_head(repository);
     memcpy(info.owner, head.owner, SIGN_PK_LEN);
     info.head_number = head.number;
     info.head_hash = head.hash;
@@ -258,7 +260,7 @@ bool repository_point_is_removed(struct repository *repository, const struct id 
 bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,
                     struct err *err)
 {
-    uint64_t last = head_of(repository).number;
+    uint64_t last = repository_head(repository).number;
     for (uint64_t number = from ? from : 1; number <= last; number++) {
         char name[CHAIN_NAME_LEN];
         AUTO(buf) struct buf file = {0};

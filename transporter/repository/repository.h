@@ -58,12 +58,16 @@ struct repository_info {
 };
 void repository_info(struct repository *repository, struct repository_info *out);
 
+/* Whether prune and delete leave a point alone, whatever rule or order there is, until it is released. */
+enum repository_hold { REPOSITORY_RELEASED, REPOSITORY_HELD };
+
 /* A point as the log lists it; the body is not decoded here. */
 struct repository_point {
     struct id point;
     uint64_t number;  /* of the log entry */
     uint64_t time_ns; /* the repository side's clock */
     struct hash hash; /* of points/<id> */
+    enum repository_hold hold;
 };
 /* Not-removed points in log order. false from the callback stops. */
 typedef bool repository_point_fn(void *arg, const struct repository_point *point);

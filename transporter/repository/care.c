@@ -1,0 +1,192 @@
+#include "transporter/repository/care.h"
+
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "transporter/repository/inside.h"
+
+#include <string.h>
+
+bool care_begin(struct repository *repository, struct repository **out, struct err *err)
+{
+    if (!repository->owner) return err_set(err, ERR_POLICY, "the repository is open for reading only");
+    if (pthread_mutex_trylock(&repository->care_lock) != 0)
+        return err_set(err, ERR_BUSY, "the repository is being pruned or swept");
+    *out = repository;
+    return true;
+}
+
+void care_end(struct repository *repository)
+{
+    if (repository) (void)pthread_mutex_unlock(&repository->care_lock);
+}
+
+/* --- entries --- */
+
+/* Under commit_lock. */
+static bool append(struct repository *repository, Sealift__LogKind kind, const struct id *point,
+                   struct span statement, struct err *err)
+{
+    Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
+    entry.kind = kind;
+    entry.object = stored_bytes(span_of(point->bytes, ID_LEN));
+    entry.statement = stored_bytes(statement);
+    return load_append(repository, &entry, err);
+}
+
+/* A hold may have come since the point was judged. */
+static bool remove_point(struct repository *repository, const struct id *point, struct span statement,
+                         struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    LOCK_HERE(&repository->commit_lock);
+    if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
+    if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
+    if (known.hold == REPOSITORY_HELD) return err_set(err, ERR_POLICY, "the point is held: release it first");
+    return append(repository, SEALIFT__LOG_KIND__LOG_REMOVED, point, statement, err);
+}
+
+/* --- the points of a job --- */
+
+struct job_points {
+    struct repository_point *points;
+    struct retention_point *judged;
+    size_t count, cap;
+};
+
+static void job_points_deinit(struct job_points *points)
+{
+    free(points->points);
+    free(points->judged);
+}
+DEFINE_AUTO_IN_PLACE(job_points, struct job_points, job_points_deinit)
+
+static void add_point(struct job_points *points, const struct repository_point *point)
+{
+    if (points->count == points->cap) {
+        points->cap = points->cap ? 2 * points->cap : 64;
+        points->points = xreallocarray(points->points, points->cap, sizeof(*points->points));
+        points->judged = xreallocarray(points->judged, points->cap, sizeof(*points->judged));
+    }
+    points->points[points->count] = *point;
+    points->judged[points->count++] = (struct retention_point){
+        .time_ns = point->time_ns, .hold = point->hold == REPOSITORY_HELD ? RETENTION_HELD : RETENTION_FREE};
+}
+
+static bool read_job(struct repository *repository, const struct id *point, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    if (!repository_point_read(repository, point, &bytes, err) ||
+        !stored_point_decode(buf_span(&bytes), &file, err) || !stored_point_open(file, &body, err))
+        return false;
+    buf_put_str(out, body->job);
+    return true;
+}
+
+bool repository_point_job(struct repository *repository, const struct id *point, struct buf *out,
+                          struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
+    if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
+    return read_job(repository, point, out, err);
+}
+
+static bool gather(struct repository *repository, const char *job, struct job_points *out, struct err *err)
+{
+    struct repository_point point = {0};
+    for (uint64_t number = 0; index_point_from(repository->index, number, &point, err);
+         number = point.number + 1) {
+        struct err why;
+        AUTO(buf) struct buf label = {0};
+        if (read_job(repository, &point.point, &label, &why)) {
+            if (span_eq(buf_span(&label), span_str(job))) add_point(out, &point);
+        } else if (why.code == ERR_SYSTEM) { /* a disk that cannot be read is no reason to forget points */
+            *err = why;
+            return false;
+        }
+    }
+    return err->code == ERR_NOT_FOUND;
+}
+
+static uint64_t now_of(struct repository *repository)
+{
+    return retention_now(clock_real_ns(), repository_head(repository).time_ns);
+}
+
+/* --- the acts --- */
+
+bool repository_prune(struct repository *repository, const struct care_rule *rule, enum prune_mode mode,
+                      prune_fn *each, void *arg, struct prune_result *result, struct err *err)
+{
+    AUTO(care) struct repository *care = NULL;
+    AUTO(job_points) struct job_points points = {0};
+    struct prune_result done = {0};
+    if (mode == PRUNE_REMOVE && !care_begin(repository, &care, err)) return false;
+    if (!gather(repository, rule->job, &points, err)) return false;
+    AUTO(free) enum retention_reason *reasons = xcalloc(points.count + 1, sizeof(*reasons));
+    if (points.count)
+        retention_judge(points.judged, points.count, &rule->retention, &rule->floor, now_of(repository),
+                        reasons);
+    for (size_t i = 0; i < points.count; i++) {
+        bool goes = reasons[i] == RETENTION_REMOVE;
+        if (each) each(arg, &points.points[i], reasons[i]);
+        if (goes && mode == PRUNE_REMOVE &&
+            !remove_point(repository, &points.points[i].point, rule->statement, err))
+            return false;
+        done.removed += goes;
+        done.kept += !goes;
+    }
+    *result = done;
+    return true;
+}
+
+bool repository_delete(struct repository *repository, const struct id *point, const struct care_rule *rule,
+                       struct err *err)
+{
+    AUTO(care) struct repository *care = NULL;
+    AUTO(job_points) struct job_points points = {0};
+    if (!care_begin(repository, &care, err) || !gather(repository, rule->job, &points, err)) return false;
+    size_t at = 0;
+    while (at < points.count && !id_eq(&points.points[at].point, point))
+        at++;
+    if (at == points.count) return err_set(err, ERR_NOT_FOUND, "the job has no such point here");
+    return retention_may_delete(points.judged, points.count, at, &rule->retention, &rule->floor,
+                                now_of(repository), err) &&
+           remove_point(repository, point, rule->statement, err);
+}
+
+bool repository_undelete(struct repository *repository, const struct id *point, struct span statement,
+                         struct err *err)
+{
+    AUTO(care) struct repository *care = NULL;
+    struct repository_point known;
+    enum index_mark mark;
+    if (!care_begin(repository, &care, err) ||
+        !index_point_find(repository->index, point, &known, &mark, err))
+        return false;
+    if (mark == INDEX_THERE) return err_set(err, ERR_EXISTS, "the point was not removed");
+    if (mark == INDEX_VOID)
+        return err_set(err, ERR_POLICY, "the point was removed, and a sweep has taken its data");
+    LOCK_HERE(&repository->commit_lock);
+    return append(repository, SEALIFT__LOG_KIND__LOG_UNDELETED, point, statement, err);
+}
+
+bool repository_hold(struct repository *repository, const struct id *point, enum repository_hold hold,
+                     struct span statement, struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    if (!repository->owner) return err_set(err, ERR_POLICY, "the repository is open for reading only");
+    LOCK_HERE(&repository->commit_lock);
+    if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
+    if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
+    if (known.hold == hold) return true;
+    bool held = hold == REPOSITORY_HELD;
+    return append(repository, held ? SEALIFT__LOG_KIND__LOG_HELD : SEALIFT__LOG_KIND__LOG_RELEASED, point,
+                  statement, err);
+}

@@ -1,0 +1,156 @@
+#include "transporter/repository/mark.h"
+
+#include "common/base/alloc.h"
+#include "common/base/text.h"
+#include "transporter/repository/frame_reader.h"
+#include "transporter/repository/id_set.h"
+
+#include <string.h>
+
+/* Nodes met in one dedup domain. An id says nothing across domains: who writes in one could otherwise name a
+ * node of another and have it passed over. */
+struct met_nodes {
+    uint32_t domain;
+    struct id_set ids;
+};
+
+struct marking {
+    struct repository *repository;
+    struct mark *mark;
+    struct met_nodes *met;
+    size_t met_count;
+    struct hash *queue; /* nodes of one point to be walked */
+    size_t count, cap;
+};
+
+void mark_deinit(struct mark *mark)
+{
+    live_set_deinit(&mark->live);
+}
+
+static void marking_deinit(struct marking *marking)
+{
+    for (size_t i = 0; i < marking->met_count; i++)
+        id_set_deinit(&marking->met[i].ids);
+    free(marking->met);
+    free(marking->queue);
+}
+DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
+
+static struct id_set *met_in(struct marking *marking, uint32_t domain)
+{
+    for (size_t i = 0; i < marking->met_count; i++)
+        if (marking->met[i].domain == domain) return &marking->met[i].ids;
+    marking->met = xreallocarray(marking->met, marking->met_count + 1, sizeof(*marking->met));
+    marking->met[marking->met_count] = (struct met_nodes){.domain = domain};
+    return &marking->met[marking->met_count++].ids;
+}
+
+static void add_node(struct marking *marking, struct id_set *met, const uint8_t *id)
+{
+    if (!id_set_add(met, id)) return;
+    live_set_add(&marking->mark->live, id);
+    if (marking->count == marking->cap) {
+        marking->cap = marking->cap ? 2 * marking->cap : 256;
+        marking->queue = xreallocarray(marking->queue, marking->cap, sizeof(*marking->queue));
+    }
+    memcpy(marking->queue[marking->count++].bytes, id, HASH_LEN);
+}
+
+/* One copy of a node. */
+static bool walk_copy(struct marking *marking, const struct hash *id, const struct index_location *at,
+                      struct id_set *met, struct err *err)
+{
+    struct index_pack pack;
+    struct frame_view frame;
+    AUTO(buf) struct buf bytes = {0};
+    if (!index_pack_get(marking->repository->index, at->pack, &pack, err) ||
+        !frame_reader_record(marking->repository, &pack, RECORD_FRAME, at->offset, at->len, &bytes, err) ||
+        !frame_parse(buf_span(&bytes), &frame, err))
+        return false;
+    if (frame.type != FRAME_NODE || !hash_eq(&frame.chunk, id))
+        return err_set(err, ERR_DAMAGED, "another frame than the one that was there");
+    for (size_t i = 0; i < frame.node_ids; i++)
+        add_node(marking, met, frame.clear_nodes + i * HASH_LEN);
+    for (size_t i = 0; i < frame.data_ids; i++)
+        live_set_add(&marking->mark->live, frame.clear_data + i * HASH_LEN);
+    return true;
+}
+
+static bool walk_node(struct marking *marking, const struct hash *id, uint32_t domain, struct id_set *met,
+                      struct err *err)
+{
+    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(marking->repository->index, &view, err)) return false;
+    size_t count = index_locate(view, id, domain, INDEX_FOR_READING, places);
+    index_view_close(view);
+    view = NULL;
+    size_t walked = 0;
+    struct err why;
+    (void)err_set(&why, ERR_NOT_FOUND, "it is in no pack");
+    for (size_t i = 0; i < count; i++)
+        if (places[i].type == FRAME_NODE) walked += walk_copy(marking, id, &places[i], met, &why);
+    if (walked > 0) return true;
+    char digits[2 * HASH_LEN + 1];
+    hex_encode(id->bytes, HASH_LEN, digits);
+    *err = why;
+    return err_wrap(err, "the node %s", digits);
+}
+
+static bool point_root(struct repository *repository, const struct repository_point *point, struct hash *root,
+                       uint32_t *domain, struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    if (!repository_point_read(repository, &point->point, &bytes, err) ||
+        !stored_point_decode(buf_span(&bytes), &file, err) || !stored_point_open(file, &body, err))
+        return false;
+    *root = stored_hash(&body->root);
+    *domain = 0;
+    if (repository->kind == REPOSITORY_PLAINTEXT) return true;
+    struct hash name = stored_hash(&body->domain_id);
+    return index_domain(repository->index, &name, domain, err);
+}
+
+static bool walk_point(struct marking *marking, const struct repository_point *point, struct err *err)
+{
+    struct hash root = {{0}};
+    uint32_t domain = 0;
+    if (!point_root(marking->repository, point, &root, &domain, err)) return false;
+    struct id_set *met = met_in(marking, domain);
+    marking->count = 0;
+    add_node(marking, met, root.bytes);
+    for (size_t at = 0; at < marking->count; at++) {
+        struct hash node = marking->queue[at]; /* the array may move meanwhile */
+        if (!walk_node(marking, &node, domain, met, err)) return false;
+    }
+    return true;
+}
+
+static bool walk_all(struct marking *marking, struct err *err)
+{
+    struct repository_point point = {0};
+    for (uint64_t number = 0; index_point_from(marking->repository->index, number, &point, err);
+         number = point.number + 1)
+        if (!walk_point(marking, &point, err)) {
+            char digits[2 * ID_LEN + 1];
+            hex_encode(point.point.bytes, ID_LEN, digits);
+            return err_wrap(err, "what the point %s refers to cannot be told", digits);
+        }
+    return err->code == ERR_NOT_FOUND;
+}
+
+bool mark_points(struct repository *repository, struct mark *out, struct err *err)
+{
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    AUTO(mark) struct mark mark = {.head = repository_head(repository).number};
+    live_set_init(&mark.live, totals.frames);
+    AUTO(marking) struct marking marking = {.repository = repository, .mark = &mark};
+    if (!walk_all(&marking, err)) return false;
+    *out = mark;
+    mark = (struct mark){0};
+    return true;
+}

@@ -1,0 +1,272 @@
+#include "transporter/repository/rewrite.h"
+
+#include "common/base/alloc.h"
+#include "common/base/secret.h"
+#include "transporter/repository/frame_reader.h"
+#include "transporter/repository/open_pack.h"
+#include "transporter/repository/pack_scan.h"
+
+#include <string.h>
+
+struct rewrite {
+    struct repository *repository;
+    const struct live_set *live;
+    struct id session; /* names the journals */
+    uint32_t next_journal;
+    struct open_pack *packs[PACK_META + 1]; /* by class */
+    uint64_t bytes;
+};
+
+struct rewrite *rewrite_new(struct repository *repository, const struct live_set *live)
+{
+    struct rewrite *rewrite = xcalloc(1, sizeof(*rewrite));
+    rewrite->repository = repository;
+    rewrite->live = live;
+    random_bytes(rewrite->session.bytes, ID_LEN);
+    return rewrite;
+}
+
+static void drop_pack(struct open_pack *pack)
+{
+    struct repository *repository = pack->repository;
+    const struct storage *storage = &repository->storage;
+    struct err ignored; /* what stays is salvaged at the next start: a copy too many */
+    if (pack->journal && !pack->publishing) {
+        char name[JOURNAL_NAME_LEN];
+        journal_name(&pack->row.session, pack->row.journal, name);
+        (void)!storage->ops->remove(storage->self, name, &ignored);
+    }
+    if (pack->row.no) (void)!index_pack_drop(repository->index, pack->row.no, &ignored);
+    open_pack_free(pack);
+}
+
+void rewrite_free(struct rewrite *rewrite)
+{
+    if (!rewrite) return;
+    for (int class_ = PACK_DATA; class_ <= PACK_META; class_++)
+        if (rewrite->packs[class_]) drop_pack(rewrite->packs[class_]);
+    free(rewrite);
+}
+
+/* --- the packs being written --- */
+
+static bool publish(struct rewrite *rewrite, enum pack_class class_, struct err *err)
+{
+    struct repository *repository = rewrite->repository;
+    const struct storage *storage = &repository->storage;
+    struct open_pack *pack = rewrite->packs[class_];
+    if (!pack) return true;
+    if (pack->rules.toc.count == 0) {
+        rewrite->packs[class_] = NULL;
+        drop_pack(pack);
+        return true;
+    }
+    if (!storage->ops->journal_sync(storage->self, pack->journal, err)) return false;
+    /* no commit may come to rely on the journal between: it belongs to no session that could publish it */
+    (void)pthread_mutex_lock(&repository->commit_lock);
+    bool done = index_add(repository->index, pack->row.no, pack->rules.toc.entries, pack->rules.toc.count,
+                          pack->domains, 0, err) &&
+                open_pack_publish(pack, err);
+    (void)pthread_mutex_unlock(&repository->commit_lock);
+    if (!done) return false;
+    rewrite->bytes += pack->written;
+    rewrite->packs[class_] = NULL;
+    open_pack_free(pack);
+    return true;
+}
+
+static bool room_for(struct rewrite *rewrite, enum pack_class class_, struct err *err)
+{
+    struct open_pack *pack = rewrite->packs[class_];
+    if (pack && open_pack_is_full(pack) && !publish(rewrite, class_, err)) return false;
+    if (!rewrite->packs[class_]) rewrite->packs[class_] = open_pack_new(rewrite->repository, class_);
+    pack = rewrite->packs[class_];
+    return pack->journal || open_pack_start(pack, &rewrite->session, &rewrite->next_journal, err);
+}
+
+/* --- one pack --- */
+
+/* The pack being copied: the envelopes met so far, and the live frames since the last list. */
+struct copying {
+    struct rewrite *rewrite;
+    const struct index_pack *from;
+    struct buf envelopes; /* ENVELOPE_LEN bytes each */
+    struct buf frames;    /* records */
+    struct id seal;       /* of the frames since the last list */
+};
+
+static void copying_deinit(struct copying *copying)
+{
+    buf_deinit(&copying->envelopes);
+    buf_deinit(&copying->frames);
+}
+DEFINE_AUTO_IN_PLACE(copying, struct copying, copying_deinit)
+
+/* The seal's envelope as met in the pack; empty: none. */
+static struct span envelope_of(const struct copying *copying, const struct id *seal)
+{
+    for (size_t at = 0; at < copying->envelopes.len; at += ENVELOPE_LEN)
+        if (memcmp(copying->envelopes.data + at + ENVELOPE_AT_SEAL, seal->bytes, ID_LEN) == 0)
+            return span_of(copying->envelopes.data + at, ENVELOPE_LEN);
+    return span_of(NULL, 0);
+}
+
+/* Takes one record into the new pack's rules and bytes. */
+static bool put_record(struct open_pack *pack, struct buf *out, enum record_kind kind, struct span payload,
+                       struct err *err)
+{
+    struct record_view record;
+    size_t from = out->len;
+    record_append(out, kind, payload);
+    return record_parse(span_of(out->data + from, out->len - from), &record, err) &&
+           pack_rules_add(&pack->rules, &record, err);
+}
+
+static bool put_envelope(struct copying *copying, struct open_pack *pack, struct buf *out, struct err *err)
+{
+    struct envelope_view view;
+    uint32_t domain = 0;
+    if (id_is_zero(&copying->seal) || pack_rules_envelope(&pack->rules, &copying->seal)) return true;
+    if (!envelope_parse(envelope_of(copying, &copying->seal), &view, err) ||
+        !index_domain(copying->rewrite->repository->index, &view.domain, &domain, err) ||
+        !put_record(pack, out, RECORD_ENVELOPE, span_of(view.bytes, ENVELOPE_LEN), err))
+        return false;
+    open_pack_domain(pack, domain);
+    return true;
+}
+
+/* The group's records by the rules of the new pack: what does not keep them is never written. */
+static bool gather_group(struct copying *copying, struct open_pack *pack, struct span list, struct buf *out,
+                         struct err *err)
+{
+    if (!put_envelope(copying, pack, out, err)) return false;
+    for (size_t at = 0; at < copying->frames.len;) {
+        struct record_view record;
+        if (!record_parse(span_of(copying->frames.data + at, copying->frames.len - at), &record, err) ||
+            !pack_rules_add(&pack->rules, &record, err))
+            return false;
+        buf_put(out, copying->frames.data + at, record.total_len);
+        at += record.total_len;
+    }
+    return put_record(pack, out, RECORD_LIST, list, err);
+}
+
+static bool end_group(struct copying *copying, struct span list, struct err *err)
+{
+    struct rewrite *rewrite = copying->rewrite;
+    enum pack_class class_ = copying->from->class_;
+    if (copying->frames.len == 0) return true;
+    if (!room_for(rewrite, class_, err)) return false;
+    struct open_pack *pack = rewrite->packs[class_];
+    size_t before = pack->rules.toc.count;
+    AUTO(buf) struct buf out = {0};
+    if (!gather_group(copying, pack, list, &out, err)) {
+        pack_rules_cut(&pack->rules, before);
+        return false;
+    }
+    buf_clear(&copying->frames);
+    return open_pack_append(pack, buf_span(&out), err);
+}
+
+/* --- frames that are elsewhere already --- */
+
+/* The same bytes under the same envelope: whoever finds that one needs this one no more. */
+static bool is_copy(struct copying *copying, const struct index_location *place, const struct hash *hash)
+{
+    struct index_pack pack;
+    struct err ignored;
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(buf) struct buf envelope = {0};
+    struct repository *repository = copying->rewrite->repository;
+    if (place->state != INDEX_PACK || !index_pack_get(repository->index, place->pack, &pack, &ignored) ||
+        !frame_reader_record(repository, &pack, RECORD_FRAME, place->offset, place->len, &bytes, &ignored))
+        return false;
+    struct hash there = hash_of(buf_span(&bytes));
+    if (!hash_eq(&there, hash)) return false;
+    return id_is_zero(&copying->seal) ||
+           (frame_reader_envelope(repository, &pack, &copying->seal, &envelope, &ignored) &&
+            span_eq(buf_span(&envelope), envelope_of(copying, &copying->seal)));
+}
+
+/* An earlier rewrite that did not come to its log entry has left such. */
+static bool lies_elsewhere(struct copying *copying, const struct frame_view *frame,
+                           const struct record_view *record, bool *out, struct err *err)
+{
+    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(copying->rewrite->repository->index, &view, err)) return false;
+    size_t count = index_locate(view, &frame->chunk, INDEX_ANY_DOMAIN, INDEX_FOR_KEEPING, places);
+    index_view_close(view);
+    view = NULL;
+    *out = false;
+    for (size_t i = 0; i < count && !*out; i++)
+        *out = places[i].len == record->payload.len && is_copy(copying, &places[i], &record->payload_hash);
+    return true;
+}
+
+static bool take_frame(struct copying *copying, const struct record_view *record, struct err *err)
+{
+    struct frame_view frame;
+    bool elsewhere = false;
+    if (!frame_parse(record->payload, &frame, err)) return false;
+    copying->seal = frame.seal;
+    if (!live_set_has(copying->rewrite->live, frame.chunk.bytes)) return true;
+    if (!lies_elsewhere(copying, &frame, record, &elsewhere, err)) return false;
+    if (!elsewhere) record_append(&copying->frames, RECORD_FRAME, record->payload);
+    return true;
+}
+
+static bool take_record(struct copying *copying, const struct record_view *record, struct err *err)
+{
+    switch (record->kind) {
+    case RECORD_ENVELOPE:
+        if (record->payload.len != ENVELOPE_LEN)
+            return err_set(err, ERR_DAMAGED, "an envelope of another length");
+        buf_put_span(&copying->envelopes, record->payload);
+        return true;
+    case RECORD_FRAME:
+        return take_frame(copying, record, err);
+    case RECORD_LIST:
+        return end_group(copying, record->payload, err);
+    default:
+        return err_set(err, ERR_DAMAGED, "a trailer in the middle of a pack");
+    }
+}
+
+/* Whatever keeps a pack from being read, it is the pack's fault and not the rewrite's. */
+static bool bad_source(const char *name, struct err *err)
+{
+    if (err->code == ERR_SYSTEM || err->code == ERR_NOT_FOUND) err->code = ERR_DAMAGED;
+    return err_wrap(err, "'%s'", name);
+}
+
+bool rewrite_pack(struct rewrite *rewrite, const struct index_pack *pack, struct err *err)
+{
+    struct repository *repository = rewrite->repository;
+    char name[BYTES_NAME_LEN];
+    struct pack_header header;
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    bytes_name(pack, name);
+    AUTO(pack_scan) struct pack_scan scan = {0};
+    if (!pack_toc_read(&repository->storage, name, pack->size, &repository->ours, &header, &toc, err) ||
+        !pack_scan_open(&scan, &repository->storage, name, toc.end, &repository->ours, &header, err))
+        return bad_source(name, err);
+    AUTO(copying) struct copying copying = {.rewrite = rewrite, .from = pack};
+    while (scan.pos < toc.end) {
+        struct record_view record;
+        if (!pack_scan_next(&scan, &record, err)) return bad_source(name, err);
+        if (!take_record(&copying, &record, err)) return false;
+    }
+    return true;
+}
+
+bool rewrite_finish(struct rewrite *rewrite, struct err *err)
+{
+    return publish(rewrite, PACK_DATA, err) && publish(rewrite, PACK_META, err);
+}
+
+uint64_t rewrite_bytes(const struct rewrite *rewrite)
+{
+    return rewrite->bytes;
+}

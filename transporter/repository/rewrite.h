@@ -1,0 +1,26 @@
+/* Moving what is referred to out of packs that are to go: frames as they are, with their envelopes and whole
+ * signed lists, into new packs. Needs no key. One thread. */
+#ifndef SEALIFT_REPOSITORY_REWRITE_H
+#define SEALIFT_REPOSITORY_REWRITE_H
+
+#include "transporter/repository/inside.h"
+#include "transporter/repository/live_set.h"
+
+struct rewrite;
+
+/* `live` is borrowed and must outlive it. */
+struct rewrite *rewrite_new(struct repository *repository, const struct live_set *live);
+/* Drops what has not been published. */
+void rewrite_free(struct rewrite *rewrite);
+DEFINE_AUTO(rewrite, struct rewrite *, rewrite_free)
+
+/* Copies what is live in the pack, but not what another pack holds in the very same bytes. ERR_DAMAGED,
+ * ERR_TRUNCATED, ERR_NOT_AUTHENTIC, ERR_VERSION: the pack has a fault, or cannot be read, and must stay for a
+ * repair; the rewrite can go on with others. Any other failure ends it. */
+bool rewrite_pack(struct rewrite *rewrite, const struct index_pack *pack, struct err *err) MUST_CHECK;
+/* Publishes what is left: from then on every pack that was copied can go. */
+bool rewrite_finish(struct rewrite *rewrite, struct err *err) MUST_CHECK;
+/* of the packs published so far */
+uint64_t rewrite_bytes(const struct rewrite *rewrite);
+
+#endif

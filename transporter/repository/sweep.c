@@ -1,0 +1,280 @@
+#include "transporter/repository/sweep.h"
+
+#include "common/base/alloc.h"
+#include "common/base/lock.h"
+#include "common/base/text.h"
+#include "transporter/repository/care.h"
+#include "transporter/repository/ingest_state.h"
+#include "transporter/repository/mark.h"
+#include "transporter/repository/pack_scan.h"
+#include "transporter/repository/rewrite.h"
+
+#include <string.h>
+
+struct sweep {
+    struct repository *repository;
+    struct sweep_result *result;
+    struct mark mark; /* head 0: none yet */
+    struct usage *usage;
+    uint32_t packs; /* numbers in use, of `usage` too */
+};
+
+/* What of a pack's frames is referred to. */
+struct usage {
+    uint64_t live, all;
+};
+
+static void sweep_deinit(struct sweep *sweep)
+{
+    mark_deinit(&sweep->mark);
+    free(sweep->usage);
+}
+DEFINE_AUTO_IN_PLACE(sweep, struct sweep, sweep_deinit)
+
+/* --- measuring --- */
+
+static void count_chunk(void *arg, const uint8_t *id, const struct index_location *location)
+{
+    struct sweep *sweep = arg;
+    if (location->pack >= sweep->packs) return;
+    struct usage *usage = &sweep->usage[location->pack];
+    usage->all += location->len;
+    if (live_set_has(&sweep->mark.live, id)) usage->live += location->len;
+}
+
+static bool measure(struct sweep *sweep, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    uint32_t packs = 0;
+    if (!index_next_pack(repository->index, &packs, err)) return false;
+    free(sweep->usage);
+    sweep->usage = xcalloc((size_t)packs + 1, sizeof(*sweep->usage));
+    sweep->packs = packs;
+    mark_deinit(&sweep->mark);
+    return mark_points(repository, &sweep->mark, err) &&
+           index_each_chunk(repository->index, count_chunk, sweep, err);
+}
+
+static bool is_worth_sweeping(const struct usage *usage)
+{
+    return usage->live * 100 < usage->all * SWEEP_REWRITE_BELOW_PERCENT;
+}
+
+/* --- an entry with its packs --- */
+
+static void add_name(struct buf *names, const struct index_pack *pack)
+{
+    buf_put(names, pack->name.bytes, HASH_LEN);
+}
+
+/* Under commit_lock. */
+static bool append_packs(struct repository *repository, Sealift__LogKind kind, struct span names,
+                         struct err *err)
+{
+    Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
+    struct hash list = hash_of(names);
+    size_t count = names.len / HASH_LEN;
+    AUTO(free) ProtobufCBinaryData *packs = xcalloc(count + 1, sizeof(*packs));
+    for (size_t i = 0; i < count; i++)
+        packs[i] = stored_bytes(span_of(names.data + i * HASH_LEN, HASH_LEN));
+    entry.kind = kind;
+    entry.packs = packs;
+    entry.n_packs = count;
+    entry.object_hash = stored_bytes(span_of(list.bytes, HASH_LEN));
+    return load_append(repository, &entry, err);
+}
+
+/* --- condemning --- */
+
+/* Packs of live sessions, and later ones, have this number or a higher one. */
+static bool first_young_pack(struct repository *repository, uint32_t *out, struct err *err)
+{
+    if (!index_next_pack(repository->index, out, err)) return false;
+    (void)pthread_mutex_lock(&repository->sessions_lock);
+    for (const struct ingest *session = repository->sessions; session; session = session->next)
+        if (session->first_pack < *out) *out = session->first_pack;
+    (void)pthread_mutex_unlock(&repository->sessions_lock);
+    return true;
+}
+
+static bool choose(struct sweep *sweep, uint32_t young, struct buf *names, struct err *err)
+{
+    struct index *index = sweep->repository->index;
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1) {
+        if (pack.no >= young || names->len >= STORED_MAX_PACKS * HASH_LEN) return true;
+        if (pack.state == INDEX_PACK && is_worth_sweeping(&sweep->usage[pack.no])) add_name(names, &pack);
+    }
+    return err->code == ERR_NOT_FOUND;
+}
+
+static bool condemn(struct sweep *sweep, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    uint32_t young = 0;
+    AUTO(buf) struct buf names = {0};
+    if (!first_young_pack(repository, &young, err) || !measure(sweep, err) ||
+        !choose(sweep, young, &names, err))
+        return false;
+    sweep->result->condemned_packs = names.len / HASH_LEN;
+    if (names.len == 0) return true;
+    LOCK_HERE(&repository->commit_lock);
+    bool unchanged = repository->chain.number == sweep->mark.head;
+    if (!append_packs(repository, SEALIFT__LOG_KIND__LOG_CONDEMNED, buf_span(&names), err)) return false;
+    /* the points are those that were walked: they need not be walked again */
+    sweep->mark.head = unchanged ? repository->chain.number : 0;
+    return true;
+}
+
+/* --- sweeping --- */
+
+/* Sessions that came before the packs were condemned, and may have been told that their chunks are there. */
+static uint64_t count_pinning(struct repository *repository, uint64_t condemned)
+{
+    uint64_t count = 0;
+    LOCK_HERE(&repository->sessions_lock);
+    for (const struct ingest *session = repository->sessions; session; session = session->next)
+        count += session->since < condemned;
+    return count;
+}
+
+/* Faults of a pack keep it; others end the sweep. */
+static bool is_pack_fault(enum err_code code)
+{
+    return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_AUTHENTIC || code == ERR_VERSION;
+}
+
+/* Decides about one condemned pack, and has moved what it must keep when it may go. */
+static bool empty_pack(struct sweep *sweep, struct rewrite *rewrite, const struct index_pack *pack,
+                       struct buf *names, struct err *err)
+{
+    const struct usage *usage = &sweep->usage[pack->no];
+    struct err why;
+    bool goes = usage->live == 0;
+    if (!goes && is_worth_sweeping(usage)) {
+        goes = rewrite_pack(rewrite, pack, &why);
+        if (!goes && !is_pack_fault(why.code)) {
+            *err = why;
+            return false;
+        }
+        sweep->result->faulty_packs += !goes;
+    }
+    if (!goes) {
+        sweep->result->spared_packs++;
+        return true;
+    }
+    add_name(names, pack);
+    sweep->result->swept_packs++;
+    sweep->result->freed_bytes += pack->size;
+    return true;
+}
+
+static bool empty_packs(struct sweep *sweep, struct buf *names, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    AUTO(rewrite) struct rewrite *rewrite = rewrite_new(repository, &sweep->mark.live);
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
+        if (pack.state == INDEX_CONDEMNED && pack.no < sweep->packs &&
+            !empty_pack(sweep, rewrite, &pack, names, err))
+            return false;
+    if (err->code != ERR_NOT_FOUND || !rewrite_finish(rewrite, err)) return false;
+    sweep->result->moved_bytes = rewrite_bytes(rewrite);
+    return true;
+}
+
+static bool append_swept(struct repository *repository, struct span names, struct err *err)
+{
+    LOCK_HERE(&repository->commit_lock);
+    return append_packs(repository, SEALIFT__LOG_KIND__LOG_SWEPT, names, err);
+}
+
+/* The log entry is what counts: what cannot be removed now is removed at the next start, or by the next
+ * sweep. */
+static bool finish(struct sweep *sweep, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    AUTO(buf) struct buf names = {0};
+    if (sweep->mark.head != repository_head(repository).number && !measure(sweep, err)) return false;
+    if (!empty_packs(sweep, &names, err) || !append_swept(repository, buf_span(&names), err)) return false;
+    sweep->result->outcome = SWEEP_DONE;
+    sweep_leftovers(repository);
+    return true;
+}
+
+static bool run(struct sweep *sweep, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    sweep_leftovers(repository);
+    if (repository->condemned == 0 && !condemn(sweep, err)) return false;
+    if (repository->condemned == 0) return true;
+    sweep->result->sessions = count_pinning(repository, repository->condemned);
+    sweep->result->outcome = SWEEP_WAITS;
+    return sweep->result->sessions > 0 || finish(sweep, err);
+}
+
+bool repository_sweep(struct repository *repository, struct sweep_result *result, struct err *err)
+{
+    AUTO(care) struct repository *care = NULL;
+    if (!care_begin(repository, &care, err)) return false;
+    *result = (struct sweep_result){.outcome = SWEEP_CLEAN};
+    AUTO(sweep) struct sweep sweep = {.repository = repository, .result = result};
+    return run(&sweep, err);
+}
+
+/* --- removing --- */
+
+/* The index forgets the pack's frames first, and the pack itself last. */
+static void remove_pack(struct repository *repository, const struct index_pack *pack)
+{
+    const struct storage *storage = &repository->storage;
+    struct err err;
+    char name[BYTES_NAME_LEN];
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    bytes_name(pack, name);
+    if (pack_toc_read_tail(storage, name, pack->size, &toc, &err) &&
+        !index_forget(repository->index, pack->no, toc.entries, toc.count, &err))
+        return;
+    if (storage->ops->remove(storage->self, name, &err) || err.code == ERR_NOT_FOUND)
+        (void)!index_pack_drop(repository->index, pack->no, &err);
+}
+
+struct void_points {
+    struct repository *repository;
+    struct buf names; /* POINT_NAME_LEN each */
+};
+
+static bool note_void(void *arg, const char *name, uint64_t size)
+{
+    struct void_points *points = arg;
+    struct repository_point known;
+    enum index_mark mark;
+    struct err err;
+    struct id id;
+    if (strlen(name) != POINT_NAME_LEN - 1 || !hex_decode(name + strlen("points/"), id.bytes, ID_LEN, &err))
+        return true;
+    if (index_point_find(points->repository->index, &id, &known, &mark, &err) && mark == INDEX_VOID)
+        buf_put(&points->names, name, POINT_NAME_LEN);
+    return true;
+}
+
+static void remove_points(struct repository *repository)
+{
+    const struct storage *storage = &repository->storage;
+    struct void_points points = {.repository = repository};
+    struct err ignored;
+    (void)!storage->ops->list(storage->self, "points", note_void, &points, &ignored);
+    for (size_t at = 0; at < points.names.len; at += POINT_NAME_LEN)
+        (void)!storage->ops->remove(storage->self, (const char *)points.names.data + at, &ignored);
+    buf_deinit(&points.names);
+}
+
+void sweep_leftovers(struct repository *repository)
+{
+    struct err ignored;
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, &ignored); no = pack.no + 1)
+        if (pack.state == INDEX_SWEPT) remove_pack(repository, &pack);
+    remove_points(repository);
+}

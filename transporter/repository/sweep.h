@@ -1,0 +1,35 @@
+/* Sweeping: taking away what no point refers to, without a key, a clock or a stop of backups and restores.
+ *
+ * First the packs of which too little is referred to are condemned in the log: nothing new relies on them
+ * from then on, but sessions that were there before may still. Once these have ended, the points are walked
+ * again; what is referred to by now is spared, or moved into new packs as it is; then the log says what is
+ * swept, and then it is removed. Killed at any instant, the next sweep goes on from what the log says. */
+#ifndef SEALIFT_REPOSITORY_SWEEP_H
+#define SEALIFT_REPOSITORY_SWEEP_H
+
+#include "transporter/repository/repository.h"
+
+/* A pack of whose frames fewer bytes than this are referred to is rewritten. */
+#define SWEEP_REWRITE_BELOW_PERCENT 75
+
+enum sweep_outcome {
+    SWEEP_CLEAN, /* there was nothing to take away */
+    SWEEP_WAITS, /* condemned; sessions of before must end first, then sweep again */
+    SWEEP_DONE
+};
+
+struct sweep_result {
+    enum sweep_outcome outcome;
+    uint64_t sessions;        /* that are waited for */
+    uint64_t condemned_packs; /* by this sweep */
+    uint64_t swept_packs, spared_packs;
+    uint64_t faulty_packs; /* among the spared: for a check to name */
+    uint64_t freed_bytes;  /* of the swept packs */
+    uint64_t moved_bytes;  /* written anew */
+};
+
+/* ERR_BUSY: a sweep, prune or undelete is going on. ERR_DAMAGED, ERR_NOT_FOUND: what a point refers to cannot
+ * be told, so nothing is taken away. ERR_POLICY: read only. */
+bool repository_sweep(struct repository *repository, struct sweep_result *result, struct err *err) MUST_CHECK;
+
+#endif
