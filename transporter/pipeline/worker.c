@@ -28,8 +28,22 @@ bool worker_is_fatal(const struct err *err)
     return err->sys == EMFILE || err->sys == ENFILE || err->sys == ENOMEM;
 }
 
+/* It was to be read for the sake of the repository alone, and what is stored of it is still good. */
+static bool fall_back(struct item *item, const struct err *why)
+{
+    bool is_there = why->code == ERR_SYSTEM;
+    if (item->entry->fallback.len == 0 || !is_there) return false;
+    item->state = ITEM_ENCODED;
+    item->cached = item->entry->fallback;
+    item->key = item->entry->key;
+    item->cacheable = item->entry->cacheable;
+    item->size = item->entry->key.size;
+    return true;
+}
+
 void worker_lose(struct worker *worker, struct item *item, const struct err *why)
 {
+    if (fall_back(item, why)) return;
     item->state = ITEM_LOST;
     attempt_warn(worker->attempt, item->entry->path, why);
 }

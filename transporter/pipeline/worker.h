@@ -39,7 +39,7 @@ bool worker_close_bundle(struct worker *worker, struct segment *segment, size_t 
  * metadata_encode. */
 bool worker_encode(struct worker *worker, struct segment *segment, struct item *item, int fd,
                    const struct walk_entry *entry, const struct metadata_content *content);
-/* Leaves the item out, with a warning. */
+/* Leaves the item out, with a warning; or takes what is stored of it, if that is known and still good. */
 void worker_lose(struct worker *worker, struct item *item, const struct err *why);
 /* Whether an error of reading says something about the machine rather than the file: out of descriptors
  * or memory. Such a run must end instead of leaving files out. */

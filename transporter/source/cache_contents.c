@@ -49,10 +49,8 @@ void content_changes_place(struct content_changes *changes, struct span hash, st
 /* The file hash of a child whose content is one reference to a data chunk; else empty. */
 static struct span bundled(const struct cached_child *child)
 {
-    const uint8_t *entry = child->encoded.data;
-    bool is_one = child->encoded.len >= ENTRY_FIXED_LEN + REF_LEN && entry[4] == ENTRY_FILE &&
-                  le32_get(entry + 44) == 1 && entry[child->encoded.len - 4] == REF_DATA;
-    return is_one ? span_of(entry + 48, HASH_LEN) : span_of(NULL, 0);
+    if (!cached_child_ref(child)) return span_of(NULL, 0);
+    return span_of(child->encoded.data + CACHED_FILE_HASH, HASH_LEN);
 }
 
 /* A cursor over a part's children. */
@@ -128,22 +126,33 @@ static uint32_t changed_uses(uint32_t uses, int32_t by)
     return sum < 0 ? 0 : sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
+/* `before` and `after`: a content's values; `before` is zeros if there was none. */
+static void tell_bundles(struct bundle_changes *bundles, const uint8_t *before, const uint8_t *after)
+{
+    bool was_used = le32_get(before) > 0, is_used = le32_get(after) > 0;
+    bool moved = memcmp(before + 8, after + 8, REF_LEN) != 0;
+    if (was_used && (moved || !is_used)) bundle_changes_use(bundles, before + 8, -1);
+    if (is_used && (moved || !was_used)) bundle_changes_use(bundles, after + 8, 1);
+}
+
 bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB_dbi dbi, uint32_t run,
-                          struct err *err)
+                          struct bundle_changes *bundles, struct err *err)
 {
     MDB_val key = val_of(span_of(change->hash.bytes, HASH_LEN)), old;
-    uint8_t value[VALUE_LEN] = {0};
+    uint8_t before[VALUE_LEN] = {0}, value[VALUE_LEN];
     int code = mdb_get(txn, dbi, &key, &old);
     if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
     bool found = !code && old.mv_size == VALUE_LEN;
     /* used, and never placed: a content that is no part of a bundle */
     if (!found && !change->placed) return true;
-    if (found) memcpy(value, old.mv_data, VALUE_LEN);
+    if (found) memcpy(before, old.mv_data, VALUE_LEN);
+    memcpy(value, before, VALUE_LEN);
     if (change->placed) {
         le32_put(value + 4, run);
         memcpy(value + 8, change->ref, REF_LEN);
     }
     le32_put(value, changed_uses(le32_get(value), change->uses));
+    tell_bundles(bundles, before, value);
     MDB_val v = val_of(span_of(value, VALUE_LEN));
     code = mdb_put(txn, dbi, &key, &v, 0);
     return code ? cache_db_failed(err, code) : true;

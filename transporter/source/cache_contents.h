@@ -4,7 +4,7 @@
 #ifndef SEALIFT_SOURCE_CACHE_CONTENTS_H
 #define SEALIFT_SOURCE_CACHE_CONTENTS_H
 
-#include "transporter/source/cache_record.h"
+#include "transporter/source/cache_bundles.h"
 
 #include <lmdb.h>
 
@@ -33,8 +33,9 @@ void content_changes_place(struct content_changes *changes, struct span hash, st
 void content_changes_replace(struct content_changes *changes, struct span old_part, struct span new_part);
 /* By hash, each once. */
 void content_changes_sort(struct content_changes *changes);
+/* Tells `bundles` what it means for them. */
 bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB_dbi dbi, uint32_t run,
-                          struct err *err) MUST_CHECK;
+                          struct bundle_changes *bundles, struct err *err) MUST_CHECK;
 
 /* Looks at `most` contents from the key *from on, and deletes those that nothing uses and that an earlier
  * run staged. *from is moved on; it is empty at the beginning, and again at the end. */

@@ -11,7 +11,7 @@
 #define MAP_LEN ((size_t)64 << 30) /* of address space: what the database may ever take */
 #define DB_NAME "cache.mdb"
 #define STATE_NAME "state"
-#define FORMAT "1"
+#define FORMAT "2"
 
 /* A transaction that is aborted unless it was committed. */
 static void abort_txn(MDB_txn *txn)
@@ -116,6 +116,7 @@ static int tables_open(struct cache_db *db, MDB_txn *txn, unsigned flags)
 {
     int code = mdb_dbi_open(txn, "dirs", flags, &db->dirs);
     if (!code) code = mdb_dbi_open(txn, "contents", flags, &db->contents);
+    if (!code) code = mdb_dbi_open(txn, "bundles", flags, &db->bundles);
     if (!code) code = mdb_dbi_open(txn, "meta", flags, &db->meta);
     return code;
 }

@@ -22,7 +22,7 @@ struct cache_db {
     char *dir;
     int lock_fd;
     MDB_env *env;
-    MDB_dbi dirs, contents, meta;
+    MDB_dbi dirs, contents, bundles, meta;
     bool marked; /* the state file says that it is being changed */
     /* The same state in each, or NULL in all; records point into it. The key decides which one is asked,
      * so that many threads rarely wait for each other. */

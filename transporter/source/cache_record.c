@@ -46,6 +46,15 @@ bool cached_child_next(struct reader *reader, struct cached_child *out)
     return reader_ok(reader) && (encoded_len == 0 || encoded_len >= ENTRY_FIXED_LEN);
 }
 
+const uint8_t *cached_child_ref(const struct cached_child *child)
+{
+    const uint8_t *entry = child->encoded.data;
+    size_t len = child->encoded.len;
+    bool is_one = len >= ENTRY_FIXED_LEN + REF_LEN && entry[4] == ENTRY_FILE && le32_get(entry + 44) == 1 &&
+                  entry[len - 4] == REF_DATA;
+    return is_one ? entry + len - REF_LEN : NULL;
+}
+
 bool cached_child_is_directory(const struct cached_child *child)
 {
     return child->encoded.len == 0 || child->encoded.data[4] == ENTRY_DIRECTORY;

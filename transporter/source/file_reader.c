@@ -59,7 +59,7 @@ static void refresh(struct walk_entry *entry, const struct stat *st)
     entry->uid = st->st_uid;
     entry->gid = st->st_gid;
     entry->blocks = (uint64_t)st->st_blocks;
-    entry->cached = span_of(NULL, 0);
+    entry->cached = entry->fallback = span_of(NULL, 0);
 }
 
 bool file_reader_open(const struct walk_entry *entry, struct file_reader *out, struct err *err)

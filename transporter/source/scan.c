@@ -230,11 +230,12 @@ static bool place(struct scan *scan, struct scan_rules *rules, struct span path,
     return true;
 }
 
-static void look_up(struct scan *scan, struct scan_item *item)
+static void look_up(struct scan *scan, const struct scan_rules *rules, struct scan_item *item)
 {
     if (!scan->known || !item->listed) return;
     struct span cached = stat_cache_dir_find(scan->known, item->name, &item->key);
-    if (cached.len >= ENTRY_FIXED_LEN && cached.data[4] == (uint8_t)item->type) item->cached = cached;
+    if (cached.len < ENTRY_FIXED_LEN || cached.data[4] != (uint8_t)item->type) return;
+    *(stat_cache_wants_anew(rules->cache, cached) ? &item->fallback : &item->cached) = cached;
 }
 
 static struct span child_path(const struct scan *scan, struct span name, struct buf *scratch)
@@ -266,7 +267,7 @@ static bool scan_entry(struct scan *scan, struct scan_rules *rules, int fd, stru
     item->type = type_of(stx.stx_mode);
     if (!place(scan, rules, path, item)) return false;
     if (item->listed && item->type == 0) note_only(item, NOTE_SOCKET, 0);
-    look_up(scan, item);
+    look_up(scan, rules, item);
     return true;
 }
 

@@ -15,12 +15,16 @@ static bool stage_open(struct stat_cache *cache, const char *dir, struct err *er
     return cache->stage_fd >= 0 ? true : err_sys(err, errno, "cannot create '%s'", path);
 }
 
-/* Which run was applied last. */
-static bool read_run(struct stat_cache *cache, struct err *err)
+bool stat_cache_read_state(struct stat_cache *cache, struct err *err)
 {
     uint64_t run;
-    if (!cache_db_number(cache->db.snapshots[0].txn, cache->db.meta, "run", &run, err)) return false;
+    MDB_txn *txn = cache->db.snapshots[0].txn;
+    buf_clear(&cache->sparse);
+    if (!cache_db_number(txn, cache->db.meta, "run", &run, err)) return false;
     cache->run = (uint32_t)run;
+    MDB_val key = {.mv_data = (void *)(uintptr_t)SPARSE_NAME, .mv_size = strlen(SPARSE_NAME)}, value;
+    if (mdb_get(txn, cache->db.meta, &key, &value) == 0)
+        buf_put(&cache->sparse, value.mv_data, value.mv_size);
     return true;
 }
 
@@ -34,7 +38,7 @@ bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_ca
     (void)pthread_mutex_init(&cache->stage_mutex, NULL);
     bool emptied = false;
     if (!cache_db_open(&cache->db, dir, binding, &emptied, err)) return false;
-    if (!stage_open(cache, dir, err) || !read_run(cache, err)) return false;
+    if (!stage_open(cache, dir, err) || !stat_cache_read_state(cache, err)) return false;
     *fresh = emptied;
     *out = cache;
     cache = NULL;
@@ -47,6 +51,7 @@ void stat_cache_close(struct stat_cache *cache)
     cache_db_close(&cache->db);
     if (cache->stage_fd >= 0) (void)close(cache->stage_fd);
     buf_deinit(&cache->stage);
+    buf_deinit(&cache->sparse);
     (void)pthread_mutex_destroy(&cache->stage_mutex);
     free(cache);
 }
@@ -54,7 +59,7 @@ void stat_cache_close(struct stat_cache *cache)
 bool stat_cache_reset(struct stat_cache *cache, struct err *err)
 {
     return stage_empty(cache, err) && cache_db_reset(&cache->db, &cache->binding, err) &&
-           read_run(cache, err);
+           stat_cache_read_state(cache, err);
 }
 
 /* Opens the part dir->part; at its damage or absence the record ends. */
@@ -116,5 +121,17 @@ bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, 
     struct span value;
     if (!cache_db_get(&cache->db, cache->db.contents, span_of(file_hash->bytes, HASH_LEN), &value))
         return false;
-    return cache_content_read(value, cache->run, out);
+    struct ref ref;
+    if (!cache_content_read(value, cache->run, &ref)) return false;
+    if (cache_bundles_among(buf_span(&cache->sparse), ref.content.bytes)) return false;
+    *out = ref;
+    return true;
+}
+
+bool stat_cache_wants_anew(const struct stat_cache *cache, struct span encoded)
+{
+    if (cache->sparse.len == 0) return false;
+    struct cached_child child = {.encoded = encoded};
+    const uint8_t *ref = cached_child_ref(&child);
+    return ref && cache_bundles_among(buf_span(&cache->sparse), ref);
 }

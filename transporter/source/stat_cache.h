@@ -33,6 +33,11 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
  * record or new: what only earlier runs used may have been pruned. */
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out);
 
+/* Whether an encoded entry that the cache gave is of a file that should be read and stored anew all the same:
+ * the bundle that it lies in was less than half in use by the last applied run, and would otherwise be kept
+ * whole for ever. stat_cache_content tells nothing of such bundles. */
+bool stat_cache_wants_anew(const struct stat_cache *cache, struct span encoded);
+
 /* Staging a directory's record: begun, given its children in name order (those alone that the walk calls
  * cacheable and that were read without change), and ended. What is as it was costs no writing. Memory:
  * one part of at most 64 KiB and one entry, whatever the size of the directory.

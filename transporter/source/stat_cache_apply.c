@@ -20,6 +20,7 @@ struct apply {
     uint32_t run;
     struct buf old; /* a part that is being replaced */
     struct content_changes changes;
+    struct bundle_changes bundles;
     /* the staging file, read ahead */
     uint64_t pos;
     struct buf bytes;
@@ -32,6 +33,7 @@ static void apply_deinit(struct apply *apply)
     buf_deinit(&apply->bytes);
     buf_deinit(&apply->old);
     content_changes_deinit(&apply->changes);
+    bundle_changes_deinit(&apply->bundles);
 }
 DEFINE_AUTO_IN_PLACE(apply, struct apply, apply_deinit)
 
@@ -74,17 +76,31 @@ static bool count_item(struct apply *apply, size_t len, struct err *err)
     return apply->batch < BATCH_BYTES || next_batch(apply, err);
 }
 
+static bool flush_bundles(struct apply *apply, struct err *err)
+{
+    struct bundle_changes *bundles = &apply->bundles;
+    bundle_changes_sort(bundles);
+    for (size_t i = 0; i < bundles->count; i++) {
+        if (!bundle_change_apply(&bundles->list[i], apply->txn, apply->cache->db.bundles, apply->run, err))
+            return false;
+        if (!count_item(apply, 0, err)) return false;
+    }
+    bundles->count = 0;
+    return true;
+}
+
 static bool flush_changes(struct apply *apply, struct err *err)
 {
     struct content_changes *changes = &apply->changes;
     content_changes_sort(changes);
     for (size_t i = 0; i < changes->count; i++) {
-        if (!content_change_apply(&changes->list[i], apply->txn, apply->cache->db.contents, apply->run, err))
+        if (!content_change_apply(&changes->list[i], apply->txn, apply->cache->db.contents, apply->run,
+                                  &apply->bundles, err))
             return false;
         if (!count_item(apply, 0, err)) return false;
     }
     changes->count = 0;
-    return true;
+    return flush_bundles(apply, err);
 }
 
 static bool flush_if_full(struct apply *apply, struct err *err)
@@ -201,6 +217,7 @@ static bool apply_content(struct apply *apply, struct span payload, struct err *
     struct span ref = reader_bytes(&reader, reader_left(&reader));
     if (ref.len != REF_LEN) return err_set(err, ERR_DAMAGED, "the stage file is damaged");
     content_changes_place(&apply->changes, hash, ref);
+    bundle_changes_place(&apply->bundles, ref.data);
     return flush_if_full(apply, err);
 }
 
@@ -259,6 +276,21 @@ static bool sweep(struct apply *apply, struct err *err)
     return cache_db_set_number(apply->txn, db->meta, "swept", stat.ms_entries, err);
 }
 
+/* Which bundles the next run shall store anew. */
+static bool survey(struct apply *apply, struct err *err)
+{
+    struct cache_db *db = &apply->cache->db;
+    AUTO(buf) struct buf from = {0}, sparse = {0};
+    do {
+        if (!cache_bundles_survey(apply->txn, db->bundles, apply->run, &from, SWEEP_BATCH, &sparse, err))
+            return false;
+        if (from.len > 0 && !next_batch(apply, err)) return false;
+    } while (from.len > 0);
+    MDB_val k = val_of(span_str(SPARSE_NAME)), v = val_of(buf_span(&sparse));
+    int code = mdb_put(apply->txn, db->meta, &k, &v, 0);
+    return code ? cache_db_failed(err, code) : true;
+}
+
 static bool apply_all(struct stat_cache *cache, struct err *err)
 {
     AUTO(apply) struct apply apply = {.cache = cache, .run = cache->run + 1};
@@ -266,9 +298,7 @@ static bool apply_all(struct stat_cache *cache, struct err *err)
     if (!cache_db_set_number(apply.txn, cache->db.meta, "run", apply.run, err)) return false;
     if (!apply_pass(&apply, PASS_CONTENTS, err) || !apply_pass(&apply, PASS_RECORDS, err)) return false;
     if (!flush_changes(&apply, err)) return false;
-    if (!sweep(&apply, err) || !cache_db_commit(&cache->db, &apply.txn, err)) return false;
-    cache->run = apply.run;
-    return true;
+    return sweep(&apply, err) && survey(&apply, err) && cache_db_commit(&cache->db, &apply.txn, err);
 }
 
 bool stat_cache_apply(struct stat_cache *cache, struct err *err)
@@ -278,7 +308,8 @@ bool stat_cache_apply(struct stat_cache *cache, struct err *err)
     struct err inner;
     bool applied = apply_all(cache, err);
     /* what was applied of it is true; what was not costs a re-read */
-    bool refreshed = cache_db_refresh(&cache->db, applied ? err : &inner);
+    struct err *second = applied ? err : &inner;
+    bool refreshed = cache_db_refresh(&cache->db, second) && stat_cache_read_state(cache, second);
     bool emptied = stage_empty(cache, applied && refreshed ? err : &inner);
     return applied && refreshed && emptied;
 }

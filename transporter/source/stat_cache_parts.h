@@ -10,7 +10,8 @@
 struct stat_cache {
     struct cache_db db;
     struct hash binding;
-    uint32_t run; /* the last that was applied */
+    uint32_t run;      /* the last that was applied */
+    struct buf sparse; /* keys of the bundles whose files are to be stored anew, in order */
 
     pthread_mutex_t stage_mutex; /* for the rest */
     int stage_fd;
@@ -31,6 +32,11 @@ struct stat_cache_dir {
 };
 /* Moves on to the next child; has_child is false at the end. */
 void stat_cache_dir_step(struct stat_cache_dir *dir);
+
+/* Under which the sparse bundles' keys are in the table `meta`. */
+#define SPARSE_NAME "sparse"
+/* After opening, and after each change: which run was applied last, and the sparse bundles. */
+bool stat_cache_read_state(struct stat_cache *cache, struct err *err) MUST_CHECK;
 
 /* Adds an item to the staging file. Any thread. */
 bool stage_put(struct stat_cache *cache, enum stage_kind kind, struct span first, struct span second,

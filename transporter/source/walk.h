@@ -68,6 +68,9 @@ struct walk_entry {
     /* The encoded entry of the last committed run if nothing changed; else empty. Good until the cache is
      * applied, reset or closed. Never a hard link's. */
     struct span cached;
+    /* In place of `cached` if nothing changed and the content should be stored anew all the same
+     * (stat_cache_wants_anew): what the file is backed up as if it cannot be read. */
+    struct span fallback;
     bool cacheable; /* old enough for the cache to trust it later */
 };
 

@@ -68,7 +68,7 @@ void fake_outlet_next_run(struct fake_outlet *fake)
     buf_clear(&fake->batch_lens);
     memset(fake->calls, 0, sizeof(fake->calls));
     memset(fake->fail_at, 0, sizeof(fake->fail_at));
-    fake->asked = 0;
+    fake->asked = fake->asked_for_data = 0;
 }
 
 void fake_outlet_open(struct fake_outlet *fake)
@@ -113,6 +113,8 @@ static bool fake_ask(void *self, const enum frame_type *types, const struct hash
         have[i] =
             fake->has_everything || is_known(fake, &ids[i]) || fake_outlet_find(fake, types[i], &ids[i]);
     fake->asked += count;
+    for (size_t i = 0; i < count; i++)
+        fake->asked_for_data += types[i] == FRAME_DATA;
     pthread_mutex_unlock(&fake->lock);
     return fine;
 }

@@ -31,7 +31,7 @@ struct fake_outlet {
     pthread_cond_t changed;
     bool cancelled;
     size_t calls[FAKE_CALLS];
-    size_t asked;                      /* ids */
+    size_t asked, asked_for_data;      /* ids */
     size_t waiting;                    /* threads in send while shut */
     struct hash hashes[SEAL_LIST_MAX]; /* of the frames in the batch being read */
     struct buf envelope;

@@ -8,7 +8,19 @@
 struct source {
     const struct keys *keys;
     const struct fake_outlet *fake;
+    struct buf seen; /* struct hash each: of data chunks */
+    uint64_t seen_bytes;
 };
+
+/* Counts a chunk the first time. */
+static void see(struct source *source, const struct hash *content, size_t len)
+{
+    const struct hash *seen = (const struct hash *)(const void *)source->seen.data;
+    for (size_t i = source->seen.len / sizeof(*seen); i > 0; i--)
+        if (hash_eq(&seen[i - 1], content)) return;
+    buf_put(&source->seen, content, sizeof(*content));
+    source->seen_bytes += len;
+}
 
 static bool open_by_id(const struct source *source, enum frame_type type, const struct hash *id,
                        struct buf *plain)
@@ -60,6 +72,7 @@ static void read_content(struct source *source, const struct entry *entry, struc
         cr_assert(open_content(source, FRAME_DATA, &ref.content, &plain), "%s: a chunk is missing",
                   out->path);
         cr_assert_leq(ref.offset + ref.length, plain.len);
+        see(source, &ref.content, plain.len);
         hasher_add(&hasher, plain.data + ref.offset, (size_t)ref.length);
     }
     out->content = hasher_result(&hasher);
@@ -92,7 +105,7 @@ static void add_entry(struct view *view, struct source *source, struct span path
 
 struct view *view_read(const struct keys *keys, const struct fake_outlet *fake)
 {
-    struct source source = {keys, fake};
+    struct source source = {.keys = keys, .fake = fake};
     struct view *view = xcalloc(1, sizeof(*view));
     AUTO(buf) struct buf root = {0};
     cr_assert(open_by_id(&source, FRAME_NODE, &fake->committed.root, &root), "the root node is missing");
@@ -106,9 +119,12 @@ struct view *view_read(const struct keys *keys, const struct fake_outlet *fake)
     bool found = true;
     while (true) {
         cr_assert(manifest_next(reader, &path, &entry, &found, &err), "%s", err.text);
-        if (!found) return view;
+        if (!found) break;
         add_entry(view, &source, path, &entry);
     }
+    view->chunk_bytes = source.seen_bytes;
+    buf_deinit(&source.seen);
+    return view;
 }
 
 void view_free(struct view *view)

@@ -24,6 +24,7 @@ struct view_entry {
 struct view {
     struct view_entry *entries;
     size_t count;
+    uint64_t chunk_bytes;      /* of the data chunks that are referred to, each once and whole */
     struct manifest_root root; /* spans are not valid */
 };
 

@@ -1,0 +1,132 @@
+/* What a run takes from the runs before: contents under any name, bundles while they are worth keeping. */
+#include "rig.h"
+
+#include "common/base/alloc.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { DIRS = 10, FILES = 100, DAYS = 100, A_DAY = DIRS * FILES / 100, FILE_MOST = 16000 };
+
+static void change_some(struct rig *rig, uint64_t *random)
+{
+    for (unsigned i = 0; i < A_DAY; i++) {
+        char path[64];
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        unsigned file = (unsigned)(*random >> 33) % (DIRS * FILES);
+        (void)snprintf(path, sizeof(path), "dir%03u/file%04u", file / FILES, file % FILES);
+        tree_file(&rig->tree, path, *random, (size_t)(*random >> 40) % FILE_MOST + 1);
+    }
+}
+
+/* Without storing anew what is left of old bundles it was 1.93 times after these hundred days, and growing.
+ */
+Test(reuse, a_hundred_days_of_one_per_cent_keep_little_more_than_is_referred_to, .timeout = 240)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    uint64_t random = 1;
+    uint64_t read = 0;
+    rig_use_cache(rig);
+    tree_many(&rig->tree, DIRS, FILES, FILE_MOST);
+    rig_run(rig);
+    for (unsigned day = 0; day < DAYS; day++) {
+        change_some(rig, &random);
+        fake_outlet_next_run(&rig->fake);
+        rig_run(rig);
+        cr_assert_eq(rig->warning_count, 0);
+        read += rig->result.read_bytes;
+    }
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    double referred = (double)view->root.content_bytes;
+    double kept = (double)view->chunk_bytes / referred, read_a_day = (double)read / DAYS / referred;
+    cr_assert_lt(kept, 1.5, "%.2f times", kept);
+    /* and what is stored anew is less than what changes */
+    cr_assert_lt(read_a_day, 0.02, "%.3f", read_a_day);
+}
+
+/* Ten files of one bundle, of which seven are then removed: the other three are due to be stored anew. */
+static void make_sparse_bundle(struct rig *rig)
+{
+    rig_use_cache(rig);
+    tree_many(&rig->tree, 1, 10, 0);
+    for (unsigned f = 0; f < 10; f++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "dir000/file%04u", f);
+        tree_file(&rig->tree, path, 100 + f, 9000);
+    }
+    rig_run(rig);
+    for (unsigned f = 1; f < 8; f++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "dir000/file%04u", f);
+        cr_assert_eq(unlinkat(rig->tree.fd, path, 0), 0);
+    }
+    fake_outlet_next_run(&rig->fake);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 0);
+    fake_outlet_next_run(&rig->fake);
+}
+
+Test(reuse, what_is_left_of_a_bundle_is_stored_anew_once)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    make_sparse_bundle(rig);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 27000);
+    cr_assert_eq(fake_outlet_count(&rig->fake, FRAME_DATA), 1);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "dir000/file0000");
+    rig_assert_same(rig, view, "dir000/file0009");
+    cr_assert_eq(view->chunk_bytes, 27000);
+    fake_outlet_next_run(&rig->fake);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 0);
+}
+
+/* A lease makes it impossible to open the file, and changes nothing that stat tells. */
+Test(reuse, a_file_that_cannot_be_read_to_be_stored_anew_stays_as_it_is_stored)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    make_sparse_bundle(rig);
+    AUTO(fd) int fd = openat(rig->tree.fd, "dir000/file0008", O_RDWR | O_CLOEXEC);
+    cr_assert(fd >= 0);
+    (void)signal(SIGIO, SIG_IGN);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) cr_skip_test("no leases here");
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 18000);
+    cr_assert_eq(rig->warning_count, 0);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    cr_assert_eq(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+    rig_assert_same(rig, view, "dir000/file0008");
+    rig_assert_same(rig, view, "dir000/file0009");
+    fake_outlet_next_run(&rig->fake);
+    rig_run(rig); /* and it is tried again */
+    cr_assert_eq(rig->result.read_bytes, 9000);
+}
+
+Test(reuse, a_small_file_touched_copied_or_renamed_is_read_and_neither_asked_for_nor_sent)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    tree_many(&rig->tree, 2, 50, 0);
+    for (unsigned f = 0; f < 50; f++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "dir000/file%04u", f);
+        tree_file(&rig->tree, path, 100 + f, 5000);
+    }
+    rig_run(rig);
+    fake_outlet_next_run(&rig->fake);
+    cr_assert_eq(utimensat(rig->tree.fd, "dir000/file0001", NULL, 0), 0);
+    tree_file(&rig->tree, "dir001/copy", 102, 5000);
+    cr_assert_eq(renameat(rig->tree.fd, "dir000/file0003", rig->tree.fd, "dir001/renamed"), 0);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 15000);
+    cr_assert_eq(fake_outlet_count(&rig->fake, FRAME_DATA), 0);
+    cr_assert_eq(rig->fake.asked_for_data, 0);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "dir000/file0001");
+    rig_assert_same(rig, view, "dir001/copy");
+    rig_assert_same(rig, view, "dir001/renamed");
+}
