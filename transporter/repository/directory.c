@@ -6,16 +6,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-enum { LIST_MAX_DEPTH = 8, COMPARE_STEP = 256 * 1024 };
+enum { LIST_MAX_DEPTH = 8, COPY_STEP = 256 * 1024 };
 
 struct directory {
     int fd;
     char *path;
+    pthread_mutex_t making; /* while directories are made or dropped */
+    bool doubtful;          /* one that was made may not be durable; under `making` */
 };
 
 struct journal {
@@ -81,18 +84,30 @@ static bool make_one(const struct directory *directory, const char *name, bool *
            err_sys(err, errno, "cannot make the directory '%s/%s'", directory->path, name);
 }
 
-/* Makes the directories above `name`, each durable before what is put into it. */
-static bool make_parents(struct directory *directory, const char *name, struct err *err)
+/* Makes the directories above `name`, each durable before what is put into it. Under `making`, so that no
+ * other thread takes a directory for durable that is just being made. */
+static bool make_parents_locked(struct directory *directory, const char *name, struct err *err)
 {
     AUTO(free) char *partial = xstrdup(name);
     for (char *slash = strchr(partial, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
         bool made = false;
         if (!make_one(directory, partial, &made, err)) return false;
-        if (made && !sync_parent(directory, partial, err)) return false;
+        if ((made || directory->doubtful) && !sync_parent(directory, partial, err)) {
+            directory->doubtful = true;
+            return false;
+        }
         *slash = '/';
     }
     return true;
+}
+
+static bool make_parents(struct directory *directory, const char *name, struct err *err)
+{
+    (void)pthread_mutex_lock(&directory->making);
+    bool made = make_parents_locked(directory, name, err);
+    (void)pthread_mutex_unlock(&directory->making);
+    return made;
 }
 
 static bool put_if_absent(void *self, const char *name, struct span bytes, struct err *err)
@@ -100,8 +115,12 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
     struct directory *directory = self;
     AUTO(fd) int fd = -1;
     const char *base;
-    return make_parents(directory, name, err) && enter_parent(directory, name, &fd, &base, err) &&
-           file_create(fd, base, bytes, 0600, err);
+    if (!make_parents(directory, name, err) || !enter_parent(directory, name, &fd, &base, err)) return false;
+    if (file_create(fd, base, bytes, 0600, err)) return true;
+    /* who put it there may have failed, or died, before its name was durable */
+    struct err why;
+    if (err->code == ERR_EXISTS && !dir_sync(fd, ".", &why)) *err = why;
+    return false;
 }
 
 /* Opens a published object or a journal for reading, into the caller's AUTO(fd). Anything but a regular file
@@ -223,8 +242,10 @@ static void drop_session_directory(struct directory *directory, const char *name
     struct err ignored;
     if (strncmp(name, "open/", 5) != 0) return;
     AUTO(free) char *parent = parent_of(name);
+    (void)pthread_mutex_lock(&directory->making);
     if (strchr(parent, '/') && enter_parent(directory, parent, &fd, &base, &ignored))
         (void)unlinkat(fd, base, AT_REMOVEDIR);
+    (void)pthread_mutex_unlock(&directory->making);
 }
 
 static bool remove_object(void *self, const char *name, struct err *err)
@@ -258,6 +279,13 @@ static bool claim(void *self, struct err *err)
     return err_set(err, ERR_BUSY, "'%s' is in use by another owner", directory->path);
 }
 
+/* One call for the whole file system costs less than one for each of some hundred directories. */
+static bool settle(void *self, struct err *err)
+{
+    struct directory *directory = self;
+    return syncfs(directory->fd) == 0 || err_sys(err, errno, "cannot sync '%s'", directory->path);
+}
+
 /* --- journals --- */
 
 static bool journal_take(struct directory *directory, const char *name, int flags, struct journal **out,
@@ -280,14 +308,39 @@ static bool journal_take(struct directory *directory, const char *name, int flag
     return true;
 }
 
+/* The session's directory must not go between its being made and the journal's: another journal may be the
+ * last one in it, and be published now. */
 static bool journal_create(void *self, const char *name, struct journal **out, struct err *err)
 {
-    return make_parents(self, name, err) && journal_take(self, name, O_CREAT | O_EXCL, out, err);
+    struct directory *directory = self;
+    (void)pthread_mutex_lock(&directory->making);
+    bool created = make_parents_locked(directory, name, err) &&
+                   journal_take(directory, name, O_CREAT | O_EXCL, out, err);
+    (void)pthread_mutex_unlock(&directory->making);
+    return created;
+}
+
+/* After a failed sync the system takes pages for clean that never came to the disk: the next sync would leave
+ * them out and succeed. Written again, they are dirty again. */
+static bool write_again(struct journal *journal, struct err *err)
+{
+    AUTO(free) uint8_t *bytes = xmalloc(COPY_STEP);
+    for (uint64_t at = 0; at < journal->size; at += COPY_STEP) {
+        size_t len = journal->size - at < COPY_STEP ? (size_t)(journal->size - at) : COPY_STEP;
+        if (!fd_pread_all(journal->fd, bytes, len, at, journal->name, err) ||
+            !fd_pwrite_all(journal->fd, span_of(bytes, len), at, journal->name, err))
+            return false;
+    }
+    return true;
 }
 
 static bool journal_open(void *self, const char *name, struct journal **out, struct err *err)
 {
-    return journal_take(self, name, 0, out, err);
+    AUTO(journal) struct journal *journal = NULL;
+    if (!journal_take(self, name, 0, &journal, err) || !write_again(journal, err)) return false;
+    *out = journal;
+    journal = NULL;
+    return true;
 }
 
 static bool journal_append(void *self, struct journal *journal, struct span bytes, struct err *err)
@@ -322,10 +375,10 @@ static bool same_content(struct directory *directory, struct journal *journal, c
     uint64_t size = 0;
     if (!open_object(directory, name, &fd, &size, err)) return false;
     bool equal = size == journal->size;
-    AUTO(free) uint8_t *one = xmalloc(COMPARE_STEP);
-    AUTO(free) uint8_t *other = xmalloc(COMPARE_STEP);
-    for (uint64_t at = 0; equal && at < size; at += COMPARE_STEP) {
-        size_t len = size - at < COMPARE_STEP ? (size_t)(size - at) : COMPARE_STEP;
+    AUTO(free) uint8_t *one = xmalloc(COPY_STEP);
+    AUTO(free) uint8_t *other = xmalloc(COPY_STEP);
+    for (uint64_t at = 0; equal && at < size; at += COPY_STEP) {
+        size_t len = size - at < COPY_STEP ? (size_t)(size - at) : COPY_STEP;
         if (!fd_pread_all(fd, one, len, at, name, err) ||
             !fd_pread_all(journal->fd, other, len, at, journal->name, err))
             return false;
@@ -378,6 +431,7 @@ static void directory_close(void *self)
     struct directory *directory = self;
     if (!directory) return;
     if (directory->fd >= 0) (void)close(directory->fd);
+    (void)pthread_mutex_destroy(&directory->making);
     free(directory->path);
     free(directory);
 }
@@ -392,6 +446,7 @@ static const struct storage_ops directory_ops = {
     .remove = remove_object,
     .free_space = free_space,
     .claim = claim,
+    .settle = settle,
     .will_read = will_read,
     .journal_create = journal_create,
     .journal_open = journal_open,
@@ -407,6 +462,7 @@ bool storage_directory_open(const char *path, struct storage *out, struct err *e
 {
     AUTO(directory) struct directory *directory = xcalloc(1, sizeof(*directory));
     directory->path = xstrdup(path);
+    (void)pthread_mutex_init(&directory->making, NULL);
     directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory->fd < 0) return err_sys(err, errno, "cannot open the directory '%s'", path);
     *out = (struct storage){.ops = &directory_ops, .self = directory};

@@ -56,6 +56,12 @@ void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN])
         pack_name(&pack->name, out);
 }
 
+/* What is seen and not durable would be built upon. */
+static bool settle(const struct storage *storage, struct err *err)
+{
+    return !storage->ops->settle || storage->ops->settle(storage->self, err);
+}
+
 /* --- creating --- */
 
 static bool note_object(void *arg, const char *name, uint64_t size)
@@ -72,7 +78,8 @@ bool repository_create_on(const struct storage *storage, const struct id *site, 
                           struct err *err)
 {
     bool occupied = false;
-    if (!storage->ops->list(storage->self, "", note_object, &occupied, err)) return false;
+    if (!settle(storage, err) || !storage->ops->list(storage->self, "", note_object, &occupied, err))
+        return false;
     if (occupied) return err_set(err, ERR_EXISTS, "the directory is not empty");
     struct chain chain = {.site = *site, .repository = *repository, .kind = kind};
     Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
@@ -132,7 +139,8 @@ static bool become_owner(struct repository *repository, const struct repository_
 {
     const struct storage *storage = &repository->storage;
     if (!options->owner || !options->state_dir) return true;
-    if (!lock_state(repository, err) || !storage->ops->claim(storage->self, err)) return false;
+    if (!lock_state(repository, err) || !storage->ops->claim(storage->self, err) || !settle(storage, err))
+        return false;
     struct chain first = {0};
     if (!load_identity(repository, &first, err)) return false;
     if (memcmp(first.owner, options->owner->pk, SIGN_PK_LEN) != 0)

@@ -16,7 +16,7 @@ struct journal; /* an open, appendable file that is not published yet */
 typedef bool storage_each_fn(void *arg, const char *name, uint64_t size);
 
 struct storage_ops {
-    /* ERR_EXISTS if the name is taken */
+    /* ERR_EXISTS if the name is taken, durably */
     bool (*put_if_absent)(void *self, const char *name, struct span bytes, struct err *err);
     /* whole object, ERR_NOT_FOUND, ERR_LIMIT over `limit` */
     bool (*get)(void *self, const char *name, size_t limit, struct buf *out, struct err *err);
@@ -29,14 +29,19 @@ struct storage_ops {
     bool (*free_space)(void *self, uint64_t *free_bytes, uint64_t *total_bytes, struct err *err);
     /* Keeps other owners out while the storage is open, where the driver can: ERR_BUSY. */
     bool (*claim)(void *self, struct err *err);
+    /* Makes durable whatever a process that is gone had done and not synced. An owner calls it before it
+     * relies on anything that it sees: names that are only in memory would vanish with the next power cut,
+     * after more has been built on them. NULL where everything that is seen is durable. */
+    bool (*settle)(void *self, struct err *err);
     /* A hint that the range will be read soon. NULL where the driver has none. */
     void (*will_read)(void *self, const char *name, uint64_t offset, uint64_t len);
 
     /* Journals, named "open/<session>/<n>". create: ERR_EXISTS if taken. open: ERR_EXISTS if the
-     * journal has been published already and only its own name is left to be removed. append goes to
-     * the end; sync makes everything appended before it durable and may run beside append in another
-     * thread. After a failed append or sync nothing more may be expected of the journal but
-     * truncating to a length that was synced. */
+     * journal has been published already and only its own name is left to be removed; otherwise what is
+     * read from it is what a later sync makes durable, whatever became of earlier ones. append goes to the
+     * end; sync makes everything appended before it durable and may run beside append in another thread.
+     * After a failed append or sync nothing more may be expected of the journal but truncating to a length
+     * that was synced. */
     bool (*journal_create)(void *self, const char *name, struct journal **out, struct err *err);
     bool (*journal_open)(void *self, const char *name, struct journal **out, struct err *err);
     bool (*journal_append)(void *self, struct journal *journal, struct span bytes, struct err *err);

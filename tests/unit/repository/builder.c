@@ -221,7 +221,7 @@ static struct place *place_in(const char *root)
     return place;
 }
 
-static struct place *place_somewhere(void)
+struct place *place_empty(void)
 {
     /* in memory where that is possible: hundreds of repositories, each synced many times */
     char in_memory[] = "/dev/shm/sealift-repository-XXXXXX";
@@ -272,7 +272,7 @@ struct place *place_new(enum repository_kind kind)
 struct place *place_new_as(enum repository_kind kind, uint8_t id)
 {
     struct err err;
-    struct place *place = place_somewhere();
+    struct place *place = place_empty();
     place->id = id_of(id);
     cr_assert(
         repository_create(place->path, &place->site, &place->id, kind, span_of(NULL, 0), place->owner, &err),
@@ -322,7 +322,7 @@ void shell(const char *fmt, ...)
 
 struct place *place_copy(const struct place *place)
 {
-    struct place *copy = place_somewhere();
+    struct place *copy = place_empty();
     shell("cp -a '%s/.' '%s/'", place->root, copy->root);
     place_open(copy);
     return copy;

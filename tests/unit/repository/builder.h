@@ -58,6 +58,8 @@ struct place {
     struct repository *repository;
 };
 
+/* An empty directory in which repository and state will lie; nothing is open. */
+struct place *place_empty(void);
 /* Creates an empty repository and opens it. */
 struct place *place_new(enum repository_kind kind);
 /* The same under another repository id than all others. */

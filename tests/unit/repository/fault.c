@@ -113,6 +113,12 @@ static bool claim(void *self, struct err *err)
     return fault->inner.ops->claim(fault->inner.self, err);
 }
 
+static bool settle(void *self, struct err *err)
+{
+    struct fault *fault = self;
+    return fault->inner.ops->settle(fault->inner.self, err);
+}
+
 static bool journal_create(void *self, const char *name, struct journal **out, struct err *err)
 {
     struct fault *fault = self;
@@ -197,6 +203,7 @@ static const struct storage_ops fault_ops = {
     .remove = remove_object,
     .free_space = free_space,
     .claim = claim,
+    .settle = settle,
     .journal_create = journal_create,
     .journal_open = journal_open,
     .journal_append = journal_append,

@@ -1,0 +1,193 @@
+/* A process killed, a disk that fails and power that is cut, at every change to a file that a small run
+ * makes: what was committed restores, what was acknowledged is there, and the same run goes through when it
+ * is started again. */
+#include "common/base/alloc.h"
+#include "crash_plan.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MOST_PLANS = 3 };
+
+/* What is done, again and again, until every step of it has been the last one. */
+struct scene {
+    const char *name;
+    struct place *template; /* what is there before */
+    struct place *place;
+    struct plan *plans[MOST_PLANS];
+    size_t count, done; /* the first `done` of them are committed in the template */
+    bool creates;
+    int stride; /* every how many steps, at most that many: 1 = all */
+};
+
+struct parallel {
+    const struct plan *plan;
+    struct repository *repository;
+    bool done;
+};
+
+static void *run_beside(void *arg)
+{
+    struct parallel *parallel = arg;
+    struct err err;
+    parallel->done = plan_run(parallel->plan, parallel->repository, &err);
+    return NULL;
+}
+
+/* All at the same time, the last one in this thread. */
+static bool run_plans(const struct scene *scene, struct repository *repository)
+{
+    pthread_t threads[MOST_PLANS];
+    struct parallel runs[MOST_PLANS];
+    bool done = true;
+    for (size_t i = scene->done; i < scene->count; i++) {
+        runs[i] = (struct parallel){.plan = scene->plans[i], .repository = repository};
+        if (i + 1 == scene->count)
+            (void)run_beside(&runs[i]);
+        else if (pthread_create(&threads[i], NULL, run_beside, &runs[i]) != 0)
+            return false;
+    }
+    for (size_t i = scene->done; i < scene->count; i++) {
+        if (i + 1 < scene->count) (void)pthread_join(threads[i], NULL);
+        done = done && runs[i].done;
+    }
+    return done;
+}
+
+static bool create(const struct place *place)
+{
+    struct err err;
+    return repository_create(place->path, &place->site, &place->id, REPOSITORY_ENCRYPTED, span_of(NULL, 0),
+                             place->owner, &err) ||
+           err.code == ERR_EXISTS;
+}
+
+/* In the child: nothing is asserted. */
+static bool play(void *arg)
+{
+    struct scene *scene = arg;
+    struct err err;
+    AUTO(repository) struct repository *repository = NULL;
+    if (scene->creates && !create(scene->place)) return false;
+    return repository_try_open(scene->place, &repository, &err) && run_plans(scene, repository);
+}
+
+/* --- one step --- */
+
+static struct place *set_up(const struct scene *scene)
+{
+    struct place *place = place_empty();
+    shell("cp -a '%s/.' '%s/'", scene->template->root, place->root);
+    fault_disk_watch(place->root);
+    return place;
+}
+
+enum index_after { INDEX_KEPT, INDEX_GONE };
+
+static void holds_after_power_cut(const struct scene *scene, enum fault_remains which, uint32_t seed,
+                                  enum index_after after, const char *what)
+{
+    AUTO(place) struct place *rest = place_empty();
+    AUTO(free)
+    char *text = xasprintf("%s, then power cut, %s kept%s", what, fault_remains_name(which),
+                           after == INDEX_KEPT ? ", the index whole" : "");
+    fault_disk_remains(which, seed, rest->root);
+    if (after == INDEX_KEPT)
+        shell("rm -rf '%s'; cp -a '%s' '%s'", rest->state, scene->place->state, rest->state);
+    if (scene->creates) cr_assert(create(rest), "%s: create", text);
+    plans_hold(rest, scene->plans, scene->count, text);
+}
+
+static void model_is_right(const struct scene *scene, const char *what)
+{
+    AUTO(place) struct place *rest = place_empty();
+    fault_disk_remains(FAULT_REMAINS_ALL, 0, rest->root);
+    cr_assert(shell_works("diff -r -x '*mdb*' '%s' '%s'", scene->place->root, rest->root), "%s", what);
+}
+
+static void step_holds(struct scene *scene, enum fault_disk_how how, int at, const char *what)
+{
+    if (at % 16 == 0) model_is_right(scene, what);
+    bool has_state = access(scene->place->state, F_OK) == 0;
+    holds_after_power_cut(scene, FAULT_REMAINS_SYNCED, 0, has_state ? INDEX_KEPT : INDEX_GONE, what);
+    enum fault_remains which = at % 2 ? FAULT_REMAINS_PREFIX : FAULT_REMAINS_SOME;
+    holds_after_power_cut(scene, which, (uint32_t)at + 1, INDEX_GONE, what);
+    /* the process is started again, and then the power is cut */
+    struct fault_run again = fault_disk_run(FAULT_DISK_NONE, 0, play, scene);
+    AUTO(free) char *text = xasprintf("%s, then run again", what);
+    cr_assert(again.succeeded, "%s", text);
+    holds_after_power_cut(scene, FAULT_REMAINS_SYNCED, 0, INDEX_GONE, text);
+}
+
+/* false: `at` lies behind the last step. */
+static bool fail_at(struct scene *scene, enum fault_disk_how how, int at)
+{
+    AUTO(place) struct place *place = scene->place = set_up(scene);
+    AUTO(free) char *what = xasprintf("%s: %s at step %d", scene->name, fault_disk_how_name(how), at);
+    struct fault_run run = fault_disk_run(how, at, play, scene);
+    if (run.hits == 0) {
+        cr_assert(run.succeeded, "%s: nothing failed", what);
+        cr_assert_gt(run.steps, 3, "%s: only %d steps were tried", what, run.steps);
+        model_is_right(scene, what);
+        return false;
+    }
+    if (how == FAULT_DISK_DIE) cr_assert(run.died, "%s", what);
+    if (how == FAULT_DISK_SHORT) cr_assert(run.succeeded, "%s", what);
+    step_holds(scene, how, at, what);
+    return true;
+}
+
+static void play_all(struct scene *scene, enum fault_disk_how how)
+{
+    int at = 0;
+    while (fail_at(scene, how, at))
+        at += scene->stride;
+    cr_log_info("%s: %s at each of %d steps", scene->name, fault_disk_how_name(how), at);
+}
+
+/* --- the scenes --- */
+
+static void scene_free(struct scene *scene)
+{
+    for (size_t i = 0; i < scene->count; i++)
+        plan_free(scene->plans[i]);
+    place_free(scene->template);
+    free(scene);
+}
+DEFINE_AUTO(scene, struct scene *, scene_free)
+
+/* The first `done` plans are run for the template. */
+static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t done, size_t count)
+{
+    struct err err;
+    struct scene *scene = xcalloc(1, sizeof(*scene));
+    scene->name = name;
+    scene->done = done;
+    scene->count = count;
+    scene->stride = 1;
+    for (unsigned i = 0; i < count; i++)
+        scene->plans[i] = plan_new(i, kind, i > 0 && done > 0 ? scene->plans[0] : NULL);
+    scene->template = place_new(REPOSITORY_ENCRYPTED);
+    for (size_t i = 0; i < done; i++) {
+        cr_assert(plan_run(scene->plans[i], scene->template->repository, &err), "%s", err.text);
+        scene->plans[i]->before = true;
+    }
+    place_close(scene->template);
+    return scene;
+}
+
+Test(crash, killed_while_creating, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("create", INGEST_WRITER, 0, 0);
+    shell("rm -rf '%s' '%s'", scene->template->path, scene->template->state);
+    scene->creates = true;
+    play_all(scene, FAULT_DISK_DIE);
+}
+
+Test(crash, killed_in_the_first_backup, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("first backup", INGEST_WRITER, 0, 1);
+    play_all(scene, FAULT_DISK_DIE);
+}
