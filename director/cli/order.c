@@ -95,6 +95,7 @@ static void fill(const struct cli *cli, struct draft *draft, const struct identi
     draft->body.point_hash = lent_bytes(point->hash.bytes, HASH_LEN);
     draft->body.target = request->target->sign_pk;
     draft->body.open_at = request->open_at;
+    draft->body.accept_revoked = request->accept_revoked;
     if (request->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE)
         draft->body.answer_to = lent_bytes(self->sign_pk, SIGN_PK_LEN);
 }

@@ -9,8 +9,9 @@ struct order_request {
     const struct point *point;
     const Sealift__Member *target; /* restore: who writes; browse: who opens */
     Sealift__OpenAt open_at;
-    const void *plan;      /* RestorePlan or BrowsePlan, sealed to who needs it and to the operators */
-    struct secret *secret; /* S when the caller has it (password, kit); NULL: found as below */
+    const void *plan;        /* RestorePlan or BrowsePlan, sealed to who needs it and to the operators */
+    uint32_t accept_revoked; /* 1: though it was written after its writer was revoked */
+    struct secret *secret;   /* S when the caller has it (password, kit); NULL: found as below */
 };
 
 struct order {

@@ -1,5 +1,6 @@
 #include "director/cli/recover.h"
 
+#include "common/base/text.h"
 #include "director/cli/keys.h"
 #include "transporter/pipeline/unlock.h"
 
@@ -29,11 +30,25 @@ static void say_step(void *arg, enum unlock_step step, const struct err *why)
         output_note(&asking->cli->output, "%s: opens the recovery point", unlock_step_name(step));
 }
 
+/* What a stolen host wrote is taken only by somebody who says that he knows. */
+static bool check_writer(const struct args *args, struct order_request *request, struct err *err)
+{
+    char since[21];
+    request->accept_revoked = args_flag(args, "accept-revoked");
+    if (!point_is_revoked(request->point) || request->accept_revoked) return true;
+    time_format(request->point->revoked_since, since);
+    return err_set(err, ERR_NOT_AUTHENTIC,
+                   "its writer '%s' is not trusted since %s, and the point was made after that: "
+                   "--accept-revoked takes it all the same",
+                   request->point->body->writer_name, since);
+}
+
 bool recover_order(struct cli *cli, const struct args *args, struct order_request *request, struct order *out,
                    struct err *err)
 {
     struct asking asking = {.cli = cli};
     struct err first = {0};
+    if (!check_writer(args, request, err)) return false;
     if (!secret_source_of(args, "password-file", "password-fd", &asking.source, err)) return false;
     if (order_put(cli, request, out, &first)) return true;
     const ProtobufCBinaryData *section = &request->point->file->unlock;

@@ -8,14 +8,17 @@
 #include "director/cli/put.h"
 
 /* --password-file, --password-fd: for points whose key nobody has a copy of */
-#define RECOVER_KEY_OPTIONS                                                                                  \
-    {"password-file", "FILE", "where no copy of the key is known: its password is the first line of FILE"},  \
+#define RECOVER_OPTIONS                                                                                      \
+    {"accept-revoked", NULL, "though the point was made after its writer had been revoked"},                 \
+        {"password-file", "FILE",                                                                            \
+         "where no copy of the key is known: its password is the first line of FILE"},                       \
     {                                                                                                        \
         "password-fd", "N", "the same, read from an open descriptor"                                         \
     }
 
 /* Puts the order: with a grant or this operator's own copy (step 1 of the unlock order), else by the
- * key's password (step 3), which is asked for. Each step is said. `request->secret` must be NULL. */
+ * key's password (step 3), which is asked for. Each step is said. `request->secret` must be NULL.
+ * ERR_NOT_AUTHENTIC: the point's writer had been revoked before it was made, and nobody accepts that. */
 bool recover_order(struct cli *cli, const struct args *args, struct order_request *request, struct order *out,
                    struct err *err) MUST_CHECK;
 

@@ -81,6 +81,16 @@ static void say_restored(struct cli *cli, const char *to, const struct id *run,
             (unsigned long long)result->counters.skipped);
 }
 
+/* Of a restore that was interrupted: what it has written stands. */
+static bool say_how_to_go_on(struct cli *cli, const struct err *why)
+{
+    if (why->code == ERR_UNREACHABLE || why->code == ERR_CANCELLED || why->code == ERR_EXISTS)
+        output_note(&cli->output,
+                    "an order is carried out at most once: the same command makes a new one, and "
+                    "with --overwrite changed it goes on from what is there");
+    return false;
+}
+
 static bool follow_restore(struct cli *cli, const struct args *args, const char *to,
                            const struct order *order, struct err *err)
 {
@@ -98,7 +108,7 @@ static bool follow_restore(struct cli *cli, const struct args *args, const char 
     AUTO(follow_result) struct follow_result result = {0};
     if (!follow_run(cli, &request, &result, err)) return false;
     say_restored(cli, to, &order->run, &result);
-    return follow_conclude(cli, &request, &result, err);
+    return follow_conclude(cli, &request, &result, err) || say_how_to_go_on(cli, err);
 }
 
 static bool restore(struct cli *cli, const struct args *args, struct err *err)
@@ -268,14 +278,14 @@ static const struct option_spec restore_options[] = {
     {"open-at", "SIDE", "who opens: target (default) or source, the repository's side"},
     {"wait", NULL, "stay until it is done"},
     {"stats", "N", "progress lines at least every N seconds"},
-    RECOVER_KEY_OPTIONS,
+    RECOVER_OPTIONS,
     {0},
 };
 
 static const struct option_spec browse_options[] = {
     {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
     {"repository", "R", "read it from this repository, where it has copies"},
-    RECOVER_KEY_OPTIONS,
+    RECOVER_OPTIONS,
     {0},
 };
 
@@ -283,7 +293,7 @@ static const struct option_spec files_options[] = {
     {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},
     {"repository", "R", "read it from this repository, where it has copies"},
     {"below", "PATH", "only what is below PATH"},
-    RECOVER_KEY_OPTIONS,
+    RECOVER_OPTIONS,
     {0},
 };
 

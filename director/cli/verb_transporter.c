@@ -281,8 +281,9 @@ const struct command transporter_commands[] = {
      "web1 is a transporter in the trusted zone",
      approve_options, 1, 1, approve},
     {"transporter", "revoke", "NAME [--since TIME] [--yes]",
-     "Lets a transporter in no more. What it wrote since then is listed, and restored only when that is "
-     "said.",
+     "Lets a transporter in no more. What it wrote before is restored as ever; what it wrote since then is "
+     "listed,\n"
+     "and restored only with --accept-revoked.",
      "$ sealift transporter revoke web1 --since 2026-11-18\n"
      "web1 is revoked, not trusted since 2026-11-18T00:00:00Z",
      revoke_options, 1, 1, revoke_transporter},

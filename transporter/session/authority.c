@@ -291,7 +291,10 @@ bool authority_execute_once(struct authority *authority, const struct id *order,
         return err_set(err, ERR_LIMIT, "more than %d executed orders", FILES_MAX);
     if (!file_create(authority->executed_dir, name, span_of("", 0), FILE_MODE, err)) {
         if (err->code == ERR_EXISTS)
-            return err_set(err, ERR_EXISTS, "the order %s was executed before", name);
+            return err_set(
+                err, ERR_EXISTS,
+                "the order %.12s was begun before, and each is carried out at most once: make a new one",
+                name);
         return err_wrap(err, "cannot mark the order as executed");
     }
     authority->executed_count++;

@@ -8,17 +8,37 @@
 
 /* --- which point --- */
 
-static bool check_writer(const struct run *run, const struct point *point, struct err *err)
+struct committed {
+    struct id point;
+    uint64_t time_ns; /* UINT64_MAX: not found */
+};
+
+static bool note_time(void *arg, const struct repository_point *point)
+{
+    struct committed *committed = arg;
+    if (!id_eq(&point->point, &committed->point)) return true;
+    committed->time_ns = point->time_ns;
+    return false;
+}
+
+/* What a writer wrote while it was admitted stays good. When it came is the word of the repository's log, so
+ * it is the repository side that looks; `repository` is NULL on the other one. */
+static bool check_writer(const struct run *run, const struct point *point, struct repository *repository,
+                         struct err *err)
 {
     uint64_t since_ns;
+    struct committed committed = {.point = point->point, .time_ns = UINT64_MAX};
     if (!roster_ever_admitted(run->roster, point->writer, &since_ns))
         return err_set(err, ERR_NOT_AUTHENTIC, "the point's writer was never admitted to this site");
-    if (since_ns == UINT64_MAX) return true;
-    return err_set(err, ERR_NOT_AUTHENTIC, "the point's writer has been revoked");
+    if (since_ns == UINT64_MAX || !repository || run_order(run)->accept_revoked) return true;
+    if (!repository_points(repository, note_time, &committed, err)) return false;
+    if (committed.time_ns < since_ns) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC, "the point was committed after its writer had been revoked");
 }
 
 /* The order quotes the hash of the point file that the operator verified. */
-static bool check_point(const struct run *run, struct span file, struct point **out, struct err *err)
+static bool check_point(const struct run *run, struct span file, struct repository *repository,
+                        struct point **out, struct err *err)
 {
     const Sealift__OrderBody *order = run_order(run);
     struct hash hash = hash_of(file), wanted = stored_hash(&order->point_hash);
@@ -31,7 +51,7 @@ static bool check_point(const struct run *run, struct span file, struct point **
     if (!point_decode(file, &point, err)) return false;
     if (!id_eq(&point->point, &id) || !id_eq(&point->site, run_site(run)))
         return err_set(err, ERR_NOT_AUTHENTIC, "the point file is of another point or site");
-    if (!check_writer(run, point, err)) return false;
+    if (!check_writer(run, point, repository, err)) return false;
     if (plain != (point->cipher == CIPHER_NONE))
         return err_set(err, ERR_NOT_AUTHENTIC, "the point does not fit its repository: one is encrypted");
     if (!hash_eq(&point->key_id, &key_id))
@@ -92,25 +112,28 @@ static void stop_local(void *inlet, const struct err *why)
     local.ops->cancel(local.self);
 }
 
-static bool open_repository(struct recovery *recovery, struct buf *file, struct err *err)
+static bool open_repository(struct recovery *recovery, struct repository **repository, struct buf *file,
+                            struct err *err)
 {
     struct run *run = recovery->run;
-    struct repository *repository = NULL;
     struct id point = stored_id(&run_order(run)->point);
-    if (!run_repository(run, run->repository, &repository, err) ||
-        !repository_point_read(repository, &point, file, err))
+    if (!run_repository(run, run->repository, repository, err) ||
+        !repository_point_read(*repository, &point, file, err))
         return false;
-    recovery->local = inlet_repository_new(repository);
+    recovery->local = inlet_repository_new(*repository);
     return run_enter(run, stop_local, recovery->local, err);
 }
 
 static bool open_all(struct recovery *recovery, struct err *err)
 {
     struct run *run = recovery->run;
+    struct repository *repository = NULL;
     AUTO(buf) struct buf file = {0};
-    if (!(run_is_local(run) ? open_repository(recovery, &file, err) : connect(recovery, &file, err)))
+    if (!(run_is_local(run) ? open_repository(recovery, &repository, &file, err)
+                            : connect(recovery, &file, err)))
         return false;
-    if (!check_point(run, buf_span(&file), &recovery->point, err) || !make_opener(recovery, err) ||
+    if (!check_point(run, buf_span(&file), repository, &recovery->point, err) ||
+        !make_opener(recovery, err) ||
         !authority_execute_once(run->environment.authority, &run->subject, err))
         return false;
     if (recovery->local && recovery->half)
@@ -176,7 +199,7 @@ bool run_serve_recovery(struct run *run, struct err *err)
     AUTO(read_half) struct read_half *half = NULL; /* where this side opens */
     if (!run_repository(run, run->repository, &repository, err) ||
         !repository_point_read(repository, &id, &file, err) ||
-        !check_point(run, buf_span(&file), &point, err))
+        !check_point(run, buf_span(&file), repository, &point, err))
         return false;
     if (is_opened_there(run) && !open_key(run, point, &half, err)) return false;
     if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err)) return false;

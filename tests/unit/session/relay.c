@@ -64,7 +64,8 @@ static void pass_on(struct relay *relay, struct pair *pair, int from)
         pair->passed += (uint64_t)got;
         return;
     }
-    if (want == 0) atomic_fetch_sub(&relay->cuts_left, 1);
+    if (want == 0 && atomic_fetch_sub(&relay->cuts_left, 1) == 1 && atomic_load(&relay->stay_down))
+        atomic_store(&relay->refuse, true);
     pair_close(pair);
 }
 

@@ -19,6 +19,7 @@ struct relay {
     _Atomic uint64_t cut_after; /* bytes in both directions of one connection; 0: never */
     _Atomic unsigned cuts_left; /* connections that are still to be cut */
     _Atomic unsigned accepted;
+    _Atomic bool stay_down; /* refuse after the last cut */
     _Atomic bool refuse; /* cut whatever stands, take nothing new */
     _Atomic bool frozen; /* pass nothing on, close nothing */
 };

@@ -136,6 +136,7 @@ struct statement *site_restore(const struct site *site, const struct restore_dra
                            span_of(draft->secret, KEY_SECRET_LEN), &secret, &err));
         body.secret = stored_bytes(buf_span(&secret));
     }
+    body.accept_revoked = draft->accept_revoked;
     body.n_plan = 1;
     body.plan = part.copies;
     statement_body_encode(&body, &encoded);

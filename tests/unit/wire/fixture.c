@@ -78,7 +78,7 @@ struct statement *site_roster(const struct site *site, const struct roster_draft
         member_of(&draft->revoked->known, &revoked);
         revocation.member = &revoked;
         revoked.zone = draft->target_zone ? draft->target_zone : SEALIFT__ZONE__ZONE_UNTRUSTED;
-        revocation.since_ns = 5;
+        revocation.since_ns = draft->since_ns ? draft->since_ns : 5;
         body.n_revoked = 1;
         body.revoked = revocations;
         if (draft->revoked == site->target) body.n_transporters = 1;

@@ -22,7 +22,8 @@ struct roster_draft {
     Sealift__Role admin_role;              /* 0: admin */
     Sealift__Zone target_zone;             /* 0: untrusted */
     const struct identity_public *instead; /* replaces the target's public half */
-    const struct identity *revoked;        /* listed as revoked since 5 */
+    const struct identity *revoked;        /* listed as revoked */
+    uint64_t since_ns;                     /* since when; 0: 5 */
     bool without_helper;                   /* the second operator has left */
 };
 struct statement *site_roster(const struct site *site, const struct roster_draft *draft);
