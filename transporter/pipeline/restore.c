@@ -282,8 +282,7 @@ static unsigned start(pthread_t *threads, unsigned count, void *(*body)(void *),
     return started;
 }
 
-/* Plans in the calling thread while the others fetch and write; then joins them. */
-static bool run_threads(struct restore_run *run, struct restore_plan *plan, struct err *err)
+bool restore_run_threads(struct restore_run *run, restore_plan_fn *plan, void *arg, struct err *err)
 {
     pthread_t fetchers[FETCHERS_MAX], writers[THREADS_MAX];
     /* none of them ends before the planning has */
@@ -291,7 +290,7 @@ static bool run_threads(struct restore_run *run, struct restore_plan *plan, stru
     if (fetching == 0) return err_set(err, ERR_FAILED, "cannot start a thread");
     unsigned writing = start(writers, thread_count(run->options), restore_writer_main, run);
     bool ok = writing > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
-    ok = ok && restore_plan_all(plan, err);
+    ok = ok && plan(arg, err);
     if (!ok) restore_stop(run, err);
 
     (void)pthread_mutex_lock(&run->lock);
@@ -303,16 +302,6 @@ static bool run_threads(struct restore_run *run, struct restore_plan *plan, stru
     for (unsigned i = 0; i < writing; i++)
         (void)pthread_join(writers[i], NULL);
     return restore_going_on(run, err) && ok; /* says what came first */
-}
-
-static bool restore_into(struct restore_run *run, struct err *err)
-{
-    AUTO(restore_plan) struct restore_plan *plan = NULL;
-    if (!restore_plan_new(run, &plan, err)) return false;
-    bool ok = restore_flush_start(&run->flush, run, err) && run_threads(run, plan, err) &&
-              restore_plan_finish(plan, err);
-    restore_flush_end(&run->flush);
-    return ok && restore_going_on(run, err) && destination_sync(run->destination, err);
 }
 
 static void fill_result(const struct restore_run *run, struct restore_result *result)
@@ -327,20 +316,17 @@ static void fill_result(const struct restore_run *run, struct restore_result *re
     };
 }
 
-bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err)
+bool restore_run_with(const struct restore_options *options, restore_body_fn *body, void *arg,
+                      struct restore_result *result, struct err *err)
 {
-    AUTO(destination) struct destination *destination = NULL;
     struct restore_run run = {.options = options};
     run.progress = options->progress ? options->progress : &run.own_progress;
-    if (!destination_open(options->destination_root, options->destination, &destination, &run.fresh, err))
-        return false;
-    run.destination = destination;
     (void)pthread_mutex_init(&run.lock, NULL);
     (void)pthread_cond_init(&run.window_moved, NULL);
     restore_queue_init(&run.frames, FRAMES_AHEAD_BYTES);
 
     struct watch watch;
-    bool ok = watch_start(&watch, &run, err) && restore_into(&run, err);
+    bool ok = watch_start(&watch, &run, err) && body(&run, arg, err);
     watch_end(&watch);
     fill_result(&run, result);
     uint64_t failed = atomic_load(&run.failed);
@@ -352,4 +338,39 @@ bool restore_tree(const struct restore_options *options, struct restore_result *
     (void)pthread_cond_destroy(&run.window_moved);
     (void)pthread_mutex_destroy(&run.lock);
     return ok;
+}
+
+/* --- file trees --- */
+
+static bool plan_tree(void *plan, struct err *err)
+{
+    return restore_plan_all(plan, err);
+}
+
+struct opened {
+    struct destination *destination;
+    bool fresh;
+};
+
+static bool restore_files(struct restore_run *run, void *arg, struct err *err)
+{
+    const struct opened *opened = arg;
+    run->destination = opened->destination;
+    run->fresh = opened->fresh;
+    AUTO(restore_plan) struct restore_plan *plan = NULL;
+    if (!restore_plan_new(run, &plan, err)) return false;
+    bool ok = restore_flush_start(&run->flush, run, err) && restore_run_threads(run, plan_tree, plan, err) &&
+              restore_plan_finish(plan, err);
+    restore_flush_end(&run->flush);
+    return ok && restore_going_on(run, err) && destination_sync(run->destination, err);
+}
+
+bool restore_tree(const struct restore_options *options, struct restore_result *result, struct err *err)
+{
+    AUTO(destination) struct destination *destination = NULL;
+    struct opened opened;
+    if (!destination_open(options->destination_root, options->destination, &destination, &opened.fresh, err))
+        return false;
+    opened.destination = destination;
+    return restore_run_with(options, restore_files, &opened, result, err);
 }

@@ -1,5 +1,6 @@
 #include "transporter/pipeline/restore_flush.h"
 
+#include "transporter/pipeline/image_target.h"
 #include "transporter/pipeline/restore_run.h"
 
 static bool next_due(struct restore_flush *flush)
@@ -13,12 +14,17 @@ static bool next_due(struct restore_flush *flush)
     return !over;
 }
 
+static bool sync_written(struct restore_run *run, struct err *err)
+{
+    return run->image ? image_target_sync(run->image, err) : destination_sync(run->destination, err);
+}
+
 static void *flush_main(void *arg)
 {
     struct restore_flush *flush = arg;
     while (next_due(flush)) {
         struct err err = {0};
-        if (!destination_sync(flush->run->destination, &err)) restore_stop(flush->run, &err);
+        if (!sync_written(flush->run, &err)) restore_stop(flush->run, &err);
     }
     return NULL;
 }

@@ -7,11 +7,14 @@
 #include "transporter/pipeline/restore_flush.h"
 #include "transporter/pipeline/restore_queue.h"
 
+struct image_target;
+
 struct restore_run {
     const struct restore_options *options;
-    struct destination *destination;
-    bool fresh;                  /* the destination was empty */
-    struct restore_queue frames; /* fetch -> writers */
+    struct destination *destination; /* of files; NULL for an image */
+    struct image_target *image;      /* what the one file of an image is written to, else NULL */
+    bool fresh;                      /* the destination was empty */
+    struct restore_queue frames;     /* fetch -> writers */
     struct restore_flush flush;
 
     pthread_mutex_t lock; /* windows, fetching, fatal, damage, warnings */
@@ -27,6 +30,17 @@ struct restore_run {
     struct restore_progress *progress;
     _Atomic uint64_t skipped, failed;
 };
+
+/* A restore from its first thread to its last: `body` does what the kind of object asks for, between the
+ * making and the end of what all kinds have in common. Files that were lost make it fail afterwards. */
+typedef bool restore_body_fn(struct restore_run *run, void *arg, struct err *err);
+bool restore_run_with(const struct restore_options *options, restore_body_fn *body, void *arg,
+                      struct restore_result *result, struct err *err) MUST_CHECK;
+/* For a body: calls `plan`, which hands windows over, while other threads fetch and write; then joins them.
+ */
+typedef bool restore_plan_fn(void *arg, struct err *err);
+bool restore_run_threads(struct restore_run *run, restore_plan_fn *plan, void *arg,
+                         struct err *err) MUST_CHECK;
 
 /* Stops everything with the first such error. */
 void restore_stop(struct restore_run *run, const struct err *err);

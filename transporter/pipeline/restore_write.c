@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/secret.h"
+#include "transporter/pipeline/image_target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +136,10 @@ static void remove_rest(struct restore_writer *writer, const struct restore_file
 void restore_file_done(struct restore_writer *writer, struct restore_file *file)
 {
     if (atomic_fetch_sub(&file->users, 1) != 1) return;
+    if (writer->run->image) { /* whoever restores the image finishes it */
+        restore_file_free(file);
+        return;
+    }
     struct err err = {0};
     if (!atomic_load(&file->failed) && !complete(writer, file, &err)) lose(writer, file, &err);
     if (atomic_load(&file->failed))
@@ -142,6 +147,23 @@ void restore_file_done(struct restore_writer *writer, struct restore_file *file)
     else
         count(writer, file);
     restore_file_free(file);
+}
+
+static bool write_image(struct restore_writer *writer, struct span bytes, uint64_t offset, struct err *err)
+{
+    if (!image_target_write(writer->run->image, bytes, offset, err)) return false;
+    atomic_fetch_add(&writer->run->progress->content_bytes, bytes.len);
+    restore_flush_note(&writer->run->flush, bytes.len);
+    return true;
+}
+
+static bool write_bytes(struct restore_writer *writer, const struct restore_piece *piece, struct span bytes,
+                        struct err *err)
+{
+    struct restore_file *file = piece->file;
+    if (writer->run->image) return write_image(writer, bytes, piece->file_offset, err);
+    if (file->single) return write_single(writer, file, bytes, err);
+    return write_part(writer, file, bytes, piece->file_offset, err);
 }
 
 static void write_piece(struct restore_writer *writer, const struct restore_piece *piece,
@@ -156,8 +178,7 @@ static void write_piece(struct restore_writer *writer, const struct restore_piec
         ok = err_set(&err, ERR_DAMAGED, "a chunk is shorter than the file's reference into it");
     } else {
         struct span bytes = span_of(plain->data + piece->chunk_offset, piece->length);
-        ok = file->single ? write_single(writer, file, bytes, &err)
-                          : write_part(writer, file, bytes, piece->file_offset, &err);
+        ok = write_bytes(writer, piece, bytes, &err);
     }
     if (!ok) lose(writer, file, &err);
     restore_file_done(writer, file);

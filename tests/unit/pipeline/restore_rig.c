@@ -146,6 +146,8 @@ static void read_point(struct restore_rig *rig, bool sealed)
     cr_assert(repository_point_read(repository, &id, &file, &rig->err), "%s", rig->err.text);
     cr_assert(point_decode(buf_span(&file), &point, &rig->err), "%s", rig->err.text);
     rig->root = point->root;
+    opener_free(rig->opener);
+    inlet_repository_free(rig->local);
     rig->local = inlet_repository_new(repository);
     if (sealed) inlet_repository_restrict(rig->local, &point->domain_id);
     rig->opener = opener_new(sealed ? rig->site->keys.read : NULL, KEYS_DOMAIN);
@@ -176,7 +178,11 @@ void restore_rig_back_up(struct restore_rig *rig)
         .identity = keys_identity(&rig->site->keys),
     };
     struct backup_result result;
-    cr_assert(backup_tree(&options, &result, &rig->err), "%s", rig->err.text);
+    struct image_source image = {.path = rig->image};
+    options.identity.point = id_random();
+    cr_assert(rig->image ? backup_image(&options, &image, &result, &rig->err)
+                         : backup_tree(&options, &result, &rig->err),
+              "%s", rig->err.text);
     local_site_end(rig->site);
     read_point(rig, sealed);
 }
@@ -218,10 +224,16 @@ static void prepare(struct restore_rig *rig)
     options->cancelled = &rig->cancelled;
 }
 
+static bool restore(struct restore_rig *rig)
+{
+    return rig->image ? restore_image(&rig->options, &rig->result, &rig->err)
+                      : restore_tree(&rig->options, &rig->result, &rig->err);
+}
+
 static void *run_thread(void *arg)
 {
     struct restore_rig *rig = arg;
-    rig->done = restore_tree(&rig->options, &rig->result, &rig->err);
+    rig->done = restore(rig);
     return NULL;
 }
 
@@ -241,7 +253,7 @@ bool restore_rig_try(struct restore_rig *rig, enum overwrite overwrite)
 {
     rig->options.overwrite = overwrite;
     prepare(rig);
-    return restore_tree(&rig->options, &rig->result, &rig->err);
+    return restore(rig);
 }
 
 void restore_rig_run(struct restore_rig *rig, enum overwrite overwrite)

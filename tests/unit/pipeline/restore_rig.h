@@ -4,6 +4,7 @@
 #define SEALIFT_TEST_RESTORE_RIG_H
 
 #include "local_site.h"
+#include "transporter/pipeline/backup_image.h"
 #include "transporter/pipeline/inlet_repository.h"
 #include "transporter/pipeline/restore.h"
 #include "tree.h"
@@ -37,6 +38,7 @@ struct restore_rig {
     struct hash root;
     struct span paths[4];
     char path_text[4][512];
+    const char *image;       /* this file or device is backed up as an image, and restored as one */
     struct restore_options options;
     struct restore_progress progress;
     _Atomic bool cancelled;
