@@ -267,41 +267,73 @@ json_t *follow_json(const struct id *run, const struct follow_result *result)
     return object;
 }
 
-static void say_warnings(struct cli *cli, const struct follow_request *request,
-                         const Sealift__Warnings *warnings)
+/* What it begins with is the peer's reason without names: the peer's own copy says more. */
+static bool is_echo(const struct secret *text)
+{
+    size_t len = strlen(HEAD_BY_PEER);
+    return text->len >= len && memcmp(text->data, HEAD_BY_PEER, len) == 0;
+}
+
+/* Opens the copy that is sealed to us; false and a warning when it does not open. */
+static bool open_warning(struct cli *cli, const struct identity *identity, struct span context,
+                         const Sealift__SealedCopy *copy, struct secret **text)
+{
+    struct err err = {0};
+    if (memcmp(copy->recipient.data, identity->known.sign_pk, SIGN_PK_LEN) != 0) return false;
+    if (box_open(identity->box, context, span_of(copy->sealed.data, copy->sealed.len), text, &err))
+        return true;
+    output_warning(&cli->output, "a warning that cannot be opened: %s", err.text);
+    return false;
+}
+
+static void say_warning(struct cli *cli, const struct secret *text)
+{
+    output_warning(&cli->output, "%.*s", (int)(text->len < WARNING_MAX ? text->len : WARNING_MAX),
+                   (const char *)text->data);
+}
+
+/* How many were said. Echoes only if there is nothing else. */
+static size_t say_warnings(struct cli *cli, const struct follow_request *request,
+                           const Sealift__Warnings *warnings)
 {
     const struct identity *identity = NULL;
     struct err err = {0};
     if (!access_identity(cli, &identity, &err)) {
         output_warning(&cli->output, "%zu warnings are sealed to this operator and cannot be opened: %s",
                        warnings->n_copies, err.text);
-        return;
+        return 0;
     }
+    size_t said = 0;
     AUTO(buf) struct buf context = {0};
+    AUTO(secret) struct secret *echo = NULL;
     statement_box_context("warning", &state_site(cli->state)->line.site, &request->run, span_of(NULL, 0),
                           &context);
     for (size_t i = 0; i < warnings->n_copies; i++) {
         AUTO(secret) struct secret *text = NULL;
-        const Sealift__SealedCopy *copy = warnings->copies[i];
-        if (memcmp(copy->recipient.data, identity->known.sign_pk, SIGN_PK_LEN) != 0) continue;
-        if (!box_open(identity->box, buf_span(&context), span_of(copy->sealed.data, copy->sealed.len), &text,
-                      &err))
-            output_warning(&cli->output, "a warning that cannot be opened: %s", err.text);
-        else
-            output_warning(&cli->output, "%.*s", (int)(text->len < WARNING_MAX ? text->len : WARNING_MAX),
-                           (const char *)text->data);
+        if (!open_warning(cli, identity, buf_span(&context), warnings->copies[i], &text)) continue;
+        if (is_echo(text)) {
+            struct secret *before = echo;
+            echo = text;
+            text = before;
+        } else {
+            say_warning(cli, text);
+            said++;
+        }
     }
+    if (said > 0 || !echo) return said;
+    say_warning(cli, echo);
+    return 1;
 }
 
-void follow_name_warnings(struct cli *cli, const struct follow_request *request,
-                          const struct follow_result *result)
+size_t follow_name_warnings(struct cli *cli, const struct follow_request *request,
+                            const struct follow_result *result)
 {
     AUTO(payload_warnings) Sealift__Warnings *warnings = NULL;
     struct err err = {0};
-    size_t named = 0;
+    size_t named = 0, said = 0;
     if (result->warnings.len && payload_warnings_decode(buf_span(&result->warnings), &warnings, &err)) {
         named = warnings->n_copies;
-        if (named) say_warnings(cli, request, warnings);
+        if (named) said = say_warnings(cli, request, warnings);
     } else if (err.code != ERR_NONE) {
         output_warning(&cli->output, "the warnings of the run: %s", err.text);
     }
@@ -309,6 +341,7 @@ void follow_name_warnings(struct cli *cli, const struct follow_request *request,
         output_warning(&cli->output, "%llu %s%s without a text here",
                        (unsigned long long)result->counters.warnings - named, named ? "more " : "",
                        result->counters.warnings - named == 1 ? "warning" : "warnings");
+    return said;
 }
 
 bool follow_conclude(struct cli *cli, const struct follow_request *request,
@@ -319,13 +352,14 @@ bool follow_conclude(struct cli *cli, const struct follow_request *request,
         output_note(&cli->output, "left; %s goes on: '%s' stops it", request->what, request->stop);
         return true;
     }
-    follow_name_warnings(cli, request, result);
+    size_t said = follow_name_warnings(cli, request, result);
     if (result->state == SEALIFT__RUN_STATE__RUN_OK) {
         if (result->with_warnings) cli->exit_code = EXIT_WARNINGS;
         return true;
     }
     enum err_code code = result->state == SEALIFT__RUN_STATE__RUN_STOPPED ? ERR_CANCELLED : ERR_FAILED;
     if (result->code != ERR_NONE) code = result->code;
-    return err_set(err, code, "%s: %s%s%s", request->what, run_state_name(result->state),
-                   result->text[0] ? ": " : "", result->text);
+    /* the director has the reason without names, the operators have it sealed */
+    return err_set(err, code, "%s: %s%s%s%s", request->what, run_state_name(result->state),
+                   result->text[0] ? ": " : "", result->text, said ? " (see the warning above)" : "");
 }

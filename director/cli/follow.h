@@ -52,8 +52,8 @@ bool follow_run(struct cli *cli, const struct follow_request *request, struct fo
 bool follow_conclude(struct cli *cli, const struct follow_request *request,
                      const struct follow_result *result, struct err *err) MUST_CHECK;
 
-/* Only the warnings of it, opened and named on stderr. */
-void follow_name_warnings(struct cli *cli, const struct follow_request *request,
+/* Only the warnings of it, opened and named on stderr; how many could be. */
+size_t follow_name_warnings(struct cli *cli, const struct follow_request *request,
                           const struct follow_result *result);
 
 /* A row of the director's as a result; `warnings` is left alone. */

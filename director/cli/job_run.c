@@ -240,6 +240,6 @@ bool job_log(struct cli *cli, const struct args *args, struct err *err)
     const struct follow_request request = {
         .run = stored_id(&row->run), .from = FOLLOW_ASK, .what = "the run"};
     if (!follow_run(cli, &request, &result, err)) return false;
-    follow_name_warnings(cli, &request, &result);
+    (void)follow_name_warnings(cli, &request, &result);
     return true;
 }

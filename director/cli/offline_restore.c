@@ -158,7 +158,8 @@ static bool restore_point(struct cli *cli, const struct offline_point *point, st
     bool ok = offline_work_run(&restoring->work, &interrupted, err);
     if (ok || restoring->result.entries > 0) answer(cli, point, restoring);
     advise(cli, restoring, interrupted);
-    if (ok && !interrupted && restoring->result.warnings > 0) cli->exit_code = EXIT_WARNINGS;
+    bool left_alone = restoring->result.skipped > 0 && restoring->options.overwrite == OVERWRITE_NEVER;
+    if (ok && !interrupted && (restoring->result.warnings > 0 || left_alone)) cli->exit_code = EXIT_WARNINGS;
     return ok;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { STATS_S = 10 };
+/* RestorePlan.overwrite */
+enum { NEVER, CHANGED, ALWAYS };
 
 /* --- paths --- */
 
@@ -40,9 +42,9 @@ static bool destination_parse(const char *text, char host[static IDENTITY_NAME_M
 
 static bool overwrite_parse(const char *word, uint32_t *out, struct err *err)
 {
-    static const char *const words[] = {"never", "changed", "always"};
+    static const char *const words[] = {[NEVER] = "never", [CHANGED] = "changed", [ALWAYS] = "always"};
     if (!word) return true;
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = NEVER; i <= ALWAYS; i++)
         if (strcmp(word, words[i]) == 0) {
             *out = i;
             return true;
@@ -64,21 +66,13 @@ static bool open_at_parse(const char *word, Sealift__OpenAt *out, struct err *er
 static void say_restored(struct cli *cli, const char *to, const struct id *run,
                          const struct follow_result *result)
 {
-    if (result->interrupted) return;
-    if (cli->output.form == OUTPUT_JSON) {
-        output_line(&cli->output, follow_json(run, result), "%s", "");
-        return;
-    }
-    if (result->state != SEALIFT__RUN_STATE__RUN_OK) return; /* the error says it */
     char size[16];
     size_format(result->counters.content_bytes, size);
-    output_line(&cli->output, NULL, "restored to %s: %llu files, %s", to,
-                (unsigned long long)result->counters.files, size);
-    if (result->counters.skipped > 0)
-        output_warning(
-            &cli->output,
-            "%llu existing files were left alone; --overwrite changed goes on after an interruption",
-            (unsigned long long)result->counters.skipped);
+    if (cli->output.form == OUTPUT_JSON)
+        output_line(&cli->output, follow_json(run, result), "%s", "");
+    else if (result->state == SEALIFT__RUN_STATE__RUN_OK) /* else the error says it */
+        output_line(&cli->output, NULL, "restored to %s: %llu files, %s", to,
+                    (unsigned long long)result->counters.files, size);
 }
 
 /* Of a restore that was interrupted: what it has written stands. */
@@ -91,7 +85,17 @@ static bool say_how_to_go_on(struct cli *cli, const struct err *why)
     return false;
 }
 
-static bool follow_restore(struct cli *cli, const struct args *args, const char *to,
+/* What was there and was not replaced, although it may be another file than the one in the backup. */
+static void warn_of_skipped(struct cli *cli, const struct follow_result *result)
+{
+    if (result->state != SEALIFT__RUN_STATE__RUN_OK || result->counters.skipped == 0) return;
+    cli->exit_code = EXIT_WARNINGS;
+    output_warning(&cli->output,
+                   "%llu existing files were left alone; --overwrite changed goes on after an interruption",
+                   (unsigned long long)result->counters.skipped);
+}
+
+static bool follow_restore(struct cli *cli, const struct args *args, const char *to, uint32_t overwrite,
                            const struct order *order, struct err *err)
 {
     char hex[2 * ID_LEN + 1], stop[64];
@@ -107,7 +111,10 @@ static bool follow_restore(struct cli *cli, const struct args *args, const char 
         .run = order->run, .from = FOLLOW_ASK, .what = "the restore", .stop = stop, .stats_s = stats_s};
     AUTO(follow_result) struct follow_result result = {0};
     if (!follow_run(cli, &request, &result, err)) return false;
-    say_restored(cli, to, &order->run, &result);
+    if (!result.interrupted) {
+        say_restored(cli, to, &order->run, &result);
+        if (overwrite == NEVER) warn_of_skipped(cli, &result);
+    }
     return follow_conclude(cli, &request, &result, err) || say_how_to_go_on(cli, err);
 }
 
@@ -133,7 +140,8 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
     plan.n_paths = count;
     plan.paths = paths;
     struct order order;
-    return recover_order(cli, args, &request, &order, err) && follow_restore(cli, args, to, &order, err);
+    return recover_order(cli, args, &request, &order, err) &&
+           follow_restore(cli, args, to, plan.overwrite, &order, err);
 }
 
 /* --- browse --- */

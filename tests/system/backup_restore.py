@@ -67,6 +67,14 @@ with Site() as site:
     points = json.loads(site.sealift("--json", "point", "list", "--job", "web").stdout)["points"]
     expect(len(points) == 3, f"three points: {points}")
     site.sealift("cat", "web@latest", "/no/such/file", code=4)
+    missing = site.sealift("restore", "web@latest", "/no/such/file", "--to", f"source:{site.path('out')}", "--wait",
+                           code=4)
+    expect("warning: '/no/such/file' is not in this recovery point" in missing.stderr and
+           "(see the warning above)" in missing.stderr, f"a path that is not there: {missing.stderr}")
+    for form in ((), ("--json",)):
+        again = site.sealift(*form, "restore", "web@latest", os.path.join(tree, "d1"), "--to",
+                             f"source:{site.path('out', 'part')}", "--wait", code=1)
+        expect("existing files were left alone" in again.stderr, f"files left alone: {again.stderr}")
     site.sealift("restore", "nothing@latest", "--to", f"source:{site.path('out')}", code=4)
 
     # encryption on the target; then no encryption at all

@@ -196,7 +196,7 @@ def test_overwrite(stage):
     target = stage.restored("whole")
     write(target + "/new", b"mine")
     os.remove(target + "/small/f012")
-    done = offline(0, "restore", stage.repository, "latest", "--to", path("whole"), *stage.key,
+    done = offline(1, "restore", stage.repository, "latest", "--to", path("whole"), *stage.key,
                    says="--overwrite changed")
     check(answer(done)["skipped"] > 300, "left alone: %s" % done.stdout)
     check(open(target + "/new", "rb").read() == b"mine", "never leaves what is there alone")

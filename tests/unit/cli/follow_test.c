@@ -131,30 +131,32 @@ static void warns(const struct request *request)
     tell(request, &end, buf_span(&sealed_warnings));
 }
 
-/* Two to the operator, one to somebody else. */
+/* Two and an echo to the operator, one to somebody else. */
 static void seal_warnings(const struct small_site *site)
 {
-    static const char *const texts[] = {"cannot read '/a'", "cannot read '/b\x1b[2J'", "not for you"};
+    static const char *const texts[] = {"cannot read '/a'", "cannot read '/b\x1b[2J'",
+                                        "the other side: something is not there", "not for you"};
+    enum { COPIES = sizeof(texts) / sizeof(texts[0]) };
     Sealift__Warnings warnings = SEALIFT__WARNINGS__INIT;
-    Sealift__SealedCopy copies[3], *list[3];
-    struct buf sealed[3] = {0};
+    Sealift__SealedCopy copies[COPIES], *list[COPIES];
+    struct buf sealed[COPIES] = {0};
     struct id run;
     struct err err = {0};
     AUTO(buf) struct buf context = {0};
     memcpy(run.bytes, run_id, ID_LEN);
     statement_box_context("warning", &site->id, &run, span_of(NULL, 0), &context);
-    for (size_t i = 0; i < 3; i++) {
-        const struct identity *to = i < 2 ? site->anna : site->stranger;
+    for (size_t i = 0; i < COPIES; i++) {
+        const struct identity *to = i + 1 < COPIES ? site->anna : site->stranger;
         cr_assert(box_seal(to->known.box_pk, buf_span(&context), span_str(texts[i]), &sealed[i], &err));
         sealift__sealed_copy__init(&copies[i]);
         copies[i].recipient = lent_bytes(to->known.sign_pk, 32);
         copies[i].sealed = lent_bytes(sealed[i].data, sealed[i].len);
         list[i] = &copies[i];
     }
-    warnings.n_copies = 3;
+    warnings.n_copies = COPIES;
     warnings.copies = list;
     payload_warnings_encode(&warnings, &sealed_warnings);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < COPIES; i++)
         buf_deinit(&sealed[i]);
 }
 
@@ -176,6 +178,37 @@ Test(follow, warnings_are_opened_and_named_and_the_exit_code_is_1)
     cr_assert_not_null(strstr(said, "warning: cannot read '/a'\n"), "%s", said);
     cr_assert_not_null(strstr(said, "'/b\\x1b[2J'"), "a name cannot command the terminal: %s", said);
     cr_assert_null(strstr(said, "not for you"));
+    cr_assert_null(strstr(said, "the other side"), "what the other side says itself: %s", said);
+    buf_deinit(&sealed_warnings);
+    sealed_warnings = (struct buf){0};
+}
+
+static void fails_and_warns(const struct request *request)
+{
+    answer_done(request, 0, span_of(NULL, 0));
+    struct told end = ends_well;
+    end.state = SEALIFT__RUN_STATE__RUN_FAILED;
+    end.code = ERR_NOT_FOUND;
+    end.text = "web: something that the run needs is not there";
+    tell(request, &end, buf_span(&sealed_warnings));
+}
+
+Test(follow, a_failure_whose_reason_is_sealed_points_to_it)
+{
+    AUTO(small_site) struct small_site site;
+    AUTO(follow_result) struct follow_result result = {0};
+    AUTO(buf) struct buf text = {0};
+    struct err err = {0};
+    small_site_init(&site, fails_and_warns);
+    seal_warnings(&site);
+    const struct follow_request request = request_of(FOLLOW_ASK);
+    follow(&site, &request, &result);
+    struct capture capture = capture_start();
+    bool ok = follow_conclude(&site.cli, &request, &result, &err);
+    (void)capture_stop(&capture, &text);
+    cr_assert_not(ok);
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+    cr_assert_not_null(strstr(err.text, "is not there (see the warning above)"), "%s", err.text);
     buf_deinit(&sealed_warnings);
     sealed_warnings = (struct buf){0};
 }
