@@ -124,6 +124,7 @@ uint64_t attempt_deduplicated_bytes(const struct attempt *attempt)
 
 void attempt_publish(struct attempt *attempt)
 {
+    attempt->progress->unread_bytes = attempt->unread_bytes;
     attempt->progress->deduplicated_bytes = attempt_deduplicated_bytes(attempt);
     attempt->progress->sent_bytes = sealing_sent_bytes(attempt->sealing);
 }

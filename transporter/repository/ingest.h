@@ -33,6 +33,7 @@ struct ingest_options {
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]);
     /* Called by the sync thread when batches up to `number` are durable; may be NULL. */
     void (*acknowledged)(void *arg, uint64_t number);
+    _Atomic uint64_t *durable_bytes; /* what became durable is added, as batches come; may be NULL */
     /* Called once by the sync thread if syncing fails; the session then refuses everything. */
     void (*failed)(void *arg, const struct err *err);
     void *arg;

@@ -2,6 +2,7 @@
 #include "common/base/alloc.h"
 #include "transporter/repository/ingest_state.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 enum { SYNC_BYTES = 8 * 1024 * 1024, SYNC_AFTER_MS = 250, UNSYNCED_MAX = 64 * 1024 * 1024 };
@@ -145,6 +146,7 @@ static void acknowledge(struct ingest *ingest, struct taken *taken)
         taken->pending = pending->next;
         ingest->acknowledged = pending->number;
         ingest->unsynced_bytes -= pending->bytes;
+        if (ingest->options.durable_bytes) atomic_fetch_add(ingest->options.durable_bytes, pending->bytes);
         pending_free(pending);
     } /* batches come in order, so the last number is the highest */
     id_set_clear(&ingest->syncing);

@@ -14,6 +14,11 @@ void dialler_fail(struct dialler *dialler, const struct err *why)
     (void)pthread_cond_broadcast(&dialler->changed);
 }
 
+static void tell_waiting(const struct dialler *dialler)
+{
+    if (dialler->options.waiting_bytes) atomic_store(dialler->options.waiting_bytes, dialler->batch_bytes);
+}
+
 void dialler_drop_parcel(struct dialler *dialler, struct parcel **place)
 {
     struct parcel *parcel = *place;
@@ -23,6 +28,7 @@ void dialler_drop_parcel(struct dialler *dialler, struct parcel **place)
     if (parcel->kind == PARCEL_BATCH) {
         dialler->batch_bytes -= parcel->bytes;
         dialler->batch_count--;
+        tell_waiting(dialler);
     }
     net_message_deinit(&parcel->message);
     free(parcel);
@@ -182,6 +188,7 @@ bool dialler_batch(struct dialler *dialler, uint64_t number, struct buf *batch, 
     if (ok) {
         struct net_message message = {0};
         dialler->batch_bytes += batch->len;
+        tell_waiting(dialler);
         dialler->batch_count++;
         dialler->highest_batch = number;
         data_message_make_taking(&head, batch, &message);

@@ -15,6 +15,8 @@
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
 
+#include <stdatomic.h>
+
 #define DIALLER_TICKET_LEN 32
 #define DIALLER_WANTS_MAX 16 /* questions of a recovery that may wait */
 
@@ -32,6 +34,7 @@ struct dialler_options {
     struct id seal;         /* names the conversation: the source's seal where the source seals */
     struct span point_file; /* recovery */
     uint64_t lease_ms;
+    _Atomic uint64_t *waiting_bytes; /* of batches that are not acknowledged, kept up to date; may be NULL */
 };
 
 /* Begins to dial. */

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/wire/head.h"
 #include "common/wire/stored.h"
+#include "transporter/core/content_progress.h"
 #include "transporter/session/moment.h"
 #include "transporter/session/run_inside.h"
 
@@ -110,6 +111,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .seal = *seal,
         .point_file = point_file,
         .lease_ms = environment->lease_ms,
+        .waiting_bytes = &run->counters.waiting_bytes,
     };
     if (run->endpoint[0] == '\0')
         return err_set(err, ERR_PROTOCOL, "the assignment does not say where the other side listens");
@@ -157,6 +159,25 @@ bool run_writer_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
 
 /* --- progress --- */
 
+/* Of a backup: the walk is ahead of what is read, and what is read of what is stored. */
+static uint64_t content_of_backup(struct run *run)
+{
+    const struct backup_progress *backup = &run->backup;
+    struct content_progress content = {
+        .found = backup->content_bytes,
+        .read = backup->read_bytes,
+        .unread = backup->unread_bytes,
+        .deduplicated = backup->deduplicated_bytes,
+        .sent = backup->sent_bytes,
+        .waiting = run->counters.waiting_bytes,
+    };
+    if (atomic_load(&run->state) != SEALIFT__RUN_STATE__RUN_RUNNING) return content.found;
+    uint64_t done = content_done(&content), shown = run->counters.shown_bytes;
+    if (done < shown) return shown; /* an estimate: it does not go back */
+    run->counters.shown_bytes = done;
+    return done;
+}
+
 static void fill_counters(struct run *run, Sealift__Counters *out)
 {
     const struct backup_progress *backup = &run->backup;
@@ -164,7 +185,7 @@ static void fill_counters(struct run *run, Sealift__Counters *out)
     const struct run_counters *counters = &run->counters;
     out->entries = backup->entries + restore->entries;
     out->files = backup->files + restore->files;
-    out->content_bytes = backup->content_bytes + restore->content_bytes;
+    out->content_bytes = content_of_backup(run) + restore->content_bytes;
     out->read_bytes = backup->read_bytes + restore->fetched_bytes;
     out->deduplicated_bytes = backup->deduplicated_bytes;
     /* what crossed the wire: the two sides say the same */

@@ -296,6 +296,7 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
         .job = run_job(run)->name,
         .failed = local_failed,
         .arg = &local,
+        .durable_bytes = &run->counters.stored_bytes,
     };
     memcpy(options.writer, run->environment.self->known.sign_pk, SIGN_PK_LEN);
     if (!ingest_open(repository, &options, &ingest, err) ||
@@ -378,6 +379,7 @@ static bool take_in(struct run *run, struct err *err)
         .committed = committed,
         .arg = run,
         .received_bytes = &run->counters.received_bytes,
+        .stored_bytes = &run->counters.stored_bytes,
     };
     const uint8_t *writer = seal ? run->environment.self->known.sign_pk : run->source->sign_pk.data;
     memcpy(options.writer, writer, SIGN_PK_LEN);

@@ -75,6 +75,7 @@ static struct serve_ingest_options serve_options(struct run *run)
         .committed = note_copied,
         .arg = run,
         .received_bytes = &run->counters.received_bytes,
+        .stored_bytes = &run->counters.stored_bytes,
     };
 }
 
@@ -95,8 +96,11 @@ static bool copy_here(struct run *run, struct err *err)
 {
     struct repository *from = NULL, *to = NULL;
     AUTO(ingest) struct ingest *ingest = NULL;
-    struct ingest_options options = {
-        .session = run->id, .kind = INGEST_COPY, .admitted = run_writer_admitted, .arg = run};
+    struct ingest_options options = {.session = run->id,
+                                     .kind = INGEST_COPY,
+                                     .admitted = run_writer_admitted,
+                                     .arg = run,
+                                     .durable_bytes = &run->counters.stored_bytes};
     if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
         !ingest_open(to, &options, &ingest, err))
         return false;

@@ -32,6 +32,8 @@ struct run_work {
 
 struct run_counters {
     _Atomic uint64_t received_bytes, sent_bytes, stored_bytes, points, skipped, failed;
+    _Atomic uint64_t waiting_bytes; /* sent, and not acknowledged */
+    _Atomic uint64_t shown_bytes;   /* of content, in the progress so far */
 };
 
 struct run {

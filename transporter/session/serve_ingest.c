@@ -99,6 +99,7 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
         .acknowledged = ingest_acknowledges,
         .failed = fail_session,
         .arg = serve,
+        .durable_bytes = options->stored_bytes,
     };
     memcpy(ingest.writer, options->writer, SIGN_PK_LEN);
     if (!ingest_open(options->repository, &ingest, &serve->ingest, err)) return false;

@@ -34,6 +34,7 @@ struct serve_ingest_options {
                       struct span point_file);
     void *arg;
     _Atomic uint64_t *received_bytes;
+    _Atomic uint64_t *stored_bytes; /* what became durable is added; may be NULL */
 };
 
 /* Serves until the source says good-bye. A backup that was committed is done even if the good-bye gets

@@ -69,6 +69,8 @@ Test(ingest, a_number_taken_before_is_acknowledged_again_and_ignored, .timeout =
         .session = id_of(1), .seal = writer->seal, .acknowledged = tell, .arg = &told, .min_free_bytes = 1};
     memcpy(options.writer, writer->pair->pk, SIGN_PK_LEN);
     struct err err;
+    _Atomic uint64_t durable = 0;
+    options.durable_bytes = &durable;
     {
         AUTO(ingest) struct ingest *ingest = NULL;
         cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
@@ -79,6 +81,7 @@ Test(ingest, a_number_taken_before_is_acknowledged_again_and_ignored, .timeout =
         await(&told, 1, 1);
         cr_assert(ingest_batch(ingest, 1, buf_span(&batch), &err), "%s", err.text);
         await(&told, 1, 2);
+        cr_assert_eq(durable, batch.len, "counted once, while the session is open");
         cr_assert_eq(session_send_code(ingest, 3, buf_span(&batch)), ERR_PROTOCOL);
         cr_assert_eq(session_send_code(ingest, 0, buf_span(&batch)), ERR_PROTOCOL);
     }
