@@ -159,7 +159,7 @@ bool init_claim_code(const char *state_dir, struct err *err)
         AUTO(catalog) struct catalog *catalog = NULL;
         if (!catalog_open(state_dir, &catalog, err) ||
             !catalog_rosters(catalog, 0, any_roster, &claimed, err))
-            return false;
+            return err->code == ERR_BUSY ? err_wrap(err, "the director is running: stop it first") : false;
     }
     if (claimed)
         return err_set(err, ERR_EXISTS, "the site is claimed already: its admins admit further operators");

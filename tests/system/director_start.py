@@ -136,7 +136,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         expect(address, f"the {port} port is not named: {ready}")
         socket.create_connection(("127.0.0.1", int(address.group(1))), timeout=10).close()
     says(run("--config", config, code=6), "in use by another process")
-    says(run("--new-claim-code", "--config", config, code=6), "in use by another process")
+    says(run("--new-claim-code", "--config", config, code=6), "the director is running: stop it first: '")
     with open(config, "w") as file:
         file.write(good.replace('"info"', '"debug"'))
     director.process.send_signal(signal.SIGHUP)

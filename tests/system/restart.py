@@ -96,7 +96,9 @@ def revoked(site):
     director.wait_for("event=expelled transporter=gone")
     gone.wait_for("event=director_lost")
     gone.stop()
-    site.run_transporter("gone").wait_for("event=director_lost")
+    gone = site.run_transporter("gone")
+    gone.wait_for("event=director_lost")
+    gone.wait_for("event=not_admitted .*is it approved, or revoked?")
     director.wait_for("event=dropped .*an unknown key may only join")
     rows = {row["name"]: row for row in json.loads(site.sealift("--json", "transporter", "list").stdout)["transporters"]}
     expect(rows["gone"]["zone"] == "revoked" and not rows["gone"]["connected"], f"{rows['gone']}")

@@ -6,7 +6,9 @@
 #include "transporter/loop/inside.h"
 #include "transporter/session/moment.h"
 
-enum { JOIN_EVERY_MS = 3000, ENDS_EVERY_MS = 5000, WAIT_MS = 1000 };
+/* An approval is mostly waited for: a transporter asks often when it has just begun to wait. */
+enum { JOIN_FIRST_MS = 500, JOIN_GROWS_MS = 50, JOIN_LONGEST_MS = 3000 };
+enum { ENDS_EVERY_MS = 5000, WAIT_MS = 1000 };
 
 /* --- the connection's changes --- */
 
@@ -51,13 +53,18 @@ static void on_time(struct control *control)
     uint64_t now = moment_ms();
     director_link_keep(control->link, now);
     if (!director_link_is_up(control->link)) return;
-    if (!control->greeted && now - control->joined_ms >= JOIN_EVERY_MS) greeting_say(control);
+    if (!control->greeted && now - control->joined_ms >= control->join_pause_ms) {
+        greeting_say(control);
+        if (control->join_pause_ms < JOIN_LONGEST_MS) control->join_pause_ms += JOIN_GROWS_MS;
+    }
     bool due = now - control->ends_told_ms >= ENDS_EVERY_MS || run_news_ends_due(control->run_news);
     if (control->greeted && due) greeting_tell_ends(control);
 }
 
 static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, struct err *err)
 {
+    bool waits_for_approval = !control->greeted && director_link_is_up(control->link);
+    if (waits_for_approval && control->join_pause_ms < wait_ms) wait_ms = control->join_pause_ms;
     if (!wait_for_work(control, wait_ms, stop, err)) return false;
     director_link_receive(control->link);
     run_table_reap(control->runs);
@@ -118,6 +125,7 @@ bool control_new(const struct control_options *options, struct control **out, st
     AUTO(control) struct control *control = xcalloc(1, sizeof(*control));
     struct stores *stores = options->environment.stores;
     control->wake.fd = -1;
+    control->join_pause_ms = JOIN_FIRST_MS;
     control->options = *options;
     control->incarnation = id_random();
     if (!net_wake_init(&control->wake, err)) return false;

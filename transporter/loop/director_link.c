@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "transporter/session/moment.h"
 
-enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, PAUSE_MS = 10000 };
+enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, CUTS_UNTIL_PAUSE = 3, PAUSE_MS = 10000 };
 
 struct director_link {
     struct director_link_options options;
@@ -13,7 +13,8 @@ struct director_link {
     struct net_monitor *monitor;
     uint64_t paused_until_ms;
     unsigned failures;
-    bool up;
+    unsigned cuts; /* connections, one after the other, that ended before the director had said a word */
+    bool up, heard;
 };
 
 bool director_link_new(const struct director_link_options *options, struct director_link **out,
@@ -75,17 +76,38 @@ size_t director_link_wait_for(struct director_link *link, struct net_poll_item i
 
 /* --- events --- */
 
+/* Once it is told that the director cuts each connection, the single ones are no news. */
+static enum log_level level_of_change(const struct director_link *link, enum log_level level)
+{
+    return link->cuts < CUTS_UNTIL_PAUSE ? level : LOG_DEBUG;
+}
+
 static void on_up(struct director_link *link)
 {
-    log_event(LOG_INFO, "director_connected", "address", link->options.address, NULL);
+    log_event(level_of_change(link, LOG_INFO), "director_connected", "address", link->options.address, NULL);
     link->up = true;
+    link->heard = false;
     link->failures = 0;
     link->options.up(link->options.arg);
 }
 
+/* A director cuts who may do no more than join, and speaks as if it were a member. */
+static void note_cut(struct director_link *link)
+{
+    if (++link->cuts < CUTS_UNTIL_PAUSE) return;
+    link->paused_until_ms = moment_ms() + PAUSE_MS;
+    if (link->cuts > CUTS_UNTIL_PAUSE) return;
+    log_event(LOG_WARN, "not_admitted", "reason",
+              "the director cuts each connection without a word: it does not admit this transporter", "next",
+              "dialling every 10 s; is it approved, or revoked? 'sealift transporter list' tells", NULL);
+}
+
 static void on_lost(struct director_link *link)
 {
-    if (link->up) log_event(LOG_WARN, "director_lost", "next", "runs go on; dialling again", NULL);
+    if (link->up)
+        log_event(level_of_change(link, LOG_WARN), "director_lost", "next", "runs go on; dialling again",
+                  NULL);
+    if (link->up && !link->heard) note_cut(link);
     link->up = false;
     link->options.lost(link->options.arg);
 }
@@ -93,7 +115,7 @@ static void on_lost(struct director_link *link)
 static void on_failed(struct director_link *link, const struct net_monitor_event *event)
 {
     const char *reason = event->cause == NET_CAUSE_AUTH
-                             ? "the director refused our key"
+                             ? "the director refused our key: is it revoked?"
                              : "is it the director of the site line, and does it know us?";
     if (++link->failures == 1) log_event(LOG_WARN, "director_handshake_failed", "reason", reason, NULL);
     if (link->failures % FAILURES_UNTIL_PAUSE == 0) link->paused_until_ms = moment_ms() + PAUSE_MS;
@@ -143,6 +165,8 @@ static bool receive_one(struct director_link *link)
         on_broken(link, err.text);
         return false;
     }
+    link->heard = true;
+    link->cuts = 0;
     link->options.take(link->options.arg, head, payload);
     return true;
 }

@@ -1,5 +1,5 @@
 /* The connection to the director: dialled, dialled again when it is lost or broken, with a pause when the
- * handshake goes on failing or the director breaks the protocol. The control loop's thread owns it. */
+ * handshake goes on failing, the director cuts each connection, or it breaks the protocol. The control loop's thread owns it. */
 #ifndef SEALIFT_TLOOP_DIRECTOR_LINK_H
 #define SEALIFT_TLOOP_DIRECTOR_LINK_H
 

@@ -24,7 +24,7 @@ struct control {
 
     bool greeted; /* Hello was sent on the connection that stands */
     bool told_pending;
-    uint64_t joined_ms, ends_told_ms;
+    uint64_t joined_ms, join_pause_ms, ends_told_ms;
     bool draining;
 };
 
