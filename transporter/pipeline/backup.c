@@ -1,15 +1,12 @@
 #include "transporter/pipeline/backup.h"
 
 #include "common/base/alloc.h"
-#include "common/base/clock.h"
 #include "common/chunk/chunker.h"
 #include "transporter/pipeline/assembly.h"
-#include "transporter/pipeline/cancel_watch.h"
 #include "transporter/pipeline/closing.h"
+#include "transporter/pipeline/engine.h"
 
 enum {
-    WORKERS_LEAST = 6, /* readers of a cold cache; they hardly cost anything else */
-    WORKERS_MOST = 64,
     SEGMENTS_PER_WORKER = 16, /* that may wait for their turn, worked on or not */
     WALK_AHEAD = 8 * 1024 * 1024,
 };
@@ -18,82 +15,23 @@ enum {
 struct backup {
     const struct backup_options *options;
     struct walk_options walk_options;
-    uint64_t started_ns;
-    struct attempt attempt;
-    struct worker own; /* the ordering thread's */
+    struct engine engine;
     struct walk *walk;
     struct assembly *assembly;
     struct segment *open; /* being filled */
 
     struct segment **queued; /* a ring of those handed out, in path order */
     size_t queued_places, queued_first, queued_count;
-
-    struct worker *workers;
-    pthread_t *threads;
-    unsigned worker_count, started_count;
-
-    struct cancel_watch *watch;
 };
 
-static unsigned worker_count(const struct backup_options *options)
-{
-    unsigned count = options->threads;
-    if (count == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        count = cores > WORKERS_LEAST / 2 ? 2 * (unsigned)cores : WORKERS_LEAST;
-    }
-    return count < WORKERS_MOST ? count : WORKERS_MOST;
-}
-
-/* --- threads --- */
-
-static void *worker_thread(void *arg)
-{
-    worker_run(arg);
-    return NULL;
-}
-
-static bool start_threads(struct backup *backup, struct err *err)
-{
-    for (; backup->started_count < backup->worker_count; backup->started_count++) {
-        struct worker *worker = &backup->workers[backup->started_count];
-        if (!worker_init(worker, &backup->attempt, err)) return false;
-        int failed = pthread_create(&backup->threads[backup->started_count], NULL, worker_thread, worker);
-        if (failed) {
-            worker_deinit(worker);
-            return err_sys(err, failed, "cannot start a thread");
-        }
-    }
-    return cancel_watch_new(&backup->attempt, backup->options->cancelled, &backup->watch, err);
-}
-
-/* Waits for the workers, which have sent all that they held, or were stopped. */
-static void join_workers(struct backup *backup)
-{
-    if (backup->attempt.queue) work_queue_end(backup->attempt.queue);
-    for (unsigned i = 0; i < backup->started_count; i++) {
-        (void)pthread_join(backup->threads[i], NULL);
-        worker_deinit(&backup->workers[i]);
-    }
-    backup->started_count = 0;
-}
-
 /* --- the ordering thread --- */
-
-/* The error that stopped the others, in place of the one that it caused here. */
-static bool fail(struct backup *backup, struct err *err)
-{
-    attempt_fail(&backup->attempt, err);
-    (void)attempt_failure(&backup->attempt, err);
-    return false;
-}
 
 static bool deliver_first(struct backup *backup, struct err *err)
 {
     struct segment *segment = backup->queued[backup->queued_first];
     backup->queued_first = (backup->queued_first + 1) % backup->queued_places;
     backup->queued_count--;
-    attempt_publish(&backup->attempt);
+    attempt_publish(&backup->engine.attempt);
     return assembly_take(backup->assembly, segment, err);
 }
 
@@ -102,9 +40,9 @@ static bool deliver_done(struct backup *backup, size_t most, struct err *err)
 {
     while (backup->queued_count > 0) {
         struct segment *first = backup->queued[backup->queued_first];
-        if (!work_queue_is_done(backup->attempt.queue, first)) {
+        if (!work_queue_is_done(backup->engine.attempt.queue, first)) {
             if (backup->queued_count <= most) return true;
-            if (!work_queue_await_segment(backup->attempt.queue, first))
+            if (!work_queue_await_segment(backup->engine.attempt.queue, first))
                 return err_set(err, ERR_CANCELLED, "stopped");
         }
         if (!deliver_first(backup, err)) return false;
@@ -123,7 +61,7 @@ static bool hand_out(struct backup *backup, struct err *err)
     backup->queued[last] = segment;
     backup->queued_count++;
     if (segment->work > 0)
-        work_queue_add_segment(backup->attempt.queue, segment);
+        work_queue_add_segment(backup->engine.attempt.queue, segment);
     else
         segment->done = true;
     return true;
@@ -131,7 +69,7 @@ static bool hand_out(struct backup *backup, struct err *err)
 
 static void note_walked(struct backup *backup, const struct walk_entry *entry)
 {
-    struct backup_progress *progress = backup->attempt.progress;
+    struct backup_progress *progress = backup->engine.attempt.progress;
     progress->entries++;
     if (entry->type != ENTRY_FILE) return;
     progress->files++;
@@ -156,10 +94,10 @@ static bool take_event(struct backup *backup, enum walk_event event, const struc
         segment_leave(backup->open, entry->path);
         return true;
     case WALK_WARNING:
-        attempt_warn(&backup->attempt, entry->path, note);
+        attempt_warn(&backup->engine.attempt, entry->path, note);
         return true;
     case WALK_SKIPPED:
-        attempt_note(&backup->attempt, entry->path, note);
+        attempt_note(&backup->engine.attempt, entry->path, note);
         return true;
     case WALK_END:
         break;
@@ -173,12 +111,12 @@ static bool read_all(struct backup *backup, struct err *err)
     while (event != WALK_END) {
         struct walk_entry entry;
         struct err note = {0};
-        if (attempt_stopped(&backup->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
+        if (attempt_stopped(&backup->engine.attempt)) return err_set(err, ERR_CANCELLED, "stopped");
         if (!walk_next(backup->walk, &event, &entry, &note, err)) return false;
         if (!take_event(backup, event, &entry, &note, err)) return false;
     }
     if (!hand_out(backup, err)) return false;
-    work_queue_end(backup->attempt.queue);
+    work_queue_end(backup->engine.attempt.queue);
     return deliver_done(backup, 0, err);
 }
 
@@ -202,24 +140,16 @@ static struct manifest_root describe_root(const struct backup_options *options, 
     };
 }
 
-/* Everything is sent when this returns. */
-static bool finish_manifest(struct backup *backup, struct hash *root, struct err *err)
-{
-    AUTO(buf) struct buf paths = {0};
-    struct manifest_root about = describe_root(backup->options, &paths);
-    if (!assembly_finish(backup->assembly, &about, root, err)) return false;
-    if (!packer_flush(backup->own.data, NULL, err) || !attempt_flush_nodes(&backup->attempt, err))
-        return false;
-    join_workers(backup);
-    return !attempt_failure(&backup->attempt, err);
-}
-
 static bool run(struct backup *backup, struct backup_result *result, struct err *err)
 {
-    struct closing closing = {.object = OBJECT_TREE, .started_ns = backup->started_ns};
-    if (!read_all(backup, err) || !finish_manifest(backup, &closing.root, err)) return false;
+    AUTO(buf) struct buf paths = {0};
+    struct closing closing = {.object = OBJECT_TREE, .started_ns = backup->engine.started_ns};
+    if (!read_all(backup, err)) return false;
+    struct manifest_root about = describe_root(backup->options, &paths);
+    if (!assembly_finish(backup->assembly, &about, &closing.root, err) || !engine_drain(&backup->engine, err))
+        return false;
     closing.counts = assembly_counts(backup->assembly);
-    return closing_commit(&backup->attempt, &closing, result, err);
+    return closing_commit(&backup->engine.attempt, &closing, result, err);
 }
 
 /* --- making and ending --- */
@@ -234,8 +164,7 @@ static bool check_options(const struct backup_options *options, struct err *err)
 
 static void backup_deinit(struct backup *backup)
 {
-    join_workers(backup);
-    cancel_watch_free(backup->watch);
+    engine_stop(&backup->engine);
     while (backup->queued_count > 0) {
         segment_free(backup->queued[backup->queued_first]);
         backup->queued_first = (backup->queued_first + 1) % backup->queued_places;
@@ -244,41 +173,34 @@ static void backup_deinit(struct backup *backup)
     segment_free(backup->open);
     assembly_free(backup->assembly);
     walk_free(backup->walk); /* after the entries that were kept: they hold its directories */
-    worker_deinit(&backup->own);
-    attempt_deinit(&backup->attempt);
+    engine_deinit(&backup->engine);
     free(backup->queued);
-    free(backup->workers);
-    free(backup->threads);
 }
 DEFINE_AUTO_IN_PLACE(backup, struct backup, backup_deinit)
 
 static void make_room(struct backup *backup)
 {
-    backup->worker_count = worker_count(backup->options);
-    backup->workers = xcalloc(backup->worker_count, sizeof(*backup->workers));
-    backup->threads = xcalloc(backup->worker_count, sizeof(*backup->threads));
-    backup->queued_places = (size_t)backup->worker_count * SEGMENTS_PER_WORKER;
+    backup->queued_places = (size_t)backup->engine.worker_count * SEGMENTS_PER_WORKER;
     backup->queued = xcalloc(backup->queued_places, sizeof(struct segment *));
     backup->open = segment_new();
     backup->walk_options = backup->options->walk;
     backup->walk_options.cache = backup->options->cache;
     if (backup->walk_options.ahead_bytes == 0) backup->walk_options.ahead_bytes = WALK_AHEAD;
-    if (backup->walk_options.now_ns == 0) backup->walk_options.now_ns = backup->started_ns;
+    if (backup->walk_options.now_ns == 0) backup->walk_options.now_ns = backup->engine.started_ns;
 }
 
 static bool start(struct backup *backup, struct err *err)
 {
-    if (!worker_init(&backup->own, &backup->attempt, err)) return false;
-    backup->assembly = assembly_new(&backup->own);
-    return walk_new(&backup->walk_options, &backup->walk, err) && start_threads(backup, err);
+    backup->assembly = assembly_new(&backup->engine.own);
+    return walk_new(&backup->walk_options, &backup->walk, err) && engine_start(&backup->engine, err);
 }
 
 static bool back_up(const struct backup_options *options, struct backup_result *result, struct err *err)
 {
-    AUTO(backup) struct backup backup = {.options = options, .started_ns = clock_real_ns()};
+    AUTO(backup) struct backup backup = {.options = options};
+    if (!engine_init(&backup.engine, options, SEGMENTS_PER_WORKER, err)) return false;
     make_room(&backup);
-    if (!attempt_init(&backup.attempt, options, backup.worker_count, backup.queued_places, err)) return false;
-    return (start(&backup, err) && run(&backup, result, err)) || fail(&backup, err);
+    return (start(&backup, err) && run(&backup, result, err)) || engine_fail(&backup.engine, err);
 }
 
 bool backup_renew_cache(struct stat_cache *cache, struct err *err)
