@@ -113,9 +113,6 @@ bool offline_read(const struct offline *offline, const struct offline_point *poi
                   struct offline_reading *out, struct err *err)
 {
     const Sealift__PointBody *body = point->body;
-    if (strcmp(body->object_kind, "tree") != 0)
-        return err_set(err, ERR_USAGE, "the point holds an object of kind '%s': this version reads trees",
-                       body->object_kind);
     if (!open_half(point, key, &out->half, err)) return false;
     out->root = stored_hash(&body->root);
     out->opener = opener_new(out->half, body->domain);

@@ -199,9 +199,9 @@ bool offline_cat(struct cli *cli, const struct args *args, struct err *err)
     AUTO(offline_key) struct offline_key key = {0};
     AUTO(offline_reading) struct offline_reading reading = {0};
     const struct offline_point *point = NULL;
-    struct span path;
-    if (!path_of(args_operand(args, 2), &path, err) || !offline_key_take(cli, args, &key, err) ||
-        !offline_open(cli, args, &offline, err) ||
+    struct span path = {0};
+    if ((args_operand_count(args) > 2 && !path_of(args_operand(args, 2), &path, err)) ||
+        !offline_key_take(cli, args, &key, err) || !offline_open(cli, args, &offline, err) ||
         !offline_resolve(&offline, args_operand(args, 1), &point, err) ||
         !offline_read(&offline, point, &key, &reading, err))
         return false;

@@ -122,10 +122,12 @@ const struct command offline_commands[] = {
      "to:       /tmp/back\n"
      "files:    1180",
      restore_options, 2, OPERANDS_MANY, offline_restore},
-    {"offline", "cat", "REPOSITORY POINT PATH [--key-file FILE|--password] [--site LINE]",
-     "Writes the content of one file of a point to standard output, as it is (also with --json).",
+    {"offline", "cat", "REPOSITORY POINT [PATH] [--key-file FILE|--password] [--site LINE]",
+     "Writes the content of one file of a point to standard output, as it is (also with --json). A stream "
+     "or\n"
+     "an image needs no PATH.",
      "$ sealift offline cat /mnt/usb/repo latest /etc/fstab --key-file main.key\n"
      "# /etc/fstab: static file system information.",
-     cat_options, 3, 3, offline_cat},
+     cat_options, 2, 3, offline_cat},
     {0},
 };

@@ -6,6 +6,7 @@
 #include "director/cli/recover.h"
 #include "director/cli/verbs.h"
 #include "transporter/core/entry.h"
+#include "transporter/core/node.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,17 +28,37 @@ static ProtobufCBinaryData path_bytes(const char *path)
     return lent_bytes(path, len);
 }
 
-static bool destination_parse(const char *text, char host[static IDENTITY_NAME_MAX + 1], const char **dir,
-                              struct err *err)
+/* TRANSPORTER:REST */
+static const char *host_parse(const char *text, char host[static IDENTITY_NAME_MAX + 1])
 {
     const char *colon = text ? strchr(text, ':') : NULL;
     size_t len = colon ? (size_t)(colon - text) : 0;
-    if (len == 0 || len > IDENTITY_NAME_MAX || colon[1] != '/')
-        return err_set(err, ERR_USAGE, "--to needs TRANSPORTER:DIR with an absolute DIR");
+    if (len == 0 || len > IDENTITY_NAME_MAX) return NULL;
     memcpy(host, text, len);
     host[len] = '\0';
-    *dir = colon + 1;
-    return true;
+    return colon + 1;
+}
+
+/* --to a directory, or --into the restore command of a stream. */
+static bool destination_parse(const struct args *args, char host[static IDENTITY_NAME_MAX + 1],
+                              Sealift__RestorePlan *plan, struct err *err)
+{
+    const char *to = args_value(args, "to"), *into = args_value(args, "into");
+    if (!to == !into)
+        return err_set(err, ERR_USAGE, "say where to: --to TRANSPORTER:DIR, or --into TRANSPORTER:STREAM");
+    const char *rest = host_parse(to ? to : into, host);
+    if (to) {
+        if (!rest || rest[0] != '/')
+            return err_set(err, ERR_USAGE, "--to needs TRANSPORTER:DIR with an absolute DIR");
+        plan->destination = lent_bytes(rest, strlen(rest));
+        return true;
+    }
+    if (!rest)
+        return err_set(err, ERR_USAGE, "--into needs TRANSPORTER:STREAM, a stream of its configuration");
+    if (args_operand_count(args) > 1 || args_value(args, "overwrite"))
+        return err_set(err, ERR_USAGE, "--into gives a stream to a command: there are no files to choose");
+    plan->stream = lent_text(rest);
+    return identity_name_check(rest, err) || err_wrap(err, "--into");
 }
 
 static bool overwrite_parse(const char *word, uint32_t *out, struct err *err)
@@ -118,25 +139,31 @@ static bool follow_restore(struct cli *cli, const struct args *args, const char 
     return follow_conclude(cli, &request, &result, err) || say_how_to_go_on(cli, err);
 }
 
+static bool is_tree(const struct point *point)
+{
+    return strcmp(point->body->object_kind, object_kind_name(OBJECT_TREE)) == 0;
+}
+
 static bool restore(struct cli *cli, const struct args *args, struct err *err)
 {
     char host[IDENTITY_NAME_MAX + 1];
-    const char *dir = NULL, *to = args_value(args, "to");
+    const char *to = args_value(args, args_value(args, "to") ? "to" : "into");
     Sealift__RestorePlan plan = SEALIFT__RESTORE_PLAN__INIT;
     struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_RESTORE, .plan = &plan};
     AUTO(point) struct point *point = NULL;
-    if (!destination_parse(to, host, &dir, err) ||
+    if (!destination_parse(args, host, &plan, err) ||
         !overwrite_parse(args_value(args, "overwrite"), &plan.overwrite, err) ||
         !open_at_parse(args_value(args, "open-at"), &request.open_at, err) ||
         !point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
         !access_transporter(cli, host, &request.target, err))
         return false;
+    if (plan.stream[0] && is_tree(point))
+        return err_set(err, ERR_USAGE, "the point holds files: --into takes a stream or an image");
     request.point = point;
     size_t count = args_operand_count(args) - 1;
     AUTO(free) ProtobufCBinaryData *paths = xcalloc(count + 1, sizeof(*paths));
     for (size_t i = 0; i < count; i++)
         paths[i] = path_bytes(args_operand(args, i + 1));
-    plan.destination = lent_bytes(dir, strlen(dir));
     plan.n_paths = count;
     plan.paths = paths;
     struct order order;
@@ -173,6 +200,8 @@ static bool run_browse(struct cli *cli, const struct args *args, struct browse *
         !recover_opener(cli, point, args_value(args, "at"), &request.target, err) ||
         !access_identity(cli, &identity, err))
         return false;
+    if (plan->kind == SEALIFT__BROWSE_KIND__BROWSE_CAT && plan->path.len == 0 && is_tree(point))
+        return err_set(err, ERR_USAGE, "the point holds many files: name one, as 'point files' lists them");
     request.point = point;
     if (!recover_order(cli, args, &request, &browse->order, err)) return false;
     char hex[2 * ID_LEN + 1], stop[64];
@@ -199,8 +228,9 @@ static bool cat(struct cli *cli, const struct args *args, struct err *err)
 {
     Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
     plan.kind = SEALIFT__BROWSE_KIND__BROWSE_CAT;
-    plan.path = path_bytes(args_operand(args, 1));
-    if (plan.path.len == 0) return err_set(err, ERR_USAGE, "'%s' is no file", args_operand(args, 1));
+    const char *path = args_operand(args, 1);
+    if (path) plan.path = path_bytes(path);
+    if (path && plan.path.len == 0) return err_set(err, ERR_USAGE, "'%s' is no file", path);
     struct browse browse = {.cli = cli, .take = take_content};
     return run_browse(cli, args, &browse, &plan, err);
 }
@@ -281,6 +311,8 @@ static bool files(struct cli *cli, const struct args *args, struct err *err)
 
 static const struct option_spec restore_options[] = {
     {"to", "TRANSPORTER:DIR", "where to: a directory of a transporter"},
+    {"into", "TRANSPORTER:STREAM",
+     "instead: into the restore command that its configuration gives the stream"},
     {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
     {"repository", "R", "read it from this repository, where it has copies"},
     {"open-at", "SIDE", "who opens: target (default) or source, the repository's side"},
@@ -306,16 +338,20 @@ static const struct option_spec files_options[] = {
 };
 
 const struct command restore_commands[] = {
-    {"restore", NULL, "ID [PATH…] --to TRANSPORTER:DIR",
+    {"restore", NULL,
+     "ID [PATH…] --to TRANSPORTER:DIR [options]\n"
+     "       sealift restore ID --into TRANSPORTER:STREAM [options]",
      "Restores a recovery point, or chosen paths of it, into a directory of a transporter. Files keep their\n"
-     "full path below DIR.",
+     "full path below DIR; a stream or an image is a file there. With --into a stream is given to a command\n"
+     "that the transporter's configuration names.",
      "$ sealift restore web@latest /etc/nginx --to web:/var/restore --wait\n"
      "restored to web:/var/restore: 42 files, 130.5 KiB",
      restore_options, 1, OPERANDS_MANY, restore},
-    {"cat", NULL, "ID PATH", "Writes one file of a recovery point to stdout.",
+    {"cat", NULL, "ID [PATH]",
+     "Writes one file of a recovery point to stdout. A stream or an image needs no PATH.",
      "$ sealift cat web@latest /etc/hostname\n"
      "web",
-     browse_options, 2, 2, cat},
+     browse_options, 1, 2, cat},
     {"point", "files", "ID [PATTERN]",
      "Lists the files of a recovery point: type and mode, owner, group, size, time, path.",
      "$ sealift point files web@latest '/etc/nginx/*'\n"

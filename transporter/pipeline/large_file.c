@@ -1,260 +1,46 @@
+#include "transporter/pipeline/cutting.h"
 #include "transporter/pipeline/file_content.h"
 
-#include "common/chunk/chunker.h"
-
-#include <string.h>
-
-enum {
-    READ_STEP = 256 * 1024,
-    CHUNK_ROOM = 1536 * 1024,       /* enough for most chunks; a buffer grows for the others */
-    SLOTS = 16,                     /* chunks whose hashes may be outstanding */
-    SHARED_LEAST = 8 * 1024 * 1024, /* files from this size share their chunks with idle workers */
-};
-
-/* One large file being cut. Chunks get a slot each, in file order; slots are emptied in that order into
- * the references once their hashes are known. */
-struct cutting {
-    struct worker *worker;
-    const struct file_reader *reader;
-    struct chunker chunker;
-    struct hasher hasher; /* of the file */
-    struct refs_writer *refs;
-    struct buf rest;     /* what was read beyond it */
-    struct buf chunk;    /* the chunk at hand */
-    uint64_t offset;     /* of the next byte to be read */
-    uint64_t hashed;     /* bytes that `hasher` has seen */
-    struct hash whole;   /* of the file, if it is a single chunk */
-    size_t first, count; /* slots in use */
-    struct chunk_slot slots[SLOTS];
-};
-
-static bool take_slot_out(struct cutting *cutting, struct err *err)
-{
-    struct chunk_slot *slot = &cutting->slots[cutting->first];
-    struct ref ref = {.length = slot->length, .kind = slot->is_hole ? REF_HOLE : REF_DATA};
-    if (!slot->is_hole) ref.content = slot->content;
-    cutting->first = (cutting->first + 1) % SLOTS;
-    cutting->count--;
-    return refs_add(cutting->refs, &ref, err);
-}
-
-/* Waits for the oldest slot, working on other chunks meanwhile. */
-static bool settle_oldest(struct cutting *cutting, struct err *err)
-{
-    struct worker *worker = cutting->worker;
-    struct chunk_slot *slot = &cutting->slots[cutting->first];
-    while (true) {
-        struct chunk_job job;
-        switch (work_queue_await_slot(worker->attempt->queue, slot, &job)) {
-        case AWAITED_DONE:
-            return take_slot_out(cutting, err);
-        case AWAITED_STOPPED:
-            return err_set(err, ERR_CANCELLED, "stopped");
-        case AWAITED_CHUNK:
-            if (!worker_chunk(worker, &job, err)) return false;
-            break;
-        }
-    }
-}
-
-/* Slots are on this thread's stack: nobody may hold one when it is left, whatever happened. */
-static void release_slots(struct cutting *cutting)
-{
-    struct worker *worker = cutting->worker;
-    for (; cutting->count > 0; cutting->count--) {
-        struct chunk_job job;
-        struct err why = {0};
-        while (work_queue_await_slot(worker->attempt->queue, &cutting->slots[cutting->first], &job) ==
-               AWAITED_CHUNK)
-            if (!worker_chunk(worker, &job, &why)) attempt_fail(worker->attempt, &why);
-        cutting->first = (cutting->first + 1) % SLOTS;
-    }
-}
-
-static void cutting_deinit(struct cutting *cutting)
-{
-    release_slots(cutting);
-    refs_writer_free(cutting->refs);
-    chunk_pool_put(cutting->worker->attempt->pool, &cutting->chunk);
-    buf_deinit(&cutting->rest);
-}
-DEFINE_AUTO_IN_PLACE(cutting, struct cutting, cutting_deinit)
-
-static bool new_slot(struct cutting *cutting, uint64_t length, struct chunk_slot **out, struct err *err)
-{
-    if (cutting->count == SLOTS && !settle_oldest(cutting, err)) return false;
-    struct chunk_slot *slot = &cutting->slots[(cutting->first + cutting->count) % SLOTS];
-    *slot = (struct chunk_slot){.length = length};
-    cutting->count++;
-    *out = slot;
-    return true;
-}
-
-/* The chunk's own hash is also the file's if there is nothing else in it. */
-static bool is_whole_file(const struct cutting *cutting)
-{
-    return cutting->hashed == 0 && cutting->offset == cutting->chunk.len &&
-           cutting->chunk.len == cutting->reader->entry.key.size;
-}
-
-/* Hands the chunk at hand to an idle worker, or packs it here. */
-static bool emit_chunk(struct cutting *cutting, struct err *err)
-{
-    struct worker *worker = cutting->worker;
-    struct chunk_slot *slot;
-    bool whole = is_whole_file(cutting);
-    if (!whole) hasher_add(&cutting->hasher, cutting->chunk.data, cutting->chunk.len);
-    cutting->hashed += cutting->chunk.len;
-    if (!new_slot(cutting, cutting->chunk.len, &slot, err)) return false;
-    struct chunk_job job = {.bytes = cutting->chunk, .slot = slot};
-    cutting->chunk = (struct buf){0};
-    if (cutting->reader->entry.key.size >= SHARED_LEAST && work_queue_offer(worker->attempt->queue, &job))
-        return true;
-    if (!worker_chunk(worker, &job, err)) return false;
-    if (whole) cutting->whole = slot->content;
-    return true;
-}
-
-/* Memory for a chunk of which `have` bytes were read already. */
-static struct buf new_chunk(const struct cutting *cutting, size_t have)
-{
-    uint64_t size = cutting->reader->entry.key.size;
-    uint64_t room = size > cutting->offset ? size - cutting->offset + have : have;
-    return chunk_pool_get(cutting->worker->attempt->pool, room < CHUNK_ROOM ? (size_t)room : CHUNK_ROOM);
-}
-
-/* The first `cut` bytes are a chunk; what follows starts the next one. */
-static bool cut_chunk(struct cutting *cutting, size_t cut, struct err *err)
-{
-    struct buf *rest = &cutting->rest;
-    buf_clear(rest);
-    buf_put(rest, cutting->chunk.data + cut, cutting->chunk.len - cut);
-    cutting->chunk.len = cut;
-    if (!emit_chunk(cutting, err)) return false;
-    if (rest->len == 0) return true;
-    cutting->chunk = new_chunk(cutting, rest->len);
-    buf_put_span(&cutting->chunk, buf_span(rest));
-    return true;
-}
-
-/* Looks for cuts in the bytes from `scanned` on. */
-static bool cut_new_bytes(struct cutting *cutting, size_t scanned, struct err *err)
-{
-    while (scanned < cutting->chunk.len) {
-        size_t used =
-            chunker_next(&cutting->chunker, cutting->chunk.data + scanned, cutting->chunk.len - scanned);
-        if (used == 0) return true;
-        if (!cut_chunk(cutting, scanned + used, err)) return false;
-        scanned = 0;
-    }
-    return true;
-}
-
-static size_t next_step(const struct cutting *cutting, uint64_t end)
-{
-    uint64_t left = end - cutting->offset;
-    size_t room = chunker_files.max - cutting->chunk.len;
-    size_t step = READ_STEP < room ? READ_STEP : room;
-    return left < step ? (size_t)left : step;
-}
-
-static bool may_go_on(const struct cutting *cutting, struct err *err)
-{
-    return !attempt_stopped(cutting->worker->attempt) || err_set(err, ERR_CANCELLED, "stopped");
-}
-
 /* Data up to `end`. *ended: the file is shorter than it was. */
-static enum reading cut_data(struct cutting *cutting, uint64_t end, bool *ended, struct err *err)
+static enum reading cut_data(struct cutting *cutting, const struct file_reader *reader, uint64_t end,
+                             bool *ended, struct err *err)
 {
-    struct attempt *attempt = cutting->worker->attempt;
     while (cutting->offset < end && !*ended) {
-        if (!may_go_on(cutting, err)) return READING_FAILED;
-        if (cutting->chunk.cap == 0) cutting->chunk = new_chunk(cutting, 0);
-        size_t scanned = cutting->chunk.len;
-        size_t step = next_step(cutting, end);
-        size_t got;
-        uint8_t *out = buf_grow(&cutting->chunk, step);
-        cutting->chunk.len = scanned;
-        if (!file_reader_read(cutting->reader, cutting->offset, out, step, &got, err)) return READING_LOST;
+        if (!cutting_may_go_on(cutting, err)) return READING_FAILED;
+        size_t step, got;
+        uint8_t *out = cutting_room(cutting, &step);
+        if (end - cutting->offset < step) step = (size_t)(end - cutting->offset);
+        if (!file_reader_read(reader, cutting->offset, out, step, &got, err)) return READING_LOST;
         *ended = got < step;
-        cutting->chunk.len += got;
-        cutting->offset += got;
-        attempt->progress->read_bytes += got;
-        if (!cut_new_bytes(cutting, scanned, err)) return READING_FAILED;
+        if (!cutting_take(cutting, got, err)) return READING_FAILED;
     }
     return READING_DONE;
 }
 
-/* A chunk never goes beyond a hole. */
-static bool end_chunk(struct cutting *cutting, struct err *err)
-{
-    chunker_restart(&cutting->chunker);
-    return cutting->chunk.len == 0 || emit_chunk(cutting, err);
-}
-
-static bool hash_zeros(struct cutting *cutting, uint64_t length, struct err *err)
-{
-    static const uint8_t zeros[64 * 1024];
-    while (length > 0) {
-        if (!may_go_on(cutting, err)) return false;
-        size_t step = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
-        hasher_add(&cutting->hasher, zeros, step);
-        length -= step;
-    }
-    return true;
-}
-
-static bool cut_hole(struct cutting *cutting, uint64_t length, struct err *err)
-{
-    struct chunk_slot *slot;
-    if (!end_chunk(cutting, err) || !hash_zeros(cutting, length, err)) return false;
-    if (!new_slot(cutting, length, &slot, err)) return false;
-    slot->is_hole = true;
-    slot->hashed = true;
-    cutting->offset += length;
-    cutting->hashed += length;
-    return true;
-}
-
-static enum reading cut_extents(struct cutting *cutting, struct err *err)
+static enum reading cut_extents(struct cutting *cutting, const struct file_reader *reader, struct err *err)
 {
     bool ended = false;
     while (!ended) {
         struct extent extent;
         bool found;
-        if (!file_reader_extent(cutting->reader, cutting->offset, &extent, &found, err)) return READING_LOST;
+        if (!file_reader_extent(reader, cutting->offset, &extent, &found, err)) return READING_LOST;
         if (!found) break;
         if (extent.kind == EXTENT_HOLE) {
-            if (!cut_hole(cutting, extent.length, err)) return READING_FAILED;
+            if (!cutting_hole(cutting, extent.length, err)) return READING_FAILED;
             continue;
         }
-        enum reading reading = cut_data(cutting, extent.offset + extent.length, &ended, err);
+        enum reading reading = cut_data(cutting, reader, extent.offset + extent.length, &ended, err);
         if (reading != READING_DONE) return reading;
     }
-    return end_chunk(cutting, err) ? READING_DONE : READING_FAILED;
-}
-
-static bool finish(struct cutting *cutting, struct buf *refs, struct metadata_content *content,
-                   struct err *err)
-{
-    while (cutting->count > 0)
-        if (!settle_oldest(cutting, err)) return false;
-    uint8_t flags;
-    if (!refs_finish(cutting->refs, refs, &content->ref_count, &flags, err)) return false;
-    content->flags |= flags;
-    content->size = cutting->offset;
-    content->file_hash = hash_is_zero(&cutting->whole) ? hasher_result(&cutting->hasher) : cutting->whole;
-    return true;
+    return READING_DONE;
 }
 
 enum reading large_file_read(struct worker *worker, const struct file_reader *reader, struct buf *refs,
                              struct metadata_content *content, struct err *err)
 {
-    AUTO(cutting) struct cutting cutting = {.worker = worker, .reader = reader};
-    cutting.refs = refs_writer_new(attempt_put_node, worker->attempt);
-    hasher_init(&cutting.hasher);
-    if (!chunker_init(&cutting.chunker, &chunker_files, err)) return READING_FAILED;
-    enum reading reading = cut_extents(&cutting, err);
+    AUTO(cutting) struct cutting cutting = {0};
+    if (!cutting_init(&cutting, worker, reader->entry.key.size, err)) return READING_FAILED;
+    enum reading reading = cut_extents(&cutting, reader, err);
     if (reading != READING_DONE) return reading;
-    return finish(&cutting, refs, content, err) ? READING_DONE : READING_FAILED;
+    return cutting_finish(&cutting, refs, content, err) ? READING_DONE : READING_FAILED;
 }

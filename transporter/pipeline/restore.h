@@ -62,7 +62,8 @@ bool restore_tree(const struct restore_options *options, struct restore_result *
 bool restore_image(const struct restore_options *options, struct restore_result *result,
                    struct err *err) MUST_CHECK;
 
-/* The content of one regular file (hard links followed) in order to `write`. ERR_NOT_FOUND, ERR_DAMAGED. */
+/* The content of one regular file (hard links followed) in order to `write`. An empty path: of the only one,
+ * in a point that is no tree. ERR_NOT_FOUND, ERR_DAMAGED. */
 typedef bool restore_write_fn(void *arg, struct span bytes, struct err *err);
 bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span path,
                  restore_write_fn *write, void *arg, struct err *err) MUST_CHECK;

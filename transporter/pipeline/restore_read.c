@@ -112,6 +112,17 @@ static bool find_file(struct manifest_reader *reader, struct span path, struct e
                    (const char *)path.data);
 }
 
+/* The only entry of an object that is no tree. */
+static bool find_only(struct manifest_reader *reader, struct entry *out, struct err *err)
+{
+    struct span path;
+    bool found = false;
+    if (manifest_reader_root(reader)->kind == OBJECT_TREE)
+        return err_set(err, ERR_USAGE, "the recovery point holds many files: which one is meant?");
+    if (!manifest_next(reader, &path, out, &found, err)) return false;
+    return found || err_set(err, ERR_DAMAGED, "the recovery point holds nothing");
+}
+
 bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span path,
                  restore_write_fn *write, void *arg, struct err *err)
 {
@@ -124,7 +135,7 @@ bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct 
     if (!node_loader_new(opener, inlet, root, &side_nodes, err)) return false;
     if (!opener_thread_new(opener, &thread, err)) return false;
     if (!manifest_reader_new(node_loader_load, nodes, &node_loader_root, &reader, err)) return false;
-    if (!find_file(reader, path, &entry, err)) return false;
+    if (!(path.len > 0 ? find_file(reader, path, &entry, err) : find_only(reader, &entry, err))) return false;
     if (entry.type == ENTRY_HARD_LINK) {
         buf_put_span(&target, entry.target);
         if (!find_file(reader, buf_span(&target), &entry, err)) return false;

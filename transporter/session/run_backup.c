@@ -307,24 +307,31 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
     return done;
 }
 
+static bool make_passes(struct source *source, struct err *err)
+{
+    struct run *run = source->run;
+    for (int pass = 1;; pass++) {
+        AUTO(run_key) struct run_key *key = run_key_new();
+        source->missing = false;
+        bool done =
+            run_is_local(run) ? pass_local(source, key, err) : pass_remote(source, key, pass == PASSES, err);
+        if (done) return true;
+        if (!source->missing || pass == PASSES || !run_going_on(run, err)) return false;
+        run_warn(run, span_of(NULL, 0), err);
+    }
+}
+
 static bool back_up(struct run *run, struct err *err)
 {
     AUTO(source) struct source source = {.run = run};
     if (!run_object_open(run, &source.object, err) || !get_keys(&source, err)) return false;
     if (run_object_is_cached(&source.object)) open_cache(&source);
-    for (int pass = 1;; pass++) {
-        AUTO(run_key) struct run_key *key = run_key_new();
-        source.missing = false;
-        bool done = run_is_local(run) ? pass_local(&source, key, err)
-                                      : pass_remote(&source, key, pass == PASSES, err);
-        if (done) {
-            run->renewal = source.cache;
-            source.cache = NULL;
-            return true;
-        }
-        if (!source.missing || pass == PASSES || !run_going_on(run, err)) return false;
-        run_warn(run, span_of(NULL, 0), err);
-    }
+    bool done = make_passes(&source, err);
+    run_object_end(&source.object, done ? NULL : err);
+    if (!done) return false;
+    run->renewal = source.cache;
+    source.cache = NULL;
+    return true;
 }
 
 /* --- the target's side --- */

@@ -3,6 +3,8 @@
 #include "common/base/alloc.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
+#include "transporter/pipeline/backup_stream.h"
+#include "transporter/session/run_command.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,23 +87,37 @@ static bool check_image(struct run_object *object, struct err *err)
     return may_read_paths(object, err);
 }
 
+static bool find_command(const struct run_object *object, enum policy_use use, const char *name,
+                         const struct policy_command **out, struct err *err)
+{
+    return name[0] == '\0' || policy_command(object->run->environment.policy, use, name, out, err);
+}
+
+static bool check_stream(struct run_object *object, struct err *err)
+{
+    if (object->plan->stream[0] == '\0')
+        return err_set(err, ERR_USAGE, "the job's plan does not name a stream");
+    return find_command(object, POLICY_STREAM_BACKUP, object->plan->stream, &object->stream, err);
+}
+
 static bool check_object(struct run_object *object, struct err *err)
 {
-    const char *name = object->plan->object;
+    const Sealift__BackupPlan *plan = object->plan;
+    const char *name = plan->object;
     object->kind = OBJECT_TREE;
     if (name[0] && !object_kind_parse(name, &object->kind, err)) return err_wrap(err, "the job's plan");
-    if (object->plan->before[0] || object->plan->after[0])
-        return err_set(err, ERR_VERSION, "scripts are not there yet in this version");
+    if (!find_command(object, POLICY_SCRIPT, plan->before, &object->before, err) ||
+        !find_command(object, POLICY_SCRIPT, plan->after, &object->after, err))
+        return false;
     switch (object->kind) {
     case OBJECT_TREE:
         return check_tree(object, err);
     case OBJECT_IMAGE:
         return check_image(object, err);
     case OBJECT_STREAM:
-        break;
+        return check_stream(object, err);
     }
-    return err_set(err, ERR_VERSION, "objects of the kind '%s' are not there yet in this version",
-                   object_kind_name(object->kind));
+    return false;
 }
 
 bool run_object_open(struct run *run, struct run_object *out, struct err *err)
@@ -139,16 +155,61 @@ static bool back_up_tree(struct run_object *object, struct backup_options *optio
     return backup_tree(options, result, err);
 }
 
+static bool read_stream(void *arg, const _Atomic bool *stopped, uint8_t *out, size_t room, size_t *got,
+                        struct err *err)
+{
+    const struct run_command *command = arg;
+    return command_read(command->command, stopped, out, room, got, err);
+}
+
+static bool finish_stream(void *arg, const _Atomic bool *stopped, struct err *err)
+{
+    const struct run_command *command = arg;
+    return command_finish(command->command, stopped, err);
+}
+
+static bool back_up_stream(struct run_object *object, const struct backup_options *options,
+                           struct backup_result *result, struct err *err)
+{
+    AUTO(run_command) struct run_command command = {0};
+    struct stream_source source = {
+        .name = object->stream->name, .read = read_stream, .finish = finish_stream, .arg = &command};
+    return run_command_start(object->run, object->stream, RUN_COMMAND_STREAM, NULL, &command, err) &&
+           backup_stream(options, &source, result, err);
+}
+
+static bool begin(struct run_object *object, struct err *err)
+{
+    struct run *run = object->run;
+    if (object->begun) return true;
+    object->begun = true;
+    return !object->before ||
+           run_command_whole(run, object->before, RUN_COMMAND_BEFORE, NULL, &run->cancelled, err);
+}
+
 bool run_object_back_up(struct run_object *object, struct backup_options *options,
                         struct backup_result *result, struct err *err)
 {
+    if (!begin(object, err)) return false;
     switch (object->kind) {
     case OBJECT_TREE:
         return back_up_tree(object, options, result, err);
-    case OBJECT_IMAGE:
     case OBJECT_STREAM:
+        return back_up_stream(object, options, result, err);
+    case OBJECT_IMAGE:
         break;
     }
     return err_set(err, ERR_VERSION, "objects of the kind '%s' are not there yet in this version",
                    object_kind_name(object->kind));
+}
+
+/* A cancel does not end it: what `before` has begun, as a frozen file system, must not stay. */
+void run_object_end(struct run_object *object, const struct err *why)
+{
+    struct err failed = {0};
+    bool cancelled = atomic_load(&object->run->cancelled) || (why && why->code == ERR_CANCELLED);
+    const char *result = !why ? "ok" : cancelled ? "cancelled" : "failed";
+    if (!object->begun || !object->after) return;
+    if (!run_command_whole(object->run, object->after, RUN_COMMAND_AFTER, result, NULL, &failed))
+        run_warn(object->run, span_of(NULL, 0), &failed);
 }
