@@ -29,6 +29,6 @@ void data_message_make_taking(Sealift__Head *head, struct buf *payload, struct n
 /* A Fail with what a peer may know of the error. */
 void data_message_make_fail(const struct err *why, struct net_message *out);
 /* What a peer's Fail says, as our error: "the other side: …". */
-void data_message_failure(const struct data_message *fail, struct err *out);
+void data_message_failure(const struct data_message *message, struct err *out);
 
 #endif

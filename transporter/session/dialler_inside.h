@@ -82,6 +82,6 @@ void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);
 /* dialler_receive.c: a message of the peer, under the lock. */
 void dialler_take_message(struct dialler *dialler, struct data_message *message);
 /* dialler_loop.c */
-void *dialler_main(void *dialler);
+void *dialler_main(void *arg); /* a struct dialler */
 
 #endif

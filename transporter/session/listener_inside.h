@@ -76,6 +76,6 @@ void listener_leave(struct listener *listener, const struct net_peer *peer, stru
 uint64_t listener_probe_interval(const struct listener_session *session);
 
 /* The thread of the port: from then on the socket is its own. */
-void *listener_main(void *listener);
+void *listener_main(void *arg); /* a struct listener */
 
 #endif

@@ -62,7 +62,8 @@ struct misfit {
     const char *text;
 };
 
-static void assign(const struct misfit *misfit, uint8_t run)
+/* Protocol versions are one byte in a head, after its tag. */
+static void assign_speaking(uint8_t protocol, const struct misfit *misfit, uint8_t run)
 {
     static const uint8_t ticket[32] = {1};
     const struct id id = {{run}};
@@ -78,7 +79,15 @@ static void assign(const struct misfit *misfit, uint8_t run)
     body.peer = stored_bytes(span_of(misfit->peer, SIGN_PK_LEN));
     head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
     head.assign = &body;
-    fake_director_send(&director, &head, span_of(NULL, 0));
+    AUTO(buf) struct buf bytes = {0};
+    head_encode(&head, &bytes);
+    bytes.data[1] = protocol;
+    fake_director_send_bytes(&director, buf_span(&bytes), span_of(NULL, 0));
+}
+
+static void assign(const struct misfit *misfit, uint8_t run)
+{
+    assign_speaking(PROTOCOL_VERSION, misfit, run);
 }
 
 /* Ends that were not answered are told again: those of other runs are passed over. */
@@ -107,4 +116,17 @@ Test(assignment, is_refused_by_name_when_side_peer_or_version_are_not_the_statem
         cr_assert_eq(end->run_end->code, ERR_POLICY, "%s", end->run_end->text);
         cr_assert_not_null(strstr(end->run_end->text, misfits[i].text), "%s", end->run_end->text);
     }
+}
+
+/* Whoever speaks another version is hung up on; what he asks for is not guessed at. */
+Test(assignment, of_another_protocol_version_costs_the_connection_and_begins_nothing)
+{
+    const struct misfit misfit = {SEALIFT__RUN_SIDE__SIDE_BOTH, 1, director.site.target->known.sign_pk, NULL};
+    enum net_status status = NET_OK;
+    assign_speaking(PROTOCOL_VERSION + 1, &misfit, 1);
+    while (status != NET_UNREACHABLE) {
+        status = fake_director_poke(&director);
+        cr_assert(status == NET_OK || status == NET_UNREACHABLE, "%d", (int)status);
+    }
+    cr_assert_eq(fake_director_heard(&director, SEALIFT__HEAD__KIND_RUN_END), 0);
 }

@@ -21,7 +21,8 @@ static enum daemon_wish woken(void *arg)
 {
     const struct fake_director *director = arg;
     uint64_t count;
-    return read(director->stop_fd, &count, sizeof(count)) == (ssize_t)sizeof(count) ? DAEMON_STOP : DAEMON_GO_ON;
+    return read(director->stop_fd, &count, sizeof(count)) == (ssize_t)sizeof(count) ? DAEMON_STOP
+                                                                                    : DAEMON_GO_ON;
 }
 
 static void listen_here(struct fake_director *director, struct err *err)
@@ -110,15 +111,52 @@ void fake_director_stop(struct fake_director *director)
     cr_assert(remove_tree(director->state));
 }
 
+void fake_director_send_bytes(struct fake_director *director, struct span head, struct span payload)
+{
+    struct err err = {0};
+    AUTO(net_message) struct net_message message = {0};
+    cr_assert(net_message_make(&message, head, &err), "%s", err.text);
+    if (payload.len) net_message_copy_payload(&message, payload);
+    cr_assert_eq(net_socket_send(director->socket, &director->peer, &message, 5000), NET_OK);
+}
+
 void fake_director_send(struct fake_director *director, Sealift__Head *head, struct span payload)
+{
+    AUTO(buf) struct buf bytes = {0};
+    head_encode(head, &bytes);
+    fake_director_send_bytes(director, buf_span(&bytes), payload);
+}
+
+enum net_status fake_director_poke(struct fake_director *director)
 {
     struct err err = {0};
     AUTO(buf) struct buf bytes = {0};
     AUTO(net_message) struct net_message message = {0};
-    head_encode(head, &bytes);
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Welcome welcome = SEALIFT__WELCOME__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_WELCOME;
+    head.welcome = &welcome;
+    head_encode(&head, &bytes);
     cr_assert(net_message_make(&message, buf_span(&bytes), &err), "%s", err.text);
-    if (payload.len) net_message_copy_payload(&message, payload);
-    cr_assert_eq(net_socket_send(director->socket, &director->peer, &message, 5000), NET_OK);
+    return net_socket_send(director->socket, &director->peer, &message, 5000);
+}
+
+unsigned fake_director_heard(struct fake_director *director, Sealift__Head__KindCase kind)
+{
+    unsigned count = 0;
+    for (;;) {
+        AUTO(net_message) struct net_message message = {0};
+        AUTO(head) Sealift__Head *head = NULL;
+        struct net_peer from;
+        enum net_fault fault;
+        struct err err = {0};
+        if (net_socket_recv(director->socket, &from, &message, &fault, 0) != NET_OK) return count;
+        size_t payload = net_message_payload(&message).len;
+        cr_assert(
+            head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, net_message_header(&message), payload, &head, &err),
+            "%s", err.text);
+        if (head->kind_case == kind) count++;
+    }
 }
 
 void fake_director_deliver(struct fake_director *director, struct span statement)

@@ -36,6 +36,12 @@ void fake_director_start(struct fake_director *director);
 void fake_director_stop(struct fake_director *director);
 
 void fake_director_send(struct fake_director *director, Sealift__Head *head, struct span payload);
+/* A head as encoded, or not. */
+void fake_director_send_bytes(struct fake_director *director, struct span head, struct span payload);
+/* Says Welcome once more: NET_UNREACHABLE when the transporter has hung up. */
+enum net_status fake_director_poke(struct fake_director *director);
+/* How many messages of this kind lie here; they are dropped, with all others. */
+unsigned fake_director_heard(struct fake_director *director, Sealift__Head__KindCase kind);
 void fake_director_deliver(struct fake_director *director, struct span statement);
 /* Reads until a message of this kind comes (others are dropped); free it. Fails the test after 10 s. */
 Sealift__Head *fake_director_expect(struct fake_director *director, Sealift__Head__KindCase kind);
