@@ -87,9 +87,11 @@ bool salvage_journal(struct repository *repository, const char *name, struct err
     (void)journal_parse_name(name, &pack.session, &pack.journal);
     struct journal *journal = NULL;
     if (repository->owner && !storage->ops->journal_open(storage->self, name, &journal, &why)) {
-        /* published already: only the name is left */
-        if (why.code == ERR_EXISTS) (void)!storage->ops->remove(storage->self, name, &why);
-        return true;
+        journal = NULL; /* it can still be read, perhaps */
+        if (why.code == ERR_EXISTS) { /* published already: only the name is left */
+            (void)!storage->ops->remove(storage->self, name, &why);
+            return true;
+        }
     }
     bool done = true;
     if (pack_scan_prefix(storage, name, &repository->ours, repository->kind, &prefix, &why)) {

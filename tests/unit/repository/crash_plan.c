@@ -20,7 +20,19 @@ static unsigned committed_mark(const struct plan *plan)
 
 static bool is_committed(const struct plan *plan)
 {
-    return plan->before || fault_disk_marked(committed_mark(plan)) > 0;
+    return plan->committed || fault_disk_marked(committed_mark(plan)) > 0;
+}
+
+static uint64_t acknowledged(const struct plan *plan)
+{
+    uint64_t marked = fault_disk_marked(acknowledged_mark(plan));
+    return marked > plan->acknowledged ? marked : plan->acknowledged;
+}
+
+void plan_remember(struct plan *plan)
+{
+    plan->committed = is_committed(plan);
+    plan->acknowledged = acknowledged(plan);
 }
 
 /* --- making one --- */
@@ -145,7 +157,7 @@ static bool is_listed(struct repository *repository, const struct plan *plan, co
 static void acknowledged_is_there(struct repository *repository, const struct plan *plan, const char *what)
 {
     struct err err = {0};
-    uint64_t said = fault_disk_marked(acknowledged_mark(plan));
+    uint64_t said = acknowledged(plan);
     AUTO(ingest) struct ingest *ingest = NULL;
     cr_assert(open_session(plan, repository, &ingest, &err), "%s: %s", what, err.text);
     if (plan->kind == INGEST_WRITER)

@@ -11,7 +11,9 @@ enum { PLAN_BATCHES = 3, PLAN_FRAMES = 2 };
 /* Three batches (data, data, nodes) of two frames, and the point. */
 struct plan {
     unsigned number; /* of its marks */
-    bool before;     /* committed before anything is marked */
+    /* promised before the trace that is watched began: */
+    bool committed;
+    uint64_t acknowledged;
     enum ingest_kind kind;
     struct writer *writer;
     struct buf batches[PLAN_BATCHES];
@@ -29,6 +31,9 @@ DEFINE_AUTO(plan, struct plan *, plan_free)
 
 /* One attempt: goes on behind what is acknowledged, commits, and marks what it was promised. */
 bool plan_run(const struct plan *plan, struct repository *repository, struct err *err) MUST_CHECK;
+
+/* What is marked counts as promised for good. */
+void plan_remember(struct plan *plan);
 
 /* Asserts that the repository in `place`, not open now, opens; that it has what was promised of each plan, of
  * the rest nothing or all; that a check of every byte finds nothing; that each plan can be run again to its

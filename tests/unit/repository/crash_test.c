@@ -19,7 +19,9 @@ struct scene {
     struct plan *plans[MOST_PLANS];
     size_t count, done; /* the first `done` of them are committed in the template */
     bool creates;
-    int stride; /* every how many steps, at most that many: 1 = all */
+    bool only_opens;
+    int stride; /* every how manieth step: 1 = all */
+    int shift;  /* the first one */
 };
 
 struct parallel {
@@ -71,7 +73,8 @@ static bool play(void *arg)
     struct err err;
     AUTO(repository) struct repository *repository = NULL;
     if (scene->creates && !create(scene->place)) return false;
-    return repository_try_open(scene->place, &repository, &err) && run_plans(scene, repository);
+    return repository_try_open(scene->place, &repository, &err) &&
+           (scene->only_opens || run_plans(scene, repository));
 }
 
 /* --- one step --- */
@@ -133,7 +136,7 @@ static bool fail_at(struct scene *scene, enum fault_disk_how how, int at)
         model_is_right(scene, what);
         return false;
     }
-    if (how == FAULT_DISK_DIE) cr_assert(run.died, "%s", what);
+    if (how == FAULT_DISK_DIE || how == FAULT_DISK_DIE_READS) cr_assert(run.died, "%s", what);
     if (how == FAULT_DISK_SHORT) cr_assert(run.succeeded, "%s", what);
     step_holds(scene, how, at, what);
     return true;
@@ -141,7 +144,7 @@ static bool fail_at(struct scene *scene, enum fault_disk_how how, int at)
 
 static void play_all(struct scene *scene, enum fault_disk_how how)
 {
-    int at = 0;
+    int at = scene->shift;
     while (fail_at(scene, how, at))
         at += scene->stride;
     cr_log_info("%s: %s at each of %d steps", scene->name, fault_disk_how_name(how), at);
@@ -172,11 +175,13 @@ static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t d
     scene->template = place_new(REPOSITORY_ENCRYPTED);
     for (size_t i = 0; i < done; i++) {
         cr_assert(plan_run(scene->plans[i], scene->template->repository, &err), "%s", err.text);
-        scene->plans[i]->before = true;
+        scene->plans[i]->committed = true;
     }
     place_close(scene->template);
     return scene;
 }
+
+/* --- killed --- */
 
 Test(crash, killed_while_creating, .timeout = 300)
 {
@@ -190,4 +195,112 @@ Test(crash, killed_in_the_first_backup, .timeout = 300)
 {
     AUTO(scene) struct scene *scene = scene_new("first backup", INGEST_WRITER, 0, 1);
     play_all(scene, FAULT_DISK_DIE);
+}
+
+Test(crash, killed_in_a_backup_that_builds_on_another, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("second backup", INGEST_WRITER, 1, 2);
+    play_all(scene, FAULT_DISK_DIE);
+}
+
+Test(crash, killed_with_two_backups_at_the_same_time, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("parallel backups", INGEST_WRITER, 1, 3);
+    play_all(scene, FAULT_DISK_DIE);
+}
+
+Test(crash, killed_in_a_copy, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("copy", INGEST_COPY, 0, 1);
+    play_all(scene, FAULT_DISK_DIE);
+}
+
+/* What a run that was killed at this step left is the next template; false: no such step. */
+static bool leave_killed(struct scene *scene, int at)
+{
+    struct plan *plan = scene->plans[0];
+    struct fault_run run;
+    {
+        AUTO(place) struct place *place = scene->place = set_up(scene);
+        run = fault_disk_run(FAULT_DISK_DIE, at, play, scene);
+        shell("rm -rf '%s'; cp -a '%s' '%s'", scene->template->root, place->root, scene->template->root);
+    }
+    plan_remember(plan);
+    return run.hits > 0;
+}
+
+/* At every `stride`th step of a backup, and then at every step of what opening the repository mends. */
+static void stop_salvage(enum fault_disk_how how, int first, int stride)
+{
+    bool going = true;
+    for (int at = first; going; at += stride) {
+        AUTO(scene) struct scene *scene = scene_new("salvage", INGEST_WRITER, 0, 1);
+        going = leave_killed(scene, at);
+        AUTO(free) char *name = xasprintf("salvage after a kill at step %d", at);
+        scene->name = name;
+        scene->only_opens = true;
+        if (going) play_all(scene, how);
+    }
+}
+
+Test(crash, killed_while_mending_what_a_kill_left, .timeout = 300)
+{
+    stop_salvage(FAULT_DISK_DIE, 3, 9);
+}
+
+Test(crash, killed_while_the_index_is_built_anew, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("index", INGEST_WRITER, 2, 2);
+    shell("rm -rf '%s'/index* '%s'/*mdb*", scene->template->state, scene->template->state);
+    scene->only_opens = true;
+    play_all(scene, FAULT_DISK_DIE_READS);
+}
+
+/* --- a disk that fails --- */
+
+/* Every step in a backup that builds on another one; every third in others, each time other ones. */
+static void fail_disk(enum fault_disk_how how)
+{
+    AUTO(scene) struct scene *second = scene_new("second backup", INGEST_WRITER, 1, 2);
+    play_all(second, how);
+    AUTO(scene) struct scene *copy = scene_new("copy", INGEST_COPY, 0, 1);
+    copy->stride = 3;
+    copy->shift = (int)how % 3;
+    play_all(copy, how);
+}
+
+Test(crash, a_disk_that_fails_once, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_EIO);
+}
+
+Test(crash, a_disk_that_fails_for_good, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_EIO_STAYS);
+}
+
+Test(crash, a_full_disk, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_ENOSPC);
+}
+
+Test(crash, writes_that_take_less_than_they_were_given, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_SHORT);
+}
+
+Test(crash, a_sync_that_fails, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_SYNC);
+}
+
+Test(crash, a_read_that_fails, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_READ);
+}
+
+Test(crash, a_sync_or_a_read_that_fails_while_mending_what_a_kill_left, .timeout = 300)
+{
+    stop_salvage(FAULT_DISK_SYNC, 13, 12);
+    stop_salvage(FAULT_DISK_READ, 17, 12);
 }

@@ -25,10 +25,15 @@ static void *hook_arg;
 const char *fault_disk_how_name(enum fault_disk_how how)
 {
     static const char *const names[FAULT_DISK_HOWS] = {
-        [FAULT_DISK_NONE] = "nothing",      [FAULT_DISK_DIE] = "killed",
-        [FAULT_DISK_EIO] = "EIO",           [FAULT_DISK_EIO_STAYS] = "EIO for good",
-        [FAULT_DISK_ENOSPC] = "disk full",  [FAULT_DISK_SHORT] = "short write",
+        [FAULT_DISK_NONE] = "nothing",
+        [FAULT_DISK_DIE] = "killed",
+        [FAULT_DISK_EIO] = "EIO",
+        [FAULT_DISK_EIO_STAYS] = "EIO for good",
+        [FAULT_DISK_ENOSPC] = "disk full",
+        [FAULT_DISK_SHORT] = "short write",
         [FAULT_DISK_SYNC] = "failed fsync",
+        [FAULT_DISK_READ] = "failed read",
+        [FAULT_DISK_DIE_READS] = "killed, also between reads",
     };
     return names[how];
 }
@@ -38,6 +43,7 @@ const char *fault_disk_how_name(enum fault_disk_how how)
 int __real_open64(const char *path, int flags, ...);
 int __real_openat64(int dirfd, const char *path, int flags, ...);
 int __real_file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+ssize_t __real_pread64(int fd, void *bytes, size_t len, off_t offset);
 ssize_t __real_write(int fd, const void *bytes, size_t len);
 ssize_t __real_pwrite64(int fd, const void *bytes, size_t len, off_t offset);
 int __real_ftruncate64(int fd, off_t len);
@@ -126,7 +132,7 @@ static void note_on(enum trace_kind kind, int node, uint64_t offset)
 
 /* --- what a step is to do --- */
 
-enum need { NEEDS_NOTHING, NEEDS_ROOM, IS_WRITE, IS_SYNC };
+enum need { NEEDS_NOTHING, NEEDS_ROOM, IS_WRITE, IS_SYNC, IS_READ };
 
 static bool concerns(enum need need)
 {
@@ -137,6 +143,8 @@ static bool concerns(enum need need)
         return need == IS_WRITE;
     case FAULT_DISK_SYNC:
         return need == IS_SYNC;
+    case FAULT_DISK_READ:
+        return need == IS_READ;
     default:
         return true;
     }
@@ -156,7 +164,7 @@ static enum fault_disk_how meet(enum need need, const char *call)
     if (step > fault_trace->at && !stays()) return FAULT_DISK_NONE;
     if (step == fault_trace->at) fault_trace->hits++; /* reached, whether it can fail or not */
     if (!concerns(need)) return FAULT_DISK_NONE;
-    if (fault_trace->how == FAULT_DISK_DIE) _exit(CHILD_DIED);
+    if (fault_trace->how == FAULT_DISK_DIE || fault_trace->how == FAULT_DISK_DIE_READS) _exit(CHILD_DIED);
     return fault_trace->how;
 }
 
@@ -261,6 +269,17 @@ static ssize_t allowed(size_t len)
         how == FAULT_DISK_SHORT || (how == FAULT_DISK_ENOSPC && fault_trace->counted - 1 == fault_trace->at);
     if (half && len > 1) return (ssize_t)(len / 2);
     return how == FAULT_DISK_SHORT ? (ssize_t)len : fail_with(how);
+}
+
+ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset);
+ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset)
+{
+    WATCHED();
+    bool counts = watched &&
+                  (fault_trace->how == FAULT_DISK_READ || fault_trace->how == FAULT_DISK_DIE_READS) &&
+                  node_of_fd(fd) >= 0;
+    enum fault_disk_how how = counts ? meet(IS_READ, "read") : FAULT_DISK_NONE;
+    return how == FAULT_DISK_NONE ? __real_pread64(fd, bytes, len, offset) : fail_with(how);
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t offset);
