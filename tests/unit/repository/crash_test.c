@@ -66,7 +66,8 @@ static bool create(const struct place *place)
            err.code == ERR_EXISTS;
 }
 
-/* In the child: nothing is asserted. */
+/* In the child: nothing is asserted. A run that fails is tried once more by the same process, as a daemon
+ * would that goes on. */
 static bool play(void *arg)
 {
     struct scene *scene = arg;
@@ -74,7 +75,7 @@ static bool play(void *arg)
     AUTO(repository) struct repository *repository = NULL;
     if (scene->creates && !create(scene->place)) return false;
     return repository_try_open(scene->place, &repository, &err) &&
-           (scene->only_opens || run_plans(scene, repository));
+           (scene->only_opens || run_plans(scene, repository) || run_plans(scene, repository));
 }
 
 /* --- one step --- */
@@ -292,6 +293,11 @@ Test(crash, writes_that_take_less_than_they_were_given, .timeout = 300)
 Test(crash, a_sync_that_fails, .timeout = 300)
 {
     fail_disk(FAULT_DISK_SYNC);
+}
+
+Test(crash, a_sync_that_fails_and_a_kill_before_that_is_known, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_SYNC_DIE);
 }
 
 Test(crash, a_read_that_fails, .timeout = 300)

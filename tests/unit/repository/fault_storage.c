@@ -25,15 +25,11 @@ static void *hook_arg;
 const char *fault_disk_how_name(enum fault_disk_how how)
 {
     static const char *const names[FAULT_DISK_HOWS] = {
-        [FAULT_DISK_NONE] = "nothing",
-        [FAULT_DISK_DIE] = "killed",
-        [FAULT_DISK_EIO] = "EIO",
-        [FAULT_DISK_EIO_STAYS] = "EIO for good",
-        [FAULT_DISK_ENOSPC] = "disk full",
-        [FAULT_DISK_SHORT] = "short write",
-        [FAULT_DISK_SYNC] = "failed fsync",
-        [FAULT_DISK_READ] = "failed read",
-        [FAULT_DISK_DIE_READS] = "killed, also between reads",
+        [FAULT_DISK_NONE] = "nothing",      [FAULT_DISK_DIE] = "killed",
+        [FAULT_DISK_EIO] = "EIO",           [FAULT_DISK_EIO_STAYS] = "EIO for good",
+        [FAULT_DISK_ENOSPC] = "disk full",  [FAULT_DISK_SHORT] = "short write",
+        [FAULT_DISK_SYNC] = "failed fsync", [FAULT_DISK_SYNC_DIE] = "failed fsync and killed",
+        [FAULT_DISK_READ] = "failed read",  [FAULT_DISK_DIE_READS] = "killed, also between reads",
     };
     return names[how];
 }
@@ -142,6 +138,7 @@ static bool concerns(enum need need)
     case FAULT_DISK_SHORT:
         return need == IS_WRITE;
     case FAULT_DISK_SYNC:
+    case FAULT_DISK_SYNC_DIE:
         return need == IS_SYNC;
     case FAULT_DISK_READ:
         return need == IS_READ;
@@ -161,6 +158,7 @@ static enum fault_disk_how meet(enum need need, const char *call)
     int step = fault_trace->counted++;
     if (hook_call) hook_call(hook_arg, step, call);
     if (fault_trace->how == FAULT_DISK_NONE || step < fault_trace->at) return FAULT_DISK_NONE;
+    if (fault_trace->how == FAULT_DISK_SYNC_DIE && fault_trace->failed) _exit(CHILD_DIED);
     if (step > fault_trace->at && !stays()) return FAULT_DISK_NONE;
     if (step == fault_trace->at) fault_trace->hits++; /* reached, whether it can fail or not */
     if (!concerns(need)) return FAULT_DISK_NONE;
@@ -331,6 +329,7 @@ static int sync_with(int (*call)(int fd), int fd)
     enum fault_disk_how how = meet(IS_SYNC, fault_trace->node[node].is_dir ? "sync of a directory" : "sync");
     if (how != FAULT_DISK_NONE) {
         note_on(TRACE_SYNC_FAILED, node, 0);
+        fault_trace->failed = true;
         return fail_with(how);
     }
     note_on(TRACE_SYNC, node, 0);
@@ -356,6 +355,7 @@ int __wrap_syncfs(int fd)
     WATCHED();
     if (!watched || node_of_fd(fd) < 0) return __real_syncfs(fd);
     enum fault_disk_how how = meet(IS_SYNC, "syncfs");
+    if (how != FAULT_DISK_NONE) fault_trace->failed = true;
     for (int node = 0; node < fault_trace->nodes; node++)
         note_on(how == FAULT_DISK_NONE ? TRACE_SYNC : TRACE_SYNC_FAILED, node, 0);
     return how == FAULT_DISK_NONE ? 0 : fail_with(how);
@@ -509,6 +509,7 @@ static void begin(enum fault_disk_how how, int at)
     fault_trace->how = how;
     fault_trace->at = at;
     fault_trace->counted = fault_trace->hits = 0;
+    fault_trace->failed = false;
     fault_trace->on = true;
 }
 

@@ -39,6 +39,7 @@ struct trace {
     enum fault_disk_how how;
     int at;
     int counted, hits; /* of this run */
+    bool failed;       /* a sync, in this run */
     int count, base, nodes;
     size_t used;
     uint64_t marks[FAULT_MARKS];
