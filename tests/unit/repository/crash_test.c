@@ -11,6 +11,12 @@
 
 enum { MOST_PLANS = 3 };
 
+/* SEALIFT_LONG in the environment: every step everywhere. */
+static int stride_of(int normally)
+{
+    return getenv("SEALIFT_LONG") ? 1 : normally;
+}
+
 /* What is done, again and again, until every step of it has been the last one. */
 struct scene {
     const char *name;
@@ -246,7 +252,7 @@ static void stop_salvage(enum fault_disk_how how, int first, int stride)
 
 Test(crash, killed_while_mending_what_a_kill_left, .timeout = 300)
 {
-    stop_salvage(FAULT_DISK_DIE, 3, 9);
+    stop_salvage(FAULT_DISK_DIE, 4, stride_of(12));
 }
 
 Test(crash, killed_while_the_index_is_built_anew, .timeout = 300)
@@ -259,14 +265,16 @@ Test(crash, killed_while_the_index_is_built_anew, .timeout = 300)
 
 /* --- a disk that fails --- */
 
-/* Every step in a backup that builds on another one; every third in others, each time other ones. */
+/* Every second step in a backup that builds on another one, every third in a copy; each time other ones. */
 static void fail_disk(enum fault_disk_how how)
 {
     AUTO(scene) struct scene *second = scene_new("second backup", INGEST_WRITER, 1, 2);
+    second->stride = stride_of(how == FAULT_DISK_SYNC || how == FAULT_DISK_SYNC_DIE ? 1 : 2);
+    second->shift = (int)how % second->stride;
     play_all(second, how);
     AUTO(scene) struct scene *copy = scene_new("copy", INGEST_COPY, 0, 1);
-    copy->stride = 3;
-    copy->shift = (int)how % 3;
+    copy->stride = stride_of(3);
+    copy->shift = (int)how % copy->stride;
     play_all(copy, how);
 }
 
@@ -307,6 +315,6 @@ Test(crash, a_read_that_fails, .timeout = 300)
 
 Test(crash, a_sync_or_a_read_that_fails_while_mending_what_a_kill_left, .timeout = 300)
 {
-    stop_salvage(FAULT_DISK_SYNC, 13, 12);
-    stop_salvage(FAULT_DISK_READ, 17, 12);
+    stop_salvage(FAULT_DISK_SYNC, 13, stride_of(18));
+    stop_salvage(FAULT_DISK_READ, 17, stride_of(18));
 }
