@@ -147,9 +147,9 @@ static bool run_stored(void *arg, struct err *err)
     struct checking *checking = ((struct opening *)arg)->checking;
     struct check_sink sink = {.finding = on_stored, .progress = on_bytes, .arg = checking};
     if (checking->offline->pinned) sink.admitted = is_admitted;
-    return repository_check(checking->offline->repository,
-                            checking->level == LEVEL_PRESENCE ? CHECK_PRESENCE : CHECK_HASH, &sink,
-                            &checking->stored, err);
+    const struct check_options options = {.level = checking->level == LEVEL_PRESENCE ? CHECK_PRESENCE
+                                                                                     : CHECK_HASH};
+    return repository_check(checking->offline->repository, &options, &sink, &checking->stored, err);
 }
 
 /* Points that cannot be believed, which the repository's own check has no reason to name. */

@@ -1,6 +1,7 @@
 #include "transporter/repository/check.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 size_t check_add(struct check *check, enum err_code code, const char *object, const char *fmt, ...)
 {
@@ -78,6 +80,27 @@ bool check_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
     bool admitted = check->sink->admitted(check->sink->arg, writer);
     (void)pthread_mutex_unlock(&check->lock);
     return admitted;
+}
+
+bool check_cancelled(const struct check *check)
+{
+    return check->options->cancelled && atomic_load(check->options->cancelled);
+}
+
+void check_pace(struct check *check, uint64_t bytes)
+{
+    enum { SLICE_MS = 100 };
+    if (check->options->bytes_per_s == 0) return;
+    (void)pthread_mutex_lock(&check->lock);
+    check->paced_bytes += bytes;
+    double due_s = (double)check->paced_bytes / (double)check->options->bytes_per_s;
+    (void)pthread_mutex_unlock(&check->lock);
+    uint64_t due_ms = check->began_ms + (uint64_t)(due_s * 1000);
+    for (uint64_t now = clock_steady_ms(); now < due_ms && !check_cancelled(check); now = clock_steady_ms()) {
+        uint64_t wait_ms = due_ms - now < SLICE_MS ? due_ms - now : SLICE_MS;
+        struct timespec pause = {.tv_nsec = (long)wait_ms * 1000000};
+        (void)nanosleep(&pause, NULL);
+    }
 }
 
 /* --- what lies beside --- */
@@ -158,10 +181,21 @@ bool check_extras(struct check *check, struct err *err)
 
 /* --- all of it --- */
 
+/* That a pack is missing which was swept meanwhile is as it should be. */
+static bool is_past(const struct check *check, const struct finding *finding)
+{
+    struct hash name;
+    struct index_pack pack;
+    struct err err;
+    return finding->code == ERR_NOT_FOUND && pack_parse_name(finding->object, &name) &&
+           !index_pack_find(check->repository->index, &name, &pack, &err) && err.code == ERR_NOT_FOUND;
+}
+
 static void tell(struct check *check)
 {
     for (size_t i = 0; i < check->count; i++) {
         const struct finding *finding = &check->findings[i];
+        if (is_past(check, finding)) continue;
         struct check_finding told = {.code = finding->code, .object = finding->object, .text = finding->text};
         told.points = (const struct id *)(const void *)finding->points.data;
         told.point_count = finding->points.len / sizeof(struct id);
@@ -178,21 +212,38 @@ static void check_deinit(struct check *check)
         buf_deinit(&check->findings[i].points);
     }
     free(check->findings);
+    free(check->items);
     free(check->ranges);
     free(check->bad_seals);
     (void)pthread_mutex_destroy(&check->lock);
 }
 DEFINE_AUTO_IN_PLACE(check, struct check, check_deinit)
 
-bool repository_check(struct repository *repository, enum check_level level, const struct check_sink *sink,
-                      struct check_result *result, struct err *err)
+/* In the order in which their parts rely on each other. */
+static bool check_all(struct check *check, struct err *err)
 {
-    AUTO(check) struct check check = {.repository = repository, .level = level, .sink = sink};
+    return check_log(check, err) && check_packs(check, err) && check_points(check, err) &&
+           check_extras(check, err);
+}
+
+bool repository_check(struct repository *repository, const struct check_options *options,
+                      const struct check_sink *sink, struct check_result *result, struct err *err)
+{
+    AUTO(check)
+    struct check check = {
+        .repository = repository, .options = options, .level = options->level, .sink = sink};
+    check.began_ms = clock_steady_ms();
     (void)pthread_mutex_init(&check.lock, NULL);
-    if (!check_log(&check, err) || !check_packs(&check, err) || !check_points(&check, err) ||
-        !check_extras(&check, err))
-        return false;
+    bool done = check_all(&check, err);
+    if (!done && err->code != ERR_CANCELLED) return false;
     tell(&check);
     *result = check.result;
-    return true;
+    return done;
+}
+
+uint64_t repository_pack_count(struct repository *repository)
+{
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    return totals.packs;
 }

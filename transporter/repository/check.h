@@ -5,9 +5,24 @@
 
 #include "transporter/repository/repository.h"
 
+#include <stdatomic.h>
+
 enum check_level {
     CHECK_PRESENCE, /* log chain; every point, node, chunk and seal that is referred to exists, sizes agree */
     CHECK_HASH      /* also every stored byte: packs against their names, records, lists, signatures */
+};
+
+/* How a check goes about it. {.level = …} is: everything, at full speed, on all cores. */
+struct check_options {
+    enum check_level level;
+    /* Which packs are read whole (CHECK_HASH): beginning with the first name from `from` on, as many as
+     * `packs` says, around the end of the names to their beginning. 0: all. Of the others it is checked
+     * that they are there. Packs that were found damaged before are always read. */
+    struct hash from;
+    uint64_t packs;
+    uint64_t bytes_per_s;          /* how fast packs are read; 0: unlimited */
+    unsigned readers;              /* threads; 0: one for each core */
+    const _Atomic bool *cancelled; /* or NULL; the check then ends with ERR_CANCELLED, its findings told */
 };
 
 struct check_finding {
@@ -23,6 +38,8 @@ struct check_sink {
     void (*finding)(void *arg, const struct check_finding *finding);
     /* may be NULL; any thread, one call at a time */
     void (*progress)(void *arg, uint64_t done_bytes, uint64_t total_bytes);
+    /* With one reader: every pack up to this name has been read, from `from` on. May be NULL. */
+    void (*passed)(void *arg, const struct hash *name);
     /* whether a signer was admitted by the roster; NULL: any signature that verifies. Any thread, one
      * call at a time */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]);
@@ -30,11 +47,19 @@ struct check_sink {
 };
 
 struct check_result {
-    uint64_t points, packs, frames, bytes_read, findings; /* notes are not counted */
+    uint64_t points, frames, bytes_read, findings; /* notes are not counted */
+    uint64_t packs;                                /* looked at, in whatever way */
+    uint64_t packs_read;                           /* whole, of those that were to be */
+    uint64_t packs_total, bytes_total;             /* in the repository when it began */
 };
 
-/* true = the check ran to its end (result->findings says what it found). Uses all cores. */
-bool repository_check(struct repository *repository, enum check_level level, const struct check_sink *sink,
-                      struct check_result *result, struct err *err) MUST_CHECK;
+/* true = the check ran to its end (result->findings says what it found); also *result is set when it was
+ * cancelled. A repository that is open for writing remembers in its index which packs are damaged or gone:
+ * what lies there is read as before, but no new point relies on it, so that the next backup or copy brings
+ * it again. A pack that turns out well is relied on again. */
+bool repository_check(struct repository *repository, const struct check_options *options,
+                      const struct check_sink *sink, struct check_result *result, struct err *err) MUST_CHECK;
+/* How many packs there are to be read. */
+uint64_t repository_pack_count(struct repository *repository);
 
 #endif

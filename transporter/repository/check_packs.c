@@ -15,6 +15,7 @@ enum { MAX_PER_PACK = 16, MAX_READERS = 64 };
 struct packing {
     struct check *check;
     struct index_pack pack;
+    enum check_depth depth;
     char name[BYTES_NAME_LEN];
     uint64_t size;
     struct pack_rules rules;
@@ -153,6 +154,15 @@ static void find_substitutes(struct packing *packing, size_t number, struct span
     }
 }
 
+/* Reads at the speed that is allowed, and not on once the check is cancelled. */
+static bool read_bytes(struct packing *packing, struct pack_scan *scan, size_t len, struct span *out,
+                       struct err *err)
+{
+    check_pace(packing->check, len);
+    if (check_cancelled(packing->check)) return err_set(err, ERR_CANCELLED, "cancelled");
+    return pack_scan_bytes(scan, len, out, err);
+}
+
 static bool check_record(struct packing *packing, struct pack_scan *scan, size_t number, uint32_t *envelopes,
                          struct err *err)
 {
@@ -161,7 +171,7 @@ static bool check_record(struct packing *packing, struct pack_scan *scan, size_t
     struct span bytes;
     struct err why;
     if (entry->kind == RECORD_ENVELOPE) ++*envelopes;
-    if (!pack_scan_bytes(scan, (size_t)entry->len + RECORD_HEADER_LEN, &bytes, err)) return false;
+    if (!read_bytes(packing, scan, (size_t)entry->len + RECORD_HEADER_LEN, &bytes, err)) return false;
     struct record_view record;
     bool excused = is_excused(packing, entry);
     if (excused) packing->group_broken = true;
@@ -211,11 +221,14 @@ static void check_by_prefix(struct packing *packing, size_t finding)
 }
 
 /* The rest of the bytes, for the hash of all. */
-static bool read_rest(struct pack_scan *scan, struct err *err)
+static bool read_rest(struct packing *packing, struct pack_scan *scan, struct err *err)
 {
     struct span bytes;
-    while (scan->pos < scan->size)
-        if (!pack_scan_bytes(scan, 1024 * 1024, &bytes, err)) return false;
+    while (scan->pos < scan->size) {
+        uint64_t left = scan->size - scan->pos;
+        size_t len = left < 1024 * 1024 ? (size_t)left : 1024 * 1024;
+        if (!read_bytes(packing, scan, len, &bytes, err)) return false;
+    }
     return true;
 }
 
@@ -223,7 +236,7 @@ static bool read_all(struct packing *packing, struct pack_scan *scan, struct err
 {
     struct span header;
     return pack_scan_bytes(scan, PACK_HEADER_LEN, &header, err) &&
-           (packing->toc.count == 0 || check_by_toc(packing, scan, err)) && read_rest(scan, err);
+           (packing->toc.count == 0 || check_by_toc(packing, scan, err)) && read_rest(packing, scan, err);
 }
 
 static void check_bytes(struct packing *packing)
@@ -233,6 +246,7 @@ static void check_bytes(struct packing *packing)
     pack_scan_start(&scan, &packing->check->repository->storage, packing->name, packing->size);
     if (!read_all(packing, &scan, &why)) {
         if (why.code == ERR_NOT_FOUND && is_swept(packing)) return;
+        if (check_cancelled(packing->check)) return;
         size_t finding = tell(packing, why.code, why.text);
         check_add_range(packing->check, packing->pack.no, scan.pos, UINT32_MAX, finding);
         return;
@@ -285,44 +299,74 @@ static void check_toc(struct packing *packing)
     if (pack_toc_read_tail(storage, packing->name, packing->size, &packing->toc, &why)) return;
     if (why.code == ERR_NOT_FOUND && is_swept(packing)) return;
     size_t finding = packing->told ? packing->last : tell(packing, why.code, why.text);
-    if (packing->check->level == CHECK_HASH) check_by_prefix(packing, finding);
+    if (packing->depth != DEPTH_PRESENCE) check_by_prefix(packing, finding);
 }
 
-static void check_pack(struct check *check, const struct index_pack *pack)
+/* Nothing new relies on what is damaged; on what turned out well it does again. */
+static bool mark(struct packing *packing, struct err *err)
 {
-    AUTO(packing) struct packing packing = {.check = check, .pack = *pack};
+    struct repository *repository = packing->check->repository;
+    struct index_pack now;
+    if (!repository->owner || check_cancelled(packing->check)) return true;
+    if (!index_pack_get(repository->index, packing->pack.no, &now, err)) return err->code == ERR_NOT_FOUND;
+    bool good = packing->told == 0;
+    enum index_state before = now.state;
+    if (!good && before == INDEX_PACK)
+        now.state = INDEX_DAMAGED;
+    else if (good && before == INDEX_DAMAGED && packing->depth != DEPTH_PRESENCE)
+        now.state = INDEX_PACK;
+    return now.state == before || index_pack_set(repository->index, &now, err);
+}
+
+static void note_checked(struct packing *packing)
+{
+    struct check *check = packing->check;
+    (void)pthread_mutex_lock(&check->lock);
+    check->result.packs++;
+    check->result.frames += packing->toc.frames;
+    if (packing->depth != DEPTH_PRESENCE) check->result.bytes_read += packing->size;
+    if (packing->depth == DEPTH_HASH) check->result.packs_read++;
+    if (check->sink->progress)
+        check->sink->progress(check->sink->arg, check->result.bytes_read, check->total_bytes);
+    (void)pthread_mutex_unlock(&check->lock);
+}
+
+static bool check_pack(struct check *check, const struct index_pack *pack, enum check_depth depth,
+                       struct err *err)
+{
+    AUTO(packing) struct packing packing = {.check = check, .pack = *pack, .depth = depth};
     struct repository *repository = check->repository;
     bytes_name(pack, packing.name);
     pack_toc_init(&packing.toc);
     pack_rules_init(&packing.rules, repository->kind, pack->class_);
     packing.rules.admitted = check_admitted;
     packing.rules.arg = check;
-    if (!is_there(&packing)) return;
-    check_header(&packing);
-    check_toc(&packing);
-    if (check->level == CHECK_HASH) check_bytes(&packing);
-    (void)pthread_mutex_lock(&check->lock);
-    check->result.packs++;
-    check->result.frames += packing.toc.frames;
-    if (check->level == CHECK_HASH) check->result.bytes_read += packing.size;
-    if (check->sink->progress)
-        check->sink->progress(check->sink->arg, check->result.bytes_read, check->total_bytes);
-    (void)pthread_mutex_unlock(&check->lock);
+    if (is_there(&packing)) {
+        check_header(&packing);
+        check_toc(&packing);
+        if (depth != DEPTH_PRESENCE) check_bytes(&packing);
+        if (!check_cancelled(check)) note_checked(&packing);
+    }
+    return mark(&packing, err);
 }
 
 /* --- all packs --- */
 
-static bool take_pack(struct check *check, struct index_pack *pack)
+/* A pack that was swept meanwhile is none any more. */
+static bool take_pack(struct check *check, struct index_pack *pack, enum check_depth *depth)
 {
     struct err err;
+    bool taken = false;
     (void)pthread_mutex_lock(&check->lock);
-    bool taken = !check->failed;
-    do {
-        taken = taken && index_pack_from(check->repository->index, check->next_pack, pack, &err);
-        if (taken) check->next_pack = pack->no + 1;
-    } while (taken &&
-             (pack->state == INDEX_OPEN || pack->state == INDEX_STRAY || pack->state == INDEX_SWEPT));
-    if (!taken && !check->failed && err.code != ERR_NOT_FOUND) {
+    while (!taken && !check->failed && !check_cancelled(check) && check->next_item < check->item_count) {
+        const struct check_item *item = &check->items[check->next_item++];
+        *depth = item->depth;
+        taken = index_pack_get(check->repository->index, item->no, pack, &err);
+        if (taken ? pack->state == INDEX_SWEPT : err.code == ERR_NOT_FOUND) {
+            taken = false;
+            continue;
+        }
+        if (taken) continue;
         check->failed = true;
         check->failure = err;
     }
@@ -334,8 +378,18 @@ static void *read_packs(void *arg)
 {
     struct check *check = arg;
     struct index_pack pack;
-    while (take_pack(check, &pack))
-        check_pack(check, &pack);
+    enum check_depth depth;
+    struct err err;
+    while (take_pack(check, &pack, &depth)) {
+        if (!check_pack(check, &pack, depth, &err)) {
+            (void)pthread_mutex_lock(&check->lock);
+            check->failed = true;
+            check->failure = err;
+            (void)pthread_mutex_unlock(&check->lock);
+        } else if (depth == DEPTH_HASH && check->sink->passed && !check_cancelled(check)) {
+            check->sink->passed(check->sink->arg, &pack.name);
+        }
+    }
     return NULL;
 }
 
@@ -359,13 +413,23 @@ static bool note_unknown(void *arg, const char *name, uint64_t size)
     return true;
 }
 
+/* About: the packs are not all of one size. */
+static uint64_t bytes_to_read(const struct check *check)
+{
+    uint64_t packs = 0;
+    for (size_t i = 0; i < check->item_count; i++)
+        packs += check->items[i].depth != DEPTH_PRESENCE;
+    if (packs == check->result.packs_total) return check->result.bytes_total;
+    double share = (double)packs / (double)check->result.packs_total;
+    return (uint64_t)((double)check->result.bytes_total * share);
+}
+
 bool check_packs(struct check *check, struct err *err)
 {
     const struct storage *storage = &check->repository->storage;
-    struct index_totals totals;
-    index_totals(check->repository->index, &totals);
-    check->total_bytes = check->level == CHECK_HASH ? totals.bytes : 0;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!check_choose(check, err)) return false;
+    check->total_bytes = bytes_to_read(check);
+    long cores = check->options->readers ? (long)check->options->readers : sysconf(_SC_NPROCESSORS_ONLN);
     size_t readers = cores < 1 ? 1 : cores > MAX_READERS ? MAX_READERS : (size_t)cores;
     pthread_t threads[MAX_READERS];
     size_t started = 0;
@@ -378,5 +442,6 @@ bool check_packs(struct check *check, struct err *err)
         *err = check->failure;
         return false;
     }
+    if (check_cancelled(check)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
     return check_seals(check, err) && storage->ops->list(storage->self, "packs", note_unknown, check, err);
 }

@@ -211,6 +211,7 @@ static bool walk(struct walker *walker, const struct hash *id, unsigned depth, s
         if (known) hits_merge(hits, &known->hits);
         return true;
     }
+    if (check_cancelled(walker->check)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
     AUTO(hits) struct hits below = {0};
     AUTO(buf) struct buf clear = {0};
     size_t nodes = 0;

@@ -29,8 +29,15 @@ struct bad_seal {
     size_t finding;
 };
 
+/* A pack to be looked at. */
+struct check_item {
+    uint32_t no;
+    enum check_depth { DEPTH_PRESENCE, DEPTH_HASH, DEPTH_HASH_AGAIN /* it was damaged before */ } depth;
+};
+
 struct check {
     struct repository *repository;
+    const struct check_options *options;
     enum check_level level;
     const struct check_sink *sink;
 
@@ -44,7 +51,10 @@ struct check {
     struct check_result result;
     uint64_t total_bytes;
 
-    uint32_t next_pack; /* for the readers to take */
+    struct check_item *items; /* in the order in which they are taken; does not change */
+    size_t item_count, item_cap;
+    size_t next_item; /* for the readers to take */
+    uint64_t began_ms, paced_bytes;
     bool failed;
     struct err failure;
 
@@ -63,9 +73,15 @@ void check_add_range(struct check *check, uint32_t pack, uint64_t from, uint64_t
 bool check_find_range(struct check *check, uint32_t pack, uint32_t offset, size_t *finding);
 bool check_admitted(void *check, const uint8_t writer[SIGN_PK_LEN]);
 
+bool check_cancelled(const struct check *check);
+/* Waits as long as so many more bytes take at the given speed, or until the check is cancelled. */
+void check_pace(struct check *check, uint64_t bytes);
+
 /* check_log.c, check_packs.c, check_seals.c, check_points.c */
 bool check_log(struct check *check, struct err *err) MUST_CHECK;
 bool check_packs(struct check *check, struct err *err) MUST_CHECK;
+/* check_choice.c: which packs are looked at, and how closely. */
+bool check_choose(struct check *check, struct err *err) MUST_CHECK;
 /* Once all packs are read: which frames bad envelopes take along. */
 bool check_seals(struct check *check, struct err *err) MUST_CHECK;
 bool check_points(struct check *check, struct err *err) MUST_CHECK;

@@ -31,7 +31,9 @@ enum index_state {
     INDEX_STRAY,     /* a dead session's journal that could not be published: readable, no more */
     INDEX_CONDEMNED, /* to be swept: readable, but nothing new may rely on it */
     INDEX_LOST,      /* gone or cut: its name is kept so that a check can tell what is missing */
-    INDEX_SWEPT      /* as the log says; what is left to be done is to remove its file */
+    INDEX_SWEPT,     /* as the log says; what is left to be done is to remove its file */
+    INDEX_DAMAGED /* published; a check found in it what was not written: readable as far as it is good, but
+                     nothing new may rely on it */
 };
 
 struct index_pack {
@@ -54,6 +56,9 @@ bool index_pack_drop(struct index *index, uint32_t no, struct err *err) MUST_CHE
 bool index_pack_get(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
 bool index_pack_find(struct index *index, const struct hash *name, struct index_pack *out,
                      struct err *err) MUST_CHECK;
+/* The published (or lost) pack with the lowest name of at least `from`; ERR_NOT_FOUND at the end. */
+bool index_pack_by_name(struct index *index, const struct hash *from, struct index_pack *out,
+                        struct err *err) MUST_CHECK;
 /* The first pack with a number of at least `no`; ERR_NOT_FOUND at the end. */
 bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
 

@@ -194,7 +194,8 @@ static bool is_there(const struct index_pack *pack, enum index_use use)
     if (pack->state == INDEX_SWEPT) return false;
     if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN || use == INDEX_FOR_TRACING) return true;
     if (pack->state == INDEX_CONDEMNED && use == INDEX_FOR_PINNED) return true;
-    bool readable = pack->state == INDEX_CONDEMNED || pack->state == INDEX_STRAY;
+    bool readable =
+        pack->state == INDEX_CONDEMNED || pack->state == INDEX_DAMAGED || pack->state == INDEX_STRAY;
     return readable && use == INDEX_FOR_READING;
 }
 

@@ -81,6 +81,25 @@ bool index_pack_find(struct index *index, const struct hash *name, struct index_
     return ask(index, find_pack, name->bytes, out, err);
 }
 
+static int pack_by_name(struct index *index, MDB_txn *txn, const void *from, struct index_pack *out)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, index->tables[TABLE_NAMES], &cursor);
+    if (code != 0) return code;
+    MDB_val key = index_val(from, HASH_LEN);
+    MDB_val value;
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    uint32_t no = code == 0 && value.mv_size == 4 ? le32_get(value.mv_data) : 0;
+    mdb_cursor_close(cursor);
+    if (code != 0) return code;
+    return index_pack_read(index, txn, no, out);
+}
+
+bool index_pack_by_name(struct index *index, const struct hash *from, struct index_pack *out, struct err *err)
+{
+    return ask(index, pack_by_name, from->bytes, out, err);
+}
+
 static int pack_from(struct index *index, MDB_txn *txn, const void *from, struct index_pack *out)
 {
     uint8_t bytes[4];
@@ -116,7 +135,7 @@ bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *ou
 
 static bool counts(const struct index_pack *pack)
 {
-    return pack->state == INDEX_PACK || pack->state == INDEX_CONDEMNED;
+    return pack->state == INDEX_PACK || pack->state == INDEX_CONDEMNED || pack->state == INDEX_DAMAGED;
 }
 
 /* One record takes the place of another; either may be NULL. */

@@ -2,6 +2,7 @@
 #include "builder.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "transporter/repository/check.h"
 
@@ -41,7 +42,8 @@ static void check(struct repository *repository, enum check_level level, struct 
     buf_clear(&report->lines);
     buf_clear(&report->points);
     report->notes = 0;
-    cr_assert(repository_check(repository, level, &sink, &report->result, &err), "%s", err.text);
+    const struct check_options options = {.level = level};
+    cr_assert(repository_check(repository, &options, &sink, &report->result, &err), "%s", err.text);
     (void)buf_cstr(&report->lines);
 }
 
@@ -441,7 +443,8 @@ Test(check, writers_that_were_never_admitted_are_found)
     AUTO(report) struct report report = {0};
     struct err err;
     struct check_sink sink = {.finding = note_finding, .admitted = nobody, .arg = &report};
-    cr_assert(repository_check(place->repository, CHECK_PRESENCE, &sink, &report.result, &err));
+    cr_assert(repository_check(place->repository, &(struct check_options){.level = CHECK_PRESENCE}, &sink,
+                               &report.result, &err));
     cr_assert(kills(&report, 1));
     cr_assert(strstr(lines(&report), "its writer was never admitted"));
 }
@@ -468,7 +471,8 @@ Test(check, progress_ends_at_the_total)
     struct check_result result;
     struct err err;
     struct check_sink sink = {.finding = ignore_finding, .progress = note_progress, .arg = &progress};
-    cr_assert(repository_check(place->repository, CHECK_HASH, &sink, &result, &err));
+    cr_assert(repository_check(place->repository, &(struct check_options){.level = CHECK_HASH}, &sink,
+                               &result, &err));
     cr_assert_gt(progress.total, 0);
     cr_assert_eq(progress.done, progress.total);
 }
@@ -490,4 +494,162 @@ Test(check, frames_die_with_the_last_good_envelope_of_their_seal)
         cr_assert_eq(kills(&report, 1), nth == 1, "%s", lines(&report));
         cr_assert_eq(restores(place->repository, &root, NULL), nth == 0);
     }
+}
+
+/* --- in parts, slowly, cancelled --- */
+
+/* Six packs; each check_some reads some of them. */
+struct course {
+    struct hash passed[32];
+    size_t count;
+    _Atomic bool cancelled;
+    size_t cancel_after;
+};
+
+static void note_passed(void *arg, const struct hash *name)
+{
+    struct course *course = arg;
+    course->passed[course->count++] = *name;
+    if (course->count == course->cancel_after) atomic_store(&course->cancelled, true);
+}
+
+static bool check_some(struct repository *repository, const struct hash *from, uint64_t packs,
+                       struct course *course, struct check_result *result, struct err *err)
+{
+    struct check_sink sink = {.finding = ignore_finding, .passed = note_passed, .arg = course};
+    struct check_options options = {
+        .level = CHECK_HASH, .from = *from, .packs = packs, .readers = 1, .cancelled = &course->cancelled};
+    return repository_check(repository, &options, &sink, result, err);
+}
+
+static struct hash after(const struct hash *name)
+{
+    struct hash next = *name;
+    for (size_t at = HASH_LEN; at > 0 && ++next.bytes[at - 1] == 0; at--)
+        ;
+    return next;
+}
+
+Test(check, samples_that_follow_each_other_read_every_pack_once)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct course course = {0};
+    struct check_result result;
+    struct err err;
+    for (uint8_t i = 1; i <= 3; i++)
+        (void)back_up(place->repository, i, i * 50u, 30);
+    cr_assert_eq(repository_pack_count(place->repository), 6);
+    struct hash from = {{0x80}};
+    for (int i = 0; i < 3; i++) {
+        cr_assert(check_some(place->repository, &from, 2, &course, &result, &err), "%s", err.text);
+        cr_assert_eq(result.packs, 6, "the others are there");
+        cr_assert_eq(result.packs_read, 2);
+        cr_assert_eq(result.packs_total, 6);
+        cr_assert_lt(result.bytes_read, result.bytes_total);
+        from = after(&course.passed[course.count - 1]);
+    }
+    cr_assert_eq(course.count, 6);
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < i; j++)
+            cr_assert(!hash_eq(&course.passed[i], &course.passed[j]));
+}
+
+Test(check, that_is_cancelled_says_how_far_it_was)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct course course = {.cancel_after = 2};
+    struct check_result result;
+    struct err err;
+    static const struct hash lowest = {{0}};
+    for (uint8_t i = 1; i <= 3; i++)
+        (void)back_up(place->repository, i, i * 50u, 30);
+    cr_assert(!check_some(place->repository, &lowest, 0, &course, &result, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED);
+    cr_assert_eq(course.count, 2);
+    cr_assert_eq(result.packs_read, 2);
+    struct course rest = {0};
+    struct hash from = after(&course.passed[1]);
+    cr_assert(check_some(place->repository, &from, 4, &rest, &result, &err), "%s", err.text);
+    cr_assert_eq(rest.count, 4);
+}
+
+Test(check, reads_no_faster_than_it_may)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    struct repository_info info;
+    struct check_sink sink = {.finding = ignore_finding};
+    struct check_result result;
+    struct err err;
+    repository_info(place->repository, &info);
+    struct check_options options = {.level = CHECK_HASH, .bytes_per_s = info.pack_bytes * 5};
+    uint64_t before_ms = clock_steady_ms();
+    cr_assert(repository_check(place->repository, &options, &sink, &result, &err), "%s", err.text);
+    cr_assert_geq(clock_steady_ms() - before_ms, 150, "a fifth of a second for all");
+}
+
+static bool has_frames(struct repository *repository, const struct hash *root)
+{
+    size_t frames;
+    return restores(repository, root, &frames);
+}
+
+Test(check, of_a_damaged_pack_makes_the_next_backup_bring_it_again, .timeout = 60)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    struct hash root = back_up(place->repository, 1, 0, 30);
+    list_objects(place, &objects);
+    for (size_t i = 0; i < objects.count; i++) {
+        if (strncmp(objects.names[i], "packs/", 6) != 0) continue;
+        AUTO(free) char *path = xasprintf("%s/%s", place->path, objects.names[i]);
+        flip(path, objects.sizes[i] / 2);
+    }
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 2, "%s", lines(&report));
+    cr_assert(!has_frames(place->repository, &root));
+
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);
+        uint8_t have = 1;
+        struct err err;
+        cr_assert(ingest_has(ingest, &root, 1, &have, &err));
+        cr_assert_eq(have, 0, "what is damaged is wanted");
+    }
+    struct hash again = back_up(place->repository, 3, 0, 30);
+    cr_assert(hash_eq(&again, &root), "the same contents under the same ids");
+    cr_assert(has_frames(place->repository, &root));
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 2, "the bad packs are still there");
+    cr_assert(!kills(&report, 1), "but nothing depends on them: %s", lines(&report));
+    cr_assert(!kills(&report, 3));
+}
+
+Test(check, relies_again_on_a_pack_that_turns_out_well)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(objects) struct objects objects = {0};
+    AUTO(report) struct report report = {0};
+    struct hash root = back_up(place->repository, 1, 0, 30);
+    list_objects(place, &objects);
+    const char *name = find_object(&objects, "packs/", 0);
+    AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
+    struct hash hash;
+    struct index_pack pack;
+    struct err err;
+    cr_assert(pack_parse_name(name, &hash));
+    flip(path, 200);
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert(index_pack_find(place->repository->index, &hash, &pack, &err));
+    cr_assert_eq(pack.state, INDEX_DAMAGED);
+    flip(path, 200);
+    check(place->repository, CHECK_PRESENCE, &report);
+    cr_assert(index_pack_find(place->repository->index, &hash, &pack, &err));
+    cr_assert_eq(pack.state, INDEX_DAMAGED, "that it is there says nothing about its bytes");
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 0);
+    cr_assert(index_pack_find(place->repository->index, &hash, &pack, &err));
+    cr_assert_eq(pack.state, INDEX_PACK);
+    cr_assert(has_frames(place->repository, &root));
 }

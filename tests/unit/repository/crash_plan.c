@@ -138,7 +138,9 @@ static void check_is_clean(struct repository *repository, const char *what)
     struct err err = {0};
     struct check_result result = {0};
     struct check_sink sink = {.finding = tell_finding, .arg = (void *)(uintptr_t)what};
-    cr_assert(repository_check(repository, CHECK_HASH, &sink, &result, &err), "%s: %s", what, err.text);
+    cr_assert(
+        repository_check(repository, &(struct check_options){.level = CHECK_HASH}, &sink, &result, &err),
+        "%s: %s", what, err.text);
     cr_assert_eq(result.findings, 0, "%s: a check found %" PRIu64 " faults", what, result.findings);
 }
 

@@ -47,7 +47,9 @@ static void expect_readable(struct repository *repository, const struct hash *ro
     struct check_result result;
     struct check_sink sink = {.finding = ignore_finding, .arg = &findings};
     cr_expect(restores(repository, root, NULL));
-    cr_expect(repository_check(repository, CHECK_HASH, &sink, &result, &err), "%s", err.text);
+    cr_expect(
+        repository_check(repository, &(struct check_options){.level = CHECK_HASH}, &sink, &result, &err),
+        "%s", err.text);
     cr_expect_eq(findings, 0);
     struct ingest *ingest;
     struct ingest_options options = {.session = id_of(1)};
@@ -173,7 +175,8 @@ Test(readonly, of_a_log_with_holes_the_rest_is_read_and_the_holes_are_named)
         AUTO(buf) struct buf objects = {0};
         struct check_result result;
         struct check_sink sink = {.finding = note_object, .arg = &objects};
-        cr_expect(repository_check(repository, CHECK_PRESENCE, &sink, &result, &err));
+        cr_expect(repository_check(repository, &(struct check_options){.level = CHECK_PRESENCE}, &sink,
+                                   &result, &err));
         cr_expect_str_eq(buf_cstr(&objects), "log/0000000003\n");
         repository_close(repository);
         /* an owner is not to build on it */

@@ -46,7 +46,9 @@ static void expect_whole(struct place *place, const struct hash *kept, const cha
     struct check_result result;
     struct check_sink sink = {.finding = note_finding};
     cr_assert(restores(place->repository, kept, NULL), "%s at %d", what, at);
-    cr_assert(repository_check(place->repository, CHECK_HASH, &sink, &result, &err), "%s", err.text);
+    cr_assert(repository_check(place->repository, &(struct check_options){.level = CHECK_HASH}, &sink,
+                               &result, &err),
+              "%s", err.text);
     cr_assert_eq(result.findings, 0, "%s at %d", what, at);
 }
 

@@ -22,7 +22,9 @@ static uint64_t findings_of(struct repository *repository)
     struct err err;
     struct check_result result;
     struct check_sink sink = {.finding = note_finding};
-    cr_assert(repository_check(repository, CHECK_HASH, &sink, &result, &err), "%s", err.text);
+    cr_assert(
+        repository_check(repository, &(struct check_options){.level = CHECK_HASH}, &sink, &result, &err),
+        "%s", err.text);
     return result.findings;
 }
 
