@@ -4,6 +4,7 @@
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/follow.h"
+#include "director/cli/inspect.h"
 #include "director/cli/key_create.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
@@ -235,11 +236,13 @@ bool job_log(struct cli *cli, const struct args *args, struct err *err)
     const Sealift__RunRow *row = NULL;
     AUTO(follow_result) struct follow_result result = {0};
     if (!find_run(cli, args_operand(args, 0), false, &list, &row, err)) return false;
-    output_record(&cli->output, columns, row_json(row));
-    if (is_active(row)) return true;
     const struct follow_request request = {
         .run = stored_id(&row->run), .from = FOLLOW_ASK, .what = "the run"};
-    if (!follow_run(cli, &request, &result, err)) return false;
-    (void)follow_name_warnings(cli, &request, &result);
+    bool ended = !is_active(row);
+    if (ended && !follow_run(cli, &request, &result, err)) return false;
+    json_t *object = row_json(row);
+    inspect_show(cli, &result, object);
+    output_record(&cli->output, columns, object);
+    if (ended) (void)follow_name_warnings(cli, &request, &result);
     return true;
 }

@@ -47,28 +47,10 @@ static bool take_level(const struct args *args, enum level *out, struct err *err
 
 /* --- findings --- */
 
-/* What a repository lacks is damage; "no such thing" is kept for repositories and points that were asked for.
- */
-static enum err_code code_of(enum err_code code)
-{
-    return code == ERR_NOT_FOUND ? ERR_DAMAGED : code;
-}
-
-/* That something is missing may follow from another finding: a pack that was cut explains more. */
-static int gravity(enum err_code found)
-{
-    static const enum err_code order[] = {ERR_NONE,          ERR_NO_KEY,       ERR_WRONG_KEY,
-                                          ERR_NOT_ENCRYPTED, ERR_NOT_FOUND,    ERR_TRUNCATED,
-                                          ERR_DAMAGED,       ERR_SALT_MISSING, ERR_NOT_AUTHENTIC};
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-        if (order[i] == found) return (int)i;
-    return 1;
-}
-
 static void add_finding(struct checking *checking, enum err_code found, const char *object, const char *text,
                         json_t *points)
 {
-    enum err_code code = code_of(found);
+    enum err_code code = check_code(found);
     json_t *row = json_pack("{s:s, s:s, s:o, s:o}", "kind", output_error_name(code), "object", object, "text",
                             json_lossy(span_str(text)), "points", points);
     (void)json_object_set_new(row, "point_count", json_count(json_array_size(points)));
@@ -78,8 +60,8 @@ static void add_finding(struct checking *checking, enum err_code found, const ch
         return;
     }
     checking->findings++;
-    if (gravity(found) <= checking->gravity) return;
-    checking->gravity = gravity(found);
+    if (check_gravity(found) <= checking->gravity) return;
+    checking->gravity = check_gravity(found);
     (void)err_set(&checking->worst, code, "%s: %s", object, text);
 }
 

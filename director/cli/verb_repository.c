@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
+#include "director/cli/inspect.h"
 #include "director/cli/member.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CREATE_LIMIT_MS = 60000, CREATE_STEP_MS = 100, PATH_LIMIT = 4096 };
+enum { CREATE_LIMIT_MS = 60000, CREATE_STEP_MS = 100, PATH_LIMIT = 4096, RUNS_MAX = 500 };
 
 /* --- create --- */
 
@@ -196,16 +197,21 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"head_number", "log entries", COLUMN_NUMBER},
         {"head_hash", "log head", COLUMN_TEXT},
         {"keep_least", "keeps at least", COLUMN_NUMBER},
+        {"check_presence", "last check", COLUMN_TEXT},
+        {"check_hash", "last check of packs' bytes", COLUMN_TEXT},
+        {"swept", "last sweep", COLUMN_TEXT},
         {0},
     };
     AUTO(statements) struct statements repositories = {0};
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    AUTO(payload_run_list) Sealift__RunListAnswer *runs = NULL;
     const struct statement *statement = NULL;
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !statements_named(&repositories, args_operand(args, 0), &statement, err) ||
-        !ask_status(cli, &status, err))
+        !ask_status(cli, &status, err) || !ask_runs(cli, &statement->id, RUNS_MAX, &runs, err))
         return false;
     json_t *object = repository_json(cli, statement, status);
+    inspect_ages(runs, object);
     add_path(cli, statement, object);
     output_record(&cli->output, columns, object);
     return witness_heads(cli, status, &repositories, err);
@@ -238,5 +244,20 @@ const struct command repository_commands[] = {
      "kept by:  vault\n"
      "path:     /srv/backup",
      NULL, 1, 1, show},
+    {"repository", "check", "NAME [--level presence|hash] [--sample PERCENT] [--wait]",
+     "Checks a repository where it is kept, without a key, beside backups and restores. Ends with 22 "
+     "(damaged), "
+     "23\n"
+     "(truncated) or 26 (not authentic) if it finds anything; what is damaged is brought again by the next "
+     "run "
+     "of\n"
+     "the job. Packs and points are named, never files.",
+     "$ sealift repository check offsite --sample 5% --wait\n"
+     "repository:      offsite\n"
+     "level:           hash\n"
+     "verdict:         sound\n"
+     "packs checked:   66\n"
+     "packs in all:    1318",
+     inspect_options, 1, 1, inspect_repository},
     {0},
 };

@@ -193,6 +193,10 @@ static bool get_limits(struct conf_group root, struct settings *settings, struct
     int slots = 0;
     if (!conf_get_integer_or(root, "slots", 1, SLOTS_MAX, SLOTS_DEFAULT, &slots, err)) return false;
     settings->slots = (uint32_t)slots;
+    struct conf_group check;
+    if (!conf_get_group_or_empty(root, "check", &check, err) ||
+        !conf_get_size_or(check, "bandwidth", 0, UINT64_C(1) << 40, 0, &settings->check_bytes_per_s, err))
+        return false;
     return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
                                 err) &&
            conf_get_duration_or(root, "drain", 0, DAY_MS, DRAIN_DEFAULT_MS, &settings->drain_ms, err);

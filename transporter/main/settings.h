@@ -10,13 +10,14 @@
 
 struct settings {
     char *state_dir;
-    char *director;       /* tcp://HOST:PORT of the control port; NULL: from the site line */
-    char *data_listen;    /* tcp://ADDRESS:PORT */
-    char *data_advertise; /* what sources are told to dial; NULL: the listening address */
-    char *own_key_file;   /* NULL: none */
-    uint32_t slots;       /* runs at a time */
-    uint64_t lease_ms;    /* how long a run waits for a lost peer */
-    uint64_t drain_ms;    /* how long SIGTERM waits for runs */
+    char *director;             /* tcp://HOST:PORT of the control port; NULL: from the site line */
+    char *data_listen;          /* tcp://ADDRESS:PORT */
+    char *data_advertise;       /* what sources are told to dial; NULL: the listening address */
+    char *own_key_file;         /* NULL: none */
+    uint32_t slots;             /* runs at a time */
+    uint64_t lease_ms;          /* how long a run waits for a lost peer */
+    uint64_t drain_ms;          /* how long SIGTERM waits for runs */
+    uint64_t check_bytes_per_s; /* how fast a check reads packs; 0: unlimited */
     enum log_level log_level;
     struct policy policy;
 };

@@ -247,3 +247,25 @@ uint64_t repository_pack_count(struct repository *repository)
     index_totals(repository->index, &totals);
     return totals.packs;
 }
+
+bool repository_has_pack_from(struct repository *repository, const struct hash *name)
+{
+    struct index_pack pack;
+    struct err ignored;
+    return index_pack_by_name(repository->index, name, &pack, &ignored);
+}
+
+enum err_code check_code(enum err_code found)
+{
+    return found == ERR_NOT_FOUND ? ERR_DAMAGED : found;
+}
+
+int check_gravity(enum err_code found)
+{
+    static const enum err_code order[] = {ERR_NONE,          ERR_NO_KEY,       ERR_WRONG_KEY,
+                                          ERR_NOT_ENCRYPTED, ERR_NOT_FOUND,    ERR_TRUNCATED,
+                                          ERR_DAMAGED,       ERR_SALT_MISSING, ERR_NOT_AUTHENTIC};
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (order[i] == found) return (int)i;
+    return 1;
+}

@@ -61,5 +61,14 @@ bool repository_check(struct repository *repository, const struct check_options 
                       const struct check_sink *sink, struct check_result *result, struct err *err) MUST_CHECK;
 /* How many packs there are to be read. */
 uint64_t repository_pack_count(struct repository *repository);
+/* Whether there is one with this name or a higher one. */
+bool repository_has_pack_from(struct repository *repository, const struct hash *name);
+
+/* The exit code of a finding: what a repository lacks is damage; "no such thing" is kept for what was asked
+ * for. */
+enum err_code check_code(enum err_code found);
+/* Which finding weighs more; 0: a remark. That something is missing may follow from another finding: a pack
+ * that was cut explains more. */
+int check_gravity(enum err_code found);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/wire/stored.h"
 #include "transporter/core/content_progress.h"
 #include "transporter/session/moment.h"
+#include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
 
 #include <stdlib.h>
@@ -371,6 +372,7 @@ void run_free(struct run *run)
     if (!run) return;
     (void)pthread_join(run->thread, NULL);
     run_warnings_free(run);
+    run_findings_free(run->findings);
     statement_free(run->statement);
     statement_free(run->repository);
     statement_free(run->from);

@@ -35,9 +35,10 @@ struct run_environment {
     const struct policy *policy;
     struct net_context *net;
     struct listener *listener;
-    const char *state_dir;    /* caches */
-    const char *own_key_file; /* or NULL */
-    uint64_t lease_ms;        /* how long a side waits for a lost peer */
+    const char *state_dir;      /* caches */
+    const char *own_key_file;   /* or NULL */
+    uint64_t lease_ms;          /* how long a side waits for a lost peer */
+    uint64_t check_bytes_per_s; /* how fast a check may read; 0: unlimited */
     struct run_hooks hooks;
 };
 

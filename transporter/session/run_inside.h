@@ -80,7 +80,10 @@ struct run {
     struct id point;
     bool has_point;
     struct stat_cache *renewal; /* to be made current once the end was told; or NULL */
+    struct run_findings *findings; /* of a check; NULL: none was made */
 };
+
+struct run_findings;
 
 /* While a run waits for something that can be ended from outside, `stop` ends it; run_leave withdraws it.
  * ERR_CANCELLED if the run has been cancelled already. */
@@ -130,6 +133,7 @@ bool run_open_key(struct run *run, struct span unlock_section, struct read_half 
 void run_warn(struct run *run, struct span path, const struct err *what);
 /* The same, not counted: the reason why the run failed. */
 void run_explain(struct run *run, const struct err *why);
+/* With the findings, where a check was made. */
 void run_warnings_encode(struct run *run, struct buf *out);
 void run_warnings_free(struct run *run);
 /* for the engines' options; arg is the run */
@@ -161,6 +165,8 @@ bool run_restore(struct run *run, struct err *err) MUST_CHECK;
 bool run_browse(struct run *run, struct err *err) MUST_CHECK;
 /* run_maintenance.c: what a repository's owner does with it alone. */
 bool run_maintenance(struct run *run, struct err *err) MUST_CHECK;
+/* run_inspect.c: the check. Findings fail the run with the code of the worst. */
+bool run_inspect(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */
 bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
 

@@ -6,7 +6,7 @@ bool run_maintenance(struct run *run, struct err *err)
 {
     switch (run->work.kind) {
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK:
-        return err_set(err, ERR_POLICY, "this version of the transporter does not check repositories online");
+        return run_inspect(run, err);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE:
         return err_set(err, ERR_POLICY, "this version of the transporter does not prune repositories");
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:

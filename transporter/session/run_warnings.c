@@ -1,5 +1,6 @@
 #include "common/base/alloc.h"
 #include "common/wire/stored.h"
+#include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
 
 #include <stdlib.h>
@@ -71,9 +72,10 @@ void run_explain(struct run *run, const struct err *why)
 void run_warnings_encode(struct run *run, struct buf *out)
 {
     Sealift__Warnings warnings = SEALIFT__WARNINGS__INIT;
-    if (run->warning_count == 0) return;
+    if (run->warning_count == 0 && !run->findings) return;
     warnings.n_copies = run->warning_count;
     warnings.copies = run->warnings;
+    if (run->findings) run_findings_fill(run->findings, &warnings);
     payload_warnings_encode(&warnings, out);
 }
 

@@ -1,0 +1,259 @@
+#include "director/cli/inspect.h"
+
+#include "common/base/text.h"
+#include "director/cli/catalog_ask.h"
+#include "director/cli/maintain.h"
+#include "director/cli/put.h"
+#include "director/cli/statements.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { STATS_S = 10, PPM_OF_PERCENT = 10000, ALL_PPM = 1000000 };
+
+#define LEVEL(name) SEALIFT__CHECK_LEVEL__CHECK_LEVEL_##name
+
+/* --- what was typed --- */
+
+bool inspect_parse_sample(const char *text, uint32_t *out, struct err *err)
+{
+    uint32_t ppm = 0, unit = PPM_OF_PERCENT;
+    const char *at = text;
+    bool digits = false, point = false;
+    for (; (*at >= '0' && *at <= '9') || (*at == '.' && !point); at++) {
+        if (*at == '.') {
+            point = true;
+            continue;
+        }
+        digits = true;
+        if (point) unit /= 10;
+        ppm = point ? ppm + (uint32_t)(*at - '0') * unit : ppm * 10 + (uint32_t)(*at - '0') * unit;
+        if (ppm > ALL_PPM) break;
+    }
+    if (*at == ' ') at++;
+    if (!digits || strcmp(at, "%") != 0 || ppm == 0 || ppm > ALL_PPM)
+        return err_set(err, ERR_USAGE, "a sample is a share of the packs as '5%%' or '0.5%%', not '%s'",
+                       text);
+    *out = ppm;
+    return true;
+}
+
+static bool take_level(const char *text, Sealift__CheckLevel *out, struct err *err)
+{
+    *out = LEVEL(HASH);
+    if (!text || strcmp(text, "hash") == 0) return true;
+    *out = LEVEL(PRESENCE);
+    if (strcmp(text, "presence") == 0) return true;
+    if (strcmp(text, "decrypt") == 0 || strcmp(text, "restore") == 0)
+        return err_set(
+            err, ERR_USAGE,
+            "--level %s needs a key, which who keeps a repository does not have: use 'sealift offline "
+            "check DIR --level decrypt' where the key and the directory are",
+            text);
+    return err_set(err, ERR_USAGE, "a level is 'presence' or 'hash', not '%s'", text);
+}
+
+static bool take_work(const struct args *args, Sealift__Maintenance *out, struct err *err)
+{
+    const char *sample = args_value(args, "sample");
+    out->kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
+    if (!take_level(args_value(args, "level"), &out->level, err)) return false;
+    if (!sample) return true;
+    if (out->level != LEVEL(HASH))
+        return err_set(err, ERR_USAGE, "--sample is for --level hash: the others read no packs");
+    return inspect_parse_sample(sample, &out->sample_ppm, err);
+}
+
+/* --- what was found --- */
+
+static const char *level_name(Sealift__CheckLevel level)
+{
+    return level == LEVEL(HASH) ? "hash" : level == LEVEL(PRESENCE) ? "presence" : "?";
+}
+
+static json_t *finding_json(const Sealift__Finding *finding)
+{
+    json_t *points = json_array();
+    enum err_code code = client_code(finding->code);
+    if (code == ERR_NOT_FOUND) code = ERR_DAMAGED; /* what a repository lacks */
+    for (size_t i = 0; i < finding->n_points; i++)
+        (void)json_array_append_new(points, json_hex(finding->points[i].data, finding->points[i].len));
+    json_t *row = json_pack("{s:s, s:o, s:s, s:o, s:o}", "kind", output_error_name(code), "code",
+                            json_integer(finding->code ? err_exit_code(code) : 0), "object", finding->object,
+                            "text", json_lossy(span_str(finding->text)), "points", points);
+    (void)json_object_set_new(row, "point_count", json_count(finding->n_points));
+    return row;
+}
+
+static json_t *not_checked(const Sealift__CheckReport *report)
+{
+    json_t *lines = json_array();
+    if (report->level == LEVEL(PRESENCE))
+        (void)json_array_append_new(lines, json_string("the bytes of packs: --level hash reads them"));
+    else if (report->packs < report->packs_total)
+        (void)json_array_append_new(lines,
+                                    json_sprintf("the bytes of %" PRIu64 " of %" PRIu64
+                                                 " packs: the checks that follow go on there",
+                                                 report->packs_total - report->packs, report->packs_total));
+    (void)json_array_append_new(
+        lines,
+        json_string("that chunks open to their ids: sealift offline check --level decrypt, with a key"));
+    return lines;
+}
+
+static void add_report(const Sealift__CheckReport *report, json_t *object)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counts[] = {
+        {"points", report->points},           {"packs", report->packs},
+        {"packs_total", report->packs_total}, {"packs_of_earlier_run", report->resumed_packs},
+        {"bytes_read", report->bytes_read},   {"bytes_total", report->bytes_total},
+        {"frames", report->frames},           {"finding_count", report->findings},
+    };
+    (void)json_object_set_new(object, "level", json_string(level_name(report->level)));
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        (void)json_object_set_new(object, counts[i].key, json_count(counts[i].value));
+    (void)json_object_set_new(
+        object, "sample_percent",
+        json_real((report->sample_ppm ? report->sample_ppm : ALL_PPM) / (double)PPM_OF_PERCENT));
+    (void)json_object_set_new(object, "all_read_since",
+                              report->whole_since_ns ? json_time(report->whole_since_ns) : json_null());
+    (void)json_object_set_new(object, "not_checked", not_checked(report));
+}
+
+void inspect_show(struct cli *cli, const struct follow_result *result, json_t *object)
+{
+    static const struct column columns[] = {
+        {"kind", "KIND", COLUMN_TEXT},
+        {"object", "OBJECT", COLUMN_TEXT},
+        {"point_count", "POINTS HIT", COLUMN_NUMBER},
+        {"text", "WHAT", COLUMN_TEXT},
+        {0},
+    };
+    AUTO(payload_warnings) Sealift__Warnings *warnings = NULL;
+    struct err err = {0};
+    if (result->warnings.len == 0) return;
+    if (!payload_warnings_decode(buf_span(&result->warnings), &warnings, &err)) {
+        output_warning(&cli->output, "the findings of the run: %s", err.text);
+        return;
+    }
+    if (!warnings->check) return;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < warnings->n_findings; i++)
+        (void)json_array_append_new(rows, finding_json(warnings->findings[i]));
+    add_report(warnings->check, object);
+    if (cli->output.form == OUTPUT_JSON)
+        (void)json_object_set_new(object, "findings", rows);
+    else if (warnings->n_findings > 0)
+        output_table(&cli->output, "findings", columns, rows);
+    else
+        json_decref(rows);
+}
+
+/* --- the verb --- */
+
+static void answer(struct cli *cli, const char *name, const struct id *run,
+                   const struct follow_result *result)
+{
+    static const struct column columns[] = {
+        {"repository", "repository", COLUMN_TEXT},
+        {"level", "level", COLUMN_TEXT},
+        {"verdict", "verdict", COLUMN_TEXT},
+        {"finding_count", "findings", COLUMN_NUMBER},
+        {"points", "points", COLUMN_NUMBER},
+        {"packs", "packs checked", COLUMN_NUMBER},
+        {"packs_total", "packs in all", COLUMN_NUMBER},
+        {"frames", "frames", COLUMN_NUMBER},
+        {"bytes_read", "read", COLUMN_SIZE},
+        {"bytes_total", "stored", COLUMN_SIZE},
+        {"all_read_since", "all read since", COLUMN_TEXT},
+        {"not_checked", "not checked", COLUMN_TEXT},
+        {0},
+    };
+    if (result->interrupted) return;
+    json_t *object = json_pack("{s:s, s:o}", "repository", name, "run", json_hex(run->bytes, ID_LEN));
+    bool ok = result->state == SEALIFT__RUN_STATE__RUN_OK;
+    inspect_show(cli, result, object);
+    bool found = json_integer_value(json_object_get(object, "finding_count")) > 0;
+    (void)json_object_set_new(object, "state", json_string(run_state_name(result->state)));
+    (void)json_object_set_new(object, "verdict",
+                              json_string(found ? "damaged"
+                                          : ok  ? "sound"
+                                                : "not known: the check did not end"));
+    output_record(&cli->output, columns, object);
+}
+
+bool inspect_repository(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(statements) struct statements repositories = {0};
+    const struct statement *repository = NULL;
+    Sealift__Maintenance work = SEALIFT__MAINTENANCE__INIT;
+    struct id run;
+    unsigned stats_s = STATS_S;
+    const char *name = args_operand(args, 0);
+    if (!take_work(args, &work, err) || !args_number(args, "stats", 0, 86400, &stats_s, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_named(&repositories, name, &repository, err) ||
+        !maintain_start(cli, &repository->id, &work, &run, err))
+        return false;
+    char hex[2 * ID_LEN + 1], what[IDENTITY_NAME_MAX + 32], stop[64];
+    hex_encode(run.bytes, ID_LEN, hex);
+    if (!args_flag(args, "wait")) {
+        output_line(&cli->output, json_pack("{s:s, s:s}", "repository", name, "run", hex),
+                    "%s: the check %.12s is queued; 'sealift job log %.12s' shows what it found", name, hex,
+                    hex);
+        return true;
+    }
+    (void)snprintf(what, sizeof(what), "the check of '%s'", name);
+    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
+    const struct follow_request request = {
+        .run = run, .from = FOLLOW_STARTED, .what = what, .stop = stop, .stats_s = stats_s};
+    AUTO(follow_result) struct follow_result result = {0};
+    if (!follow_run(cli, &request, &result, err)) return false;
+    answer(cli, name, &run, &result);
+    return follow_conclude(cli, &request, &result, err);
+}
+
+const struct option_spec inspect_options[] = {
+    {"level", "LEVEL",
+     "presence: everything that is referred to is there; hash (default): also every byte of the packs"},
+    {"sample", "PERCENT",
+     "with hash: so many of the packs, as 5%; each check goes on where the last one stopped"},
+    {"wait", NULL, "wait until the check ends, and end as it does"},
+    {"stats", "N",
+     "where there is no terminal: progress at least every N seconds (0: each tenth only; default 10)"},
+    {0},
+};
+
+/* --- ages --- */
+
+static void add_age(const Sealift__RunRow *row, const char *key, json_t *object)
+{
+    if (!json_object_get(object, key)) (void)json_object_set_new(object, key, json_time(row->ended_ns));
+}
+
+/* A check that found something did end. */
+static bool came_to_its_end(const Sealift__RunRow *row)
+{
+    enum err_code code = client_code(row->code);
+    return row->state == SEALIFT__RUN_STATE__RUN_OK || code == ERR_DAMAGED || code == ERR_TRUNCATED ||
+           code == ERR_NOT_AUTHENTIC;
+}
+
+void inspect_ages(const Sealift__RunListAnswer *runs, json_t *object)
+{
+    static const char *const keys[] = {"check_presence", "check_hash", "swept"};
+    for (size_t i = 0; i < runs->n_rows; i++) {
+        const Sealift__RunRow *row = runs->rows[i];
+        if (!row->work || !came_to_its_end(row)) continue;
+        if (row->work->kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP) add_age(row, "swept", object);
+        if (row->work->kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK) continue;
+        add_age(row, "check_presence", object);
+        if (row->work->level == LEVEL(HASH)) add_age(row, "check_hash", object);
+    }
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (!json_object_get(object, keys[i])) (void)json_object_set_new(object, keys[i], json_null());
+}

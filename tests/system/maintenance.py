@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 200
+"""Maintenance of a repository by its owner, without a key: the check, whole and in samples, slow, stopped and gone on
+with, what it finds of bytes flipped, packs cut, gone and exchanged, and that the next run brings it again."""
+
+import glob
+import json
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Site, expect, make_tree, same
+
+
+def command(site, *args, code=0):
+    return json.loads(site.sealift("--json", *args, code=code).stdout)
+
+
+def check(site, *args, code=0, repository="offsite"):
+    return command(site, "repository", "check", repository, "--wait", *args, code=code)
+
+
+def packs(site):
+    return sorted(glob.glob(site.path("vault-store", "offsite", "packs", "*", "*")))
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def name_of(path):
+    return "packs/" + "/".join(path.split("/")[-2:])
+
+
+def found(report, path, words):
+    rows = [row for row in report["findings"] if row["object"] == name_of(path) and words in row["text"]]
+    expect(rows, f"no '{words}' about {name_of(path)} in {report['findings']}")
+    return rows[0]
+
+
+with Site("maintenance") as site:
+    site.begin()
+    tree = site.path("data")
+    make_tree(tree)
+    site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
+    site.add_transporter("vault", "untrusted", repositories=[site.path("vault-store")])
+    site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("vault-store", "offsite"))
+    site.sealift("key", "create", "main", "--description", "for tests", "--generate")
+    site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
+                 "--key", "main")
+    for i in range(4):  # each run has packs of its own
+        with open(os.path.join(tree, f"more-{i}"), "wb") as file:
+            file.write(os.urandom(300000))
+        command(site, "job", "run", "web", "--wait")
+    point = command(site, "point", "list", "--job", "web")["points"][0]["id"]
+
+    # whole, and found sound; the ages are told
+    expect(command(site, "repository", "show", "offsite")["check_hash"] is None, "it was never checked")
+    presence = check(site, "--level", "presence")
+    expect(presence["verdict"] == "sound" and presence["bytes_read"] == 0, f"presence: {presence}")
+    expect("the bytes of packs" in presence["not_checked"][0], f"what presence does not check: {presence}")
+    whole = check(site)
+    expect(whole["verdict"] == "sound" and whole["packs"] == whole["packs_total"] == len(packs(site)) >= 8,
+           f"a whole check: {whole}")
+    expect(whole["bytes_read"] == whole["bytes_total"] > 0 and whole["points"] == 4, f"a whole check: {whole}")
+    shown = command(site, "repository", "show", "offsite")
+    expect(shown["check_hash"] and shown["swept"] is None, f"the age of the check: {shown}")
+
+    # samples follow each other; together they read everything once
+    time.sleep(1.1)  # times are told in seconds
+    read = 0
+    for _ in range(4):
+        part = check(site, "--sample", "25%")
+        expect(part["packs"] <= (len(packs(site)) + 3) // 4 and part["verdict"] == "sound", f"a sample: {part}")
+        expect("of %d packs" % len(packs(site)) in part["not_checked"][0], f"what a sample leaves out: {part}")
+        read += part["bytes_read"]
+    expect(read >= whole["bytes_total"], f"four quarters read {read} of {whole['bytes_total']}")
+    expect(part["all_read_since"] > whole["all_read_since"], "the samples have gone around")
+    for wrong in (("--level", "all"), ("--sample", "0%"), ("--sample", "101%"), ("--sample", "5"),
+                  ("--level", "presence", "--sample", "5%")):
+        site.sealift("repository", "check", "offsite", *wrong, code=2)
+    hint = site.sealift("repository", "check", "offsite", "--level", "decrypt", code=2).stderr
+    expect("offline check" in hint, f"the level that needs a key: {hint}")
+    site.sealift("repository", "check", "elsewhere", code=4)
+
+    # slow; stopped; killed: the next one goes on
+    site.daemons["vault"].stop()
+    with open(site.path("vault.conf"), "a") as file:
+        file.write('check = { bandwidth = "512KiB"; };\n')
+    site.run_transporter("vault")
+    run = command(site, "repository", "check", "offsite")["run"]
+    site.sealift("repository", "check", "offsite", code=6)  # it has one already
+    expect(command(site, "job", "run", "web", "--wait")["state"] == "ok", "a backup beside a check")
+    site.sealift("job", "stop", run[:12])
+    deadline = time.time() + 20
+    while command(site, "job", "log", run[:12])["state"] == "running":
+        expect(time.time() < deadline, "the check does not stop")
+        time.sleep(0.1)
+    stopped = command(site, "job", "log", run[:12])
+    expect(stopped["state"] == "stopped", f"a stopped check: {stopped}")
+    site.daemons["vault"].stop()
+    with open(site.path("vault.conf")) as file:
+        text = file.read()
+    with open(site.path("vault.conf"), "w") as file:
+        file.write(text.replace('bandwidth = "512KiB"', 'bandwidth = "0"'))
+    site.run_transporter("vault")
+    rest = check(site)
+    expect(rest["packs_of_earlier_run"] == stopped["packs"] < rest["packs_total"], f"{stopped} and then {rest}")
+    expect(rest["bytes_read"] < rest["bytes_total"] or stopped["packs"] == 0, f"read again: {rest}")
+
+    # damages, each found by name without a key: no other file than these is named
+    names = sorted(packs(site), key=os.path.getsize, reverse=True)
+    flipped, cut, gone, swapped, other = names[:5]
+    saved = {path: open(path, "rb").read() for path in names}
+    flip(flipped, os.path.getsize(flipped) // 2)
+    one = check(site, code=22)
+    expect(one["verdict"] == "damaged" and one["finding_count"] == 1, f"one flipped byte: {one}")
+    row = found(one, flipped, "record")
+    expect(row["kind"] == "damaged" and row["code"] == 22 and point in row["points"], f"the finding: {row}")
+    os.truncate(cut, os.path.getsize(cut) - 100)
+    os.unlink(gone)
+    shutil.copyfile(other, swapped)
+    all_found = check(site, "--sample", "1%", code=22)
+    found(all_found, flipped, "record")  # known to be bad: read again in every sample
+    found(all_found, cut, "bytes instead of")
+    found(all_found, gone, "the pack is missing")
+    last = check(site, code=22)
+    found(last, swapped, "")
+    named = {row["object"] for row in last["findings"] if row["code"]}
+    expect(named == {name_of(path) for path in (flipped, cut, gone, swapped)}, f"what is named: {named}")
+    log = site.sealift("job", "log", last["run"][:12]).stdout
+    expect(name_of(gone) in log, f"the findings are shown later, too: {log}")
+
+    # the next run of the job brings again what was lost
+    healed = site.sealift("--json", "job", "run", "web", "--wait", code=1)
+    again = check(site, code=22)
+    dead = {point for row in again["findings"] if row["code"] for point in row["points"]}
+    newest = command(site, "point", "list", "--job", "web")["points"]
+    expect(json.loads(healed.stdout)["point"] not in dead, f"the newest point is whole: {again}")
+    site.sealift("restore", "web@latest", "--to", f"source:{site.path('out', 'healed')}", "--wait")
+    same(tree, site.path("out", "healed") + tree, "restore of what was brought again")
+
+    # what turns out well is relied on again
+    for path, content in saved.items():
+        with open(path, "wb") as file:
+            file.write(content)
+    expect(check(site)["verdict"] == "sound", "the bytes are back")

@@ -1,0 +1,147 @@
+/* The check of a repository by its owner: beside backups and restores, behind them in line for disk and
+ * processor, in parts where a sample is asked for, from where the last check stopped. No key is needed. */
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/text.h"
+#include "transporter/session/check_position.h"
+#include "transporter/session/run_findings.h"
+#include "transporter/session/run_inside.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SAVE_EVERY_MS = 2000, NICENESS = 10 };
+
+struct inspection {
+    struct run *run;
+    struct repository *repository;
+    struct run_findings *findings;
+    struct check_position position;
+    char *path; /* of the position */
+    uint64_t saved_ms;
+};
+
+/* Whatever else wants the disk goes first. Where this is not granted, the check runs all the same. */
+static void step_back(void)
+{
+    enum { WHO_PROCESS = 1, CLASS_SHIFT = 13, BEST_EFFORT = 2, LOWEST = 7 };
+    (void)syscall(SYS_ioprio_set, WHO_PROCESS, 0, BEST_EFFORT << CLASS_SHIFT | LOWEST);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+}
+
+/* --- the position --- */
+
+static char *position_path(const struct run *run)
+{
+    char id[2 * ID_LEN + 1];
+    hex_encode(run->repository->id.bytes, ID_LEN, id);
+    return xasprintf("%s/repositories/%s/checked", run->environment.state_dir, id);
+}
+
+/* One that cannot be kept costs the next check some reading. */
+static void save(struct inspection *inspection)
+{
+    struct err err = {0};
+    inspection->saved_ms = clock_steady_ms();
+    if (!check_position_save(inspection->path, &inspection->position, &err))
+        run_warn(inspection->run, span_of(NULL, 0), &err);
+}
+
+static void on_passed(void *arg, const struct hash *name)
+{
+    struct inspection *inspection = arg;
+    check_position_pass(&inspection->position, name);
+    if (clock_steady_ms() - inspection->saved_ms >= SAVE_EVERY_MS) save(inspection);
+}
+
+/* --- the check --- */
+
+static void on_finding(void *arg, const struct check_finding *finding)
+{
+    struct inspection *inspection = arg;
+    run_findings_add(inspection->findings, finding);
+}
+
+static void on_progress(void *arg, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct inspection *inspection = arg;
+    struct restore_progress *progress = &inspection->run->restore;
+    atomic_store(&progress->content_bytes, done_bytes);
+    atomic_store(&progress->fetched_bytes, done_bytes);
+    atomic_store(&progress->total_bytes, total_bytes);
+}
+
+static bool is_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
+{
+    const struct inspection *inspection = arg;
+    return run_writer_admitted(inspection->run, writer);
+}
+
+static void report(struct inspection *inspection, const struct check_result *result, uint64_t resumed)
+{
+    const struct run *run = inspection->run;
+    Sealift__CheckReport *report = run_findings_report(inspection->findings);
+    report->level = run->work.level;
+    report->sample_ppm = run->work.sample_ppm;
+    report->points = result->points;
+    report->packs = run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH ? result->packs_read + resumed
+                                                                              : result->packs;
+    report->packs_total = result->packs_total;
+    report->bytes_read = result->bytes_read;
+    report->bytes_total = result->bytes_total;
+    report->frames = result->frames;
+    report->resumed_packs = resumed;
+    report->whole_since_ns = inspection->position.whole_ns;
+}
+
+static bool inspect(struct inspection *inspection, struct err *err)
+{
+    struct run *run = inspection->run;
+    struct check_position *position = &inspection->position;
+    bool hash = run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH;
+    struct check_sink sink = {.finding = on_finding,
+                              .progress = on_progress,
+                              .passed = on_passed,
+                              .admitted = is_admitted,
+                              .arg = inspection};
+    struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,
+                                    .bytes_per_s = run->environment.check_bytes_per_s,
+                                    .readers = 1,
+                                    .cancelled = &run->cancelled};
+    struct check_result result = {0};
+    if (hash) {
+        check_position_begin(position, run->work.sample_ppm, repository_pack_count(inspection->repository),
+                             clock_real_ns());
+        options.from = position->next;
+        options.packs = position->left;
+    }
+    uint64_t resumed = position->done;
+    bool done = repository_check(inspection->repository, &options, &sink, &result, err);
+    if (done && hash)
+        check_position_end(position, repository_has_pack_from(inspection->repository, &position->next)
+                                         ? CHECK_REST_MORE
+                                         : CHECK_REST_NONE);
+    if (hash) save(inspection);
+    report(inspection, &result, hash ? resumed : 0);
+    return done;
+}
+
+bool run_inspect(struct run *run, struct err *err)
+{
+    struct inspection inspection = {.run = run};
+    if (run->work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_PRESENCE &&
+        run->work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
+        return err_set(err, ERR_PROTOCOL, "a check of an unknown level");
+    if (!run_repository(run, run->repository, &inspection.repository, err)) return false;
+    AUTO(free) char *path = position_path(run);
+    run->findings = run_findings_new();
+    inspection.findings = run->findings;
+    inspection.path = path;
+    check_position_load(path, &inspection.position);
+    step_back();
+    if (!inspect(&inspection, err)) return false;
+    return !run_findings_worst(run->findings, err);
+}
