@@ -47,9 +47,9 @@ def connected(site, *names):
         site.daemons["director"].wait_for(f"event=connected transporter={name} ")
 
 
-def restored(site, tree, name):
+def restored(site, tree, name, point="web@latest", *options):
     out = site.path("out", name)
-    site.sealift("restore", "web@latest", "--to", f"source:{out}", "--wait")
+    site.sealift("restore", point, "--to", f"source:{out}", "--wait", *options)
     same(tree, out + tree, f"restore, {name}")
 
 
@@ -89,9 +89,9 @@ def commits_alone(site, tree):
     restored(site, tree, "alone")
 
 
-def revoked(site):
-    """Out at once, and for good."""
-    site.sealift("transporter", "revoke", "gone", "--yes")
+def revoked(site, tree):
+    """Out at once, and for good; what it wrote since then is restored only when that is said."""
+    site.sealift("transporter", "revoke", "gone", "--since", "1h", "--yes")
     director, gone = site.daemons["director"], site.daemons["gone"]
     director.wait_for("event=expelled transporter=gone")
     gone.wait_for("event=director_lost")
@@ -108,6 +108,9 @@ def revoked(site):
                   ["transporter", "approve", "gone", "--zone", "trusted"]):
         refused = site.sealift(*words, code=(4, 5))
         expect("transporter" in refused.stderr, f"the reason is named: {refused.stderr}")
+    refused = site.sealift("restore", "from-gone@latest", "--to", f"source:{site.path('out', 'no')}", "--wait", code=26)
+    expect("--accept-revoked takes it all the same" in refused.stderr, f"what can be said: {refused.stderr}")
+    restored(site, tree, "of-gone", "from-gone@latest", "--accept-revoked")
 
 
 def rolled_back(site, tree, copy, known):
@@ -143,7 +146,7 @@ with Site(lease="20s") as site:
     make_tree(tree, files=30)
     site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
     site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
-    site.add_transporter("gone", "trusted", repositories=[site.path("lost")], restore=[site.path("out")])
+    site.add_transporter("gone", "trusted", read=[tree], repositories=[site.path("lost")], restore=[site.path("out")])
     site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
     site.sealift("repository", "create", "lost", "--on", "gone", "--path", site.path("lost", "r"))
     site.sealift("key", "create", "main", "--description", "x", "--generate")
@@ -161,6 +164,7 @@ with Site(lease="20s") as site:
     commits_alone(site, tree)
     site.sealift("job", "create", "later", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
                  "--key", "main")
-    revoked(site)
+    site.sealift("job", "run", "from-gone", "--wait")
+    revoked(site, tree)
     rolled_back(site, tree, copy, points(site))
 print("directors come and go, and what was revoked stays out")
