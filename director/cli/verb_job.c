@@ -201,6 +201,28 @@ static bool delete_job(struct cli *cli, const struct args *args, struct err *err
     return true;
 }
 
+/* --- rebuild-cache --- */
+
+static bool rebuild_cache(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(statements) struct statements jobs = {0};
+    const struct statement *job = NULL;
+    const char *name = args_operand(args, 0);
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err) ||
+        !statements_named(&jobs, name, &job, err))
+        return false;
+    Sealift__JobBody body = *job->body.job;
+    if (body.kind == SEALIFT__JOB_KIND__JOB_COPY)
+        return err_set(err, ERR_USAGE, "'%s' is a copy: it reads no files and has no cache", name);
+    body.cache_epoch++;
+    const struct put_request request = {
+        .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = job->id, .body = &body};
+    if (!put_statement(cli, &request, NULL, NULL, err)) return false;
+    output_line(&cli->output, json_pack("{s:s, s:b}", "job", name, "cache_dropped", 1),
+                "%s: the next run reads everything again", name);
+    return true;
+}
+
 static const struct option_spec delete_options[] = {
     CONFIRM_OPTION,
     {0},
@@ -260,6 +282,12 @@ const struct command job_commands[] = {
      "$ sealift job delete web --yes\n"
      "web is deleted; its points stay",
      delete_options, 1, 1, delete_job},
+    {"job", "rebuild-cache", "NAME",
+     "Makes the source forget what it knows of earlier runs of a job: the next run reads every file again.\n"
+     "What is stored already is not stored twice.",
+     "$ sealift job rebuild-cache web\n"
+     "web: the next run reads everything again",
+     NULL, 1, 1, rebuild_cache},
     {"job", "history", "NAME [--limit N]", "Lists the runs of a job, the newest first.",
      "$ sealift job history web\n"
      "RUN           STATE  STARTED               TOOK   FILES  SIZE     STORED    TEXT\n"

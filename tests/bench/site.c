@@ -314,8 +314,8 @@ static struct stat_cache *open_cache(const struct site *site, const struct optio
     struct hash binding = hash_of(span_str(DOMAIN));
     struct stat_cache *cache = NULL;
     struct err err = {0};
-    bool fresh;
-    check(stat_cache_open(site->cache, &binding, &cache, &fresh, &err), &err);
+    enum cache_found found;
+    check(stat_cache_open(site->cache, &binding, &cache, &found, &err), &err);
     return cache;
 }
 

@@ -131,8 +131,8 @@ int main(int argc, char **argv)
     struct hash binding = {{1}};
     struct stat_cache *cache;
     struct err err;
-    bool fresh;
-    if (!stat_cache_open(argv[2], &binding, &cache, &fresh, &err)) fail(&err);
+    enum cache_found found;
+    if (!stat_cache_open(argv[2], &binding, &cache, &found, &err)) fail(&err);
 
     uint64_t start = now_ns(CLOCK_MONOTONIC);
     struct totals totals = walk_all(options, cache);

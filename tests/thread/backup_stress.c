@@ -157,7 +157,7 @@ static void stress_open(struct stress *stress)
     static const uint8_t s[KEY_SECRET_LEN] = {1};
     static const struct hash binding = {{1}};
     struct err err = {0};
-    bool fresh;
+    enum cache_found found;
     (void)snprintf(stress->root, sizeof(stress->root), "/tmp/sealift-stress-XXXXXX");
     if (!mkdtemp(stress->root)) die("no temporary directory");
     stress->tree = xasprintf("%s/tree", stress->root);
@@ -177,7 +177,7 @@ static void stress_open(struct stress *stress)
     struct repository_options options = {
         .path = stress->repository_path, .state_dir = stress->state, .owner = stress->pair};
     check(repository_open(&options, &stress->repository, &err), &err);
-    check(stat_cache_open(stress->cache_path, &binding, &stress->cache, &fresh, &err), &err);
+    check(stat_cache_open(stress->cache_path, &binding, &stress->cache, &found, &err), &err);
 }
 
 static void stress_close(struct stress *stress)

@@ -297,7 +297,7 @@ static char *public_reason(const struct err *why)
  * is not in this point or the one before. */
 static void renew_cache(struct run *run)
 {
-    struct err ignored; /* the next run finds the cache empty, and says so */
+    struct err ignored; /* the next run reads everything */
     (void)!backup_renew_cache(run->renewal, &ignored);
     stat_cache_close(run->renewal);
     run->renewal = NULL;

@@ -53,13 +53,14 @@ static bool get_keys(struct source *source, struct err *err)
 
 /* The run before may still be making the cache current. Waiting for that is cheaper than reading everything,
  * up to where the other side would give us up. */
-static bool await_cache(struct source *source, const struct hash *binding, bool *fresh, struct err *err)
+static bool await_cache(struct source *source, const struct hash *binding, enum cache_found *found,
+                        struct err *err)
 {
     struct run *run = source->run;
     uint64_t most_ms = run->environment.lease_ms / 2;
     uint64_t until_ms = moment_ms() + (most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS);
     for (;;) {
-        if (stat_cache_open(source->cache_dir, binding, &source->cache, fresh, err)) return true;
+        if (stat_cache_open(source->cache_dir, binding, &source->cache, found, err)) return true;
         source->cache = NULL;
         struct err cancelled;
         if (err->code != ERR_BUSY || moment_ms() >= until_ms || !run_going_on(run, &cancelled)) return false;
@@ -69,7 +70,23 @@ static bool await_cache(struct source *source, const struct hash *binding, bool 
     }
 }
 
-/* A cache that cannot be used costs a re-read, no more. */
+/* Why a run reads everything although there were others; NULL: it does not. */
+static const char *reason_to_read_all(enum cache_found found)
+{
+    switch (found) {
+    case CACHE_REBOUND:
+        return "the cache of earlier runs was dropped as asked: everything is read";
+    case CACHE_LOST:
+        return "the cache of earlier runs is lost: everything is read, and small files may be stored again";
+    case CACHE_KEPT:
+    case CACHE_NEW:
+        break;
+    }
+    return NULL;
+}
+
+/* A cache that cannot be used costs a re-read, no more. Where it lies is the job's; another epoch is what an
+ * operator asks for to have it emptied. */
 static void open_cache(struct source *source)
 {
     struct run *run = source->run;
@@ -77,12 +94,20 @@ static void open_cache(struct source *source)
     struct err err = {0};
     struct span parts[] = {span_of(run->repository->id.bytes, ID_LEN), stored_span(&job->domain_id),
                            span_of(run->subject.bytes, ID_LEN)};
-    struct hash binding = hash_of_parts(parts, 3);
+    struct hash place = hash_of_parts(parts, 3);
+    uint8_t epoch[8];
     char name[2 * HASH_LEN + 1];
-    hex_encode(binding.bytes, HASH_LEN, name);
-    bool fresh;
+    le64_put(epoch, job->cache_epoch);
+    struct span bound[] = {span_of(place.bytes, HASH_LEN), span_of(epoch, sizeof(epoch))};
+    struct hash binding = hash_of_parts(bound, 2);
+    hex_encode(place.bytes, HASH_LEN, name);
+    enum cache_found found;
     source->cache_dir = xasprintf("%s/cache/%s", run->environment.state_dir, name);
-    if (await_cache(source, &binding, &fresh, &err)) return;
+    if (await_cache(source, &binding, &found, &err)) {
+        const char *reason = reason_to_read_all(found);
+        if (reason) run_note(run, reason);
+        return;
+    }
     (void)err_wrap(&err, "the cache of earlier runs cannot be used, everything is read");
     run_warn(run, span_of(NULL, 0), &err);
 }

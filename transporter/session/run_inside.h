@@ -133,6 +133,8 @@ bool run_open_key(struct run *run, struct span unlock_section, struct read_half 
 void run_warn(struct run *run, struct span path, const struct err *what);
 /* The same, not counted: the reason why the run failed. */
 void run_explain(struct run *run, const struct err *why);
+/* The same, not counted: what the user should know of a run with which nothing is wrong. */
+void run_note(struct run *run, const char *text);
 /* With the findings, where a check was made. */
 void run_warnings_encode(struct run *run, struct buf *out);
 void run_warnings_free(struct run *run);

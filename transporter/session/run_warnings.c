@@ -69,6 +69,13 @@ void run_explain(struct run *run, const struct err *why)
     (void)pthread_mutex_unlock(&run->lock);
 }
 
+void run_note(struct run *run, const char *text)
+{
+    (void)pthread_mutex_lock(&run->lock);
+    keep(run, span_str(text));
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
 void run_warnings_encode(struct run *run, struct buf *out)
 {
     Sealift__Warnings warnings = SEALIFT__WARNINGS__INIT;

@@ -133,17 +133,31 @@ static bool meta_is(MDB_txn *txn, MDB_dbi meta, const char *name, struct span ex
 }
 
 /* Whether it is a cache of this binding, with its tables opened. */
-static bool is_bound(struct cache_db *db, const struct hash *binding)
+static enum cache_found look_into(struct cache_db *db, const struct hash *binding)
 {
     AUTO(txn) MDB_txn *txn = NULL;
-    if (mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0) return false;
-    if (tables_open(db, txn, 0) != 0) return false;
-    if (!meta_is(txn, db->meta, "format", span_str(FORMAT)) ||
-        !meta_is(txn, db->meta, "binding", span_of(binding->bytes, HASH_LEN)))
-        return false;
+    if (mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0) return CACHE_LOST;
+    if (tables_open(db, txn, 0) != 0) return CACHE_LOST;
+    if (!meta_is(txn, db->meta, "format", span_str(FORMAT))) return CACHE_LOST;
+    if (!meta_is(txn, db->meta, "binding", span_of(binding->bytes, HASH_LEN))) return CACHE_REBOUND;
     int code = mdb_txn_commit(txn); /* which keeps the tables' handles */
     txn = NULL;
-    return code == 0;
+    return code == 0 ? CACHE_KEPT : CACHE_LOST;
+}
+
+static bool is_there(const char *dir)
+{
+    AUTO(free) char *path = xasprintf("%s/" DB_NAME, dir);
+    return access(path, F_OK) == 0;
+}
+
+static enum cache_found find(struct cache_db *db, const struct hash *binding)
+{
+    struct err ignored;
+    if (!is_there(db->dir)) return CACHE_NEW;
+    if (!state_is_trusted(db->dir) || env_open(db) != 0) return CACHE_LOST;
+    enum cache_found found = look_into(db, binding);
+    return found == CACHE_KEPT && !cache_db_refresh(db, &ignored) ? CACHE_LOST : found;
 }
 
 static int meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, struct span bytes)
@@ -185,20 +199,19 @@ static void drop_env(struct cache_db *db)
     db->env = NULL;
 }
 
-bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *binding, bool *fresh,
+bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *binding, enum cache_found *found,
                    struct err *err)
 {
     *db = (struct cache_db){.dir = xstrdup(dir), .lock_fd = -1};
     for (size_t i = 0; i < CACHE_SNAPSHOTS; i++)
         (void)pthread_mutex_init(&db->snapshots[i].mutex, NULL);
     if (!take_lock(db, err)) return false;
-    bool usable = state_is_trusted(dir) && env_open(db) == 0 && is_bound(db, binding);
-    if (usable && !cache_db_refresh(db, err)) usable = false;
-    if (!usable) {
+    enum cache_found state = find(db, binding);
+    if (state != CACHE_KEPT) {
         drop_env(db);
         if (!create(db, binding, err)) return false;
     }
-    *fresh = !usable;
+    *found = state;
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/bytes.h"
 #include "common/base/err.h"
 #include "common/crypto/hash.h"
+#include "transporter/source/stat_cache.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -29,8 +30,8 @@ struct cache_db {
     struct cache_snapshot snapshots[CACHE_SNAPSHOTS];
 };
 
-/* *fresh: it was emptied, or is new. */
-bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *binding, bool *fresh,
+/* *found as stat_cache_open has it. */
+bool cache_db_open(struct cache_db *db, const char *dir, const struct hash *binding, enum cache_found *found,
                    struct err *err) MUST_CHECK;
 void cache_db_close(struct cache_db *db);
 /* Empties it, durably of the same binding. */

@@ -28,18 +28,18 @@ bool stat_cache_read_state(struct stat_cache *cache, struct err *err)
     return true;
 }
 
-bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out, bool *fresh,
-                     struct err *err)
+bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out,
+                     enum cache_found *found, struct err *err)
 {
     if (!dir_make(dir, 0700, err)) return false;
     AUTO(stat_cache) struct stat_cache *cache = xcalloc(1, sizeof(*cache));
     cache->stage_fd = -1;
     cache->binding = *binding;
     (void)pthread_mutex_init(&cache->stage_mutex, NULL);
-    bool emptied = false;
-    if (!cache_db_open(&cache->db, dir, binding, &emptied, err)) return false;
+    enum cache_found state;
+    if (!cache_db_open(&cache->db, dir, binding, &state, err)) return false;
     if (!stage_open(cache, dir, err) || !stat_cache_read_state(cache, err)) return false;
-    *fresh = emptied;
+    *found = state;
     *out = cache;
     cache = NULL;
     return true;

@@ -12,11 +12,17 @@
 
 #include "transporter/source/walk.h"
 
-/* `binding` is everything the cache is good for (repository id, domain id, last point …), hashed: a cache
- * of another binding is emptied on opening. An unreadable cache is emptied too; *fresh tells. The
- * directory is made if absent. ERR_BUSY while another process has it. */
-bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out, bool *fresh,
-                     struct err *err) MUST_CHECK;
+enum cache_found {
+    CACHE_KEPT,
+    CACHE_NEW,     /* there was none */
+    CACHE_REBOUND, /* it was of another binding, and is empty now */
+    CACHE_LOST,    /* it could not be trusted or read, and is empty now */
+};
+
+/* `binding` is everything the cache is good for (repository id, domain id, job …), hashed. The directory is
+ * made if absent. ERR_BUSY while another process has it. */
+bool stat_cache_open(const char *dir, const struct hash *binding, struct stat_cache **out,
+                     enum cache_found *found, struct err *err) MUST_CHECK;
 void stat_cache_close(struct stat_cache *cache);
 DEFINE_AUTO(stat_cache, struct stat_cache *, stat_cache_close)
 

@@ -33,10 +33,10 @@ void rig_free(struct rig *rig)
 void rig_reopen_cache(struct rig *rig)
 {
     static const struct hash binding = {{1}};
-    bool fresh;
+    enum cache_found found;
     stat_cache_close(rig->cache);
     rig->cache = NULL;
-    cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &fresh, &rig->err), "%s", rig->err.text);
+    cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &found, &rig->err), "%s", rig->err.text);
 }
 
 void rig_use_cache(struct rig *rig)

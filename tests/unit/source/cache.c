@@ -9,10 +9,10 @@ const struct stat_key some_key = {.inode = 7, .size = 100, .mtime_ns = -5, .ctim
 struct stat_cache *open_cache(const struct tree *tree, bool expect_fresh)
 {
     struct stat_cache *cache = NULL;
-    bool fresh;
+    enum cache_found found;
     struct err err;
-    cr_assert(stat_cache_open(tree->path, &binding, &cache, &fresh, &err), "%s", err.text);
-    cr_assert_eq(fresh, expect_fresh);
+    cr_assert(stat_cache_open(tree->path, &binding, &cache, &found, &err), "%s", err.text);
+    cr_assert_eq(found != CACHE_KEPT, expect_fresh);
     return cache;
 }
 

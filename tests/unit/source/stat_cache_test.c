@@ -267,11 +267,11 @@ Test(stat_cache, of_another_binding_is_emptied)
     AUTO(tree) struct tree tree = tree_make();
     const struct hash other = {{1, 2, 4}};
     struct stat_cache *cache = NULL;
-    bool fresh = false;
+    enum cache_found found = CACHE_KEPT;
     struct err err;
     fill(&tree);
-    cr_assert(stat_cache_open(tree.path, &other, &cache, &fresh, &err), "%s", err.text);
-    cr_assert(fresh);
+    cr_assert(stat_cache_open(tree.path, &other, &cache, &found, &err), "%s", err.text);
+    cr_assert_eq(found, CACHE_REBOUND);
     cr_assert(!has_record(cache, "d"));
     stat_cache_close(cache);
     cache = open_cache(&tree, true);
@@ -318,9 +318,9 @@ Test(stat_cache, is_trusted_after_a_crash_of_the_process)
     cr_assert(child >= 0);
     if (child == 0) {
         struct stat_cache *cache = NULL;
-        bool fresh;
+        enum cache_found found;
         struct err err;
-        if (!stat_cache_open(tree.path, &binding, &cache, &fresh, &err)) _exit(1);
+        if (!stat_cache_open(tree.path, &binding, &cache, &found, &err)) _exit(1);
         stage_record(cache, "e", "a", 0604);
         if (!stat_cache_apply(cache, &err)) _exit(2);
         stage_record(cache, "f", "a", 0604);
@@ -354,9 +354,9 @@ Test(stat_cache, is_for_one_process_at_a_time)
     AUTO(tree) struct tree tree = tree_make();
     AUTO(stat_cache) struct stat_cache *cache = open_cache(&tree, true);
     struct stat_cache *second = NULL;
-    bool fresh;
+    enum cache_found found;
     struct err err;
-    cr_assert(!stat_cache_open(tree.path, &binding, &second, &fresh, &err));
+    cr_assert(!stat_cache_open(tree.path, &binding, &second, &found, &err));
     cr_assert_eq(err.code, ERR_BUSY);
     cr_assert_null(second);
     cr_assert_eq(strncmp(err.text, "the stat cache '", 16), 0, "%s", err.text);
@@ -368,12 +368,12 @@ Test(stat_cache, makes_its_directory_or_says_why_not)
     AUTO(free) char *path = tree_path(&tree, "some/new/directory");
     AUTO(free) char *blocked = tree_path(&tree, "file/x");
     struct stat_cache *cache = NULL;
-    bool fresh;
+    enum cache_found found;
     struct err err;
-    cr_assert(stat_cache_open(path, &binding, &cache, &fresh, &err), "%s", err.text);
+    cr_assert(stat_cache_open(path, &binding, &cache, &found, &err), "%s", err.text);
     stat_cache_close(cache);
     put_file(&tree, "file", "");
-    cr_assert(!stat_cache_open(blocked, &binding, &cache, &fresh, &err));
+    cr_assert(!stat_cache_open(blocked, &binding, &cache, &found, &err));
     cr_assert(strstr(err.text, "Not a directory"), "%s", err.text);
 }
 
