@@ -23,6 +23,14 @@ good sealift-director "$here/configs/director.conf"
 good sealift-transporter "$here/configs/transporter-source.conf"
 good sealift-transporter "$here/configs/transporter-target.conf"
 
+# A daemon that ends by itself, as for a full disk, is started again.
+for program in sealift-director sealift-transporter; do
+    unit=$here/configs/$program.service
+    for line in "ExecStart=/usr/local/bin/$program --config " "Type=notify" "Restart=on-failure" "LimitCORE=0"; do
+        grep -q "^$line" "$unit" || { printf '%s lacks %s\n' "$unit" "$line"; failed=1; }
+    done
+done
+
 t=sealift-transporter
 state='state_dir = "/x";\n'
 bad $t 'slots = 2;\n' "bad.conf: state_dir: missing"

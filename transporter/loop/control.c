@@ -1,10 +1,10 @@
 #include "transporter/loop/control.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net_poll.h"
 #include "transporter/loop/inside.h"
-#include "transporter/session/moment.h"
 
 /* An approval is mostly waited for: a transporter asks often when it has just begun to wait. */
 enum { JOIN_FIRST_MS = 500, JOIN_GROWS_MS = 50, JOIN_LONGEST_MS = 3000 };
@@ -50,7 +50,7 @@ static bool wait_for_work(struct control *control, uint64_t wait_ms, bool *stop,
 
 static void on_time(struct control *control)
 {
-    uint64_t now = moment_ms();
+    uint64_t now = clock_steady_ms();
     director_link_keep(control->link, now);
     if (!director_link_is_up(control->link)) return;
     if (!control->greeted && now - control->joined_ms >= control->join_pause_ms) {
@@ -76,7 +76,7 @@ static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, str
 /* Until the runs have ended, the time is over, or somebody asks for the end a second time. */
 static bool drain(struct control *control, struct err *err)
 {
-    uint64_t now = moment_ms(), until = now + control->options.drain_ms;
+    uint64_t now = clock_steady_ms(), until = now + control->options.drain_ms;
     bool stop = false;
     control->draining = true;
     if (run_table_count(control->runs) > 0)
@@ -84,7 +84,7 @@ static bool drain(struct control *control, struct err *err)
     while (run_table_count(control->runs) > 0 && now < until && !stop) {
         uint64_t wait_ms = until - now < WAIT_MS ? until - now : WAIT_MS;
         if (!one_round(control, wait_ms, &stop, err)) return false;
-        now = moment_ms();
+        now = clock_steady_ms();
     }
     if (run_table_count(control->runs) > 0)
         log_event(LOG_WARN, "drained", "reason", stop ? "asked to stop again" : "no more time", "next",

@@ -1,8 +1,8 @@
 #include "transporter/loop/director_link.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
-#include "transporter/session/moment.h"
 
 enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, CUTS_UNTIL_PAUSE = 3, PAUSE_MS = 10000 };
 
@@ -95,7 +95,7 @@ static void on_up(struct director_link *link)
 static void note_cut(struct director_link *link)
 {
     if (++link->cuts < CUTS_UNTIL_PAUSE) return;
-    link->paused_until_ms = moment_ms() + PAUSE_MS;
+    link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
     if (link->cuts > CUTS_UNTIL_PAUSE) return;
     log_event(LOG_WARN, "not_admitted", "reason",
               "the director cuts each connection without a word: it does not admit this transporter", "next",
@@ -118,7 +118,7 @@ static void on_failed(struct director_link *link, const struct net_monitor_event
                              ? "the director refused our key: is it revoked?"
                              : "is it the director of the site line, and does it know us?";
     if (++link->failures == 1) log_event(LOG_WARN, "director_handshake_failed", "reason", reason, NULL);
-    if (link->failures % FAILURES_UNTIL_PAUSE == 0) link->paused_until_ms = moment_ms() + PAUSE_MS;
+    if (link->failures % FAILURES_UNTIL_PAUSE == 0) link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
 }
 
 static void take_events(struct director_link *link)
@@ -132,7 +132,7 @@ static void take_events(struct director_link *link)
         else if (event.kind == NET_FAILED)
             on_failed(link, &event);
     }
-    if (link->socket && link->paused_until_ms > moment_ms()) hang_up(link);
+    if (link->socket && link->paused_until_ms > clock_steady_ms()) hang_up(link);
 }
 
 /* --- messages --- */
@@ -141,7 +141,7 @@ static void on_broken(struct director_link *link, const char *reason)
 {
     log_event(LOG_WARN, "director_broke_protocol", "reason", reason, "next", "pause, then dial again", NULL);
     on_lost(link);
-    link->paused_until_ms = moment_ms() + PAUSE_MS;
+    link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
     hang_up(link);
 }
 

@@ -2,8 +2,8 @@
 #include "transporter/loop/inside.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/wire/stored.h"
-#include "transporter/session/moment.h"
 
 static uint64_t own_roster_version(struct authority *authority)
 {
@@ -55,7 +55,7 @@ void greeting_say(struct control *control)
 {
     if (!authority_member(control->environment.authority)) {
         put_join(control);
-        control->joined_ms = moment_ms();
+        control->joined_ms = clock_steady_ms();
         return;
     }
     put_hello(control);
@@ -67,6 +67,6 @@ void greeting_say(struct control *control)
 
 void greeting_tell_ends(struct control *control)
 {
-    control->ends_told_ms = moment_ms();
+    control->ends_told_ms = clock_steady_ms();
     run_news_tell_ends(control->run_news);
 }

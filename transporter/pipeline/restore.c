@@ -1,9 +1,9 @@
 #include "transporter/pipeline/restore_run.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -209,27 +209,13 @@ struct watch {
     bool started, over;
 };
 
-static struct timespec soon(void)
-{
-    struct timespec at;
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += WATCH_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_nsec -= 1000000000L;
-        at.tv_sec++;
-    }
-    return at;
-}
-
 static void *watch_main(void *arg)
 {
     struct watch *watch = arg;
     struct err why = {0};
     (void)pthread_mutex_lock(&watch->lock);
-    while (!watch->over && restore_going_on(watch->run, &why)) {
-        struct timespec until = soon();
-        (void)pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
-    }
+    while (!watch->over && restore_going_on(watch->run, &why))
+        clock_wait(&watch->changed, &watch->lock, clock_steady_ms() + WATCH_MS);
     bool over = watch->over;
     (void)pthread_mutex_unlock(&watch->lock);
     if (!over) restore_stop(watch->run, &why);

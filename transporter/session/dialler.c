@@ -93,7 +93,7 @@ bool dialler_new(const struct dialler_options *options, struct dialler **out, st
     buf_put_span(&dialler->point_file, options->point_file);
     dialler->end = dialler->unsent = &dialler->first;
     dialler->wants_end = &dialler->wants;
-    dialler->down_since_ms = moment_ms();
+    dialler->down_since_ms = clock_steady_ms();
     dialler->wake.fd = -1;
     (void)pthread_mutex_init(&dialler->lock, NULL);
     (void)pthread_cond_init(&dialler->changed, NULL);

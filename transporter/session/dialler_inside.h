@@ -2,10 +2,10 @@
 #ifndef SEALIFT_SESSION_DIALLER_INSIDE_H
 #define SEALIFT_SESSION_DIALLER_INSIDE_H
 
+#include "common/base/clock.h"
 #include "common/net/net_key.h"
 #include "common/net/net_wake.h"
 #include "transporter/session/dialler.h"
-#include "transporter/session/moment.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

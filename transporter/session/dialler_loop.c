@@ -45,7 +45,7 @@ static bool link_init(struct link *link, const struct dialler *dialler, struct e
     options.reconnect_ms = RECONNECT_MS;
     options.reconnect_max_ms = PAUSE_MOST_MS;
     struct net_endpoint endpoint = {.side = NET_CONNECT, .address = dialler->endpoint};
-    link->made_ms = moment_ms();
+    link->made_ms = clock_steady_ms();
     return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
            net_monitor_new(link->socket, &link->monitor, err) &&
            net_socket_attach(link->socket, &endpoint, err);
@@ -173,13 +173,13 @@ static bool go_on(struct dialler *dialler, struct link *link)
     if (open && !dialler->failed) send_parcels(dialler, link);
     bool on = !link->lost && !dialler->stop && (open || !dialler->failed);
     (void)pthread_mutex_unlock(&dialler->lock);
-    return on && (link->up || moment_ms() < link->made_ms + COME_UP_MS);
+    return on && (link->up || clock_steady_ms() < link->made_ms + COME_UP_MS);
 }
 
 /* Fails the conversation when the other side has been away for too long; how long that may still take. */
 static uint64_t lease_left(struct dialler *dialler, bool open)
 {
-    uint64_t lease_ms = dialler->options.lease_ms, now_ms = moment_ms();
+    uint64_t lease_ms = dialler->options.lease_ms, now_ms = clock_steady_ms();
     if (open) return IDLE_MS;
     uint64_t until_ms = dialler->down_since_ms + lease_ms;
     if (now_ms < until_ms) return until_ms - now_ms < IDLE_MS ? until_ms - now_ms : IDLE_MS;
@@ -227,7 +227,7 @@ static bool use_link(struct dialler *dialler, struct link *link)
     say_goodbye(dialler, link);
     (void)pthread_mutex_lock(&dialler->lock);
     bool worked = link->up && is_open(dialler);
-    if (worked) dialler->down_since_ms = moment_ms();
+    if (worked) dialler->down_since_ms = clock_steady_ms();
     dialler->state = CONVERSATION_NEW;
     (void)pthread_mutex_unlock(&dialler->lock);
     return worked;
@@ -244,8 +244,9 @@ static bool is_stopped(struct dialler *dialler)
 static void pause_for(struct dialler *dialler, uint64_t pause_ms)
 {
     struct err err;
-    uint64_t until_ms = moment_ms() + pause_ms;
-    for (uint64_t now_ms = moment_ms(); now_ms < until_ms && !is_stopped(dialler); now_ms = moment_ms()) {
+    uint64_t until_ms = clock_steady_ms() + pause_ms;
+    for (uint64_t now_ms = clock_steady_ms(); now_ms < until_ms && !is_stopped(dialler);
+         now_ms = clock_steady_ms()) {
         uint64_t left = check_lease(dialler, NULL);
         if (left > until_ms - now_ms || left == 0) left = until_ms - now_ms;
         struct net_poll_item item = net_poll_fd(dialler->wake.fd, NET_READABLE);

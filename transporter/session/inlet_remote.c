@@ -1,10 +1,10 @@
 #include "transporter/session/inlet_remote.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/crypto/frame.h"
 #include "common/crypto/record.h"
 #include "transporter/session/asked.h"
-#include "transporter/session/moment.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -40,8 +40,8 @@ struct inlet_remote {
     struct question *questions;
     size_t caller_count;
     uint64_t serial;
-    uint64_t connection; /* whose Open was answered last; 0: none stands */
-    uint64_t uncredited; /* bytes that arrived on it and were not paid back */
+    uint64_t connection;      /* whose Open was answered last; 0: none stands */
+    uint64_t uncredited;      /* bytes that arrived on it and were not paid back */
     struct data_message open; /* waits for inlet_remote_accept */
     bool has_open, accepted, finished, goodbye;
     struct buf point_file;
@@ -138,10 +138,12 @@ static void pay_back(struct inlet_remote *inlet, uint64_t connection, uint64_t b
     listener_session_send(inlet->session, connection, &message);
 }
 
-static bool take_answer(struct inlet_remote *inlet, struct data_message *message, uint64_t want, struct err *err)
+static bool take_answer(struct inlet_remote *inlet, struct data_message *message, uint64_t want,
+                        struct err *err)
 {
     size_t len = data_message_payload(message).len;
-    if (want == 0 || want > inlet->serial) return err_set(err, ERR_PROTOCOL, "an answer to what was not asked");
+    if (want == 0 || want > inlet->serial)
+        return err_set(err, ERR_PROTOCOL, "an answer to what was not asked");
     inlet->uncredited += len;
     if (inlet->uncredited > INLET_REMOTE_CREDIT)
         return err_set(err, ERR_PROTOCOL, "the other side sent more than its credit");
@@ -234,7 +236,8 @@ static const struct hash *claim(struct question *question, const struct hash *id
     return *found;
 }
 
-static bool take_frame(struct question *question, const struct inlet_sink *sink, struct span bytes, struct err *err)
+static bool take_frame(struct question *question, const struct inlet_sink *sink, struct span bytes,
+                       struct err *err)
 {
     struct frame_view view;
     struct err why = {0};
@@ -272,8 +275,8 @@ static bool tell_missing(struct question *question, const struct inlet_sink *sin
     return known && sink->missing(sink->arg, known, &why, err);
 }
 
-static bool take_end(struct question *question, const struct inlet_sink *sink, const struct data_message *message,
-                     struct err *err)
+static bool take_end(struct question *question, const struct inlet_sink *sink,
+                     const struct data_message *message, struct err *err)
 {
     AUTO(buf) struct buf ids = {0};
     if (!asked_ids_decode(data_message_payload(message), 0, &ids, err)) return false;
@@ -282,7 +285,8 @@ static bool take_end(struct question *question, const struct inlet_sink *sink, c
     for (size_t at = 0; at < ids.len; at += HASH_LEN) {
         struct hash id;
         memcpy(id.bytes, ids.data + at, HASH_LEN);
-        if (!tell_missing(question, sink, &id, "the repository has no readable copy of the chunk", err)) return false;
+        if (!tell_missing(question, sink, &id, "the repository has no readable copy of the chunk", err))
+            return false;
     }
     for (size_t i = 0; i < question->count; i++)
         if (!question->told[i] && !tell_missing(question, sink, question->sorted[i],
@@ -460,12 +464,12 @@ void inlet_remote_accept(struct inlet_remote *inlet)
 
 void inlet_remote_finish(struct inlet_remote *inlet)
 {
-    uint64_t until_ms = moment_ms() + GOODBYE_MS;
+    uint64_t until_ms = clock_steady_ms() + GOODBYE_MS;
     (void)pthread_mutex_lock(&inlet->lock);
     inlet->finished = true;
     send_done(inlet);
-    while (!inlet->goodbye && !inlet->failed && moment_ms() < until_ms)
-        moment_wait(&inlet->changed, &inlet->lock, until_ms);
+    while (!inlet->goodbye && !inlet->failed && clock_steady_ms() < until_ms)
+        clock_wait(&inlet->changed, &inlet->lock, until_ms);
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 

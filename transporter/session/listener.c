@@ -1,8 +1,8 @@
 #include "transporter/session/listener.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "transporter/session/listener_inside.h"
-#include "transporter/session/moment.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ void listener_leave(struct listener *listener, const struct net_peer *peer, stru
     leaving->peer = *peer;
     listener_box_move(last_words, &leaving->out);
     bool crowded = listener->leaving_count >= LEAVING_MOST;
-    leaving->cut_at_ms = moment_ms() + (crowded ? 0 : LAST_WORDS_MS);
+    leaving->cut_at_ms = clock_steady_ms() + (crowded ? 0 : LAST_WORDS_MS);
     leaving->next = listener->leaving;
     listener->leaving = leaving;
     listener->leaving_count++;
@@ -142,7 +142,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
     session->options = *options;
     session->lease_ms = options->lease_ms;
     session->expires_ms = UINT64_MAX;
-    session->gone_since_ms = moment_ms();
+    session->gone_since_ms = clock_steady_ms();
     listener_queue_init(&session->opens);
     listener_queue_init(&session->asks);
     listener_queue_init(&session->rest);
@@ -211,10 +211,10 @@ static bool await_message(struct listener_session *session, struct data_message 
             (void)pthread_cond_wait(&session->arrived, &session->listener->lock);
             continue;
         }
-        if (moment_ms() >= until)
+        if (clock_steady_ms() >= until)
             return err_set(err, ERR_UNREACHABLE, "the other side was gone for more than %" PRIu64 " s",
                            session->lease_ms / 1000);
-        moment_wait(&session->arrived, &session->listener->lock, until);
+        clock_wait(&session->arrived, &session->listener->lock, until);
     }
 }
 
@@ -270,7 +270,7 @@ void listener_session_opened(struct listener_session *session, uint64_t connecti
     bool current = connection == session->connection;
     if (current) {
         session->opened = connection;
-        session->probe_at_ms = moment_ms() + listener_probe_interval(session);
+        session->probe_at_ms = clock_steady_ms() + listener_probe_interval(session);
     }
     send_if(session, current, message);
 }
@@ -303,7 +303,7 @@ void listener_session_answered(struct listener_session *session)
 void listener_session_expire(struct listener_session *session, uint64_t after_ms)
 {
     (void)pthread_mutex_lock(&session->listener->lock);
-    session->expires_ms = moment_ms() + after_ms;
+    session->expires_ms = clock_steady_ms() + after_ms;
     (void)pthread_cond_broadcast(&session->arrived);
     (void)pthread_mutex_unlock(&session->listener->lock);
 }

@@ -1,9 +1,9 @@
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/net/net_poll.h"
 #include "transporter/session/listener_inside.h"
-#include "transporter/session/moment.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static void session_unbind(struct listener_session *session)
 {
     if (!session->bound) return;
     session->bound = false;
-    session->gone_since_ms = moment_ms();
+    session->gone_since_ms = clock_steady_ms();
     listener_box_clear(&session->out);
     (void)pthread_cond_broadcast(&session->arrived);
 }
@@ -258,7 +258,7 @@ static uint64_t serve_leaving(struct listener *listener, uint64_t now_ms)
 
 static int serve_all(struct listener *listener)
 {
-    uint64_t now_ms = moment_ms();
+    uint64_t now_ms = clock_steady_ms();
     (void)pthread_mutex_lock(&listener->lock);
     uint64_t wait = serve_leaving(listener, now_ms);
     for (struct listener_session *session = listener->sessions; session; session = session->next) {
@@ -295,7 +295,7 @@ static void guard(struct listener *listener)
     struct net_monitor_event event;
     while (net_monitor_take(listener->monitor, &event))
         continue;
-    uint64_t now_ms = moment_ms();
+    uint64_t now_ms = clock_steady_ms();
     if (now_ms - listener->guarded_ms < GUARD_MS) return;
     listener->guarded_ms = now_ms;
     if (net_monitor_guard(listener->monitor) > 0)

@@ -1,10 +1,10 @@
 #include "transporter/session/run.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/wire/head.h"
 #include "common/wire/stored.h"
 #include "transporter/core/content_progress.h"
-#include "transporter/session/moment.h"
 #include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
 
@@ -227,7 +227,7 @@ static void *ticker_main(void *arg)
     struct run *run = arg;
     (void)pthread_mutex_lock(&run->lock);
     while (!run->ended) {
-        moment_wait(&run->changed, &run->lock, moment_ms() + TICK_MS);
+        clock_wait(&run->changed, &run->lock, clock_steady_ms() + TICK_MS);
         if (run->ended) break;
         (void)pthread_mutex_unlock(&run->lock);
         stop_if_revoked(run);

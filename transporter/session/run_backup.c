@@ -1,8 +1,8 @@
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/outlet_repository.h"
-#include "transporter/session/moment.h"
 #include "transporter/session/outlet_remote.h"
 #include "transporter/session/run_object.h"
 #include "transporter/session/serve_ingest.h"
@@ -58,14 +58,15 @@ static bool await_cache(struct source *source, const struct hash *binding, enum 
 {
     struct run *run = source->run;
     uint64_t most_ms = run->environment.lease_ms / 2;
-    uint64_t until_ms = moment_ms() + (most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS);
+    uint64_t until_ms = clock_steady_ms() + (most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS);
     for (;;) {
         if (stat_cache_open(source->cache_dir, binding, &source->cache, found, err)) return true;
         source->cache = NULL;
         struct err cancelled;
-        if (err->code != ERR_BUSY || moment_ms() >= until_ms || !run_going_on(run, &cancelled)) return false;
+        if (err->code != ERR_BUSY || clock_steady_ms() >= until_ms || !run_going_on(run, &cancelled))
+            return false;
         (void)pthread_mutex_lock(&run->lock);
-        moment_wait(&run->changed, &run->lock, moment_ms() + CACHE_LOOK_MS);
+        clock_wait(&run->changed, &run->lock, clock_steady_ms() + CACHE_LOOK_MS);
         (void)pthread_mutex_unlock(&run->lock);
     }
 }

@@ -47,8 +47,14 @@ bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *
     AUTO(read_half) struct read_half *own = NULL;
     if (!try_own_key(run, &key_id, &own, err)) return false;
     if (own) return keys_from_own(own, job, keys, err);
-    return authority_write_half(run->environment.authority, &key_id, &domain, &keys->half, &keys->unlock,
-                                keys->label, err);
+    if (authority_write_half(run->environment.authority, &key_id, &domain, &keys->half, &keys->unlock,
+                             keys->label, err))
+        return true;
+    if (err->code == ERR_NO_KEY && run->environment.own_key_file)
+        return err_wrap(err,
+                        "the own key that is configured here (setting 'own_key') is not key '%s' of the job",
+                        job->key_label);
+    return false;
 }
 
 /* --- opening --- */

@@ -24,7 +24,7 @@ struct stat_cache_record {
 static bool flush_locked(struct stat_cache *cache, struct err *err)
 {
     if (!fd_pwrite_all(cache->stage_fd, buf_span(&cache->stage), cache->stage_len, "stage", err))
-        return false;
+        return err_wrap(err, "the cache of this job's runs, in state_dir");
     cache->stage_len += cache->stage.len;
     buf_clear(&cache->stage);
     return true;

@@ -1,10 +1,10 @@
 /* Peers that break the rules, by a bare client that can send anything. */
 #include "cargo.h"
+#include "common/base/clock.h"
 #include "common/net/net_poll.h"
 #include "common/net/net_socket.h"
 #include "ends.h"
 #include "transporter/session/asked.h"
-#include "transporter/session/moment.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
@@ -46,16 +46,18 @@ static void bare_send(struct bare *bare, Sealift__Head *head, struct span payloa
 }
 
 /* The next answer of this kind; others are skipped. false when none came in time. */
-static bool bare_receive(struct bare *bare, Sealift__Head__KindCase kind, struct data_message *out, int timeout_ms)
+static bool bare_receive(struct bare *bare, Sealift__Head__KindCase kind, struct data_message *out,
+                         int timeout_ms)
 {
-    uint64_t until = moment_ms() + (uint64_t)timeout_ms;
-    while (moment_ms() < until) {
+    uint64_t until = clock_steady_ms() + (uint64_t)timeout_ms;
+    while (clock_steady_ms() < until) {
         AUTO(net_message) struct net_message net = {0};
         AUTO(data_message) struct data_message message = {0};
         struct net_peer from;
         enum net_fault fault;
         struct err err = {0};
-        if (net_socket_recv(bare->socket, &from, &net, &fault, (int)(until - moment_ms())) != NET_OK) return false;
+        if (net_socket_recv(bare->socket, &from, &net, &fault, (int)(until - clock_steady_ms())) != NET_OK)
+            return false;
         cr_assert(data_message_decode(CHANNEL_LISTENER_TO_DIALLER, &net, &message, &err), "%s", err.text);
         if (message.head->kind_case != kind) continue;
         data_message_move(&message, out);
@@ -112,7 +114,11 @@ Test(hostile_session, an_open_with_a_wrong_ticket_run_or_attempt_is_refused_and_
     for (int i = 0; i < 4; i++) {
         AUTO(bare) struct bare bare = {0};
         bare_open(&bare, ends, ends->source);
-        send_open(&bare, ends, i == 0 ? wrong : ends->ticket, i == 1 ? 0 : i == 2 ? 2 : 1, i == 3 ? &other : &ends->run);
+        send_open(&bare, ends, i == 0 ? wrong : ends->ticket,
+                  i == 1   ? 0
+                  : i == 2 ? 2
+                           : 1,
+                  i == 3 ? &other : &ends->run);
         expect_fail(&bare, i == 0 || i == 3 ? ERR_NOT_AUTHENTIC : ERR_PROTOCOL);
     }
     AUTO(bare) struct bare good = {0};
@@ -222,10 +228,10 @@ Test(hostile_session, whatever_is_out_of_place_or_malformed_ends_the_run, .timeo
         bool unsealed;
         enum err_code code;
     } cases[] = {
-        {SEALIFT__HEAD__KIND_BATCH, "x", 1, false, ERR_PROTOCOL},     /* before the envelope */
-        {SEALIFT__HEAD__KIND_FRAMES, "x", 1, false, ERR_PROTOCOL},    /* of another conversation */
-        {SEALIFT__HEAD__KIND_DONE, "", 1, false, ERR_PROTOCOL},       /* before any commit */
-        {SEALIFT__HEAD__KIND_ASK, "x", 1, false, ERR_PROTOCOL},       /* cut short */
+        {SEALIFT__HEAD__KIND_BATCH, "x", 1, false, ERR_PROTOCOL},  /* before the envelope */
+        {SEALIFT__HEAD__KIND_FRAMES, "x", 1, false, ERR_PROTOCOL}, /* of another conversation */
+        {SEALIFT__HEAD__KIND_DONE, "", 1, false, ERR_PROTOCOL},    /* before any commit */
+        {SEALIFT__HEAD__KIND_ASK, "x", 1, false, ERR_PROTOCOL},    /* cut short */
         {SEALIFT__HEAD__KIND_ENVELOPE, "xyz", 1, false, ERR_TRUNCATED},
         {SEALIFT__HEAD__KIND_BATCH, "not records", 1, true, ERR_PROTOCOL},
     };
@@ -250,7 +256,8 @@ Test(hostile_session, a_raw_chunk_that_does_not_hash_to_its_name_ends_the_run)
     ends_serve(ends, CONVERSATION_UNSEALED, true);
     AUTO(bare) struct bare bare = {0};
     AUTO(buf) struct buf batch = {0};
-    struct raw_chunk chunk = {.type = FRAME_DATA, .raw_len = 5, .content = {{1, 2, 3}}, .stored = span_str("hello")};
+    struct raw_chunk chunk = {
+        .type = FRAME_DATA, .raw_len = 5, .content = {{1, 2, 3}}, .stored = span_str("hello")};
     raw_chunk_header(&chunk, buf_grow(&batch, RAW_CHUNK_HEADER_LEN));
     buf_put_str(&batch, "hello");
     bare_open(&bare, ends, ends->source);
@@ -279,7 +286,7 @@ Test(hostile_session, more_than_the_credit_ends_the_run_and_not_the_memory)
     for (int i = 0; i < 12; i++)
         send_one(&bare, SEALIFT__HEAD__KIND_FRAMES, buf_span(&payload), 1);
     bool alive = true;
-    for (uint64_t until = moment_ms() + DEADLINE_MS; alive && moment_ms() < until;) {
+    for (uint64_t until = clock_steady_ms() + DEADLINE_MS; alive && clock_steady_ms() < until;) {
         AUTO(data_message) struct data_message message = {0};
         alive = listener_session_receive(ends->session, &message, &err);
         if (alive) alive = data_message_payload(&message).len == 0; /* the queue is dropped by the failure */
