@@ -43,8 +43,6 @@ static struct net_options port_options(const struct director *director, const st
     options.domain = domain;
     options.max_payload = max_payload;
     options.recv_queue = 16; /* of peers that may be strangers */
-    options.heartbeat_ms = 5000;
-    options.heartbeat_timeout_ms = 20000;
     return options;
 }
 

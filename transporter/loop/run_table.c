@@ -165,7 +165,7 @@ void run_table_cancel(struct run_table *table, const struct id *run, const char 
     (void)pthread_mutex_unlock(&table->lock);
 }
 
-void run_table_cancel_all(struct run_table *table, const char *reason)
+static void cancel_all(struct run_table *table, const char *reason)
 {
     (void)pthread_mutex_lock(&table->lock);
     for (struct row *row = table->first; row; row = row->next)
@@ -183,7 +183,7 @@ static bool any_there(const struct run_table *table)
 void run_table_free(struct run_table *table)
 {
     if (!table) return;
-    run_table_cancel_all(table, "the transporter stops");
+    cancel_all(table, "the transporter stops");
     (void)pthread_mutex_lock(&table->lock);
     while (any_there(table))
         (void)pthread_cond_wait(&table->changed, &table->lock);

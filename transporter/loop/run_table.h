@@ -16,7 +16,6 @@ DEFINE_AUTO(run_table, struct run_table *, run_table_free)
 bool run_table_start(struct run_table *table, const struct run_environment *environment,
                      const Sealift__Assign *assign, struct err *err) MUST_CHECK;
 void run_table_cancel(struct run_table *table, const struct id *run, const char *reason);
-void run_table_cancel_all(struct run_table *table, const char *reason);
 /* It waits for its source there: told again after each Hello, as a word in flight may be lost. By the run's
  * own thread. */
 void run_table_mark_ready(struct run_table *table, const struct id *run, uint32_t attempt,

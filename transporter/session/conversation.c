@@ -74,11 +74,6 @@ static const char *const state_names[] = {
     [CONVERSATION_ENDED] = "after its end",
 };
 
-const char *conversation_state_name(enum conversation_state state)
-{
-    return state_names[state];
-}
-
 static bool step(const struct row *rows, size_t count, enum conversation_kind conversation,
                  enum conversation_state state, Sealift__Head__KindCase kind, enum conversation_state *next,
                  struct err *err)

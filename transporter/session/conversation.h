@@ -24,8 +24,6 @@ enum conversation_state {
     CONVERSATION_STATES
 };
 
-const char *conversation_state_name(enum conversation_state state);
-
 /* The listening side receives: the state afterwards. ERR_PROTOCOL names the kind and the state. */
 bool conversation_listener(enum conversation_kind conversation, enum conversation_state state,
                            Sealift__Head__KindCase kind, enum conversation_state *next,

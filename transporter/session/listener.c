@@ -11,8 +11,6 @@
 enum {
     /* whole payloads of a peer that may wait in libzmq: more than any credit, less than what hurts */
     RECV_QUEUE = 8,
-    HEARTBEAT_MS = 5000,
-    HEARTBEAT_TIMEOUT_MS = 20000,
     PROBE_MS = 5000, /* between questions whether a connection stands */
     PROBE_LEAST_MS = 20,
     LAST_WORDS_MS = 1000, /* from Fail to the cut */
@@ -69,8 +67,6 @@ static bool make_socket(struct listener *listener, const struct listener_options
     socket_options.max_payload = PAYLOAD_MAX;
     socket_options.send_queue = LISTENER_QUEUE_MESSAGES;
     socket_options.recv_queue = RECV_QUEUE;
-    socket_options.heartbeat_ms = HEARTBEAT_MS;
-    socket_options.heartbeat_timeout_ms = HEARTBEAT_TIMEOUT_MS;
     struct net_endpoint endpoint = {.side = NET_BIND, .address = options->bind};
     AUTO(net_socket) struct net_socket *socket = NULL;
     AUTO(net_monitor) struct net_monitor *monitor = NULL;

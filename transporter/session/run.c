@@ -357,16 +357,6 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     return run;
 }
 
-const struct id *run_id(const struct run *run)
-{
-    return &run->id;
-}
-
-uint32_t run_attempt(const struct run *run)
-{
-    return run->attempt;
-}
-
 void run_free(struct run *run)
 {
     if (!run) return;

@@ -45,8 +45,6 @@ struct run_environment {
 /* A decoded Assign, copied. */
 struct run;
 struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign);
-const struct id *run_id(const struct run *run);
-uint32_t run_attempt(const struct run *run);
 /* makes it end with ERR_CANCELLED; any thread */
 void run_cancel(struct run *run, const char *reason);
 /* after `ended`: joins the thread, which may still be busy until `gone` */

@@ -254,7 +254,9 @@ Test(backup_fault, cancelling_ends_a_run_whatever_it_waits_for, .timeout = 20)
 Test(backup_fault, a_tree_that_is_not_there_is_an_error_before_anything_is_sent)
 {
     AUTO(rig) struct rig *rig = rig_make();
-    rig->path = "/nonexistent/tree";
+    char absent[sizeof(rig->tree.path) + 8];
+    (void)snprintf(absent, sizeof(absent), "%s/absent", rig->tree.path);
+    rig->path = absent;
     cr_assert_not(rig_try(rig));
     cr_assert_eq(rig->err.code, ERR_NOT_FOUND);
     cr_assert_eq(rig->fake.calls[FAKE_SEND], 0);

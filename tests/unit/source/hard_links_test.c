@@ -1,5 +1,8 @@
 #include "transporter/source/hard_links.h"
 
+#include "common/base/alloc.h"
+#include "tree.h"
+
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
@@ -62,7 +65,9 @@ Test(hard_links, more_than_memory_may_hold_go_to_files)
 /* One file after the other, as in most trees: the table must not grow with those that are done. */
 Test(hard_links, what_is_complete_takes_no_room)
 {
-    AUTO(hard_links) struct hard_links *links = hard_links_new("/nonexistent");
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(free) char *absent = tree_path(&tree, "absent");
+    AUTO(hard_links) struct hard_links *links = hard_links_new(absent);
     char path[64];
     for (unsigned i = 0; i < 1000000; i++) {
         (void)snprintf(path, sizeof(path), "name-%u", i);
@@ -76,15 +81,18 @@ Test(hard_links, what_is_complete_takes_no_room)
 
 Test(hard_links, a_spill_directory_that_is_none_is_an_error)
 {
-    AUTO(hard_links) struct hard_links *links = hard_links_new("/nonexistent/dir");
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(free) char *absent = tree_path(&tree, "absent");
+    AUTO(hard_links) struct hard_links *links = hard_links_new(absent);
     struct span first;
     struct err err;
     bool ok = true;
     for (unsigned i = 0; i < 1000000 && ok; i++)
         ok = hard_links_meet(links, 1, i, 2, span_str("path"), &first, &err);
     cr_assert(!ok);
-    cr_assert_str_eq(err.text,
-                     "cannot make a temporary file in '/nonexistent/dir': No such file or directory");
+    AUTO(free)
+    char *said = xasprintf("cannot make a temporary file in '%s': No such file or directory", absent);
+    cr_assert_str_eq(err.text, said);
 }
 
 Test(hard_links, a_full_disk_is_an_error_and_no_signal)

@@ -1,5 +1,6 @@
 #include "transporter/source/names.h"
 
+#include "common/base/alloc.h"
 #include "tree.h"
 
 #include <criterion/criterion.h>
@@ -101,13 +102,16 @@ Test(names, a_spill_directory_that_is_none_is_an_error)
     put_file(&tree, "a", "");
     put_file(&tree, "b", "");
     AUTO(fd) int fd = openat(tree.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const struct names_limits spilling = {.memory_max = 1, .spill_dir = "/nonexistent"};
+    AUTO(free) char *absent = tree_path(&tree, "absent");
+    const struct names_limits spilling = {.memory_max = 1, .spill_dir = absent};
     struct names *names = NULL;
     int fault;
     struct err err;
     cr_assert(!names_read(fd, &spilling, &names, &fault, &err));
     cr_assert_null(names);
-    cr_assert_str_eq(err.text, "cannot make a temporary file in '/nonexistent': No such file or directory");
+    AUTO(free)
+    char *said = xasprintf("cannot make a temporary file in '%s': No such file or directory", absent);
+    cr_assert_str_eq(err.text, said);
 }
 
 Test(names, a_list_is_given_back)
