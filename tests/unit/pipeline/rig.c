@@ -92,12 +92,18 @@ static void prepare(struct rig *rig)
     };
 }
 
+static bool back_up(struct rig *rig)
+{
+    if (rig->image.path) return backup_image(&rig->options, &rig->image, &rig->result, &rig->err);
+    if (rig->stream.name) return backup_stream(&rig->options, &rig->stream, &rig->result, &rig->err);
+    return backup_tree(&rig->options, &rig->result, &rig->err);
+}
+
 static void *run_thread(void *arg)
 {
     struct rig *rig = arg;
-    rig->done = (rig->image.path ? backup_image(&rig->options, &rig->image, &rig->result, &rig->err)
-                                 : backup_tree(&rig->options, &rig->result, &rig->err)) &&
-                (rig->killed_before_renewal || backup_renew_cache(rig->options.cache, &rig->err));
+    rig->done =
+        back_up(rig) && (rig->killed_before_renewal || backup_renew_cache(rig->options.cache, &rig->err));
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "fake_outlet.h"
 #include "keys.h"
 #include "transporter/pipeline/backup_image.h"
+#include "transporter/pipeline/backup_stream.h"
 #include "tree.h"
 #include "view.h"
 
@@ -21,7 +22,8 @@ struct rig {
     struct sealing_options sealing;
     struct backup_options options; /* as the next run will have them */
     const char *path;
-    struct image_source image; /* with a path: the next run is of that image */
+    struct image_source image;   /* with a path: the next run is of that image */
+    struct stream_source stream; /* with a name: of that stream */
     struct backup_result result;
     struct err err;
     /* warnings of the last run */
