@@ -8,6 +8,7 @@
  *
  * Options, after the verb: --threads N, --compress lz4|zstd[:LEVEL]|none, --cipher NAME,
  * --place here|there|none (none at init makes a plaintext repository), --no-cache, --warnings,
+ * --image (TREE is a device or a disk image),
  * --password-file FILE (at init: the key is derived from the first line of FILE, with the least limits).
  *
  * backup prints one JSON line: times in seconds, sizes in bytes; peak_anon is sampled. The key lies
@@ -17,7 +18,7 @@
 #include "common/base/text.h"
 #include "common/crypto/password.h"
 #include "common/wire/stored.h"
-#include "transporter/pipeline/backup.h"
+#include "transporter/pipeline/backup_image.h"
 #include "transporter/pipeline/inlet_repository.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/pipeline/outlet_reseal.h"
@@ -46,6 +47,7 @@ struct options {
     const char *password_file;
     bool no_cache;
     bool warnings;
+    bool image;
     const char *words[4];
     size_t word_count;
 };
@@ -84,6 +86,8 @@ static struct options parse(int argc, char **argv)
             options.no_cache = true;
         else if (strcmp(argv[i], "--warnings") == 0)
             options.warnings = true;
+        else if (strcmp(argv[i], "--image") == 0)
+            options.image = true;
         else if (options.word_count < 4)
             options.words[options.word_count++] = argv[i];
     }
@@ -394,7 +398,10 @@ static void back_up(const char *dir, const char *tree, const struct options *opt
         backup.padding = sealing.padding;
     }
     struct backup_result result = {0};
-    check(backup_tree(&backup, &result, &err), &err);
+    struct image_source image = {.path = absolute};
+    bool done =
+        options->image ? backup_image(&backup, &image, &result, &err) : backup_tree(&backup, &result, &err);
+    check(done, &err);
     check(backup_renew_cache(backup.cache, &err), &err);
     print_result(&result);
     meter_print(&meter);
@@ -458,7 +465,9 @@ static void restore(const char *dir, const char *to, const char *path, const str
                                               .warning = print_warning,
                                               .arg = (void *)(uintptr_t)options};
     struct restore_result result = {0};
-    check(restore_tree(&restore_options, &result, &err), &err);
+    bool done = point->object == OBJECT_IMAGE ? restore_image(&restore_options, &result, &err)
+                                              : restore_tree(&restore_options, &result, &err);
+    check(done, &err);
     printf("{\"entries\":%llu,\"files\":%llu,\"content_bytes\":%llu,\"skipped\":%llu,\"warnings\":%llu,",
            (unsigned long long)result.entries, (unsigned long long)result.files,
            (unsigned long long)result.content_bytes, (unsigned long long)result.skipped,

@@ -86,6 +86,13 @@ bool policy_may_read(const struct policy *policy, struct span path, struct err *
     return allowed(path, policy->read_roots, policy->read_count, "back up", "read", NULL, err);
 }
 
+bool policy_lists_read(const struct policy *policy, const char *path)
+{
+    for (size_t i = 0; i < policy->read_count; i++)
+        if (strcmp(policy->read_roots[i], path) == 0) return true;
+    return false;
+}
+
 bool policy_may_restore(const struct policy *policy, struct span path, const char **root, struct err *err)
 {
     return allowed(path, policy->restore_roots, policy->restore_count, "restore to", "restore", root, err);

@@ -36,6 +36,8 @@ void policy_deinit(struct policy *policy);
 
 /* ERR_POLICY; the text names the path and the setting that would have to allow it. */
 bool policy_may_read(const struct policy *policy, struct span path, struct err *err) MUST_CHECK;
+/* Whether the path itself is one of the roots, not only below one. */
+bool policy_lists_read(const struct policy *policy, const char *path);
 /* *root becomes the (longest) root that allows it, borrowed. A text says nothing of links in the path: who
  * writes there opens the root and follows none below it. */
 bool policy_may_restore(const struct policy *policy, struct span path, const char **root,

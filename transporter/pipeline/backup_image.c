@@ -153,7 +153,8 @@ static void note_live(struct imaging *imaging)
 {
     struct err what = {0};
     (void)err_set(&what, ERR_FAILED,
-                  "read without a 'before' script that stills it: the copy is crash-consistent only");
+                  "in use while it was read, without a 'before' script that stills it: the copy is "
+                  "crash-consistent only");
     attempt_note(&imaging->attempt, span_str(imaging->source->path + 1), &what);
 }
 
@@ -165,7 +166,7 @@ static bool judge_state(struct imaging *imaging, struct metadata_content *conten
     if (!image_reader_state(reader, &state, err)) return false;
     if (state == FILE_CHANGED && reader->kind == IMAGE_DEVICE)
         return err_set(err, ERR_FAILED, "'%s' changed its size while it was read", reader->path);
-    bool live = reader->kind == IMAGE_DEVICE && imaging->source->moment == IMAGE_LIVE;
+    bool live = reader->in_use && imaging->source->moment == IMAGE_LIVE;
     if (state == FILE_CHANGED) warn_inexact(imaging);
     if (live) note_live(imaging);
     if (state == FILE_CHANGED || live) content->flags |= ENTRY_INEXACT;

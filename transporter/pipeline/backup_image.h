@@ -9,7 +9,7 @@
 
 /* What is known of the image's state while it is read. */
 enum image_moment {
-    IMAGE_LIVE,   /* nobody held it still: a device's copy is as after a power cut */
+    IMAGE_LIVE,   /* no script has: the copy of a device in use is as after a power cut */
     IMAGE_STILLED /* a script has seen to it: a frozen file system, a snapshot */
 };
 
@@ -21,8 +21,8 @@ struct image_source {
 
 /* As backup_tree; of options->walk it uses now_ns alone (0: now). An image that cannot be read to its end
  * fails, by the offset: nothing is committed. A file that is as the last run saw it is not read again. A file
- * that changed meanwhile is a warning, and its entry is marked as inexact; so is the entry of a device that
- * was live. */
+ * that changed meanwhile is a warning, and its entry is marked as inexact; so is the entry of a device
+ * that was in use and live, which is told. */
 bool backup_image(const struct backup_options *options, const struct image_source *image,
                   struct backup_result *result, struct err *err) MUST_CHECK;
 

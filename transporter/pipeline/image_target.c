@@ -68,7 +68,8 @@ static bool open_device(struct image_target *target, const char *path, struct er
     target->kind = TARGET_DEVICE;
     target->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
     if (target->fd < 0 && errno == EBUSY)
-        return err_set(err, ERR_BUSY, "'%s' is mounted or otherwise in use: nothing was written to it", path);
+        return err_set(err, ERR_FAILED, "'%s' is mounted or otherwise in use: nothing was written to it",
+                       path);
     if (target->fd < 0 || fstat(target->fd, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
     if (!S_ISBLK(st.st_mode)) return err_set(err, ERR_FAILED, "'%s' is no block device any more", path);
     if (ioctl(target->fd, BLKGETSIZE64, &target->room) != 0 || ioctl(target->fd, BLKSSZGET, &sector) != 0)
@@ -155,7 +156,7 @@ static bool open_part(struct image_target *target, struct err *err)
         openat(target->dir, target->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
     if (target->fd < 0) return err_sys(err, errno, "cannot create '%s'", target->part);
     if (flock(target->fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(err, ERR_BUSY, "another restore is writing '%s'", target->part);
+        return err_set(err, ERR_FAILED, "another restore is writing '%s'", target->part);
     if (!adopt_part(target, err)) return false;
     return ftruncate(target->fd, (off_t)target->size) == 0 ||
            err_sys(err, errno, "cannot set the size of '%s'", target->part);

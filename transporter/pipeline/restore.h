@@ -55,7 +55,7 @@ bool restore_tree(const struct restore_options *options, struct restore_result *
  * A file is written beside its place, as NAME.sealift-part, and takes its place when it is whole: what an
  * interrupted restore left there is compared and kept as far as it is right. Zeros become holes.
  *
- * A device must be named by `destination_root` as it is (or that be NULL), must not be in use (ERR_BUSY) and
+ * A device must be named by `destination_root` as it is (or that be NULL), must not be in use (ERR_FAILED) and
  * must be large enough (ERR_LIMIT): else nothing is written to it. Under `never` it is refused (ERR_EXISTS);
  * under `changed` what it holds is compared, and only what differs is written. What it has beyond the image
  * is left as it is, with a warning. */

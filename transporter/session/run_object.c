@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
+#include "transporter/pipeline/backup_image.h"
 #include "transporter/pipeline/backup_stream.h"
 #include "transporter/session/run_command.h"
 
@@ -131,7 +132,7 @@ bool run_object_open(struct run *run, struct run_object *out, struct err *err)
 
 bool run_object_is_cached(const struct run_object *object)
 {
-    return object->kind == OBJECT_TREE;
+    return object->kind != OBJECT_STREAM;
 }
 
 /* The walk takes `const char *const *`. */
@@ -187,6 +188,20 @@ static bool begin(struct run_object *object, struct err *err)
            run_command_whole(run, object->before, RUN_COMMAND_BEFORE, NULL, &run->cancelled, err);
 }
 
+/* A link is followed only where the configuration lists it: what lies below a root may be others' to make. */
+static bool back_up_image(struct run_object *object, struct backup_options *options,
+                          struct backup_result *result, struct err *err)
+{
+    const char *path = object->paths.paths[0];
+    bool listed = policy_lists_read(object->run->environment.policy, path);
+    struct image_source image = {
+        .path = path,
+        .links = listed ? IMAGE_LINKS_FOLLOWED : IMAGE_LINKS_REFUSED,
+        .moment = object->plan->before[0] ? IMAGE_STILLED : IMAGE_LIVE,
+    };
+    return backup_image(options, &image, result, err);
+}
+
 bool run_object_back_up(struct run_object *object, struct backup_options *options,
                         struct backup_result *result, struct err *err)
 {
@@ -197,10 +212,9 @@ bool run_object_back_up(struct run_object *object, struct backup_options *option
     case OBJECT_STREAM:
         return back_up_stream(object, options, result, err);
     case OBJECT_IMAGE:
-        break;
+        return back_up_image(object, options, result, err);
     }
-    return err_set(err, ERR_VERSION, "objects of the kind '%s' are not there yet in this version",
-                   object_kind_name(object->kind));
+    return false;
 }
 
 /* A cancel does not end it: what `before` has begun, as a frozen file system, must not stay. */

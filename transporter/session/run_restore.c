@@ -65,7 +65,8 @@ static bool restore(struct run *run, const struct recovery *recovery, const Seal
         .cancelled = &run->cancelled,
     };
     struct restore_result result = {0};
-    bool done = restore_tree(&options, &result, err);
+    bool image = recovery->point->object == OBJECT_IMAGE;
+    bool done = image ? restore_image(&options, &result, err) : restore_tree(&options, &result, err);
     atomic_store(&run->counters.skipped, result.skipped);
     atomic_store(&run->counters.failed, result.failed);
     return done;

@@ -64,6 +64,16 @@ static bool size_of(const struct image_reader *reader, const struct stat *st, ui
            err_sys(err, errno, "cannot tell the size of '%s'", reader->path);
 }
 
+/* The kernel gives a device in use to nobody alone. The claim is given up at once: a mount may come. */
+static bool is_in_use(const struct image_reader *reader)
+{
+    char again[64];
+    if (reader->kind == IMAGE_FILE) return false;
+    (void)snprintf(again, sizeof(again), "/proc/self/fd/%d", reader->fd);
+    AUTO(fd) int claim = open(again, O_RDONLY | O_EXCL | O_CLOEXEC);
+    return claim < 0;
+}
+
 /* A device has an owner and a mode that say nothing about its content: where it is restored to a file, only
  * root may read that. */
 static struct walk_entry entry_of(const struct image_reader *reader, const struct stat *st, uint64_t now_ns)
@@ -102,6 +112,7 @@ bool image_reader_open(const char *path, enum image_links links, uint64_t now_ns
         return err_set(err, ERR_USAGE, "'%s' is neither a block device nor a regular file", path);
     reader.kind = S_ISBLK(st.st_mode) ? IMAGE_DEVICE : IMAGE_FILE;
     if (!size_of(&reader, &st, &reader.size, err)) return false;
+    reader.in_use = is_in_use(&reader);
     reader.entry = entry_of(&reader, &st, now_ns);
     *out = reader;
     reader.fd = -1;
@@ -151,7 +162,7 @@ bool image_reader_read(const struct image_reader *reader, uint64_t offset, void 
     return true;
 }
 
-bool image_reader_state(const struct image_reader *reader, enum file_state *state, struct err *err)
+bool image_reader_state(struct image_reader *reader, enum file_state *state, struct err *err)
 {
     struct stat st;
     uint64_t size;
@@ -162,6 +173,7 @@ bool image_reader_state(const struct image_reader *reader, enum file_state *stat
     bool same = now.size == then->size;
     if (reader->kind == IMAGE_FILE)
         same = same && now.mtime_ns == then->mtime_ns && now.ctime_ns == then->ctime_ns;
+    reader->in_use = reader->in_use || is_in_use(reader);
     *state = same ? FILE_SAME : FILE_CHANGED;
     return true;
 }

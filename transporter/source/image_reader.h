@@ -15,6 +15,7 @@ struct image_reader {
     int fd;
     enum image_kind kind;
     uint64_t size;
+    bool in_use;      /* a device: mounted, swapped to, or part of another, when it was opened */
     const char *path; /* borrowed, for errors */
     /* The entry to be stored, as of the opening: a regular file of depth 1 by the path's last name. Spans
      * are borrowed from the path; there is no directory. `cacheable` is never true of a device. */
@@ -38,8 +39,7 @@ bool image_reader_extent(const struct image_reader *reader, uint64_t from, struc
 bool image_reader_read(const struct image_reader *reader, uint64_t offset, void *out, size_t len,
                        struct err *err) MUST_CHECK;
 /* After reading: whether a file is no longer what it was when opened, by size, mtime and ctime; a device
- * tells its size only. */
-bool image_reader_state(const struct image_reader *reader, enum file_state *state,
-                        struct err *err) MUST_CHECK;
+ * tells its size only. Renews `in_use`, if it was not. */
+bool image_reader_state(struct image_reader *reader, enum file_state *state, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,3 +1,4 @@
+#include "loop_device.h"
 #include "rig.h"
 
 #include "transporter/pipeline/image_cutter.h"
@@ -218,6 +219,29 @@ Test(backup_image, a_file_that_is_as_it_was_is_not_read_again)
     AUTO(view) struct view *changed = back_up(rig);
     cr_assert_eq(rig->result.read_bytes, 3 << 20);
     assert_same(rig, changed);
+}
+
+static void back_up_device(struct rig *rig, const struct loop_device *device, enum image_moment moment,
+                           uint8_t flags, size_t warnings)
+{
+    rig->image = (struct image_source){.path = device->path, .moment = moment};
+    AUTO(view) struct view *view = back_up(rig);
+    cr_assert_eq(view->entries[0].flags & ENTRY_INEXACT, flags);
+    cr_assert_eq(rig->warning_count, warnings);
+    cr_assert_eq(rig->result.counts.warnings, 0, "told, not counted");
+    fake_outlet_next_run(&rig->fake);
+}
+
+Test(backup_image, a_device_in_use_that_no_script_stilled_is_told)
+{
+    AUTO(loop_device) struct loop_device device = loop_device_make(1 << 20);
+    AUTO(rig) struct rig *rig = rig_make();
+    back_up_device(rig, &device, IMAGE_LIVE, 0, 0);
+    AUTO(fd) int user = open(device.path, O_RDONLY | O_EXCL | O_CLOEXEC); /* as a mount does */
+    cr_assert(user >= 0);
+    back_up_device(rig, &device, IMAGE_LIVE, ENTRY_INEXACT, 1);
+    cr_assert_not_null(strstr(rig->warned.text, "crash-consistent"));
+    back_up_device(rig, &device, IMAGE_STILLED, 0, 0);
 }
 
 /* --- what may go wrong --- */

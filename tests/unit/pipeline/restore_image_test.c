@@ -366,7 +366,7 @@ Test(restore_image, a_device_that_may_not_be_written_is_not)
     AUTO(fd) int user = open(device.path, O_RDONLY | O_EXCL | O_CLOEXEC); /* as a mount does */
     cr_assert(user >= 0);
     cr_assert_not(restore_rig_try(rig, OVERWRITE_ALWAYS));
-    cr_assert_eq(rig->err.code, ERR_BUSY, "%s", rig->err.text);
+    cr_assert_eq(rig->err.code, ERR_FAILED, "%s", rig->err.text);
     rig->options.destination = rig->options.destination_root = small.path;
     cr_assert_not(restore_rig_try(rig, OVERWRITE_ALWAYS));
     cr_assert_eq(rig->err.code, ERR_LIMIT);

@@ -22,7 +22,7 @@ static void put_bytes(const struct tree *tree, const char *name, off_t offset, c
     cr_assert_eq(pwrite(fd, bytes, strlen(bytes), offset), (ssize_t)strlen(bytes));
 }
 
-static enum file_state state_of(const struct image_reader *reader)
+static enum file_state state_of(struct image_reader *reader)
 {
     enum file_state state = FILE_SAME;
     struct err err;
