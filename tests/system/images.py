@@ -128,6 +128,7 @@ def check(site, devices):
     # the newer state over the older one: only what differs; then to a file
     restore("stilled@latest", target, overwrite="changed", code=1)
     expect(digest(target, SIZE) == last_digest, "the device is as it is now")
+    os.mkdir(site.path("out"))
     restore("stilled@latest", site.path("out"), overwrite="never")
     image = site.path("out", "disk-by-name")
     expect(os.path.getsize(image) == SIZE and digest(image, SIZE) == last_digest, "an image in a file")
