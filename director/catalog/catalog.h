@@ -124,6 +124,9 @@ typedef bool catalog_point_fn(void *arg, const struct catalog_point *point, stru
 /* By number; of one repository (or all: NULL), of one job (or all: ""). */
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
                     catalog_point_fn *each, void *arg, struct err *err) MUST_CHECK;
+/* One that the repository's log has removed; none is fine. */
+bool catalog_point_drop(struct catalog *catalog, const struct id *repository, const struct id *point,
+                        struct err *err) MUST_CHECK;
 /* Forgets the points of a repository, which reports them again. */
 bool catalog_points_drop(struct catalog *catalog, const struct id *repository, struct err *err) MUST_CHECK;
 /* The PointFile. Replaces `out`. ERR_NOT_FOUND */

@@ -79,6 +79,15 @@ bool catalog_points_drop(struct catalog *catalog, const struct id *repository, s
     return query_run(&query, err);
 }
 
+bool catalog_point_drop(struct catalog *catalog, const struct id *repository, const struct id *point,
+                        struct err *err)
+{
+    AUTO(query) struct query query = query_of(catalog, QUERY_POINT_DROP);
+    query_id(&query, repository);
+    query_id(&query, point);
+    return query_run(&query, err);
+}
+
 bool catalog_point_get(struct catalog *catalog, const struct id *point, struct buf *out, struct err *err)
 {
     AUTO(query) struct query query = query_of(catalog, QUERY_POINT_GET);

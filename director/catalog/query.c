@@ -71,6 +71,7 @@ static const char *const texts[QUERIES] = {
         ("SELECT repository, number, point, run, job, time, log_hash, file FROM point"
          " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) ORDER BY repository, number"),
     [QUERY_POINT_GET] = "SELECT file FROM point WHERE point = ? LIMIT 1",
+    [QUERY_POINT_DROP] = "DELETE FROM point WHERE repository = ? AND point = ?",
     [QUERY_POINTS_DROP] = "DELETE FROM point WHERE repository = ?",
     [QUERY_HEAD_PUT] = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_HEAD_GET] =

@@ -5,5 +5,5 @@
 const struct command *const command_tables[] = {
     operator_commands, transporter_commands, link_commands,   repository_commands,
     key_commands,      job_commands,         point_commands,  restore_commands,
-    offline_commands,  status_commands,      absent_commands, NULL,
+    offline_commands,  status_commands,      care_commands,   absent_commands, NULL,
 };

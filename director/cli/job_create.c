@@ -1,6 +1,7 @@
 #include "director/cli/job_create.h"
 
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "common/chunk/compress.h"
 #include "common/crypto/frame.h"
 #include "common/wire/lent.h"
@@ -31,16 +32,16 @@ const struct option_spec job_create_options[] = {
     {"compress", "HOW", "lz4 (default), zstd, zstd:LEVEL or none"},
     {"cipher", "NAME", "aes-256-gcm or chacha20-poly1305 (default: the faster one here)"},
     {"connection", "HOW", "direct: the source dials the target"},
-    {"keep-last", "N", "how many newest points to keep, when pruning is there"},
+    {"keep-last", "N", "how many newest points 'job prune' keeps"},
     {"keep-daily", "N", "one a day, for so many days"},
     {"keep-weekly", "N", "the same for weeks"},
     {"keep-monthly", "N", "the same for months"},
     {"keep-yearly", "N", "the same for years"},
+    {"immutable", "TIME", "a younger point is not removed by anybody, as 30d"},
     {"schedule", "SPEC", NULL},
     {"proxy", "URI", NULL},
     {"reencrypt", NULL, NULL},
     {"exact", NULL, NULL},
-    {"immutable", "TIME", NULL},
     {"bandwidth", "RATE", NULL},
     {0},
 };
@@ -281,6 +282,12 @@ static bool read_retention(struct draft *draft, struct err *err)
         *rules[i].field = number;
         if (number) draft->body.retention = &draft->retention;
     }
+    uint64_t age_ms = 0;
+    const char *immutable = args_value(draft->args, "immutable");
+    if (!immutable) return true;
+    if (!duration_parse(immutable, &age_ms, err)) return err_wrap(err, "--immutable");
+    draft->retention.immutable_s = age_ms / 1000;
+    draft->body.retention = &draft->retention;
     return true;
 }
 
@@ -389,8 +396,11 @@ static void say_created(const struct draft *draft)
                 sealed ? ", encrypted on the " : "", sealed ? where[body->placement] : "",
                 sealed ? " with the key " : "", sealed ? body->key_label : "");
     if (body->retention)
-        output_note(&draft->cli->output,
-                    "the --keep rules are signed with the job; nothing prunes yet in this version");
+        output_note(
+            &draft->cli->output,
+            "the --keep rules are signed with the job; 'sealift job prune %s' goes by them: nothing prunes "
+            "by itself yet",
+            body->name);
 }
 
 bool job_create(struct cli *cli, const struct args *args, struct err *err)

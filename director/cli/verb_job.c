@@ -33,9 +33,10 @@ static const char *placement_name(Sealift__Placement placement)
 static json_t *retention_json(const Sealift__Retention *retention)
 {
     if (!retention) return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "last", json_count(retention->last), "daily",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "last", json_count(retention->last), "daily",
                      json_count(retention->daily), "weekly", json_count(retention->weekly), "monthly",
-                     json_count(retention->monthly), "yearly", json_count(retention->yearly));
+                     json_count(retention->monthly), "yearly", json_count(retention->yearly), "immutable_s",
+                     json_count(retention->immutable_s));
 }
 
 static json_t *job_json(const struct cli *cli, const struct statement *job,

@@ -14,6 +14,7 @@ extern const struct command point_commands[];
 extern const struct command restore_commands[];
 extern const struct command status_commands[];
 extern const struct command offline_commands[];
+extern const struct command care_commands[];
 extern const struct command absent_commands[];
 
 #endif

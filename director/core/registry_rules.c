@@ -199,24 +199,39 @@ static bool check_grant(const struct registry *registry, const struct statement 
 
 /* ---- orders */
 
+/* An order about a point as such, which nobody opens: for the repository's owner alone. */
+static bool is_care(Sealift__OrderKind kind)
+{
+    return kind == SEALIFT__ORDER_KIND__ORDER_HOLD || kind == SEALIFT__ORDER_KIND__ORDER_RELEASE ||
+           kind == SEALIFT__ORDER_KIND__ORDER_DELETE || kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
+}
+
 static bool order_known_kind(const Sealift__OrderBody *order, struct err *err)
 {
-    if (order->kind == SEALIFT__ORDER_KIND__ORDER_RESTORE || order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE)
+    if (order->kind == SEALIFT__ORDER_KIND__ORDER_RESTORE ||
+        order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE || is_care(order->kind))
         return true;
-    return err_set(err, ERR_USAGE, "orders other than restoring and browsing are not there in this version");
+    return err_set(err, ERR_USAGE, "orders of this kind are not there in this version");
+}
+
+static bool order_sides(const struct registry *registry, const Sealift__OrderBody *order,
+                        const Sealift__RepositoryBody *repository, struct err *err)
+{
+    struct placement_facts facts;
+    if (!placement_of_order(order, registry->roster, repository, &facts, err)) return false;
+    if (!is_care(order->kind)) return placement_check(&facts, err);
+    if (same_key(&order->target, repository->owner.data)) return true;
+    return err_set(err, ERR_PROTOCOL, "an order about a point is for the owner of its repository");
 }
 
 bool registry_plan_order(const struct registry *registry, const struct statement *statement,
                          struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
-    struct placement_facts facts;
     if (!order_known_kind(order, err)) return false;
     const Sealift__RepositoryBody *repository =
         live_repository(registry, &order->repository, "that the order reads", err);
-    if (!repository || !placement_of_order(order, registry->roster, repository, &facts, err) ||
-        !placement_check(&facts, err))
-        return false;
+    if (!repository || !order_sides(registry, order, repository, err)) return false;
     if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE &&
         !roster_operator(registry->roster, order->answer_to.data))
         return err_set(err, ERR_NOT_FOUND,

@@ -95,7 +95,7 @@ static void end_ok(const struct step *step, struct run *run)
     else if (run->target.code != 0)
         told = &run->target;
     run->code = 0;
-    run->text[0] = '\0';
+    run_text_set(run->text, sizeof(run->text), told ? "" : run->target.text); /* what it says it did */
     if (told) quote(run, told);
     if (run->code != 0) run->code = 1;
     run_advance(step, run, SEALIFT__RUN_STATE__RUN_COMMITTING);

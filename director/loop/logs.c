@@ -241,12 +241,22 @@ static bool keep_point(struct director *director, struct host_link *host,
     return kept;
 }
 
+static bool drop_point(struct director *director, const struct id *repository, const Sealift__PointNews *news,
+                       struct err *err)
+{
+    struct id point = stored_id(&news->point);
+    if (news->point.len != ID_LEN || news->removed != 1)
+        return err_set(err, ERR_PROTOCOL, "a removed point without its id");
+    return catalog_point_drop(director->catalog, repository, &point, err);
+}
+
 static bool take_point(struct director *director, struct host_link *host, const Sealift__PointNews *news,
                        struct span payload, struct effects *effects, struct err *err)
 {
     struct id id;
     const Sealift__RepositoryBody *repository = owned(director, host, &news->repository, &id, err);
     if (!repository || !news_check(news, err)) return false;
+    if (news->removed) return drop_point(director, &id, news, err);
     AUTO(stored_body)
     Sealift__PointBody *body = open_point(registry_roster(director->registry), payload, err);
     if (!body) return false;

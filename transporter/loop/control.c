@@ -59,6 +59,8 @@ static void on_time(struct control *control)
     }
     bool due = now - control->ends_told_ms >= ENDS_EVERY_MS || run_news_ends_due(control->run_news);
     if (control->greeted && due) greeting_tell_ends(control);
+    if (control->greeted && run_news_take_changed(control->run_news))
+        repository_news_tell_all(&control->repositories);
 }
 
 static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, struct err *err)

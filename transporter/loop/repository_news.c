@@ -93,18 +93,61 @@ static void put_point(const struct log_answer *answer, const struct repository_p
     outbox_put(answer->news->outbox, &head, file, OUTBOX_KEEP);
 }
 
-static bool tell_point(void *arg, const struct repository_point *point)
+static void tell_one(const struct log_answer *answer, const struct repository_point *point)
 {
-    const struct log_answer *answer = arg;
     struct err err = {0};
     struct hash log_hash = {{0}};
     AUTO(buf) struct buf file = {0};
-    if (point->number < answer->from) return true;
     if (repository_point_read(answer->store, &point->point, &file, &err) &&
         repository_log(answer->store, point->number, take_entry_hash, &log_hash, &err))
         put_point(answer, point, &log_hash, buf_span(&file));
     else
         log_event(LOG_WARN, "point_not_readable", "reason", err.text, NULL);
+}
+
+static bool tell_point(void *arg, const struct repository_point *point)
+{
+    const struct log_answer *answer = arg;
+    if (point->number >= answer->from) tell_one(answer, point);
+    return true;
+}
+
+static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry,
+                        const struct hash *log_hash)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
+    news.repository = stored_bytes(span_of(answer->repository.bytes, ID_LEN));
+    news.number = entry->number;
+    news.time_ns = entry->time_ns;
+    news.log_hash = stored_bytes(span_of(log_hash->bytes, HASH_LEN));
+    news.removed = 1;
+    news.point = entry->object;
+    head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
+    head.point_news = &news;
+    outbox_put(answer->news->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+}
+
+/* Points that were removed, or came back: told as they are now. */
+static bool tell_change(void *arg, uint64_t number, struct span file)
+{
+    const struct log_answer *answer = arg;
+    struct err err = {0};
+    struct span payload;
+    uint8_t signer[SIGN_PK_LEN];
+    struct repository_point point;
+    AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    (void)number;
+    if (!stored_verify(file, "log", &payload, signer, &err) || !stored_log_decode(payload, &entry, &err))
+        return true; /* opening the repository has verified it */
+    if (entry->kind != SEALIFT__LOG_KIND__LOG_REMOVED && entry->kind != SEALIFT__LOG_KIND__LOG_UNDELETED)
+        return true;
+    struct id id = stored_id(&entry->object);
+    struct hash log_hash = hash_of(file);
+    if (!repository_point_find(answer->store, &id, &point, &err))
+        put_removed(answer, entry, &log_hash);
+    else if (point.number < answer->from) /* the others have been told */
+        tell_one(answer, &point);
     return true;
 }
 
@@ -116,6 +159,7 @@ void repository_news_answer(const struct repository_news *news, uint64_t serial,
     answer.repository = stored_id(&ask->repository);
     bool ok = stores_get(news->stores, &answer.repository, &answer.store, &err);
     if (!ok && err.code == ERR_NOT_FOUND) return; /* still being opened: its state is told then */
-    ok = ok && repository_points(answer.store, tell_point, &answer, &err);
+    ok = ok && repository_points(answer.store, tell_point, &answer, &err) &&
+         repository_log(answer.store, ask->from, tell_change, &answer, &err);
     put_state(news, serial, &answer.repository, ok ? answer.store : NULL, &err);
 }

@@ -19,6 +19,7 @@ struct run_news {
     struct run_ends *ends;
     struct answer_window *window;
     _Atomic bool ends_due;
+    _Atomic bool repositories_due;
 };
 
 bool run_news_open(const char *state_dir, struct outbox *outbox, struct run_table *runs,
@@ -122,6 +123,13 @@ static void keep_end(struct run_news *news, const Sealift__RunEnd *end, struct s
     atomic_store(&news->ends_due, true);
 }
 
+static void on_changed(void *arg)
+{
+    struct run_news *news = arg;
+    atomic_store(&news->repositories_due, true);
+    outbox_wake(news->outbox);
+}
+
 static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings)
 {
     struct run_news *news = arg;
@@ -145,6 +153,7 @@ struct run_hooks run_news_hooks(struct run_news *news)
         .progress = on_progress,
         .answer = on_answer,
         .point = on_point,
+        .changed = on_changed,
         .ended = on_ended,
         .gone = on_gone,
         .arg = news,
@@ -183,6 +192,11 @@ void run_news_tell_ends(struct run_news *news)
 {
     atomic_store(&news->ends_due, false);
     run_ends_each(news->ends, put_end, news);
+}
+
+bool run_news_take_changed(struct run_news *news)
+{
+    return atomic_exchange(&news->repositories_due, false);
 }
 
 bool run_news_ends_due(const struct run_news *news)

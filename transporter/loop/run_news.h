@@ -26,6 +26,8 @@ void run_news_tell_ready(struct run_news *news);
 /* Tells all ends that the director has not acknowledged. */
 void run_news_tell_ends(struct run_news *news);
 /* Whether one has come up since they were last told. */
+/* Whether repositories have changed since this was last asked. */
+bool run_news_take_changed(struct run_news *news);
 bool run_news_ends_due(const struct run_news *news);
 /* The director has what it was told under this serial. */
 void run_news_acknowledge(struct run_news *news, uint64_t serial);

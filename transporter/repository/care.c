@@ -90,10 +90,7 @@ bool repository_point_job(struct repository *repository, const struct id *point,
                           struct err *err)
 {
     struct repository_point known;
-    enum index_mark mark;
-    if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
-    if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
-    return read_job(repository, point, out, err);
+    return repository_point_find(repository, point, &known, err) && read_job(repository, point, out, err);
 }
 
 static bool gather(struct repository *repository, const char *job, struct job_points *out, struct err *err)

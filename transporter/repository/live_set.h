@@ -1,4 +1,4 @@
-/* Which chunk ids are referred to: a blocked Bloom filter, two bytes an id, so that the memory of a sweep
+/* Which chunk ids are referred to. A blocked Bloom filter, two bytes an id, so that the memory of a sweep
  * stays small beside the data (B. H. Bloom, 1970; blocked: Putze, Sanders, Singler, 2007). An id that was
  * added is always found; of others about one in a thousand is found too, and its chunk stays until another
  * sweep, which hashes with other secret numbers. One thread, or read only. */

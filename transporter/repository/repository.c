@@ -237,6 +237,17 @@ bool repository_points(struct repository *repository, repository_point_fn *each,
     return err->code == ERR_NOT_FOUND;
 }
 
+bool repository_point_find(struct repository *repository, const struct id *point,
+                           struct repository_point *out, struct err *err)
+{
+    struct repository_point known;
+    enum index_mark mark;
+    if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
+    if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
+    *out = known;
+    return true;
+}
+
 bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,
                            struct err *err)
 {

@@ -73,6 +73,9 @@ struct repository_point {
 typedef bool repository_point_fn(void *arg, const struct repository_point *point);
 bool repository_points(struct repository *repository, repository_point_fn *each, void *arg,
                        struct err *err) MUST_CHECK;
+/* What the log says of a point that is there: ERR_NOT_FOUND, also when it was removed. */
+bool repository_point_find(struct repository *repository, const struct id *point,
+                           struct repository_point *out, struct err *err) MUST_CHECK;
 /* The exact bytes of points/<id> (a PointFile), checked against the log's hash: ERR_NOT_FOUND,
  * ERR_DAMAGED. */
 bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,

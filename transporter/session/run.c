@@ -257,6 +257,7 @@ static bool execute(struct run *run, struct err *err)
         bool copy = run_job(run)->kind == SEALIFT__JOB_KIND__JOB_COPY;
         return copy ? run_copy(run, err) : run_backup(run, err);
     }
+    if (run_is_care(run_order(run)->kind)) return run_care_order(run, err);
     if (run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) return run_serve_recovery(run, err);
     bool browse = run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE;
     return browse ? run_browse(run, err) : run_restore(run, err);
@@ -311,7 +312,7 @@ static void *run_main(void *arg)
     bool ok = allowed && execute(run, &err);
     stop_ticker(run);
     if (allowed && !ok) run_explain(run, &err);
-    AUTO(free) char *text = ok ? xstrdup("") : allowed ? public_reason(&err) : xstrdup(err.text);
+    AUTO(free) char *text = ok ? xstrdup(run->summary) : allowed ? public_reason(&err) : xstrdup(err.text);
     tell_end(run, ok, &err, text);
     renew_cache(run);
     run->environment.hooks.gone(run->environment.hooks.arg, &run->id, run->attempt);

@@ -20,6 +20,8 @@ struct run_hooks {
     bool (*answer)(void *arg, const struct id *run, uint64_t number, uint32_t last, struct span sealed);
     void (*point)(void *arg, const struct id *repository, const Sealift__PointNews *news,
                   struct span point_file);
+    /* The log of a repository of ours has grown by something else than a point. */
+    void (*changed)(void *arg);
     /* What the run was for is done; all is borrowed. `warnings` is the message's payload: encoded Warnings.
      * The source of a backup may go on for a while, making its cache current. */
     void (*ended)(void *arg, const Sealift__RunEnd *end, struct span warnings);

@@ -96,9 +96,6 @@ static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
     static const char *const names[] = {
         [SEALIFT__ORDER_KIND__ORDER_PROTECT] = "protect",
         [SEALIFT__ORDER_KIND__ORDER_REWRAP] = "rewrap",
-        [SEALIFT__ORDER_KIND__ORDER_HOLD] = "hold",
-        [SEALIFT__ORDER_KIND__ORDER_RELEASE] = "release",
-        [SEALIFT__ORDER_KIND__ORDER_DELETE] = "delete",
         [SEALIFT__ORDER_KIND__ORDER_SHORTEN] = "shorten",
         [SEALIFT__ORDER_KIND__ORDER_REENCRYPT] = "reencrypt",
     };
@@ -113,14 +110,29 @@ static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
     return true;
 }
 
-static bool check_order(struct run *run, struct placement_facts *facts, struct err *err)
+static bool order_stands(const struct run *run, struct err *err)
 {
-    const Sealift__OrderBody *order = run_order(run);
     if (run->statement->expiry_s && (uint64_t)time(NULL) > run->statement->expiry_s)
         return err_set(err, ERR_POLICY, "the order has expired");
     /* jobs outlive the operator who made them; an order does not */
-    if (!roster_operator(run->roster, run->statement->signer))
-        return err_set(err, ERR_POLICY, "the signer of the order is no operator of the current roster");
+    if (roster_operator(run->roster, run->statement->signer)) return true;
+    return err_set(err, ERR_POLICY, "the signer of the order is no operator of the current roster");
+}
+
+/* What is done to a point where it lies; no zone matters, nothing is opened. */
+static bool check_care_order(struct run *run, struct err *err)
+{
+    const Sealift__OrderBody *order = run_order(run);
+    if (!order_stands(run, err) || !take_repository(run, &order->repository, &run->repository, err))
+        return false;
+    const uint8_t *owner = run->repository->body.repository->owner.data;
+    return check_sides(run, owner, owner, err);
+}
+
+static bool check_order(struct run *run, struct placement_facts *facts, struct err *err)
+{
+    const Sealift__OrderBody *order = run_order(run);
+    if (!order_stands(run, err)) return false;
     if (!check_order_kind(order, err)) return false;
     if (!take_repository(run, &order->repository, &run->repository, err)) return false;
     const Sealift__RepositoryBody *from = run->repository->body.repository;
@@ -145,6 +157,7 @@ bool run_check(struct run *run, struct err *err)
     if (!take_roster(run, err) || !take_statement(run, err)) return false;
     if (run->subject_type == TYPE(REPOSITORY)) return check_maintenance(run, err);
     bool job = run->subject_type == TYPE(JOB);
+    if (!job && run_is_care(run_order(run)->kind)) return check_care_order(run, err);
     return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) &&
            placement_check(&facts, err) && check_plaintext(run, &facts, err);
 }

@@ -79,6 +79,7 @@ struct run {
     struct restore_progress restore;
     struct id point;
     bool has_point;
+    char summary[256];          /* what is said of a run that ended well; no names */
     struct stat_cache *renewal; /* to be made current once the end was told; or NULL */
     struct run_findings *findings; /* of a check; NULL: none was made */
 };
@@ -99,6 +100,12 @@ static inline const Sealift__JobBody *run_job(const struct run *run)
 static inline const Sealift__OrderBody *run_order(const struct run *run)
 {
     return run->statement->body.order;
+}
+/* An order about a point as such, which nobody opens: for the repository's owner alone. */
+static inline bool run_is_care(Sealift__OrderKind kind)
+{
+    return kind == SEALIFT__ORDER_KIND__ORDER_HOLD || kind == SEALIFT__ORDER_KIND__ORDER_RELEASE ||
+           kind == SEALIFT__ORDER_KIND__ORDER_DELETE || kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
 }
 static inline bool run_is_local(const struct run *run)
 {
@@ -169,6 +176,10 @@ bool run_browse(struct run *run, struct err *err) MUST_CHECK;
 bool run_maintenance(struct run *run, struct err *err) MUST_CHECK;
 /* run_inspect.c: the check. Findings fail the run with the code of the worst. */
 bool run_inspect(struct run *run, struct err *err) MUST_CHECK;
+/* run_care.c */
+bool run_prune(struct run *run, struct err *err) MUST_CHECK;
+bool run_sweep(struct run *run, struct err *err) MUST_CHECK;
+bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */
 bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
 

@@ -8,9 +8,9 @@ bool run_maintenance(struct run *run, struct err *err)
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK:
         return run_inspect(run, err);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE:
-        return err_set(err, ERR_POLICY, "this version of the transporter does not prune repositories");
+        return run_prune(run, err);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:
-        return err_set(err, ERR_POLICY, "this version of the transporter does not sweep repositories");
+        return run_sweep(run, err);
     default:
         return err_set(err, ERR_PROTOCOL, "a maintenance run that does not say what is to be done");
     }

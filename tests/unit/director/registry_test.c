@@ -367,8 +367,8 @@ Test(registry, checks_orders_against_placement_expiry_and_roster)
               ERR_NOT_AUTHENTIC, NULL);
     put_order(&(struct order_draft){.id = {{2}}, .repository = store, .expiry_s = now_s}, ERR_NONE, NULL);
     put_order(
-        &(struct order_draft){.id = {{3}}, .repository = store, .kind = SEALIFT__ORDER_KIND__ORDER_DELETE},
-        ERR_USAGE, "orders other than restoring and browsing are not there in this version");
+        &(struct order_draft){.id = {{3}}, .repository = store, .kind = SEALIFT__ORDER_KIND__ORDER_SHORTEN},
+        ERR_USAGE, "orders of this kind are not there in this version");
     put_order(
         &(struct order_draft){
             .id = {{4}}, .repository = store, .kind = SEALIFT__ORDER_KIND__ORDER_BROWSE, .answer_to = EVE},
@@ -389,6 +389,27 @@ Test(registry, plans_an_order_from_the_repository_to_its_target)
     cr_assert_str_eq(plan.source_name, "nas");
     cr_assert_str_eq(plan.target_name, "web");
     cr_assert_eq(plan.subject, SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER);
+}
+
+Test(registry, plans_an_order_about_a_point_for_the_repositorys_owner_alone_whatever_its_zone)
+{
+    static const Sealift__OrderKind kinds[] = {
+        SEALIFT__ORDER_KIND__ORDER_HOLD, SEALIFT__ORDER_KIND__ORDER_RELEASE,
+        SEALIFT__ORDER_KIND__ORDER_DELETE, SEALIFT__ORDER_KIND__ORDER_UNDELETE};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        AUTO(buf) struct buf bytes = {0};
+        signing_order(
+            &signing,
+            &(struct order_draft){.id = {{1}}, .repository = store, .kind = kinds[i], .target = NAS}, &bytes);
+        AUTO(statement) struct statement *order = signing_decode(&bytes);
+        struct run_plan plan;
+        struct err err;
+        cr_assert(registry_plan_order(registry, order, &plan, &err), "%s", err.text);
+        cr_assert_str_eq(plan.source_name, "nas");
+        cr_assert_str_eq(plan.target_name, "nas");
+        put_order(&(struct order_draft){.id = {{3}}, .repository = store, .kind = kinds[i]}, ERR_PROTOCOL,
+                  "an order about a point is for the owner of its repository");
+    }
 }
 
 /* ---- whom it concerns */

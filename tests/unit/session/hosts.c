@@ -145,6 +145,11 @@ static void on_point(void *arg, const struct id *repository, const Sealift__Poin
     leg->point_hash = hash_of(file);
 }
 
+static void on_changed(void *arg)
+{
+    (void)arg;
+}
+
 static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings)
 {
     struct leg *leg = arg;
@@ -197,7 +202,7 @@ static void leg_begin(struct leg *leg, const struct hosts *hosts, const struct s
         .state_dir = host->state,
         .own_key_file = host->own_key_file,
         .lease_ms = hosts->lease_ms,
-        .hooks = {on_ready, on_progress, on_answer, on_point, on_ended, on_gone, leg},
+        .hooks = {on_ready, on_progress, on_answer, on_point, on_changed, on_ended, on_gone, leg},
     };
     Sealift__Assign assign = SEALIFT__ASSIGN__INIT;
     assign.run = stored_bytes(span_of(run->bytes, ID_LEN));

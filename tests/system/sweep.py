@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 200
+"""Prune, hold, delete, undelete and sweep in an untrusted repository, through the command line; two jobs with
+one key and the same data in two repositories, copied crosswise, both swept: every point restores from both."""
+
+import glob
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Site, expect, make_tree, same
+
+
+def run_job(site, job):
+    return json.loads(site.sealift("--json", "job", "run", job, "--wait").stdout)
+
+
+def points(site, repository, job=None):
+    wanted = ["--job", job] if job else []
+    listed = json.loads(site.sealift("--json", "point", "list", "--repository", repository, *wanted).stdout)
+    return [row["id"] for row in listed["points"]]
+
+
+def stored(site, host):
+    return sum(os.path.getsize(name) for name in glob.glob(site.path(f"{host}-store", "*", "packs", "*", "*")))
+
+
+def restored(site, point, repository, tree, what):
+    out = site.path("out", what)
+    site.sealift("restore", point, "--repository", repository, "--to", f"source:{out}", "--wait")
+    same(tree, out + tree, what)
+    shutil.rmtree(out)
+
+
+def write(tree, name, megabytes):
+    with open(os.path.join(tree, name), "wb") as file:
+        file.write(os.urandom(megabytes << 20))
+
+
+with Site() as site:
+    site.begin()
+    tree = site.path("data")
+    make_tree(tree, files=60)
+    site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
+    site.add_transporter("vault", "untrusted", repositories=[site.path("vault-store")])
+    site.add_transporter("far", "untrusted", repositories=[site.path("far-store")], extra="")
+    site.sealift("key", "create", "main", "--description", "for tests", "--generate")
+    site.sealift("repository", "create", "one", "--on", "vault", "--path", site.path("vault-store", "one"))
+    site.sealift("repository", "create", "two", "--on", "far", "--path", site.path("far-store", "two"),
+                 "--keep-least", "2")
+    for job, repository in (("web", "one"), ("app", "two")):
+        site.sealift("job", "create", job, "--backup", f"source:{tree}", "--repository", repository, "--encrypt",
+                     "source", "--key", "main", "--keep-last", "1")
+
+    # three points, of which each has 4 MiB that the others have not
+    for name in ("a", "b", "c"):
+        write(tree, "changing", 4)
+        run_job(site, "web")
+        run_job(site, "app")
+    expect(len(points(site, "one")) == 3, "three points")
+    oldest, middle, newest = points(site, "one")
+
+    # what holds, stays: exit code 5
+    site.sealift("point", "hold", middle)
+    refused = site.sealift("point", "delete", middle, "--yes", code=5).stderr
+    expect("held" in refused, refused)
+    # told, then done
+    dry = site.sealift("job", "prune", "web", "--dry-run")
+    expect("1 points would be removed, 2 stay" in dry.stdout, dry.stdout + dry.stderr)
+    expect("held" in dry.stderr and "newest" in dry.stderr, dry.stderr)
+    expect(len(points(site, "one")) == 3, "a dry run removes nothing")
+    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "prune")
+    expect(points(site, "one") == [middle, newest], "the catalog follows the log")
+    # until a sweep it comes back
+    site.sealift("point", "undelete", oldest, "--repository", "one")
+    expect(oldest in points(site, "one"), "undelete")
+    site.sealift("point", "delete", oldest, "--yes")
+    site.sealift("point", "release", middle)
+    site.sealift("point", "delete", middle, "--yes")
+    refused = site.sealift("point", "delete", newest, "--yes", code=5).stderr
+    expect("last point" in refused, refused)
+
+    # the space comes back, the point does not
+    before = stored(site, "vault")
+    swept = site.sealift("repository", "sweep", "one").stdout
+    expect("taken away" in swept, swept)
+    expect(stored(site, "vault") < before - (7 << 20), f"{before} bytes before, {stored(site, 'vault')} after")
+    site.sealift("point", "undelete", oldest, "--repository", "one", code=5)
+    restored(site, newest, "one", tree, "after-sweep")
+    expect("nothing" in site.sealift("repository", "sweep", "one").stdout, "a second sweep")
+
+    # the floor of the repository wins
+    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "app", "--yes").stdout, "the floor")
+    refused = site.sealift("point", "delete", points(site, "two")[0], "--yes", code=5).stderr
+    expect("at least 2" in refused, refused)
+
+    # crosswise
+    site.sealift("job", "create", "web2", "--copy", "web", "--repository", "two")
+    site.sealift("job", "create", "app2", "--copy", "app", "--repository", "one")
+    run_job(site, "web2")
+    run_job(site, "app2")
+    for repository in ("one", "two"):
+        site.sealift("repository", "sweep", repository)
+    latest = points(site, "one", "app")[-1]
+    for repository in ("one", "two"):
+        restored(site, newest, repository, tree, f"web-from-{repository}")
+        restored(site, latest, repository, tree, f"app-from-{repository}")
+
+    # a start after all that, and a check without a key
+    site.daemons["vault"].stop()
+    site.run_transporter("vault")
+    restored(site, newest, "one", tree, "after-start")
+    for host, name in (("vault", "one"), ("far", "two")):
+        site.daemons[host].stop()
+        site.sealift("offline", "check", site.path(f"{host}-store", name), "--level", "hash")
+        site.run_transporter(host)
