@@ -135,13 +135,14 @@ def target_state(site, disk, tree):
 
 
 def source_state(site, disk, tree):
-    """The cache costs a re-read where it cannot be written, and the run says so."""
+    """A point is told before the cache is renewed: where that cannot be written, the log says so, and the next run
+    reads again."""
     for i in range(400):
         add_file(tree, f"small-{i}", 40)
     disk.fill()
-    done = site.sealift("job", "run", "web", "--wait", code=1)
-    expect("No space left" in done.stderr and "the cache of" in done.stderr,
-           f"the source's state disk is full: {done.stderr}")
+    site.sealift("job", "run", "web", "--wait", code=(0, 1))
+    said = site.daemons["source"].wait_for(r"event=cache_not_renewed|the cache of")
+    expect("No space left" in said, f"the source's state disk is full: {said}")
     alive(site)
     disk.make_room()
     site.sealift("job", "run", "web", "--wait")

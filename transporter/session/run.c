@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/wire/head.h"
 #include "common/wire/stored.h"
 #include "transporter/core/content_progress.h"
@@ -298,8 +299,10 @@ static char *public_reason(const struct err *why)
  * is not in this point or the one before. */
 static void renew_cache(struct run *run)
 {
-    struct err ignored; /* the next run reads everything */
-    (void)!backup_renew_cache(run->renewal, &ignored);
+    struct err why;
+    if (!backup_renew_cache(run->renewal, &why))
+        log_event(LOG_WARN, "cache_not_renewed", "reason", why.text, "next",
+                  "the next run of the job reads more than has changed", NULL);
     stat_cache_close(run->renewal);
     run->renewal = NULL;
 }
