@@ -9,7 +9,6 @@
 const struct command absent_commands[] = {
     ABSENT("operator", "remove"),
     ABSENT("link", "test"),
-    ABSENT("repository", "repair"),
     ABSENT("repository", "attach"),
     ABSENT("repository", "detach"),
     ABSENT("repository", "sessions"),

@@ -72,11 +72,15 @@ static void warn_of_key(struct cli *cli, const Sealift__JobBody *job)
 
 bool job_run(struct cli *cli, const struct args *args, struct err *err)
 {
+    return job_run_named(cli, args, args_operand(args, 0), err);
+}
+
+bool job_run_named(struct cli *cli, const struct args *args, const char *name, struct err *err)
+{
     AUTO(statements) struct statements jobs = {0};
     const struct statement *job = NULL;
     struct id run;
     unsigned stats_s = STATS_S;
-    const char *name = args_operand(args, 0);
     if (!args_number(args, "stats", 0, 86400, &stats_s, err) || !find_job(cli, name, &jobs, &job, err) ||
         !start(cli, &job->id, &run, err))
         return false;

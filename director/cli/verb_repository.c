@@ -5,6 +5,7 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/inspect.h"
 #include "director/cli/member.h"
+#include "director/cli/mend.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 #include "director/cli/verbs.h"
@@ -259,5 +260,13 @@ const struct command repository_commands[] = {
      "packs checked:   66\n"
      "packs in all:    1318",
      inspect_options, 1, 1, inspect_repository},
+    {"repository", "repair", "NAME --from REPOSITORY [--wait]",
+     "Brings back what a check found damaged or lost, from a repository that holds a copy, by the signed job "
+     "that\n"
+     "copies from there. Without a copy the next run of the backup job brings back what the source still "
+     "has.",
+     "$ sealift repository repair offsite --from second --wait\n"
+     "back: ok: 0 entries, 0 files, 0 B; deduplicated 0 B, sent 1.2 MiB, stored 1.2 MiB; 0.3 s",
+     mend_options, 1, 1, mend_repository},
     {0},
 };

@@ -116,6 +116,10 @@ with Site("maintenance") as site:
     expect(rest["bytes_read"] < rest["bytes_total"] or stopped["packs"] == 0, f"read again: {rest}")
 
     # damages, each found by name without a key: no other file than these is named
+    site.add_transporter("far", "untrusted", repositories=[site.path("far-store")])
+    site.sealift("repository", "create", "second", "--on", "far", "--path", site.path("far-store", "second"))
+    site.sealift("job", "create", "away", "--copy", "offsite", "--repository", "second")
+    command(site, "job", "run", "away", "--wait")
     names = sorted(packs(site), key=os.path.getsize, reverse=True)
     flipped, cut, gone, swapped, other = names[:5]
     saved = {path: open(path, "rb").read() for path in names}
@@ -138,7 +142,24 @@ with Site("maintenance") as site:
     log = site.sealift("job", "log", last["run"][:12]).stdout
     expect(name_of(gone) in log, f"the findings are shown later, too: {log}")
 
+    # from a copy, by a signed job and without any key: then no point is hurt any more
+    none = site.sealift("repository", "repair", "offsite", "--from", "second", "--wait", code=4).stderr
+    expect("sealift job create" in none, f"no job copies that way yet: {none}")
+    site.sealift("job", "create", "back", "--copy", "second", "--repository", "offsite")
+    repaired = command(site, "repository", "repair", "offsite", "--from", "second", "--wait")
+    expect(0 < repaired["sent_bytes"] < rest["bytes_total"], f"only what is bad was sent: {repaired}")
+    after = check(site, code=22)
+    expect(not any(row["points"] for row in after["findings"]), f"no point is hurt: {after}")
+    expect(command(site, "repository", "repair", "offsite", "--from", "second", "--wait")["sent_bytes"] == 0,
+           "there is nothing more to be repaired")
+    site.sealift("restore", point, "--to", f"source:{site.path('out', 'first')}", "--wait")
+
     # the next run of the job brings again what was lost
+    for path in sorted(set(packs(site)) - set(names)):
+        saved[path] = open(path, "rb").read()
+        flip(path, os.path.getsize(path) - os.path.getsize(path) // 10)
+    hurt = check(site, code=22)
+    expect(any(row["points"] for row in hurt["findings"]), f"points are hurt again: {hurt}")
     healed = site.sealift("--json", "job", "run", "web", "--wait", code=1)
     again = check(site, code=22)
     dead = {point for row in again["findings"] if row["code"] for point in row["points"]}

@@ -94,11 +94,9 @@ static bool publish_journal(struct repository *repository, uint32_t no, struct e
 }
 
 /* Walks until the point rests on published packs only. */
-static bool prove_whole(struct commit *commit, struct buf *missing, struct err *err)
+static bool prove_whole(struct commit *commit, enum index_use use, struct buf *missing, struct err *err)
 {
     struct repository *repository = commit->repository;
-    bool pinned = commit->ingest->since < repository->condemned;
-    enum index_use use = pinned ? INDEX_FOR_PINNED : INDEX_FOR_KEEPING;
     for (int round = 0; round < MAX_ROUNDS; round++) {
         AUTO(closure) struct closure closure = {0};
         if (!closure_walk(repository, commit->root, commit->domain, use, &closure, err)) return false;
@@ -189,6 +187,15 @@ static bool first_receipt(struct commit *commit, const struct repository_point *
     return true;
 }
 
+/* A point that is there already may have lost something since: then this is a repair, and what is missing is
+ * told. Condemned packs still count, as they do for its restore. */
+static bool is_still_whole(struct commit *commit, struct buf *missing, struct err *err)
+{
+    struct index_totals totals;
+    index_totals(commit->repository->index, &totals);
+    return totals.bad == 0 || prove_whole(commit, INDEX_FOR_PINNED, missing, err);
+}
+
 static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt, struct buf *missing,
                           struct err *err)
 {
@@ -196,14 +203,17 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
     enum index_mark mark;
     if (index_point_find(commit->repository->index, commit->point, &known, &mark, err)) {
         if (mark == INDEX_THERE && hash_eq(&known.hash, &commit->file_hash))
-            return first_receipt(commit, &known, receipt, err);
+            return is_still_whole(commit, missing, err) && first_receipt(commit, &known, receipt, err);
         if (mark == INDEX_REMOVED)
             return err_set(err, ERR_POLICY,
                            "the point was removed from this repository: it is not taken again");
         return err_set(err, ERR_EXISTS, "another point of this id has been committed before");
     }
     if (err->code != ERR_NOT_FOUND) return false;
-    return prove_whole(commit, missing, err) && put_point(commit, err) && append_point(commit, receipt, err);
+    bool pinned = commit->ingest->since < commit->repository->condemned;
+    enum index_use use = pinned ? INDEX_FOR_PINNED : INDEX_FOR_KEEPING;
+    return prove_whole(commit, use, missing, err) && put_point(commit, err) &&
+           append_point(commit, receipt, err);
 }
 
 bool ingest_commit(struct ingest *ingest, const struct id *point, const struct hash *root,
@@ -221,4 +231,26 @@ bool ingest_commit(struct ingest *ingest, const struct id *point, const struct h
     bool done = commit_locked(&commit, receipt, missing, err);
     (void)pthread_mutex_unlock(&ingest->repository->commit_lock);
     return done;
+}
+
+bool repository_point_is_whole(struct repository *repository, struct span point_file, bool *out,
+                               struct err *err)
+{
+    struct index_totals totals;
+    uint32_t domain_no = 0;
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    AUTO(closure) struct closure closure = {0};
+    index_totals(repository->index, &totals);
+    if (totals.bad == 0) {
+        *out = true;
+        return true;
+    }
+    if (!stored_point_decode(point_file, &file, err) || !stored_point_open(file, &body, err)) return false;
+    struct hash root = stored_hash(&body->root), domain = stored_hash(&body->domain_id);
+    if ((body->cipher && !index_domain(repository->index, &domain, &domain_no, err)) ||
+        !closure_walk(repository, &root, domain_no, INDEX_FOR_PINNED, &closure, err))
+        return false;
+    *out = closure.missing.len == 0;
+    return true;
 }

@@ -66,9 +66,9 @@ bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, s
 bool index_next_pack(struct index *index, uint32_t *no, struct err *err) MUST_CHECK;
 
 struct index_totals {
-    uint64_t packs, bytes, frames;
+    uint64_t packs, bytes, frames; /* of published packs */
+    uint64_t bad;                  /* packs that are damaged or lost */
 };
-/* of published packs */
 void index_totals(struct index *index, struct index_totals *out);
 
 /* --- what lies in packs --- */

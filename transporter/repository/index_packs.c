@@ -138,10 +138,17 @@ static bool counts(const struct index_pack *pack)
     return pack->state == INDEX_PACK || pack->state == INDEX_CONDEMNED || pack->state == INDEX_DAMAGED;
 }
 
+static bool is_bad(const struct index_pack *pack)
+{
+    return pack->state == INDEX_DAMAGED || pack->state == INDEX_LOST;
+}
+
 /* One record takes the place of another; either may be NULL. */
 static void replace_in_totals(struct index *index, const struct index_pack *old, const struct index_pack *new)
 {
     (void)pthread_mutex_lock(&index->totals_lock);
+    if (old && is_bad(old)) index->totals.bad--;
+    if (new &&is_bad(new)) index->totals.bad++;
     if (old && counts(old)) {
         index->totals.packs--;
         index->totals.bytes -= old->size;

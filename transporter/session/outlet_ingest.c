@@ -15,7 +15,14 @@ static bool has_point(struct repository *repository, const struct hash *asked, u
         *have = ASKED_REMOVED;
         return true;
     }
-    *have = repository_point_read(repository, &point, &file, &why) ? ASKED_HAS : ASKED_LACKS;
+    if (repository_point_read(repository, &point, &file, &why)) {
+        /* one that has lost something is wanted again: the commit then names what is missing */
+        bool whole = true;
+        if (!repository_point_is_whole(repository, buf_span(&file), &whole, err)) return false;
+        *have = whole ? ASKED_HAS : ASKED_LACKS;
+        return true;
+    }
+    *have = ASKED_LACKS;
     /* a damaged one is there: it is for a repair, a copy cannot replace it */
     if (!*have && why.code == ERR_DAMAGED) *have = ASKED_HAS;
     if (*have || why.code == ERR_NOT_FOUND) return true;

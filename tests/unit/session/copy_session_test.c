@@ -3,11 +3,13 @@
 #include "common/base/text.h"
 #include "ends.h"
 #include "transporter/pipeline/outlet_repository.h"
+#include "transporter/repository/check.h"
 #include "transporter/repository/inside.h"
 #include "transporter/session/copy.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,6 +133,55 @@ Test(copy_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
         cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
         cr_assert(atomic_load(&origin->ends->relay->accepted) > 1);
     }
+}
+
+static void flip_in(const char *path, uint64_t at)
+{
+    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 0x20;
+    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+static void count_hurt(void *arg, const struct check_finding *finding)
+{
+    *(size_t *)arg += finding->point_count;
+}
+
+/* One byte of each pack, a tenth from its end. */
+static bool damage_pack(void *arg, const char *name, uint64_t size)
+{
+    const struct ends *ends = arg;
+    AUTO(free) char *path = xasprintf("%s/repo/%s", ends->dir, name);
+    flip_in(path, size - size / 10);
+    return true;
+}
+
+Test(copy_session, what_a_check_found_damaged_is_brought_again_and_nothing_else)
+{
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    struct ends *ends = origin->ends;
+    size_t hurt = 0;
+    struct check_sink sink = {.finding = count_hurt, .arg = &hurt};
+    struct check_options options = {.level = CHECK_HASH};
+    struct check_result result;
+    struct err err = {0};
+    copy_once(origin);
+    uint64_t all = origin->sent;
+    const struct storage *storage = &ends->repository->storage;
+    cr_assert(storage->ops->list(storage->self, "packs", damage_pack, ends, &err), "%s", err.text);
+    cr_assert(repository_check(ends->repository, &options, &sink, &result, &err), "%s", err.text);
+    cr_assert_gt(hurt, 0);
+    copy_once(origin);
+    uint64_t again = origin->sent - all;
+    cr_assert_gt(again, 0);
+    cr_assert_eq(ends_points(ends), 2);
+    hurt = 0;
+    cr_assert(repository_check(ends->repository, &options, &sink, &result, &err), "%s", err.text);
+    cr_assert_eq(hurt, 0, "no point needs what is damaged");
+    copy_once(origin);
+    cr_assert_eq(origin->sent, all + again, "all is there again");
 }
 
 /* As retention leaves it: the log says "removed", the point's file is gone. */
