@@ -13,12 +13,11 @@
 static const struct id site_id = {{1}};
 static const struct id repository_id = {{4}};
 
-static void open_repository(struct local_site *site)
+void local_site_open(struct local_site *site)
 {
     struct err err = {0};
     AUTO(free) char *path = xasprintf("%s/repo", site->dir);
     AUTO(free) char *state = xasprintf("%s/state", site->dir);
-    cr_assert_eq(mkdir(state, 0700), 0);
     struct repository_options options = {.path = path, .state_dir = state, .owner = site->owner};
     cr_assert(repository_open(&options, &site->repository, &err), "%s", err.text);
 }
@@ -34,7 +33,7 @@ struct local_site *local_site_make(enum repository_kind kind)
     AUTO(free) char *path = xasprintf("%s/repo", site->dir);
     cr_assert(repository_create(path, &site_id, &repository_id, kind, (struct span){0}, site->owner, &err),
               "%s", err.text);
-    open_repository(site);
+    local_site_open(site);
     return site;
 }
 
@@ -46,10 +45,16 @@ void local_site_end(struct local_site *site)
     site->ingest = NULL;
 }
 
-void local_site_free(struct local_site *site)
+void local_site_close(struct local_site *site)
 {
     local_site_end(site);
     repository_close(site->repository);
+    site->repository = NULL;
+}
+
+void local_site_free(struct local_site *site)
+{
+    local_site_close(site);
     sign_pair_free(site->owner);
     keys_drop(&site->keys);
     (void)remove_tree(site->dir);

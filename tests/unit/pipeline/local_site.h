@@ -19,6 +19,10 @@ struct local_site *local_site_make(enum repository_kind kind);
 void local_site_free(struct local_site *site);
 DEFINE_AUTO(local_site, struct local_site *, local_site_free)
 
+/* As the end of the process that has it open, and the start of the next. */
+void local_site_close(struct local_site *site);
+void local_site_open(struct local_site *site);
+
 /* A session and an outlet for one run of the keys' writer; closed by the next, or in the end. `run` names
  * the session. */
 struct outlet local_site_begin(struct local_site *site, uint8_t run);

@@ -30,12 +30,17 @@ void rig_free(struct rig *rig)
     free(rig);
 }
 
+void rig_close_cache(struct rig *rig)
+{
+    stat_cache_close(rig->cache);
+    rig->cache = NULL;
+}
+
 void rig_reopen_cache(struct rig *rig)
 {
     static const struct hash binding = {{1}};
     enum cache_found found;
-    stat_cache_close(rig->cache);
-    rig->cache = NULL;
+    rig_close_cache(rig);
     cr_assert(stat_cache_open(rig->cache_dir, &binding, &rig->cache, &found, &rig->err), "%s", rig->err.text);
 }
 
@@ -90,6 +95,8 @@ static void prepare(struct rig *rig)
         .arg = rig,
         .cancelled = &rig->cancelled,
     };
+    static const struct id none;
+    if (!id_eq(&rig->point, &none)) rig->options.identity.point = rig->point;
 }
 
 static bool back_up(struct rig *rig)

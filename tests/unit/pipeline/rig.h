@@ -18,6 +18,7 @@ struct rig {
     struct backup_progress progress;
     _Atomic bool cancelled;
     unsigned threads;
+    struct id point;            /* of the next run; zeros: that of the keys' identity */
     bool killed_before_renewal; /* of the cache: runs end with their receipt */
     struct sealing_options sealing;
     struct backup_options options; /* as the next run will have them */
@@ -41,6 +42,7 @@ DEFINE_AUTO(rig, struct rig *, rig_free)
 /* with a stat cache, which trusts files however young they are */
 void rig_use_cache(struct rig *rig);
 void rig_lose_cache(struct rig *rig);
+void rig_close_cache(struct rig *rig);
 /* Opens the cache again, as the next process would. */
 void rig_reopen_cache(struct rig *rig);
 

@@ -37,31 +37,34 @@ void plan_remember(struct plan *plan)
 
 /* --- making one --- */
 
-static void end_batch(struct plan *plan, int at, enum pack_class class_)
+static void end_batch(struct plan *plan, size_t at, enum pack_class class_)
 {
     if (plan->kind == INGEST_COPY)
         record_append(&plan->batches[at], RECORD_ENVELOPE, span_of(plan->writer->envelope, ENVELOPE_LEN));
     (void)writer_batch(plan->writer, class_, &plan->batches[at]);
 }
 
-struct plan *plan_new(unsigned number, enum ingest_kind kind, const struct plan *basis)
+struct plan *plan_new(unsigned number, enum ingest_kind kind, enum plan_size size, const struct plan *basis)
 {
     struct plan *plan = xcalloc(1, sizeof(*plan));
     uint32_t content = 1000 * (number + 1);
-    struct hash datas[2 * PLAN_FRAMES + 1];
+    struct hash datas[PLAN_MOST_BATCHES * PLAN_FRAMES];
     size_t count = 0;
+    size_t last = size == PLAN_LARGE ? PLAN_MOST_BATCHES - 1 : 2;
+    plan->count = last + 1;
     plan->number = number;
     plan->kind = kind;
     plan->writer = writer_new(REPOSITORY_ENCRYPTED, (uint8_t)(10 + number));
-    for (int batch = 0; batch < 2; batch++) {
+    for (size_t batch = 0; batch < last; batch++) {
         for (int i = 0; i < PLAN_FRAMES; i++)
-            datas[count++] = plan->ids[batch][i] = writer_data(plan->writer, content++, 700);
+            datas[count++] = plan->ids[batch][i] =
+                writer_data(plan->writer, content++, size == PLAN_LARGE ? 900000 : 700);
         end_batch(plan, batch, PACK_DATA);
     }
     if (basis) datas[count++] = basis->ids[0][0];
-    plan->ids[2][0] = writer_node(plan->writer, content++, NULL, 0, datas, count);
-    plan->root = plan->ids[2][1] = writer_node(plan->writer, content, &plan->ids[2][0], 1, NULL, 0);
-    end_batch(plan, 2, PACK_META);
+    plan->ids[last][0] = writer_node(plan->writer, content++, NULL, 0, datas, count);
+    plan->root = plan->ids[last][1] = writer_node(plan->writer, content, &plan->ids[last][0], 1, NULL, 0);
+    end_batch(plan, last, PACK_META);
     plan->point = id_of((uint8_t)(10 + number));
     writer_point(plan->writer, &plan->point, &plan->root, &plan->file);
     return plan;
@@ -70,7 +73,7 @@ struct plan *plan_new(unsigned number, enum ingest_kind kind, const struct plan 
 void plan_free(struct plan *plan)
 {
     if (!plan) return;
-    for (int i = 0; i < PLAN_BATCHES; i++)
+    for (size_t i = 0; i < plan->count; i++)
         buf_deinit(&plan->batches[i]);
     buf_deinit(&plan->file);
     writer_free(plan->writer);
@@ -120,7 +123,7 @@ bool plan_run(const struct plan *plan, struct repository *repository, struct err
         return false;
     uint64_t from = ingest_acknowledged(ingest);
     if (from > 0) note_acknowledged((void *)(uintptr_t)plan, from); /* said, so it must hold */
-    for (uint64_t number = from + 1; number <= PLAN_BATCHES; number++)
+    for (uint64_t number = from + 1; number <= plan->count; number++)
         if (!ingest_batch(ingest, number, buf_span(&plan->batches[number - 1]), err)) return false;
     return commit(plan, ingest, err);
 }

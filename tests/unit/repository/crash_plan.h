@@ -6,9 +6,14 @@
 #include "builder.h"
 #include "fault_storage.h"
 
-enum { PLAN_BATCHES = 3, PLAN_FRAMES = 2 };
+enum { PLAN_MOST_BATCHES = 24, PLAN_FRAMES = 2 };
 
-/* Three batches (data, data, nodes) of two frames, and the point. */
+enum plan_size {
+    PLAN_SMALL, /* three batches */
+    PLAN_LARGE  /* as many as fill a pack and begin the next */
+};
+
+/* Batches of two frames, the last one of nodes, and the point. */
 struct plan {
     unsigned number; /* of its marks */
     /* promised before the trace that is watched began: */
@@ -16,8 +21,9 @@ struct plan {
     uint64_t acknowledged;
     enum ingest_kind kind;
     struct writer *writer;
-    struct buf batches[PLAN_BATCHES];
-    struct hash ids[PLAN_BATCHES][PLAN_FRAMES];
+    size_t count;
+    struct buf batches[PLAN_MOST_BATCHES];
+    struct hash ids[PLAN_MOST_BATCHES][PLAN_FRAMES];
     struct hash root;
     struct id point;
     struct buf file;
@@ -25,7 +31,7 @@ struct plan {
 
 /* `number` is below 7 and makes seal, contents and point its own; `basis`: a plan whose data its nodes name
  * too, or NULL. */
-struct plan *plan_new(unsigned number, enum ingest_kind kind, const struct plan *basis);
+struct plan *plan_new(unsigned number, enum ingest_kind kind, enum plan_size size, const struct plan *basis);
 void plan_free(struct plan *plan);
 DEFINE_AUTO(plan, struct plan *, plan_free)
 

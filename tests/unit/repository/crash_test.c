@@ -168,8 +168,8 @@ static void scene_free(struct scene *scene)
 }
 DEFINE_AUTO(scene, struct scene *, scene_free)
 
-/* The first `done` plans are run for the template. */
-static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t done, size_t count)
+static struct scene *scene_of(const char *name, enum ingest_kind kind, enum plan_size size, size_t done,
+                              size_t count)
 {
     struct err err;
     struct scene *scene = xcalloc(1, sizeof(*scene));
@@ -178,7 +178,7 @@ static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t d
     scene->count = count;
     scene->stride = 1;
     for (unsigned i = 0; i < count; i++)
-        scene->plans[i] = plan_new(i, kind, i > 0 && done > 0 ? scene->plans[0] : NULL);
+        scene->plans[i] = plan_new(i, kind, size, i > 0 && done > 0 ? scene->plans[0] : NULL);
     scene->template = place_new(REPOSITORY_ENCRYPTED);
     for (size_t i = 0; i < done; i++) {
         cr_assert(plan_run(scene->plans[i], scene->template->repository, &err), "%s", err.text);
@@ -186,6 +186,12 @@ static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t d
     }
     place_close(scene->template);
     return scene;
+}
+
+/* The first `done` plans are run for the template. */
+static struct scene *scene_new(const char *name, enum ingest_kind kind, size_t done, size_t count)
+{
+    return scene_of(name, kind, PLAN_SMALL, done, count);
 }
 
 /* --- killed --- */
@@ -317,4 +323,35 @@ Test(crash, a_sync_or_a_read_that_fails_while_mending_what_a_kill_left, .timeout
 {
     stop_salvage(FAULT_DISK_SYNC, 13, stride_of(18));
     stop_salvage(FAULT_DISK_READ, 17, stride_of(18));
+}
+
+/* --- runs that fill packs --- */
+
+static void sample_large(enum ingest_kind kind, enum fault_disk_how how)
+{
+    if (!getenv("SEALIFT_LONG")) return;
+    AUTO(scene) struct scene *scene = scene_of("large run", kind, PLAN_LARGE, 1, 2);
+    scene->stride = 7;
+    scene->shift = (int)how % 7;
+    play_all(scene, how);
+}
+
+Test(crash_large, killed_in_a_backup, .timeout = 1200)
+{
+    sample_large(INGEST_WRITER, FAULT_DISK_DIE);
+}
+
+Test(crash_large, killed_in_a_copy, .timeout = 1200)
+{
+    sample_large(INGEST_COPY, FAULT_DISK_DIE);
+}
+
+Test(crash_large, a_full_disk, .timeout = 1200)
+{
+    sample_large(INGEST_WRITER, FAULT_DISK_ENOSPC);
+}
+
+Test(crash_large, a_sync_that_fails, .timeout = 1200)
+{
+    sample_large(INGEST_WRITER, FAULT_DISK_SYNC);
 }

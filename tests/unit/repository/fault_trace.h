@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-enum { TRACE_STEPS = 20000, TRACE_NODES = 4000, TRACE_NAME = 80, TRACE_BYTES = 192 * 1024 * 1024 };
+enum { TRACE_STEPS = 20000, TRACE_NODES = 4000, TRACE_NAME = 80, TRACE_BYTES = 384 * 1024 * 1024 };
 
 enum trace_kind {
     TRACE_ENTRY, /* in directory `dir`, `name` is `node` from now on; -1: nothing */
