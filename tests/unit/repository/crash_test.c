@@ -3,6 +3,8 @@
  * is started again. */
 #include "common/base/alloc.h"
 #include "crash_plan.h"
+#include "transporter/repository/care.h"
+#include "transporter/repository/sweep.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -26,8 +28,9 @@ struct scene {
     size_t count, done; /* the first `done` of them are committed in the template */
     bool creates;
     bool only_opens;
-    int stride; /* every how manieth step: 1 = all */
-    int shift;  /* the first one */
+    bool sweeps; /* takes away the first point, whose chunks the second uses in part */
+    int stride;  /* every how manieth step: 1 = all */
+    int shift;   /* the first one */
 };
 
 struct parallel {
@@ -72,6 +75,18 @@ static bool create(const struct place *place)
            err.code == ERR_EXISTS;
 }
 
+/* By as many sweeps as it takes. */
+static bool prune_and_sweep(struct repository *repository, struct err *err)
+{
+    struct prune_result pruned;
+    struct sweep_result swept = {.outcome = SWEEP_WAITS};
+    struct care_rule rule = {.job = "job", .retention.last = 1};
+    if (!repository_prune(repository, &rule, PRUNE_REMOVE, NULL, NULL, &pruned, err)) return false;
+    for (int i = 0; i < 3 && swept.outcome != SWEEP_CLEAN; i++)
+        if (!repository_sweep(repository, &swept, err)) return false;
+    return swept.outcome == SWEEP_CLEAN || err_set(err, ERR_FAILED, "sweeping comes to no end");
+}
+
 /* In the child: nothing is asserted. A run that fails is tried once more by the same process, as a daemon
  * would that goes on. */
 static bool play(void *arg)
@@ -80,8 +95,9 @@ static bool play(void *arg)
     struct err err;
     AUTO(repository) struct repository *repository = NULL;
     if (scene->creates && !create(scene->place)) return false;
-    return repository_try_open(scene->place, &repository, &err) &&
-           (scene->only_opens || run_plans(scene, repository) || run_plans(scene, repository));
+    if (!repository_try_open(scene->place, &repository, &err)) return false;
+    if (scene->sweeps) return prune_and_sweep(repository, &err);
+    return (scene->only_opens || run_plans(scene, repository) || run_plans(scene, repository));
 }
 
 /* --- one step --- */
@@ -96,6 +112,15 @@ static struct place *set_up(const struct scene *scene)
 
 enum index_after { INDEX_KEPT, INDEX_GONE };
 
+static void sweep_can_be_finished(const struct scene *scene, struct place *rest, const char *what)
+{
+    struct err err = {0};
+    place_open(rest);
+    cr_assert(prune_and_sweep(rest->repository, &err), "%s: %s", what, err.text);
+    place_close(rest);
+    plans_hold(rest, scene->plans + 1, scene->count - 1, what);
+}
+
 static void holds_after_power_cut(const struct scene *scene, enum fault_remains which, uint32_t seed,
                                   enum index_after after, const char *what)
 {
@@ -107,7 +132,9 @@ static void holds_after_power_cut(const struct scene *scene, enum fault_remains 
     if (after == INDEX_KEPT)
         shell("rm -rf '%s'; cp -a '%s' '%s'", rest->state, scene->place->state, rest->state);
     if (scene->creates) cr_assert(create(rest), "%s: create", text);
-    plans_hold(rest, scene->plans, scene->count, text);
+    size_t swept = scene->sweeps ? 1 : 0;
+    plans_hold(rest, scene->plans + swept, scene->count - swept, text);
+    if (scene->sweeps) sweep_can_be_finished(scene, rest, text);
 }
 
 static void model_is_right(const struct scene *scene, const char *what)
@@ -269,6 +296,14 @@ Test(crash, killed_while_the_index_is_built_anew, .timeout = 300)
     play_all(scene, FAULT_DISK_DIE_READS);
 }
 
+Test(crash, killed_in_a_prune_and_a_sweep, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("sweep", INGEST_WRITER, 2, 2);
+    scene->sweeps = true;
+    scene->stride = stride_of(2);
+    play_all(scene, FAULT_DISK_DIE);
+}
+
 /* --- a disk that fails --- */
 
 /* Every second step in a backup that builds on another one, every third in a copy; each time other ones. */
@@ -317,6 +352,16 @@ Test(crash, a_sync_that_fails_and_a_kill_before_that_is_known, .timeout = 300)
 Test(crash, a_read_that_fails, .timeout = 300)
 {
     fail_disk(FAULT_DISK_READ);
+}
+
+Test(crash, a_sync_that_fails_in_a_sweep, .timeout = 300)
+{
+    AUTO(scene) struct scene *scene = scene_new("sweep", INGEST_WRITER, 2, 2);
+    scene->sweeps = true;
+    scene->stride = stride_of(2);
+    play_all(scene, FAULT_DISK_SYNC);
+    scene->shift = 1;
+    play_all(scene, FAULT_DISK_SYNC_DIE);
 }
 
 Test(crash, a_sync_or_a_read_that_fails_while_mending_what_a_kill_left, .timeout = 300)
