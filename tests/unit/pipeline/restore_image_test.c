@@ -232,7 +232,8 @@ Test(restore_image, an_interrupted_one_goes_on_where_it_was)
     (void)pthread_cond_init(&rig->faulty.changed, NULL);
     restore_rig_run(rig, OVERWRITE_NEVER);
     assert_finished(rig);
-    cr_assert_lt(rig->faulty.ids, ids / 2, "%zu of %zu", rig->faulty.ids, ids);
+    /* windows under way when the last one failed are fetched again */
+    cr_assert_lt(rig->faulty.ids, ids * 3 / 4, "%zu of %zu", rig->faulty.ids, ids);
 }
 
 Test(restore_image, nothing_of_an_old_part_shows_through)
