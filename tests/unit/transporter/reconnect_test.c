@@ -109,7 +109,8 @@ static void welcome(void)
 
 Test(reconnect, begins_with_hello_while_a_run_tells_its_progress)
 {
-    for (int i = 0; i < 5; i++) {
+    /* the welcome may be lost with its connection: after three such cuts the transporter waits for 10 s */
+    for (int i = 0; i < 3; i++) {
         AUTO(head) Sealift__Head *first = first_after_the_cut();
         cr_assert_eq(first->kind_case, SEALIFT__HEAD__KIND_HELLO, "it began with '%s'",
                      head_name(first->kind_case));
