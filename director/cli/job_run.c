@@ -25,20 +25,12 @@ static bool find_job(struct cli *cli, const char *name, struct statements *jobs,
 
 static bool start(struct cli *cli, const struct id *job, struct id *run, struct err *err)
 {
-    struct client *client = NULL;
-    AUTO(client_message) struct client_message answer = {0};
     Sealift__RunStart body = SEALIFT__RUN_START__INIT;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     body.job = lent_bytes(job->bytes, ID_LEN);
     head.kind_case = SEALIFT__HEAD__KIND_RUN_START;
     head.run_start = &body;
-    if (!access_director(cli, &client, err) ||
-        !client_request(client, &head, span_of(NULL, 0), CLIENT_ONCE, &answer, err))
-        return false;
-    const ProtobufCBinaryData *id = &answer.head->done->run;
-    if (id->len != ID_LEN) return err_set(err, ERR_PROTOCOL, "the director's answer names no run");
-    memcpy(run->bytes, id->data, ID_LEN);
-    return true;
+    return put_request(cli, &head, span_of(NULL, 0), CLIENT_ONCE, run, err);
 }
 
 static void say_result(struct cli *cli, const char *name, const struct id *run,

@@ -9,16 +9,16 @@
 
 /* --- putting --- */
 
-static bool send(struct cli *cli, Sealift__Head *head, struct span payload, struct id *run, struct err *err)
+bool put_request(struct cli *cli, Sealift__Head *head, struct span payload, enum client_repeat repeat,
+                 struct id *run, struct err *err)
 {
     struct client *client = NULL;
     AUTO(client_message) struct client_message answer = {0};
-    if (!access_director(cli, &client, err) ||
-        !client_request(client, head, payload, CLIENT_REPEATABLE, &answer, err))
+    if (!access_director(cli, &client, err) || !client_request(client, head, payload, repeat, &answer, err))
         return false;
     const Sealift__Done *done = answer.head->done;
     if (run && done->run.len != ID_LEN)
-        return err_set(err, ERR_PROTOCOL, "the director's answer to an order names no run");
+        return err_set(err, ERR_PROTOCOL, "the director's answer names no run");
     if (run) memcpy(run->bytes, done->run.data, ID_LEN);
     return true;
 }
@@ -29,7 +29,7 @@ static bool send_statement(struct cli *cli, struct span bytes, struct id *run, s
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_PUT;
     head.put = &body;
-    return send(cli, &head, bytes, run, err);
+    return put_request(cli, &head, bytes, CLIENT_REPEATABLE, run, err);
 }
 
 static uint64_t next_version(const struct state *state, const struct put_request *request)
@@ -96,7 +96,7 @@ bool put_unlock_section(struct cli *cli, struct span section, struct err *err)
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_PUT_UNLOCK;
     head.put_unlock = &body;
-    return send(cli, &head, section, NULL, err);
+    return put_request(cli, &head, section, CLIENT_REPEATABLE, NULL, err);
 }
 
 /* --- sealed copies --- */

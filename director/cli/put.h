@@ -12,6 +12,10 @@ struct put_request {
     const void *body; /* RosterBody, GrantBody, … */
 };
 
+/* One request to the director. `run`: the run that the answer must name; NULL: none is expected. */
+bool put_request(struct cli *cli, Sealift__Head *head, struct span payload, enum client_repeat repeat,
+                 struct id *run, struct err *err) MUST_CHECK;
+
 /* Signs with this operator's key under a version above all that were seen, and puts it. Remembered only when
  * the director has taken it. `run` (for orders) and `out` may be NULL. */
 bool put_statement(struct cli *cli, const struct put_request *request, struct id *run, struct statement **out,
