@@ -5,12 +5,12 @@
 #include "common/chunk/chunker.h"
 #include "transporter/pipeline/cancel_watch.h"
 #include "transporter/pipeline/closing.h"
+#include "transporter/pipeline/engine.h"
 #include "transporter/pipeline/image_cutter.h"
 #include "transporter/pipeline/image_regions.h"
 
 enum {
-    WORKERS_LEAST = 4, /* some wait for the disk */
-    WORKERS_MOST = 64,
+    WORKERS_LEAST = 4,    /* some wait for the disk */
     AHEAD_PER_WORKER = 4, /* regions */
 };
 
@@ -23,7 +23,7 @@ struct imaging {
     struct image_reader reader;
     struct image_regions *regions;
     struct cancel_watch *watch;
-    pthread_t threads[WORKERS_MOST];
+    pthread_t threads[ENGINE_WORKERS_MOST];
     unsigned started;
 
     /* the ordering thread's */
@@ -32,16 +32,6 @@ struct imaging {
     uint64_t hole;        /* holes that follow one another are one reference */
     struct buf scratch;
 };
-
-static unsigned worker_count(const struct backup_options *options)
-{
-    unsigned count = options->threads;
-    if (count == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        count = cores > WORKERS_LEAST / 2 ? 2 * (unsigned)cores : WORKERS_LEAST;
-    }
-    return count < WORKERS_MOST ? count : WORKERS_MOST;
-}
 
 /* --- threads --- */
 
@@ -72,7 +62,7 @@ static bool start_threads(struct imaging *imaging, struct err *err)
 {
     uint64_t size = imaging->reader.size;
     uint64_t count = size / IMAGE_REGION + (size % IMAGE_REGION > 0);
-    unsigned workers = worker_count(imaging->options);
+    unsigned workers = engine_workers(imaging->options, WORKERS_LEAST);
     if (workers > count) workers = (unsigned)count;
     imaging->regions = image_regions_new(count, (size_t)AHEAD_PER_WORKER * (workers > 0 ? workers : 1));
     for (; imaging->started < workers; imaging->started++) {

@@ -3,19 +3,16 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 
-enum {
-    WORKERS_LEAST = 6, /* readers of a cold cache; they hardly cost anything else */
-    WORKERS_MOST = 64,
-};
+enum { WORKERS_LEAST = 6 }; /* readers of a cold cache; they hardly cost anything else */
 
-static unsigned worker_count(const struct backup_options *options)
+unsigned engine_workers(const struct backup_options *options, unsigned least)
 {
     unsigned count = options->threads;
     if (count == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        count = cores > WORKERS_LEAST / 2 ? 2 * (unsigned)cores : WORKERS_LEAST;
+        count = cores > (long)(least / 2) ? 2 * (unsigned)cores : least;
     }
-    return count < WORKERS_MOST ? count : WORKERS_MOST;
+    return count < ENGINE_WORKERS_MOST ? count : ENGINE_WORKERS_MOST;
 }
 
 static void *worker_thread(void *arg)
@@ -71,7 +68,7 @@ bool engine_init(struct engine *engine, const struct backup_options *options, si
                  struct err *err)
 {
     *engine = (struct engine){0};
-    unsigned workers = worker_count(options);
+    unsigned workers = engine_workers(options, WORKERS_LEAST);
     if (!attempt_init(&engine->attempt, options, workers, workers * segments, err)) return false;
     engine->options = options;
     engine->started_ns = clock_real_ns();

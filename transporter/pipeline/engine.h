@@ -7,6 +7,10 @@
 #include "transporter/pipeline/cancel_watch.h"
 #include "transporter/pipeline/worker.h"
 
+#define ENGINE_WORKERS_MOST 64
+/* As many as the options say; else two for each core, and `least` at least. */
+unsigned engine_workers(const struct backup_options *options, unsigned least);
+
 struct engine {
     const struct backup_options *options;
     uint64_t started_ns;
