@@ -79,18 +79,25 @@ static bool take_entry_hash(void *arg, uint64_t number, struct span entry)
     return false;
 }
 
+/* Of the log entry with this hash; *news says what else there is. */
+static void put_news(const struct log_answer *answer, Sealift__PointNews *news, const struct hash *log_hash,
+                     struct span file)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    news->repository = stored_bytes(span_of(answer->repository.bytes, ID_LEN));
+    news->log_hash = stored_bytes(span_of(log_hash->bytes, HASH_LEN));
+    head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
+    head.point_news = news;
+    outbox_put(answer->news->outbox, &head, file, OUTBOX_KEEP);
+}
+
 static void put_point(const struct log_answer *answer, const struct repository_point *point,
                       const struct hash *log_hash, struct span file)
 {
-    Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
-    news.repository = stored_bytes(span_of(answer->repository.bytes, ID_LEN));
     news.number = point->number;
     news.time_ns = point->time_ns;
-    news.log_hash = stored_bytes(span_of(log_hash->bytes, HASH_LEN));
-    head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
-    head.point_news = &news;
-    outbox_put(answer->news->outbox, &head, file, OUTBOX_KEEP);
+    put_news(answer, &news, log_hash, file);
 }
 
 static void tell_one(const struct log_answer *answer, const struct repository_point *point)
@@ -115,17 +122,12 @@ static bool tell_point(void *arg, const struct repository_point *point)
 static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry,
                         const struct hash *log_hash)
 {
-    Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
-    news.repository = stored_bytes(span_of(answer->repository.bytes, ID_LEN));
     news.number = entry->number;
     news.time_ns = entry->time_ns;
-    news.log_hash = stored_bytes(span_of(log_hash->bytes, HASH_LEN));
     news.removed = 1;
     news.point = entry->object;
-    head.kind_case = SEALIFT__HEAD__KIND_POINT_NEWS;
-    head.point_news = &news;
-    outbox_put(answer->news->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+    put_news(answer, &news, log_hash, span_of(NULL, 0));
 }
 
 /* Points that were removed, or came back: told as they are now. */
