@@ -1,28 +1,21 @@
 #include "director/loop/inside.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net_poll.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { IDLE_MS = 1000, BUSY_MS = 250, EAGER_MS = 10 };
 
 /* ---- time */
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void look_at_the_clock(struct director *director)
 {
-    director->now.mono_ms = clock_ns(CLOCK_MONOTONIC) / 1000000;
-    director->now.wall_ns = clock_ns(CLOCK_REALTIME);
+    director->now.mono_ms = clock_steady_ms();
+    director->now.wall_ns = clock_real_ns();
 }
 
 void director_fail(struct director *director, const struct err *err)
