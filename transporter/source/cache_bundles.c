@@ -7,11 +7,6 @@
 
 #define VALUE_LEN 16
 
-static MDB_val val_of(struct span bytes)
-{
-    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
-}
-
 void bundle_changes_deinit(struct bundle_changes *changes)
 {
     free(changes->list);
@@ -86,7 +81,7 @@ static uint32_t changed(uint32_t alive, int64_t by)
 bool bundle_change_apply(const struct bundle_change *change, MDB_txn *txn, MDB_dbi dbi, uint32_t run,
                          struct err *err)
 {
-    MDB_val key = val_of(span_of(change->key, BUNDLE_KEY_LEN)), old;
+    MDB_val key = cache_db_val(span_of(change->key, BUNDLE_KEY_LEN)), old;
     uint8_t value[VALUE_LEN] = {0};
     int code = mdb_get(txn, dbi, &key, &old);
     if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
@@ -100,56 +95,42 @@ bool bundle_change_apply(const struct bundle_change *change, MDB_txn *txn, MDB_d
         le32_put(value + 8, run);
         le32_put(value + 12, 0);
     }
-    MDB_val v = val_of(span_of(value, VALUE_LEN));
+    MDB_val v = cache_db_val(span_of(value, VALUE_LEN));
     code = mdb_put(txn, dbi, &key, &v, 0);
     return code ? cache_db_failed(err, code) : true;
 }
 
+struct survey {
+    uint32_t run;
+    struct buf *sparse;
+};
+
 /* One bundle. What seems dead is kept for one run more: files with the same content as others may be in it,
  * of which only the others are counted. */
-static int look_at(MDB_cursor *cursor, MDB_val *key, const MDB_val *found, uint32_t run, struct buf *sparse)
+static int look_at(void *arg, MDB_cursor *cursor, MDB_val *key, const MDB_val *found)
 {
+    const struct survey *survey = arg;
     uint8_t value[VALUE_LEN];
     if (found->mv_size != VALUE_LEN || key->mv_size != BUNDLE_KEY_LEN) return mdb_cursor_del(cursor, 0);
     memcpy(value, found->mv_data, VALUE_LEN);
     uint32_t alive = le32_get(value), total = le32_get(value + 4);
-    if (le32_get(value + 8) == run || alive >= total - total / 2) return 0;
+    if (le32_get(value + 8) == survey->run || alive >= total - total / 2) return 0;
     bool tried = le32_get(value + 12) != 0;
     if (tried && alive == 0) return mdb_cursor_del(cursor, 0);
-    if (sparse->len >= BUNDLES_SPARSE_MAX * BUNDLE_KEY_LEN) return 0;
-    buf_put(sparse, key->mv_data, BUNDLE_KEY_LEN);
+    if (survey->sparse->len >= BUNDLES_SPARSE_MAX * BUNDLE_KEY_LEN) return 0;
+    buf_put(survey->sparse, key->mv_data, BUNDLE_KEY_LEN);
     if (tried) return 0;
     le32_put(value + 12, 1);
-    MDB_val v = val_of(span_of(value, VALUE_LEN));
+    MDB_val v = cache_db_val(span_of(value, VALUE_LEN));
     return mdb_cursor_put(cursor, key, &v, MDB_CURRENT);
-}
-
-static int survey(MDB_cursor *cursor, uint32_t run, struct buf *from, size_t most, struct buf *sparse)
-{
-    MDB_val key = val_of(buf_span(from)), value;
-    int code = mdb_cursor_get(cursor, &key, &value, from->len ? MDB_SET_RANGE : MDB_FIRST);
-    for (size_t seen = 0; !code; seen++) {
-        if (seen == most) {
-            buf_clear(from);
-            buf_put(from, key.mv_data, key.mv_size);
-            return 0;
-        }
-        code = look_at(cursor, &key, &value, run, sparse);
-        if (!code) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    buf_clear(from);
-    return code == MDB_NOTFOUND ? 0 : code;
 }
 
 bool cache_bundles_survey(MDB_txn *txn, MDB_dbi dbi, uint32_t run, struct buf *from, size_t most,
                           struct buf *sparse, struct err *err)
 {
-    MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn, dbi, &cursor);
-    if (code) return cache_db_failed(err, code);
-    code = survey(cursor, run, from, most, sparse);
-    mdb_cursor_close(cursor);
-    return code ? cache_db_failed(err, code) : true;
+    struct survey survey = {.run = run, .sparse = sparse};
+    const struct cache_db_visit visit = {.see = look_at, .arg = &survey};
+    return cache_db_page(txn, dbi, from, most, &visit, err);
 }
 
 bool cache_bundles_among(struct span sparse, const uint8_t *content_hash)

@@ -16,11 +16,6 @@ bool cache_content_read(struct span value, uint32_t last_run, struct ref *out)
     return (uses > 0 || run == last_run) && ref_decode(&reader, out, &err);
 }
 
-static MDB_val val_of(struct span bytes)
-{
-    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
-}
-
 void content_changes_deinit(struct content_changes *changes)
 {
     free(changes->list);
@@ -138,7 +133,7 @@ static void tell_bundles(struct bundle_changes *bundles, const uint8_t *before, 
 bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB_dbi dbi, uint32_t run,
                           struct bundle_changes *bundles, struct err *err)
 {
-    MDB_val key = val_of(span_of(change->hash.bytes, HASH_LEN)), old;
+    MDB_val key = cache_db_val(span_of(change->hash.bytes, HASH_LEN)), old;
     uint8_t before[VALUE_LEN] = {0}, value[VALUE_LEN];
     int code = mdb_get(txn, dbi, &key, &old);
     if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
@@ -153,7 +148,7 @@ bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB
     }
     le32_put(value, changed_uses(le32_get(value), change->uses));
     tell_bundles(bundles, before, value);
-    MDB_val v = val_of(span_of(value, VALUE_LEN));
+    MDB_val v = cache_db_val(span_of(value, VALUE_LEN));
     code = mdb_put(txn, dbi, &key, &v, 0);
     return code ? cache_db_failed(err, code) : true;
 }
@@ -164,30 +159,16 @@ static bool is_unused(const MDB_val *value, uint32_t run)
     return value->mv_size != VALUE_LEN || (le32_get(bytes) == 0 && le32_get(bytes + 4) != run);
 }
 
-static int sweep(MDB_cursor *cursor, uint32_t run, struct buf *from, size_t most)
+static int sweep(void *arg, MDB_cursor *cursor, MDB_val *key, const MDB_val *value)
 {
-    MDB_val key = val_of(buf_span(from)), value;
-    int code = mdb_cursor_get(cursor, &key, &value, from->len ? MDB_SET_RANGE : MDB_FIRST);
-    for (size_t seen = 0; !code; seen++) {
-        if (seen == most) {
-            buf_clear(from);
-            buf_put(from, key.mv_data, key.mv_size);
-            return 0;
-        }
-        if (is_unused(&value, run)) code = mdb_cursor_del(cursor, 0);
-        if (!code) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    buf_clear(from);
-    return code == MDB_NOTFOUND ? 0 : code;
+    const uint32_t *run = arg;
+    (void)key;
+    return is_unused(value, *run) ? mdb_cursor_del(cursor, 0) : 0;
 }
 
 bool cache_contents_sweep(MDB_txn *txn, MDB_dbi dbi, uint32_t run, struct buf *from, size_t most,
                           struct err *err)
 {
-    MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn, dbi, &cursor);
-    if (code) return cache_db_failed(err, code);
-    code = sweep(cursor, run, from, most);
-    mdb_cursor_close(cursor);
-    return code ? cache_db_failed(err, code) : true;
+    const struct cache_db_visit visit = {.see = sweep, .arg = &run};
+    return cache_db_page(txn, dbi, from, most, &visit, err);
 }

@@ -38,7 +38,7 @@ bool content_change_apply(const struct content_change *change, MDB_txn *txn, MDB
                           struct bundle_changes *bundles, struct err *err) MUST_CHECK;
 
 /* Looks at `most` contents from the key *from on, and deletes those that nothing uses and that an earlier
- * run staged. *from is moved on; it is empty at the beginning, and again at the end. */
+ * run staged. *from as cache_db_page has it. */
 bool cache_contents_sweep(MDB_txn *txn, MDB_dbi dbi, uint32_t run, struct buf *from, size_t most,
                           struct err *err) MUST_CHECK;
 

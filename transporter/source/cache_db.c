@@ -121,14 +121,9 @@ static int tables_open(struct cache_db *db, MDB_txn *txn, unsigned flags)
     return code;
 }
 
-static MDB_val val_of(struct span bytes)
-{
-    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
-}
-
 static bool meta_is(MDB_txn *txn, MDB_dbi meta, const char *name, struct span expected)
 {
-    MDB_val key = val_of(span_str(name)), value;
+    MDB_val key = cache_db_val(span_str(name)), value;
     return mdb_get(txn, meta, &key, &value) == 0 && span_eq(span_of(value.mv_data, value.mv_size), expected);
 }
 
@@ -162,7 +157,7 @@ static enum cache_found find(struct cache_db *db, const struct hash *binding)
 
 static int meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, struct span bytes)
 {
-    MDB_val key = val_of(span_str(name)), value = val_of(bytes);
+    MDB_val key = cache_db_val(span_str(name)), value = cache_db_val(bytes);
     return mdb_put(txn, meta, &key, &value, 0);
 }
 
@@ -242,7 +237,7 @@ bool cache_db_reset(struct cache_db *db, const struct hash *binding, struct err 
 bool cache_db_get(struct cache_db *db, MDB_dbi dbi, struct span key, struct span *value)
 {
     struct cache_snapshot *snapshot = &db->snapshots[key.data[0] % CACHE_SNAPSHOTS];
-    MDB_val wanted = val_of(key), found;
+    MDB_val wanted = cache_db_val(key), found;
     (void)pthread_mutex_lock(&snapshot->mutex);
     bool ok = snapshot->txn && mdb_get(snapshot->txn, dbi, &wanted, &found) == 0;
     (void)pthread_mutex_unlock(&snapshot->mutex);
@@ -279,9 +274,37 @@ bool cache_db_refresh(struct cache_db *db, struct err *err)
     return true;
 }
 
+static int page(MDB_cursor *cursor, struct buf *from, size_t most, const struct cache_db_visit *visit)
+{
+    MDB_val key = cache_db_val(buf_span(from)), value;
+    int code = mdb_cursor_get(cursor, &key, &value, from->len ? MDB_SET_RANGE : MDB_FIRST);
+    for (size_t seen = 0; !code; seen++) {
+        if (seen == most) {
+            buf_clear(from);
+            buf_put(from, key.mv_data, key.mv_size);
+            return 0;
+        }
+        code = visit->see(visit->arg, cursor, &key, &value);
+        if (!code) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    buf_clear(from);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+bool cache_db_page(MDB_txn *txn, MDB_dbi dbi, struct buf *from, size_t most,
+                   const struct cache_db_visit *visit, struct err *err)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, dbi, &cursor);
+    if (code) return cache_db_failed(err, code);
+    code = page(cursor, from, most, visit);
+    mdb_cursor_close(cursor);
+    return code ? cache_db_failed(err, code) : true;
+}
+
 bool cache_db_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t *out, struct err *err)
 {
-    MDB_val key = val_of(span_str(name)), value;
+    MDB_val key = cache_db_val(span_str(name)), value;
     int code = mdb_get(txn, meta, &key, &value);
     if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
     *out = !code && value.mv_size == 8 ? le64_get(value.mv_data) : 0;

@@ -47,6 +47,22 @@ bool cache_db_commit(struct cache_db *db, MDB_txn **txn, struct err *err) MUST_C
 /* A snapshot of what is there now. */
 bool cache_db_refresh(struct cache_db *db, struct err *err) MUST_CHECK;
 
+/* LMDB's view of bytes, which it does not write to. */
+static inline MDB_val cache_db_val(struct span bytes)
+{
+    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
+}
+
+/* One record, at the cursor; the function may change it or delete it there. Returns LMDB's code. */
+struct cache_db_visit {
+    int (*see)(void *arg, MDB_cursor *cursor, MDB_val *key, const MDB_val *value);
+    void *arg;
+};
+/* Shows `most` records of a table in the order of their keys, from the key *from on. *from is moved on; it
+ * is empty at the beginning, and again at the end. */
+bool cache_db_page(MDB_txn *txn, MDB_dbi dbi, struct buf *from, size_t most,
+                   const struct cache_db_visit *visit, struct err *err) MUST_CHECK;
+
 /* Small numbers of the cache's own, in the table `meta`; 0 if there is none of the name. */
 bool cache_db_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t *out, struct err *err) MUST_CHECK;
 bool cache_db_set_number(MDB_txn *txn, MDB_dbi meta, const char *name, uint64_t number,

@@ -22,7 +22,7 @@ bool stat_cache_read_state(struct stat_cache *cache, struct err *err)
     buf_clear(&cache->sparse);
     if (!cache_db_number(txn, cache->db.meta, "run", &run, err)) return false;
     cache->run = (uint32_t)run;
-    MDB_val key = {.mv_data = (void *)(uintptr_t)SPARSE_NAME, .mv_size = strlen(SPARSE_NAME)}, value;
+    MDB_val key = cache_db_val(span_str(SPARSE_NAME)), value;
     if (mdb_get(txn, cache->db.meta, &key, &value) == 0)
         buf_put(&cache->sparse, value.mv_data, value.mv_size);
     return true;

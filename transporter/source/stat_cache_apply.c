@@ -37,11 +37,6 @@ static void apply_deinit(struct apply *apply)
 }
 DEFINE_AUTO_IN_PLACE(apply, struct apply, apply_deinit)
 
-static MDB_val val_of(struct span bytes)
-{
-    return (MDB_val){.mv_data = (void *)(uintptr_t)bytes.data, .mv_size = bytes.len};
-}
-
 /* Makes at least `need` bytes readable. */
 static bool fill(struct apply *apply, size_t need, struct err *err)
 {
@@ -113,7 +108,7 @@ static bool replace_uses(struct apply *apply, struct span key, struct span part,
                          struct err *err)
 {
     if (!flush_if_full(apply, err)) return false;
-    MDB_val k = val_of(key), v;
+    MDB_val k = cache_db_val(key), v;
     int code = mdb_get(apply->txn, apply->cache->db.dirs, &k, &v);
     if (code && code != MDB_NOTFOUND) return cache_db_failed(err, code);
     *existed = code == 0;
@@ -133,7 +128,7 @@ static bool trim(struct apply *apply, struct part_key key, uint32_t part, struct
         struct span bytes = span_of(key.bytes, PART_KEY_LEN);
         if (!replace_uses(apply, bytes, span_of(NULL, 0), &existed, err)) return false;
         if (!existed) return true;
-        MDB_val k = val_of(bytes);
+        MDB_val k = cache_db_val(bytes);
         int code = mdb_del(apply->txn, apply->cache->db.dirs, &k, NULL);
         if (code) return cache_db_failed(err, code);
     }
@@ -172,7 +167,7 @@ static bool push_subdirectories(struct apply *apply, struct span path, struct bu
     struct part_key key = part_key_of(path);
     for (uint32_t part = 0;; part++) {
         part_key_set(&key, part);
-        MDB_val k = val_of(span_of(key.bytes, PART_KEY_LEN)), v;
+        MDB_val k = cache_db_val(span_of(key.bytes, PART_KEY_LEN)), v;
         int code = mdb_get(apply->txn, apply->cache->db.dirs, &k, &v);
         if (code == MDB_NOTFOUND) return true;
         if (code) return cache_db_failed(err, code);
@@ -205,7 +200,7 @@ static bool apply_part(struct apply *apply, struct span payload, struct err *err
     bool existed = false;
     if (!reader_ok(&reader)) return err_set(err, ERR_DAMAGED, "the stage file is damaged");
     if (!replace_uses(apply, key, part, &existed, err)) return false;
-    MDB_val k = val_of(key), v = val_of(part);
+    MDB_val k = cache_db_val(key), v = cache_db_val(part);
     int code = mdb_put(apply->txn, apply->cache->db.dirs, &k, &v, 0);
     return code ? cache_db_failed(err, code) : true;
 }
@@ -286,7 +281,7 @@ static bool survey(struct apply *apply, struct err *err)
             return false;
         if (from.len > 0 && !next_batch(apply, err)) return false;
     } while (from.len > 0);
-    MDB_val k = val_of(span_str(SPARSE_NAME)), v = val_of(buf_span(&sparse));
+    MDB_val k = cache_db_val(span_str(SPARSE_NAME)), v = cache_db_val(buf_span(&sparse));
     int code = mdb_put(apply->txn, db->meta, &k, &v, 0);
     return code ? cache_db_failed(err, code) : true;
 }
