@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "tests/support/flip.h"
 #include "transporter/repository/check.h"
 
 #include <criterion/criterion.h>
@@ -95,15 +96,6 @@ static const char *find_object(const struct objects *objects, const char *prefix
         if (strncmp(objects->names[i], prefix, strlen(prefix)) == 0 && nth-- == 0) return objects->names[i];
     cr_assert_fail("no object %s", prefix);
     return NULL;
-}
-
-static void flip(const char *path, uint64_t at)
-{
-    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
-    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
-    byte ^= 0x20;
-    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
 }
 
 static struct place *small_repository(enum repository_kind kind)

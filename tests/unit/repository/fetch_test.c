@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/crypto/seal_list.h"
+#include "tests/support/flip.h"
 #include "transporter/repository/fetch.h"
 
 #include <criterion/criterion.h>
@@ -116,15 +117,6 @@ static void locate(struct place *place, const struct hash *id, size_t nth, char 
     bytes_name(&pack, name);
     *path = xasprintf("%s/%s", place->path, name);
     *out = at[nth];
-}
-
-static void flip(const char *path, uint64_t at)
-{
-    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
-    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
-    byte ^= 1;
-    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
 }
 
 Test(fetch, answers_in_pack_order_with_each_envelope_once_before_its_frames)

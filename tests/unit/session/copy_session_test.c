@@ -2,6 +2,7 @@
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "ends.h"
+#include "tests/support/flip.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/inside.h"
@@ -135,15 +136,6 @@ Test(copy_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
     }
 }
 
-static void flip_in(const char *path, uint64_t at)
-{
-    AUTO(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
-    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
-    byte ^= 0x20;
-    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
-}
-
 static void count_hurt(void *arg, const struct check_finding *finding)
 {
     *(size_t *)arg += finding->point_count;
@@ -154,7 +146,7 @@ static bool damage_pack(void *arg, const char *name, uint64_t size)
 {
     const struct ends *ends = arg;
     AUTO(free) char *path = xasprintf("%s/repo/%s", ends->dir, name);
-    flip_in(path, size - size / 10);
+    flip(path, size - size / 10);
     return true;
 }
 
