@@ -198,12 +198,7 @@ with Site() as site:
         site.begin()
         tree = site.path("data")
         make_tree(tree, files=40)
-        site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out"), small.at])
-        site.add_transporter("vault", "untrusted", repositories=[store.at])
-        site.sealift("repository", "create", "offsite", "--on", "vault", "--path", os.path.join(store.at, "r"))
-        site.sealift("key", "create", "main", "--description", "x", "--generate")
-        site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt",
-                     "source", "--key", "main")
+        site.add_backup(tree, repository=os.path.join(store.at, "r"), restore=[small.at])
         site.sealift("job", "run", "web", "--wait")
         repository_disk(site, store, tree)
         same(tree, restore_disk(site, small) + tree, "a restore after room was made at its destination")

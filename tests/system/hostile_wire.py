@@ -188,13 +188,8 @@ with Site() as site:
     site.begin()
     tree = site.path("data")
     make_tree(tree, files=20)
-    site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
-    site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
+    site.add_backup(tree)
     site.add_transporter("evil", "untrusted")
-    site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
-    site.sealift("key", "create", "main", "--description", "x", "--generate")
-    site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
-                 "--key", "main")
     site.sealift("job", "run", "web", "--wait")
     vault_data = re.search(r"data=(tcp://\S+)", site.daemons["vault"].wait_for("event=ready")).group(1)
     vault_key = transport_key(site.path("vault", "identity.key"))[0]

@@ -49,12 +49,7 @@ with Site(lease="3s") as site:
     site.begin()
     tree = site.path("data")
     make_tree(tree, files=60)
-    site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
-    site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
-    site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
-    site.sealift("key", "create", "main", "--description", "x", "--generate")
-    site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
-                 "--key", "main")
+    site.add_backup(tree)
     site.sealift("job", "run", "web", "--wait")
 
     for round, who in enumerate(("source", "vault", "director", "source", "vault")):

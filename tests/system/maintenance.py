@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect, make_tree, same
+from sealift_site import Site, expect, make_tree, same, wait_until
 
 
 def command(site, *args, code=0):
@@ -49,12 +49,7 @@ with Site("maintenance") as site:
     site.begin()
     tree = site.path("data")
     make_tree(tree)
-    site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
-    site.add_transporter("vault", "untrusted", repositories=[site.path("vault-store")])
-    site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("vault-store", "offsite"))
-    site.sealift("key", "create", "main", "--description", "for tests", "--generate")
-    site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
-                 "--key", "main")
+    site.add_backup(tree, repository=site.path("vault-store", "offsite"))
     for i in range(4):  # each run has packs of its own
         with open(os.path.join(tree, f"more-{i}"), "wb") as file:
             file.write(os.urandom(300000))
@@ -99,10 +94,7 @@ with Site("maintenance") as site:
     site.sealift("repository", "check", "offsite", code=6)  # it has one already
     expect(command(site, "job", "run", "web", "--wait")["state"] == "ok", "a backup beside a check")
     site.sealift("job", "stop", run[:12])
-    deadline = time.time() + 20
-    while command(site, "job", "log", run[:12])["state"] in ("assigned", "running"):
-        expect(time.time() < deadline, "the check does not stop")
-        time.sleep(0.1)
+    wait_until(lambda: command(site, "job", "log", run[:12])["state"] not in ("assigned", "running"), "the check stops")
     stopped = command(site, "job", "log", run[:12])
     expect(stopped["state"] == "stopped", f"a stopped check: {stopped}")
     site.daemons["vault"].stop()

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect
+from sealift_site import Site, expect, wait_until
 
 SKIPPED = 77
 BIN = "/usr/lib/postgresql/15/bin"
@@ -90,13 +90,6 @@ def clients(*words):
         if arguments[0].endswith("pg_dump") and all(word in arguments for word in words):
             found.append(int(path.split("/")[2]))
     return found
-
-
-def wait_until(holds, what):
-    end = time.monotonic() + 20
-    while not holds():
-        expect(time.monotonic() < end, what)
-        time.sleep(0.05)
 
 
 def balanced(cluster, database):

@@ -10,10 +10,9 @@ import json
 import os
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect
+from sealift_site import Site, expect, wait_until
 
 
 def shell(text):
@@ -39,13 +38,6 @@ def alive(mark):
         except OSError:
             pass
     return found
-
-
-def wait_until(holds, what):
-    end = time.monotonic() + 20
-    while not holds():
-        expect(time.monotonic() < end, what)
-        time.sleep(0.05)
 
 
 with Site() as site:

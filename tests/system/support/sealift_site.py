@@ -170,6 +170,17 @@ class Site:
         self.init_operator()
         return self
 
+    def add_backup(self, tree, repository=None, restore=()):
+        """The usual backup: the job 'web' of the host 'source', which may restore to out/ too, into the repository
+        'offsite' (store/r) of the untrusted host 'vault', sealed for the key 'main'."""
+        repository = repository or self.path("store", "r")
+        self.add_transporter("source", "trusted", read=[tree], restore=[self.path("out"), *restore])
+        self.add_transporter("vault", "untrusted", repositories=[os.path.dirname(repository)])
+        self.sealift("repository", "create", "offsite", "--on", "vault", "--path", repository)
+        self.sealift("key", "create", "main", "--description", "for tests", "--generate")
+        self.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt",
+                     "source", "--key", "main")
+
 
 def make_tree(root, files=200, seed="a"):
     """Files of many sizes, links, holes, an empty directory. The same seed makes the same bytes."""
@@ -230,3 +241,11 @@ def same(a, b, what):
 def expect(holds, what):
     if not holds:
         raise Failed(what)
+
+
+def wait_until(holds, what, seconds=20):
+    """`holds` is asked again and again; `what` says what should have come to be."""
+    end = time.monotonic() + seconds
+    while not holds():
+        expect(time.monotonic() < end, what)
+        time.sleep(0.05)
