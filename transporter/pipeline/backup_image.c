@@ -237,27 +237,6 @@ static bool remember(struct imaging *imaging, struct span encoded, struct err *e
 
 /* --- the whole --- */
 
-static bool finish_manifest(struct imaging *imaging, struct span encoded, struct hash *root, struct err *err)
-{
-    AUTO(buf) struct buf paths = {0};
-    AUTO(manifest_writer)
-    struct manifest_writer *writer = manifest_writer_new(attempt_put_node, &imaging->attempt);
-    struct span path = span_str(imaging->source->path + 1);
-    buf_put_u16(&paths, (uint16_t)path.len);
-    buf_put_span(&paths, path);
-    struct manifest_root about = {
-        .kind = OBJECT_IMAGE,
-        .chunk_min = chunker_images.min,
-        .chunk_average = chunker_images.average,
-        .chunk_max = chunker_images.max,
-        .host = span_str(imaging->options->host),
-        .path_count = 1,
-        .paths = buf_span(&paths),
-    };
-    return manifest_add(writer, (struct span){0}, encoded, err) &&
-           manifest_finish(writer, &about, root, err) && attempt_flush_nodes(&imaging->attempt, err);
-}
-
 static bool run(struct imaging *imaging, struct backup_result *result, struct err *err)
 {
     AUTO(buf) struct buf encoded = {0};
@@ -276,7 +255,10 @@ static bool run(struct imaging *imaging, struct backup_result *result, struct er
     } else if (!read_image(imaging, &encoded, err)) {
         return false;
     }
-    if (!finish_manifest(imaging, buf_span(&encoded), &closing.root, err)) return false;
+    if (!closing_describe(&imaging->attempt, &chunker_images, span_str(imaging->source->path + 1),
+                          buf_span(&encoded), &closing, err) ||
+        !attempt_flush_nodes(&imaging->attempt, err))
+        return false;
     join_threads(imaging);
     if (attempt_failure(&imaging->attempt, err)) return false;
     return remember(imaging, buf_span(&encoded), err) &&

@@ -51,29 +51,6 @@ static bool encode(const struct engine *engine, const struct stream_source *sour
     return entry_encode(&entry, out, err);
 }
 
-/* A manifest of one entry. */
-static bool describe(struct engine *engine, const struct stream_source *source, struct span entry,
-                     struct hash *root, struct err *err)
-{
-    AUTO(manifest_writer)
-    struct manifest_writer *manifest = manifest_writer_new(attempt_put_node, &engine->attempt);
-    AUTO(buf) struct buf paths = {0};
-    struct span name = span_str(source->name);
-    buf_put_u16(&paths, (uint16_t)name.len);
-    buf_put_span(&paths, name);
-    struct manifest_root about = {
-        .kind = OBJECT_STREAM,
-        .chunk_min = chunker_files.min,
-        .chunk_average = chunker_files.average,
-        .chunk_max = chunker_files.max,
-        .host = span_str(engine->options->host),
-        .path_count = 1,
-        .paths = buf_span(&paths),
-    };
-    return manifest_add(manifest, (struct span){0}, entry, err) &&
-           manifest_finish(manifest, &about, root, err);
-}
-
 static bool run(struct engine *engine, const struct stream_source *source, struct backup_result *result,
                 struct err *err)
 {
@@ -85,7 +62,9 @@ static bool run(struct engine *engine, const struct stream_source *source, struc
     engine->attempt.progress->files = 1;
     if (!engine_start(engine, err) || !read_content(engine, source, &refs, &content, err) ||
         !encode(engine, source, &content, buf_span(&refs), &entry, err) ||
-        !describe(engine, source, buf_span(&entry), &closing.root, err) || !engine_drain(engine, err))
+        !closing_describe(&engine->attempt, &chunker_files, span_str(source->name), buf_span(&entry),
+                          &closing, err) ||
+        !engine_drain(engine, err))
         return false;
     closing.counts = (struct point_counts){.entries = 1, .files = 1, .content_bytes = content.size};
     return closing_commit(&engine->attempt, &closing, result, err);

@@ -2,6 +2,26 @@
 
 #include "common/base/clock.h"
 
+bool closing_describe(struct attempt *attempt, const struct chunker_params *chunker, struct span name,
+                      struct span entry, struct closing *closing, struct err *err)
+{
+    AUTO(manifest_writer) struct manifest_writer *writer = manifest_writer_new(attempt_put_node, attempt);
+    AUTO(buf) struct buf paths = {0};
+    buf_put_u16(&paths, (uint16_t)name.len);
+    buf_put_span(&paths, name);
+    struct manifest_root about = {
+        .kind = closing->object,
+        .chunk_min = chunker->min,
+        .chunk_average = chunker->average,
+        .chunk_max = chunker->max,
+        .host = span_str(attempt->options->host),
+        .path_count = 1,
+        .paths = buf_span(&paths),
+    };
+    return manifest_add(writer, (struct span){0}, entry, err) &&
+           manifest_finish(writer, &about, &closing->root, err);
+}
+
 static bool make_point(struct attempt *attempt, const struct closing *closing, struct commit_request *request,
                        struct buf *file, struct err *err)
 {
