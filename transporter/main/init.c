@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "transporter/main/settings.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,12 +47,12 @@ static void write_config(const struct init_options *options, struct buf *out)
                options->name);
     put_setting(out, "state_dir", options->state);
     buf_put_str(out, "\n# Where sources reach this host when it is the target of a run.\ndata = {\n    ");
-    put_setting(out, "listen", options->data_listen ? options->data_listen : "tcp://0.0.0.0:9448");
+    put_setting(out, "listen", options->data_listen ? options->data_listen : DATA_LISTEN);
     if (options->data_advertise) {
         buf_put_str(out, "    ");
         put_setting(out, "advertise", options->data_advertise);
     } else {
-        buf_put_str(out, "    # advertise = \"tcp://HOST:9448\";   what sources are told to dial\n");
+        buf_put_str(out, "    # advertise = \"tcp://HOST:" DATA_PORT "\";   what sources are told to dial\n");
     }
     buf_put_str(out,
                 "};\n\n# What backups may read, where restores may write, where repositories may be kept.\n"

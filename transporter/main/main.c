@@ -27,7 +27,7 @@ static const char help[] =
     "    --site LINE           the site line that 'sealift operator init' printed\n"
     "    --name NAME           of this transporter\n"
     "    --state DIR           local state (default /var/lib/sealift-transporter)\n"
-    "    --data-listen URL     tcp://ADDRESS:PORT (default tcp://0.0.0.0:9448)\n"
+    "    --data-listen URL     tcp://ADDRESS:PORT (default " DATA_LISTEN ")\n"
     "    --data-advertise URL  what sources are told to dial\n"
     "    --read PATH           what backups may read (may repeat; default /)\n"
     "    --restore PATH        where restores may write (may repeat; default nowhere)\n"

@@ -212,7 +212,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     settings->own_key_file = copy_or_null(own_key);
     return get_endpoint(root, "director", ENDPOINT_DIAL, NULL, &settings->director, err) &&
            conf_get_group_or_empty(root, "data", &data, err) &&
-           get_endpoint(data, "listen", ENDPOINT_LISTEN, "tcp://0.0.0.0:9448", &settings->data_listen, err) &&
+           get_endpoint(data, "listen", ENDPOINT_LISTEN, DATA_LISTEN, &settings->data_listen, err) &&
            get_endpoint(data, "advertise", ENDPOINT_DIAL, NULL, &settings->data_advertise, err) &&
            get_policy(root, &settings->policy, err) && get_modes(root, settings, err) &&
            get_limits(root, settings, err) && conf_finish(conf, err);

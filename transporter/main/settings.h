@@ -8,6 +8,9 @@
 #include "common/base/log.h"
 #include "transporter/core/policy.h"
 
+#define DATA_PORT "9448"
+#define DATA_LISTEN "tcp://0.0.0.0:" DATA_PORT /* where nothing else is said */
+
 struct settings {
     char *state_dir;
     char *director;             /* tcp://HOST:PORT of the control port; NULL: from the site line */
