@@ -310,10 +310,13 @@ static bool mark(struct packing *packing, struct err *err)
     if (!repository->owner || check_cancelled(packing->check)) return true;
     if (!index_pack_get(repository->index, packing->pack.no, &now, err)) return err->code == ERR_NOT_FOUND;
     bool good = packing->told == 0;
+    bool read = packing->depth != DEPTH_PRESENCE;
     enum index_state before = now.state;
+    if (!good && now.state != INDEX_LOST) damage_marks_add(repository->marks, &now.name);
+    if (good && read) damage_marks_remove(repository->marks, &now.name);
     if (!good && before == INDEX_PACK)
         now.state = INDEX_DAMAGED;
-    else if (good && before == INDEX_DAMAGED && packing->depth != DEPTH_PRESENCE)
+    else if (good && before == INDEX_DAMAGED && read)
         now.state = INDEX_PACK;
     return now.state == before || index_pack_set(repository->index, &now, err);
 }
@@ -424,6 +427,15 @@ static uint64_t bytes_to_read(const struct check *check)
     return (uint64_t)((double)check->result.bytes_total * share);
 }
 
+/* The index has them too: what is not kept is lost only with the index. */
+static void keep_marks(struct check *check)
+{
+    struct err why;
+    if (!damage_marks_save(check->repository->marks, &why))
+        (void)check_add(check, ERR_NONE, "packs", "cannot keep beside the index which are damaged: %s",
+                        why.text);
+}
+
 bool check_packs(struct check *check, struct err *err)
 {
     const struct storage *storage = &check->repository->storage;
@@ -438,6 +450,7 @@ bool check_packs(struct check *check, struct err *err)
     (void)read_packs(check);
     for (size_t i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
+    keep_marks(check);
     if (check->failed) {
         *err = check->failure;
         return false;

@@ -2,8 +2,8 @@
 #include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
+#include "transporter/repository/domain_sets.h"
 #include "transporter/repository/frame_reader.h"
-#include "transporter/repository/id_set.h"
 
 #include <string.h>
 #define uthash_malloc(size) xmalloc(size)
@@ -18,9 +18,15 @@ struct hits {
     size_t count, cap;
 };
 
+/* A node of a dedup domain. */
+struct node_key {
+    struct id id;
+    uint32_t domain;
+};
+
 /* A node below which something is bad. */
 struct bad_node {
-    struct id id;
+    struct node_key key;
     struct hits hits;
     UT_hash_handle hh;
 };
@@ -29,8 +35,9 @@ struct bad_node {
 struct walker {
     struct check *check;
     uint32_t domain;
-    struct id_set met;    /* nodes walked, or being walked */
-    struct bad_node *bad; /* those of them that are not whole */
+    struct domain_sets domains; /* nodes walked, or being walked */
+    struct id_set *met;         /* those of the domain */
+    struct bad_node *bad;       /* those of them that are not whole */
 };
 
 static void hits_deinit(struct hits *hits)
@@ -70,7 +77,7 @@ static void walker_deinit(struct walker *walker)
         hits_deinit(&node->hits);
         free(node);
     }
-    id_set_deinit(&walker->met);
+    domain_sets_deinit(&walker->domains);
 }
 DEFINE_AUTO_IN_PLACE(walker, struct walker, walker_deinit)
 
@@ -152,23 +159,6 @@ static bool read_clear(struct walker *walker, const struct hash *id, const struc
     return true;
 }
 
-static bool open_node(struct walker *walker, const struct hash *id, struct buf *clear, size_t *nodes,
-                      bool *opened, struct hits *hits, struct err *err)
-{
-    struct index_location places[INDEX_MAX_LOCATIONS];
-    AUTO(hits) struct hits why = {0};
-    size_t count;
-    *opened = false;
-    if (!locate(walker, id, places, &count, err)) return false;
-    for (size_t i = 0; i < count && !*opened; i++)
-        *opened = places[i].type == FRAME_NODE && is_good(walker, &places[i], &why) &&
-                  read_clear(walker, id, &places[i], clear, nodes, &why);
-    if (*opened) return true;
-    if (why.count == 0) hit_nowhere(walker, id, hits);
-    hits_merge(hits, &why);
-    return true;
-}
-
 static bool walk(struct walker *walker, const struct hash *id, unsigned depth, struct hits *hits,
                  struct err *err);
 
@@ -184,6 +174,36 @@ static bool walk_below(struct walker *walker, struct span clear, size_t nodes, u
     return true;
 }
 
+/* Of a node with several copies all are followed, as a sweep does, so that who plants a false one hides
+ * nothing that the true one needs. */
+static bool walk_copies(struct walker *walker, const struct hash *id, unsigned depth, struct hits *hits,
+                        struct err *err)
+{
+    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(hits) struct hits why = {0};
+    AUTO(buf) struct buf first = {0};
+    size_t count, first_nodes = 0, good = 0;
+    if (!locate(walker, id, places, &count, err)) return false;
+    for (size_t i = 0; i < count; i++) {
+        AUTO(buf) struct buf clear = {0};
+        size_t nodes = 0;
+        if (places[i].type != FRAME_NODE || !is_good(walker, &places[i], &why) ||
+            !read_clear(walker, id, &places[i], &clear, &nodes, &why))
+            continue;
+        if (good++ == 0) {
+            buf_put_span(&first, buf_span(&clear));
+            first_nodes = nodes;
+        } else if (nodes == first_nodes && span_eq(buf_span(&clear), buf_span(&first))) {
+            continue;
+        }
+        if (!walk_below(walker, buf_span(&clear), nodes, depth, hits, err)) return false;
+    }
+    if (good > 0) return true;
+    if (why.count == 0) hit_nowhere(walker, id, hits);
+    hits_merge(hits, &why);
+    return true;
+}
+
 static void hit_too_deep(struct walker *walker, struct hits *hits)
 {
     struct check *check = walker->check;
@@ -193,34 +213,38 @@ static void hit_too_deep(struct walker *walker, struct hits *hits)
     hits_add(hits, check->deep_finding);
 }
 
+static struct node_key key_of(const struct walker *walker, const struct hash *id)
+{
+    struct node_key key = {.domain = walker->domain};
+    memcpy(key.id.bytes, id->bytes, ID_LEN);
+    return key;
+}
+
 static void remember_bad(struct walker *walker, const struct hash *id, struct hits *hits)
 {
     struct bad_node *node = xcalloc(1, sizeof(*node));
-    memcpy(node->id.bytes, id->bytes, ID_LEN);
+    node->key = key_of(walker, id);
     node->hits = *hits;
     *hits = (struct hits){0};
-    HASH_ADD(hh, walker->bad, id, sizeof(node->id), node);
+    HASH_ADD(hh, walker->bad, key, sizeof(node->key), node);
 }
 
 static bool walk(struct walker *walker, const struct hash *id, unsigned depth, struct hits *hits,
                  struct err *err)
 {
-    if (!id_set_add(&walker->met, id->bytes)) {
+    if (!id_set_add(walker->met, id->bytes)) {
         struct bad_node *known;
-        HASH_FIND(hh, walker->bad, id->bytes, ID_LEN, known);
+        struct node_key key = key_of(walker, id);
+        HASH_FIND(hh, walker->bad, &key, sizeof(key), known);
         if (known) hits_merge(hits, &known->hits);
         return true;
     }
     if (check_cancelled(walker->check)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
     AUTO(hits) struct hits below = {0};
-    AUTO(buf) struct buf clear = {0};
-    size_t nodes = 0;
-    bool opened = false;
     if (depth > MAX_DEPTH)
         hit_too_deep(walker, &below);
-    else if (!open_node(walker, id, &clear, &nodes, &opened, &below, err))
+    else if (!walk_copies(walker, id, depth, &below, err))
         return false;
-    if (opened && !walk_below(walker, buf_span(&clear), nodes, depth, &below, err)) return false;
     hits_merge(hits, &below);
     if (below.count) remember_bad(walker, id, &below);
     return true;
@@ -263,6 +287,7 @@ static bool check_point(struct walker *walker, const struct repository_point *po
         if (check->repository->kind == REPOSITORY_ENCRYPTED &&
             !index_domain(check->repository->index, &domain, &walker->domain, err))
             return false;
+        walker->met = domain_sets_in(&walker->domains, walker->domain);
         if (!walk(walker, &root, 0, &hits, err)) return false;
     }
     for (size_t i = 0; i < hits.count; i++)

@@ -3,6 +3,7 @@
 #define SEALIFT_REPOSITORY_INSIDE_H
 
 #include "transporter/repository/chain.h"
+#include "transporter/repository/damage_marks.h"
 #include "transporter/repository/index.h"
 #include "transporter/repository/pack_rules.h"
 #include "transporter/repository/repository.h"
@@ -22,6 +23,7 @@ struct repository {
     enum repository_damage damage;
     int lock_fd;
     struct index *index;
+    struct damage_marks *marks;
     struct pack_header ours; /* site and repository id of every pack */
     enum repository_kind kind;
 

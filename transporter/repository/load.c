@@ -87,7 +87,7 @@ static bool sweep(struct repository *repository, const Sealift__LogEntry *entry,
     struct err end;
     for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, &end); no = pack.no + 1) {
         if (pack.state != INDEX_CONDEMNED) continue;
-        pack.state = INDEX_PACK;
+        pack.state = damage_marks_has(repository->marks, &pack.name) ? INDEX_DAMAGED : INDEX_PACK;
         if (!index_pack_set(repository->index, &pack, err)) return false;
     }
     repository->condemned = 0;
@@ -188,15 +188,15 @@ bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct
     return true;
 }
 
-/* No session of before is left to rely on them. */
-static bool find_condemned(struct repository *repository, struct err *err)
+/* No session of before is left to rely on those that are condemned. Those that are known as damaged stay so
+ * when the index is lost. */
+static bool look_at_packs(struct repository *repository, struct err *err)
 {
     struct index_pack pack = {0};
-    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
-        if (pack.state == INDEX_CONDEMNED) {
-            repository->condemned = repository->chain.number;
-            return true;
-        }
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1) {
+        if (pack.state == INDEX_CONDEMNED) repository->condemned = repository->chain.number;
+        if (pack.state == INDEX_DAMAGED) damage_marks_add(repository->marks, &pack.name);
+    }
     return err->code == ERR_NOT_FOUND;
 }
 
@@ -208,8 +208,10 @@ bool load_repository(struct repository *repository, struct err *err)
     if (repository->state_dir && !chain_recall(repository->state_dir, &head, err)) return false;
     if (head.number > 0 && !id_eq(&head.repository, &first.repository) && !chain_matches(&first, &head, err))
         return false;
+    repository->marks =
+        damage_marks_load(repository->owner ? repository->state_dir : NULL, &first.repository);
     if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
-        !follow_log(repository, &head, err) || !find_condemned(repository, err))
+        !follow_log(repository, &head, err) || !look_at_packs(repository, err))
         return false;
     repository_show_head(repository);
     if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;

@@ -2,24 +2,16 @@
 
 #include "common/base/alloc.h"
 #include "common/base/text.h"
+#include "transporter/repository/domain_sets.h"
 #include "transporter/repository/frame_reader.h"
-#include "transporter/repository/id_set.h"
 
 #include <string.h>
-
-/* Nodes met in one dedup domain. An id says nothing across domains: who writes in one could otherwise name a
- * node of another and have it passed over. */
-struct met_nodes {
-    uint32_t domain;
-    struct id_set ids;
-};
 
 struct marking {
     struct repository *repository;
     struct mark *mark;
-    struct met_nodes *met;
-    size_t met_count;
-    struct hash *queue; /* nodes of one point to be walked */
+    struct domain_sets met; /* nodes */
+    struct hash *queue;     /* nodes of one point to be walked */
     size_t count, cap;
 };
 
@@ -30,21 +22,10 @@ void mark_deinit(struct mark *mark)
 
 static void marking_deinit(struct marking *marking)
 {
-    for (size_t i = 0; i < marking->met_count; i++)
-        id_set_deinit(&marking->met[i].ids);
-    free(marking->met);
+    domain_sets_deinit(&marking->met);
     free(marking->queue);
 }
 DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
-
-static struct id_set *met_in(struct marking *marking, uint32_t domain)
-{
-    for (size_t i = 0; i < marking->met_count; i++)
-        if (marking->met[i].domain == domain) return &marking->met[i].ids;
-    marking->met = xreallocarray(marking->met, marking->met_count + 1, sizeof(*marking->met));
-    marking->met[marking->met_count] = (struct met_nodes){.domain = domain};
-    return &marking->met[marking->met_count++].ids;
-}
 
 static void add_node(struct marking *marking, struct id_set *met, const uint8_t *id)
 {
@@ -119,7 +100,7 @@ static bool walk_point(struct marking *marking, const struct repository_point *p
     struct hash root = {{0}};
     uint32_t domain = 0;
     if (!point_root(marking->repository, point, &root, &domain, err)) return false;
-    struct id_set *met = met_in(marking, domain);
+    struct id_set *met = domain_sets_in(&marking->met, domain);
     marking->count = 0;
     add_node(marking, met, root.bytes);
     for (size_t at = 0; at < marking->count; at++) {

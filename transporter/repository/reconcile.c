@@ -107,7 +107,8 @@ struct reconciling {
 
 static bool see_new(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size)
 {
-    struct index_pack pack = {.state = INDEX_PACK, .size = size, .name = *hash};
+    bool damaged = damage_marks_has(work->repository->marks, hash);
+    struct index_pack pack = {.state = damaged ? INDEX_DAMAGED : INDEX_PACK, .size = size, .name = *hash};
     bool indexed;
     if (!read_pack(work->repository, &pack, name, &indexed, work->err)) return false;
     if (indexed) work->seen++;

@@ -123,6 +123,7 @@ static void free_repository(struct repository *repository)
 {
     if (!repository) return;
     index_close(repository->index);
+    damage_marks_free(repository->marks);
     auto_close_fd(repository->lock_fd);
     (void)pthread_mutex_destroy(&repository->commit_lock);
     (void)pthread_mutex_destroy(&repository->head_lock);

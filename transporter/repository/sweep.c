@@ -4,6 +4,7 @@
 #include "common/base/lock.h"
 #include "common/base/text.h"
 #include "transporter/repository/care.h"
+#include "transporter/repository/healed.h"
 #include "transporter/repository/ingest_state.h"
 #include "transporter/repository/mark.h"
 #include "transporter/repository/pack_scan.h"
@@ -17,17 +18,20 @@ struct sweep {
     struct mark mark; /* head 0: none yet */
     struct usage *usage;
     uint32_t packs; /* numbers in use, of `usage` too */
+    struct healed healed;
 };
 
-/* What of a pack's frames is referred to. */
+/* What of a pack's frames is referred to. Of a pack that is damaged or lost: and cannot be read elsewhere. */
 struct usage {
     uint64_t live, all;
+    bool bad;
 };
 
 static void sweep_deinit(struct sweep *sweep)
 {
     mark_deinit(&sweep->mark);
     free(sweep->usage);
+    healed_deinit(&sweep->healed);
 }
 DEFINE_AUTO_IN_PLACE(sweep, struct sweep, sweep_deinit)
 
@@ -39,7 +43,24 @@ static void count_chunk(void *arg, const uint8_t *id, const struct index_locatio
     if (location->pack >= sweep->packs) return;
     struct usage *usage = &sweep->usage[location->pack];
     usage->all += location->len;
-    if (live_set_has(&sweep->mark.live, id)) usage->live += location->len;
+    if (!live_set_has(&sweep->mark.live, id)) return;
+    usage->live += location->len;
+    if (usage->bad) healed_note(&sweep->healed, id, location);
+}
+
+/* What was brought again is not needed where it is damaged or lost. */
+static void subtract_healed(void *arg, const struct index_location *location)
+{
+    struct sweep *sweep = arg;
+    sweep->usage[location->pack].live -= location->len;
+}
+
+static bool find_bad(struct sweep *sweep, struct err *err)
+{
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(sweep->repository->index, no, &pack, err); no = pack.no + 1)
+        if (pack.no < sweep->packs) sweep->usage[pack.no].bad = healed_is_bad(sweep->repository, &pack);
+    return err->code == ERR_NOT_FOUND;
 }
 
 static bool measure(struct sweep *sweep, struct err *err)
@@ -51,12 +72,15 @@ static bool measure(struct sweep *sweep, struct err *err)
     sweep->usage = xcalloc((size_t)packs + 1, sizeof(*sweep->usage));
     sweep->packs = packs;
     mark_deinit(&sweep->mark);
-    return mark_points(repository, &sweep->mark, err) &&
-           index_each_chunk(repository->index, count_chunk, sweep, err);
+    healed_clear(&sweep->healed);
+    return find_bad(sweep, err) && mark_points(repository, &sweep->mark, err) &&
+           index_each_chunk(repository->index, count_chunk, sweep, err) &&
+           healed_find(repository, &sweep->healed, subtract_healed, sweep, err);
 }
 
 static bool is_worth_sweeping(const struct usage *usage)
 {
+    if (usage->bad) return usage->live == 0;
     return usage->live * 100 < usage->all * SWEEP_REWRITE_BELOW_PERCENT;
 }
 
@@ -103,8 +127,21 @@ static bool choose(struct sweep *sweep, uint32_t young, struct buf *names, struc
     struct index_pack pack = {0};
     for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1) {
         if (pack.no >= young || names->len >= STORED_MAX_PACKS * HASH_LEN) return true;
-        if (pack.state == INDEX_PACK && is_worth_sweeping(&sweep->usage[pack.no])) add_name(names, &pack);
+        bool there = pack.state == INDEX_PACK || pack.state == INDEX_DAMAGED;
+        if (there && is_worth_sweeping(&sweep->usage[pack.no])) add_name(names, &pack);
     }
+    return err->code == ERR_NOT_FOUND;
+}
+
+/* Of a lost pack there is nothing left to be removed but what the index says of it. */
+static bool forget_lost(struct sweep *sweep, struct err *err)
+{
+    struct index *index = sweep->repository->index;
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1)
+        if (pack.state == INDEX_LOST && pack.no < sweep->packs && sweep->usage[pack.no].live == 0 &&
+            !index_pack_drop(index, pack.no, err))
+            return false;
     return err->code == ERR_NOT_FOUND;
 }
 
@@ -113,7 +150,7 @@ static bool condemn(struct sweep *sweep, struct err *err)
     struct repository *repository = sweep->repository;
     uint32_t young = 0;
     AUTO(buf) struct buf names = {0};
-    if (!first_young_pack(repository, &young, err) || !measure(sweep, err) ||
+    if (!first_young_pack(repository, &young, err) || !measure(sweep, err) || !forget_lost(sweep, err) ||
         !choose(sweep, young, &names, err))
         return false;
     sweep->result->condemned_packs = names.len / HASH_LEN;
@@ -236,8 +273,9 @@ static void remove_pack(struct repository *repository, const struct index_pack *
     if (pack_toc_read_tail(storage, name, pack->size, &toc, &err) &&
         !index_forget(repository->index, pack->no, toc.entries, toc.count, &err))
         return;
-    if (storage->ops->remove(storage->self, name, &err) || err.code == ERR_NOT_FOUND)
-        (void)!index_pack_drop(repository->index, pack->no, &err);
+    if (!storage->ops->remove(storage->self, name, &err) && err.code != ERR_NOT_FOUND) return;
+    damage_marks_remove(repository->marks, &pack->name);
+    (void)!index_pack_drop(repository->index, pack->no, &err);
 }
 
 struct void_points {
@@ -276,5 +314,6 @@ void sweep_leftovers(struct repository *repository)
     struct index_pack pack = {0};
     for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, &ignored); no = pack.no + 1)
         if (pack.state == INDEX_SWEPT) remove_pack(repository, &pack);
+    (void)!damage_marks_save(repository->marks, &ignored); /* a mark too many is of no pack that there is */
     remove_points(repository);
 }

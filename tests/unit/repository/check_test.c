@@ -365,6 +365,28 @@ Test(check, damage_to_a_frame_that_is_stored_twice_kills_nothing)
     }
 }
 
+/* In another domain, and before ours, somebody names a node by the id of ours, with nothing below it. */
+Test(check, a_node_planted_in_another_domain_hides_no_damage)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *stranger = writer_new_in(REPOSITORY_ENCRYPTED, 3, "t:stranger");
+    AUTO(writer) struct writer *ours = writer_new(REPOSITORY_ENCRYPTED, 2);
+    AUTO(report) struct report report = {0};
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, stranger, 3);
+        memcpy(stranger->dedup, ours->dedup, HASH_LEN); /* ids as in our domain, in the stranger's */
+        struct hash leaf = writer_node(stranger, 1000500, NULL, 0, NULL, 0);
+        struct hash root = writer_node(stranger, 4000000, &leaf, 1, NULL, 0);
+        session_send(ingest, stranger, PACK_META);
+        (void)session_commit(ingest, stranger, 3, &root);
+    }
+    (void)back_up(place->repository, 2, 500, 20);
+    shell("f=$(ls -S '%s'/packs/*/* | head -1); rm $f", place->path); /* the data */
+    check(place->repository, CHECK_PRESENCE, &report);
+    cr_assert(kills(&report, 2), "%s", lines(&report));
+    cr_assert(!kills(&report, 3), "%s", lines(&report));
+}
+
 /* What a check says of points is what a restore finds. */
 Test(check, a_point_dies_exactly_where_its_restore_fails, .timeout = 300)
 {
