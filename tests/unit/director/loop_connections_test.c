@@ -1,0 +1,112 @@
+/* Who is connected, who is dropped, and why. */
+#include "loop_site.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+TestSuite(loop_connections, .init = loop_setup, .fini = loop_teardown, .timeout = 60);
+
+static uint32_t connected(enum signing_member member)
+{
+    AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
+    for (size_t i = 0; i < answer->n_transporters; i++)
+        if (memcmp(answer->transporters[i]->sign_pk.data, signing_key(&loop.dock.signing, member),
+                   SIGN_PK_LEN) == 0)
+            return answer->transporters[i]->connected;
+    cr_assert_fail("the transporter is not in the status");
+    return 0;
+}
+
+Test(loop_connections, notices_a_transporter_that_has_gone)
+{
+    loop_connect_hosts();
+    cr_assert_eq(connected(WEB), 1);
+    caller_hang_up(&loop.web);
+    for (int i = 0; i < 2000 && connected(WEB); i++) {
+    } /* each look is a round trip, and gives the loop a turn */
+    cr_assert_eq(connected(WEB), 0);
+    cr_assert_eq(connected(NAS), 1);
+}
+
+Test(loop_connections, listens_to_the_newest_connection_of_a_transporter)
+{
+    caller_dial(&loop.web, &loop.dock, CONTROL_PORT, WEB);
+    caller_hello(&loop.web, 1, 1, NULL);
+    AUTO(caller) struct caller newer = {0};
+    caller_dial(&newer, &loop.dock, CONTROL_PORT, WEB);
+    caller_hello(&newer, 2, 1, NULL);
+    caller_expect_cut(&loop.web);
+    caller_expect_silence(&newer);
+}
+
+Test(loop_connections, wants_a_hello_before_anything_else)
+{
+    caller_dial(&loop.web, &loop.dock, CONTROL_PORT, WEB);
+    struct id run = {{1}};
+    caller_ready(&loop.web, &run, 1);
+    caller_expect_cut(&loop.web);
+}
+
+Test(loop_connections, drops_a_transporter_that_leaves_the_roster)
+{
+    loop_put_store();
+    loop_put_job();
+    loop_connect_hosts();
+    struct id run = loop_run_to_running();
+    loop.dock.signing.transporters = 1u << NAS | 1u << LAB;
+    AUTO(heard) struct heard heard = {0};
+    buf_clear(&loop.dock.chain);
+    signing_roster(&loop.dock.signing, ANNA, &loop.dock.chain);
+    Sealift__Put put = SEALIFT__PUT__INIT;
+    Sealift__Head head = caller_head(&loop.anna, SEALIFT__HEAD__KIND_PUT);
+    head.put = &put;
+    caller_send(&loop.anna, &head, buf_span(&loop.dock.chain));
+    caller_expect_cut(&loop.web);
+    caller_await(&loop.nas, SEALIFT__HEAD__KIND_CANCEL, &heard);
+    caller_end(&loop.nas, &run, 1, SIDE(TARGET), ERR_CANCELLED, "", (struct span){0});
+    loop_expect_event(&loop.anna, STATE(FAILED), &heard);
+    cr_assert_str_eq(heard.head->run_event->row->text, "transporter 'web' is not in the roster any more");
+}
+
+Test(loop_connections, drops_an_operator_who_leaves_the_roster)
+{
+    AUTO(caller) struct caller ben = {0};
+    caller_dial(&ben, &loop.dock, OPERATOR_PORT, BEN);
+    caller_expect_silence(&ben);
+    loop.dock.signing.without_ben = true;
+    caller_put_roster(&loop.anna);
+    caller_expect_cut(&ben);
+}
+
+/* Requests until the connection takes no more, which it does as long as the director reads it. */
+static void ask_without_reading(struct caller *caller)
+{
+    AUTO(buf) struct buf header = {0};
+    Sealift__StatusGet ask = SEALIFT__STATUS_GET__INIT;
+    Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_STATUS_GET);
+    head.status_get = &ask;
+    head_encode(&head, &header);
+    for (size_t i = 0; i < 1000000; i++) {
+        struct err err;
+        AUTO(net_message) struct net_message message = {0};
+        cr_assert(net_message_make(&message, buf_span(&header), &err), "%s", err.text);
+        if (net_socket_send(caller->socket, NULL, &message, 2000) != NET_OK) return;
+    }
+    cr_assert_fail("the director takes requests for ever");
+}
+
+Test(loop_connections, drops_an_operator_who_asks_and_never_reads)
+{
+    AUTO(caller) struct caller ben = {0};
+    caller_dial(&ben, &loop.dock, OPERATOR_PORT, BEN);
+    ask_without_reading(&ben);
+    caller_expect_silence(&loop.anna); /* it serves the others meanwhile */
+    struct net_peer from;
+    enum net_fault fault;
+    enum net_status status = NET_OK;
+    while (status == NET_OK) { /* what was under way is still there, and then the end */
+        AUTO(net_message) struct net_message message = {0};
+        status = net_socket_recv(ben.socket, &from, &message, &fault, 500);
+    }
+    caller_expect_cut(&ben);
+}
