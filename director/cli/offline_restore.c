@@ -1,4 +1,4 @@
-/* sealift offline restore and cat: files of a recovery point, without the site. */
+/* sealift offline restore and cat: what a recovery point holds, without the site. */
 #include "common/base/alloc.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
@@ -18,6 +18,7 @@ struct restoring {
     struct restore_result result;
     struct span *paths;
     char *destination;
+    bool is_tree;
 };
 
 static void restoring_deinit(struct restoring *restoring)
@@ -61,7 +62,7 @@ static bool take_paths(struct restoring *restoring, const struct args *args, str
 static bool take_destination(struct restoring *restoring, const struct args *args, struct err *err)
 {
     const char *to = args_value(args, "to");
-    if (!to || !*to) return err_set(err, ERR_USAGE, "--to is needed: the directory to restore into");
+    if (!to || !*to) return err_set(err, ERR_USAGE, "--to is needed: where to restore to");
     AUTO(free) char *here = NULL;
     if (to[0] != '/' && !(here = getcwd(NULL, 0)))
         return err_sys(err, errno, "cannot tell the working directory");
@@ -90,7 +91,8 @@ static bool take_overwrite(struct restoring *restoring, const struct args *args,
 static bool run(void *arg, struct err *err)
 {
     struct restoring *restoring = arg;
-    return restore_tree(&restoring->options, &restoring->result, err);
+    return restoring->is_tree ? restore_tree(&restoring->options, &restoring->result, err)
+                              : restore_object(&restoring->options, &restoring->result, err);
 }
 
 static void sample(void *arg, struct progress_sample *out)
@@ -174,9 +176,12 @@ bool offline_restore(struct cli *cli, const struct args *args, struct err *err)
         !take_paths(&restoring, args, err) || !offline_key_take(cli, args, &key, err))
         return false;
     if (!offline_open(cli, args, &offline, err) ||
-        !offline_resolve(&offline, args_operand(args, 1), &point, err) ||
-        !offline_read(&offline, point, &key, &reading, err))
+        !offline_resolve(&offline, args_operand(args, 1), &point, err))
         return false;
+    restoring.is_tree = strcmp(point->body->object_kind, object_kind_name(OBJECT_TREE)) == 0;
+    if (!restoring.is_tree && restoring.options.path_count > 0)
+        return err_set(err, ERR_USAGE, "an image or a stream is restored whole: it has no paths");
+    if (!offline_read(&offline, point, &key, &reading, err)) return false;
     offline_tell_pin(&offline, point);
     restoring.options.opener = reading.opener;
     restoring.options.inlet = inlet_repository_inlet(reading.inlet);

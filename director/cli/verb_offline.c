@@ -84,8 +84,8 @@ static const struct option_spec check_options[] = {
 };
 
 static const struct option_spec restore_options[] = {
-    {"to", "DIR", "the directory to restore into; made if absent, nothing is written outside it"},
-    {"overwrite", "HOW", "never (default), changed (other size or time) or always"},
+    {"to", "PATH", "where to: of files a directory; of an image or a stream a directory, a file or a device"},
+    {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
     OFFLINE_KEY_OPTIONS,
     OFFLINE_SITE_OPTION,
     {0},
@@ -112,11 +112,17 @@ const struct command offline_commands[] = {
      "findings:  0",
      check_options, 1, 1, offline_check},
     {"offline", "restore",
-     "REPOSITORY POINT [PATH…] --to DIR [--overwrite never|changed|always] [--key-file FILE|--password]",
+     "REPOSITORY POINT [PATH…] --to PATH [--overwrite never|changed|always] [--key-file FILE|--password]",
      "Restores a point, or PATHs of it. POINT is the start of its id, latest, JOB@latest or JOB@2026-11-20.\n"
-     "What is damaged is named, and the rest is restored. Without a key file or a password, this operator's "
-     "own\n"
-     "copy of the key in the state directory opens it. Neither director nor network is needed.",
+     "Files keep their full path below the directory that --to names. An image or a stream becomes a file "
+     "of\n"
+     "its own name in it if there is such a directory or the path ends with '/'; else it becomes the file "
+     "of\n"
+     "that path, or fills the device. What is damaged is named, and the rest is restored. Without a key "
+     "file\n"
+     "or a password, this operator's own copy of the key in the state directory opens it. Neither director "
+     "nor\n"
+     "network is needed.",
      "$ sealift offline restore /mnt/usb/repo web@latest /srv/www --to /tmp/back --key-file main.key\n"
      "point:    3f2a91c0d4e7\n"
      "to:       /tmp/back\n"

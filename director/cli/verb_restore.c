@@ -39,17 +39,17 @@ static const char *host_parse(const char *text, char host[static IDENTITY_NAME_M
     return colon + 1;
 }
 
-/* --to a directory, or --into the restore command of a stream. */
+/* --to a path, or --into the restore command of a stream. */
 static bool destination_parse(const struct args *args, char host[static IDENTITY_NAME_MAX + 1],
                               Sealift__RestorePlan *plan, struct err *err)
 {
     const char *to = args_value(args, "to"), *into = args_value(args, "into");
     if (!to == !into)
-        return err_set(err, ERR_USAGE, "say where to: --to TRANSPORTER:DIR, or --into TRANSPORTER:STREAM");
+        return err_set(err, ERR_USAGE, "say where to: --to TRANSPORTER:PATH, or --into TRANSPORTER:STREAM");
     const char *rest = host_parse(to ? to : into, host);
     if (to) {
         if (!rest || rest[0] != '/')
-            return err_set(err, ERR_USAGE, "--to needs TRANSPORTER:DIR with an absolute DIR");
+            return err_set(err, ERR_USAGE, "--to needs TRANSPORTER:PATH with an absolute PATH");
         plan->destination = lent_bytes(rest, strlen(rest));
         return true;
     }
@@ -159,6 +159,8 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
         return false;
     if (plan.stream[0] && is_tree(point))
         return err_set(err, ERR_USAGE, "the point holds files: --into takes a stream or an image");
+    if (args_operand_count(args) > 1 && !is_tree(point))
+        return err_set(err, ERR_USAGE, "an image or a stream is restored whole: it has no paths");
     request.point = point;
     size_t count = args_operand_count(args) - 1;
     AUTO(free) ProtobufCBinaryData *paths = xcalloc(count + 1, sizeof(*paths));
@@ -310,7 +312,8 @@ static bool files(struct cli *cli, const struct args *args, struct err *err)
 /* --- tables --- */
 
 static const struct option_spec restore_options[] = {
-    {"to", "TRANSPORTER:DIR", "where to: a directory of a transporter"},
+    {"to", "TRANSPORTER:PATH",
+     "where to: of files a directory; of an image or a stream a directory, a file or a device"},
     {"into", "TRANSPORTER:STREAM",
      "instead: into the restore command that its configuration gives the stream"},
     {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
@@ -339,11 +342,14 @@ static const struct option_spec files_options[] = {
 
 const struct command restore_commands[] = {
     {"restore", NULL,
-     "ID [PATH…] --to TRANSPORTER:DIR [options]\n"
+     "ID [PATH…] --to TRANSPORTER:PATH [options]\n"
      "       sealift restore ID --into TRANSPORTER:STREAM [options]",
-     "Restores a recovery point, or chosen paths of it, into a directory of a transporter. Files keep their\n"
-     "full path below DIR; a stream or an image is a file there. With --into a stream is given to a command\n"
-     "that the transporter's configuration names.",
+     "Restores a recovery point, or chosen paths of it, to a transporter. Files keep their full path below "
+     "the\n"
+     "directory that --to names. An image or a stream becomes a file of its own name in it if there is such "
+     "a\n"
+     "directory or the path ends with '/'; else it becomes the file of that path, or fills the device. With\n"
+     "--into it is given to a command that the transporter's configuration names.",
      "$ sealift restore web@latest /etc/nginx --to web:/var/restore --wait\n"
      "restored to web:/var/restore: 42 files, 130.5 KiB",
      restore_options, 1, OPERANDS_MANY, restore},

@@ -465,8 +465,8 @@ static void restore(const char *dir, const char *to, const char *path, const str
                                               .warning = print_warning,
                                               .arg = (void *)(uintptr_t)options};
     struct restore_result result = {0};
-    bool done = point->object == OBJECT_IMAGE ? restore_image(&restore_options, &result, &err)
-                                              : restore_tree(&restore_options, &result, &err);
+    bool done = point->object != OBJECT_TREE ? restore_object(&restore_options, &result, &err)
+                                             : restore_tree(&restore_options, &result, &err);
     check(done, &err);
     printf("{\"entries\":%llu,\"files\":%llu,\"content_bytes\":%llu,\"skipped\":%llu,\"warnings\":%llu,",
            (unsigned long long)result.entries, (unsigned long long)result.files,

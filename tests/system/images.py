@@ -139,6 +139,22 @@ def check(site, devices):
         same(os.path.join(at, "second"), site.path("second"), "the files in the image")
     expect(site.sealift("cat", "stilled@latest", text=False).stdout[:SIZE] == open(image, "rb").read(), "an image on stdout")
 
+    # the same without the site: to a file, to a device, on stdout
+    def offline(verb, point, *more, code=0, text=True):
+        return site.sealift("offline", verb, site.path("store", "r"), point, *more, code=code, text=text)
+
+    alone = site.path("alone.img")
+    offline("restore", oldest, "--to", alone)
+    expect(os.path.getsize(alone) == SIZE and digest(alone, SIZE) == first_digest, "an image in a file, offline")
+    expect(os.stat(alone).st_blocks * 512 < SIZE // 2, "holes are holes again, offline")
+    expect("never empty" in offline("restore", oldest, "--to", target, code=3).stderr, "a device is not a new file")
+    offline("restore", oldest, "--to", target, "--overwrite", "changed", code=1)
+    expect(digest(target, SIZE) == first_digest, "a device, offline")
+    expect("nothing was written" in offline("restore", oldest, "--to", small, "--overwrite", "always", code=3).stderr,
+           "a device that is too small, offline")
+    expect(offline("cat", oldest, text=False).stdout == open(alone, "rb").read(), "an image on stdout, offline")
+    offline("restore", oldest, "/disk", "--to", alone, code=2)
+
     # a link below a root may be anybody's
     os.makedirs(site.path("below"))
     os.symlink(source, site.path("below", "link"))

@@ -86,9 +86,24 @@ with Site() as site:
         dump = file.read()
 
     # to a file, to stdout, into a command
-    site.sealift("restore", "db@latest", "--to", f"source:{site.path('out')}", "--wait")
-    with open(site.path("out", "db"), "rb") as file:
-        expect(file.read() == dump, "a stream restored to a file")
+    out = site.path("out")
+
+    def restored(to, path, *options, code=0):
+        site.sealift("restore", "db@latest", "--to", f"source:{to}", "--wait", *options, code=code)
+        with open(path, "rb") as file:
+            expect(file.read() == dump, f"a stream restored to '{to}' is '{path}'")
+
+    restored(out + "/", out + "/db")
+    restored(out + "/as.sql", out + "/as.sql")
+    os.mkdir(out + "/there")
+    restored(out + "/there", out + "/there/db")
+    for overwrite, code in (("never", 1), ("changed", 0), ("always", 0)):
+        if overwrite != "never":
+            with open(out + "/as.sql", "wb") as file:
+                file.write(b"something else")
+        restored(out + "/as.sql", out + "/as.sql", "--overwrite", overwrite, code=code)
+    refused = site.sealift("restore", "db@latest", "/db", "--to", f"source:{out}", code=2).stderr
+    expect("restored whole" in refused, f"a stream has no paths: {refused}")
     expect(site.sealift("cat", "db@latest", text=False).stdout == dump, "a stream on stdout")
     expect(site.sealift("cat", "db@latest", "/db", text=False).stdout == dump, "the same by its name")
     site.sealift("restore", "db@latest", "--into", "source:db", "--wait")
@@ -98,6 +113,16 @@ with Site() as site:
     expect("bad row" in refused and "exit status 4" in refused, f"a failing restore command: {refused}")
     for wrong in ("hanging", "nothing"):
         site.sealift("restore", "db@latest", "--into", f"source:{wrong}", "--wait", code=5)
+
+    # the same without the site
+    store = site.path("vault-store", "r")
+    site.sealift("offline", "restore", store, "db@latest", "--to", out + "/offline/")
+    site.sealift("offline", "restore", store, "db@latest", "--to", out + "/offline/as.sql")
+    for name in ("db", "as.sql"):
+        with open(out + "/offline/" + name, "rb") as file:
+            expect(file.read() == dump, f"a stream restored offline to '{name}'")
+    expect(site.sealift("offline", "cat", store, "db@latest", text=False).stdout == dump, "a stream on stdout, offline")
+    site.sealift("offline", "restore", store, "db@latest", "/db", "--to", out + "/offline/none", code=2)
 
     # sealed by the target; empty
     create("there", "--stream", "source:db", repository="inside", encrypt="target")

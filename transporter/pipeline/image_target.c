@@ -21,11 +21,12 @@ enum {
 struct image_target {
     enum { TARGET_FILE, TARGET_DEVICE } kind;
     int fd;
-    bool fresh;      /* all zeros as it is */
-    bool compares;   /* image_target_compares */
-    uint64_t size;   /* of the image */
-    uint64_t room;   /* of a device */
-    uint32_t sector; /* of a device: what its ranges are aligned to */
+    const char *shown; /* what errors call it */
+    bool fresh;        /* all zeros as it is */
+    bool compares;     /* image_target_compares */
+    uint64_t size;     /* of the content */
+    uint64_t room;     /* of a device */
+    uint32_t sector;   /* of a device: what its ranges are aligned to */
     enum overwrite overwrite;
     /* a file's */
     struct destination *destination;
@@ -66,6 +67,7 @@ static bool open_device(struct image_target *target, const char *path, struct er
     struct stat st;
     int sector;
     target->kind = TARGET_DEVICE;
+    target->shown = path;
     target->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
     if (target->fd < 0 && errno == EBUSY)
         return err_set(err, ERR_FAILED, "'%s' is mounted or otherwise in use: nothing was written to it",
@@ -75,7 +77,7 @@ static bool open_device(struct image_target *target, const char *path, struct er
     if (ioctl(target->fd, BLKGETSIZE64, &target->room) != 0 || ioctl(target->fd, BLKSSZGET, &sector) != 0)
         return err_sys(err, errno, "cannot tell the size of '%s'", path);
     if (target->room < target->size)
-        return err_set(err, ERR_LIMIT, "'%s' has %llu bytes, and the image %llu: nothing was written to it",
+        return err_set(err, ERR_LIMIT, "'%s' has %llu bytes, and the content %llu: nothing was written to it",
                        path, (unsigned long long)target->room, (unsigned long long)target->size);
     target->sector = sector > 0 ? (uint32_t)sector : BLOCK;
     target->compares = target->overwrite == OVERWRITE_CHANGED;
@@ -102,10 +104,13 @@ static bool open_place(struct image_target *target, const struct restore_options
     struct stat there;
     const char *path = options->destination, *root = options->destination_root;
     AUTO(free) char *dir = xstrdup(path);
+    size_t len = strlen(path);
     struct span name = image_name;
     char ignored[NAME_MAX_LEN + 1];
-    bool fresh;
-    if (stat(path, &there) != 0 || !S_ISDIR(there.st_mode)) {
+    bool fresh, is_directory = path[len - 1] == '/' || (stat(path, &there) == 0 && S_ISDIR(there.st_mode));
+    while (len > 1 && dir[len - 1] == '/')
+        dir[--len] = '\0';
+    if (!is_directory) {
         char *slash = strrchr(dir, '/');
         name = span_str(path + (slash - dir) + 1);
         slash[slash == dir] = '\0';
@@ -152,6 +157,7 @@ static bool adopt_part(struct image_target *target, struct err *err)
 
 static bool open_part(struct image_target *target, struct err *err)
 {
+    target->shown = target->part;
     target->fd =
         openat(target->dir, target->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
     if (target->fd < 0) return err_sys(err, errno, "cannot create '%s'", target->part);
@@ -201,7 +207,7 @@ bool image_target_holds(const struct image_target *target, uint64_t offset, uint
     struct err ignored;
     buf_clear(scratch);
     uint8_t *bytes = buf_grow(scratch, (size_t)length);
-    if (!fd_pread_all(target->fd, bytes, (size_t)length, offset, target->part, &ignored)) return false;
+    if (!fd_pread_all(target->fd, bytes, (size_t)length, offset, target->shown, &ignored)) return false;
     struct hash found = hash_of(span_of(bytes, (size_t)length));
     return hash_eq(&found, content);
 }
@@ -232,11 +238,11 @@ static size_t run_length(struct span bytes, uint64_t offset, bool *zero)
 
 bool image_target_write(struct image_target *target, struct span bytes, uint64_t offset, struct err *err)
 {
-    if (!target->fresh) return fd_pwrite_all(target->fd, bytes, offset, "the image", err);
+    if (!target->fresh) return fd_pwrite_all(target->fd, bytes, offset, target->shown, err);
     while (bytes.len > 0) {
         bool zero;
         size_t len = run_length(bytes, offset, &zero);
-        if (!zero && !fd_pwrite_all(target->fd, span_of(bytes.data, len), offset, "the image", err))
+        if (!zero && !fd_pwrite_all(target->fd, span_of(bytes.data, len), offset, target->shown, err))
             return false;
         bytes = span_of(bytes.data + len, bytes.len - len);
         offset += len;
@@ -248,7 +254,7 @@ static bool write_zeros(struct image_target *target, uint64_t offset, uint64_t l
 {
     while (length > 0) {
         size_t step = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
-        if (!fd_pwrite_all(target->fd, span_of(zeros, step), offset, "the image", err)) return false;
+        if (!fd_pwrite_all(target->fd, span_of(zeros, step), offset, target->shown, err)) return false;
         offset += step;
         length -= step;
     }
@@ -277,7 +283,7 @@ bool image_target_zero(struct image_target *target, uint64_t offset, uint64_t le
 
 bool image_target_sync(struct image_target *target, struct err *err)
 {
-    return fsync(target->fd) == 0 || err_sys(err, errno, "cannot sync the restored image");
+    return fsync(target->fd) == 0 || err_sys(err, errno, "cannot sync '%s'", target->shown);
 }
 
 /* --- the end --- */
@@ -287,7 +293,7 @@ static bool take_place(struct image_target *target, struct err *err)
 {
     unsigned flags = target->overwrite == OVERWRITE_NEVER ? RENAME_NOREPLACE : 0;
     if (renameat2(target->dir, target->part, target->dir, target->name, flags) != 0)
-        return err_sys(err, errno, "cannot give the restored image its name '%s'", target->name);
+        return err_sys(err, errno, "cannot give '%s' its name '%s'", target->part, target->name);
     return destination_sync(target->destination, err);
 }
 

@@ -1,4 +1,4 @@
-/* What an image is restored to: a file that takes its place when it is whole, or a block device. Nothing of
+/* What an image or a stream is restored to: a file that takes its place when it is whole, or a block device. Nothing of
  * what was there before shows through. Private to the restore. */
 #ifndef SEALIFT_PIPELINE_IMAGE_TARGET_H
 #define SEALIFT_PIPELINE_IMAGE_TARGET_H
@@ -10,16 +10,16 @@
 
 struct image_target;
 
-/* As options->destination and ->overwrite say, for the image that `entry` describes. *out is NULL when what
+/* As options->destination and ->overwrite say, for the content that `entry` describes. *out is NULL when what
  * is there stays, as under `never` or when it is the same by size and time. The error codes are those of
- * restore_image. */
+ * restore_object. */
 bool image_target_open(const struct restore_options *options, const struct entry *entry,
                        struct image_target **out, struct err *err) MUST_CHECK;
 /* A file that was not finished stays as a part, for the next restore to go on with. */
 void image_target_free(struct image_target *target);
 DEFINE_AUTO(image_target, struct image_target *, image_target_free)
 
-/* Bytes of a device beyond the image. */
+/* Bytes of a device beyond the content. */
 uint64_t image_target_excess(const struct image_target *target);
 
 /* Whether to compare before writing: there may be bytes that are right already. */

@@ -49,21 +49,24 @@ struct restore_result {
 bool restore_tree(const struct restore_options *options, struct restore_result *result,
                   struct err *err) MUST_CHECK;
 
-/* The one object of an image's point, to `destination`: a block device; else a file of that path, or one of
- * the image's own name in it if it is a directory. `paths` must be none.
+/* The one content of an image's or a stream's point, to `destination`: a block device; else, if it is a
+ * directory or ends with '/' (which makes one), a file in it by the content's own name; else a file of that
+ * path. `paths` must be none.
  *
  * A file is written beside its place, as NAME.sealift-part, and takes its place when it is whole: what an
  * interrupted restore left there is compared and kept as far as it is right. Zeros become holes.
  *
- * A device must be named by `destination_root` as it is (or that be NULL), must not be in use (ERR_FAILED) and
- * must be large enough (ERR_LIMIT): else nothing is written to it. Under `never` it is refused (ERR_EXISTS);
- * under `changed` what it holds is compared, and only what differs is written. What it has beyond the image
- * is left as it is, with a warning. */
-bool restore_image(const struct restore_options *options, struct restore_result *result,
-                   struct err *err) MUST_CHECK;
+ * A device must be named by `destination_root` as it is (or that be NULL), must not be in use (ERR_FAILED)
+ * and must be large enough (ERR_LIMIT): else nothing is written to it. Under `never` it is refused
+ * (ERR_EXISTS); under `changed` what it holds is compared, and only what differs is written. What it has
+ * beyond the content is left as it is, with a warning. */
+bool restore_object(const struct restore_options *options, struct restore_result *result,
+                    struct err *err) MUST_CHECK;
 
-/* The content of one regular file (hard links followed) in order to `write`. An empty path: of the only one,
- * in a point that is no tree. ERR_NOT_FOUND, ERR_DAMAGED. */
+/* The content of one regular file (hard links followed) in order to `write`, by this thread; what comes next
+ * is fetched meanwhile. An empty path: of the only one, in a point that is no tree. ERR_NOT_FOUND;
+ * ERR_DAMAGED after what comes before the damage was written. When it fails while it writes, the inlet is
+ * cancelled. */
 typedef bool restore_write_fn(void *arg, struct span bytes, struct err *err);
 bool restore_cat(struct opener *opener, const struct inlet *inlet, const struct hash *root, struct span path,
                  restore_write_fn *write, void *arg, struct err *err) MUST_CHECK;

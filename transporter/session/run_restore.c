@@ -6,12 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Slashes at the end say that a directory is meant, and nothing to the policy. */
+static struct span without_slashes(struct span path)
+{
+    while (path.len > 1 && path.data[path.len - 1] == '/')
+        path.len--;
+    return path;
+}
+
 static bool check_destination(const struct run *run, const Sealift__RestorePlan *plan, const char **root,
                               struct err *err)
 {
     if (plan->overwrite > OVERWRITE_ALWAYS)
         return err_set(err, ERR_VERSION, "the order's plan has an unknown rule for existing files");
-    return policy_may_restore(run->environment.policy, stored_span(&plan->destination), root, err);
+    struct span destination = without_slashes(stored_span(&plan->destination));
+    return policy_may_restore(run->environment.policy, destination, root, err);
 }
 
 /* Where local policy lets the restore go: files below a root, or a command that takes the content. */
@@ -65,8 +74,8 @@ static bool restore(struct run *run, const struct recovery *recovery, const Seal
         .cancelled = &run->cancelled,
     };
     struct restore_result result = {0};
-    bool image = recovery->point->object == OBJECT_IMAGE;
-    bool done = image ? restore_image(&options, &result, err) : restore_tree(&options, &result, err);
+    bool tree = recovery->point->object == OBJECT_TREE;
+    bool done = tree ? restore_tree(&options, &result, err) : restore_object(&options, &result, err);
     atomic_store(&run->counters.skipped, result.skipped);
     atomic_store(&run->counters.failed, result.failed);
     return done;

@@ -115,6 +115,20 @@ Test(restore_image, a_destination_that_is_no_directory_is_the_files_name)
     cr_assert_eq(rig->result.skipped, 0);
 }
 
+Test(restore_image, a_destination_that_ends_with_a_slash_is_a_directory)
+{
+    AUTO(restore_rig) struct restore_rig *rig = image_rig();
+    char path[128], root[128];
+    tree_write(&rig->tree, "image", 0, 1, MB);
+    restore_rig_back_up(rig);
+    (void)snprintf(path, sizeof(path), "%s/new/below//", rig->out.path);
+    (void)snprintf(root, sizeof(root), "%s/new/below", rig->out.path);
+    rig->options.destination = path;
+    rig->options.destination_root = root;
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    assert_same_as(rig, "new/below/image");
+}
+
 /* One change of an image: data, zeros, a hole, or another size. */
 static void edit(const struct tree *tree, uint64_t *random, off_t *size)
 {
@@ -301,7 +315,7 @@ Test(restore_image, of_a_tree_is_refused)
     rig->image = "";
     cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
     cr_assert_eq(rig->err.code, ERR_USAGE);
-    cr_assert_str_eq(rig->err.text, "the recovery point holds no image");
+    cr_assert_str_eq(rig->err.text, "the recovery point holds files, not an image or a stream");
 }
 
 /* --- devices --- */

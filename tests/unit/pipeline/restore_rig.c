@@ -226,7 +226,7 @@ static void prepare(struct restore_rig *rig)
 
 static bool restore(struct restore_rig *rig)
 {
-    return rig->image ? restore_image(&rig->options, &rig->result, &rig->err)
+    return rig->image ? restore_object(&rig->options, &rig->result, &rig->err)
                       : restore_tree(&rig->options, &rig->result, &rig->err);
 }
 

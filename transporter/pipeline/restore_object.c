@@ -1,5 +1,5 @@
-/* restore_image: the references of the one entry in order, those that are not there yet fetched in windows
- * and written by several threads. */
+/* restore_object: the references of an image's or a stream's one entry in order, those that are not there yet
+ * fetched in windows and written by several threads. */
 #include "common/base/alloc.h"
 #include "transporter/pipeline/image_target.h"
 #include "transporter/pipeline/node_loader.h"
@@ -47,9 +47,11 @@ DEFINE_AUTO_IN_PLACE(image_plan, struct image_plan, image_plan_deinit)
 static bool check_root(const struct image_plan *plan, struct err *err)
 {
     const struct manifest_root *root = manifest_reader_root(plan->reader);
-    if (root->kind != OBJECT_IMAGE) return err_set(err, ERR_USAGE, "the recovery point holds no image");
+    if (root->kind == OBJECT_TREE)
+        return err_set(err, ERR_USAGE, "the recovery point holds files, not an image or a stream");
     if (root->entries != 1 || root->content_bytes != plan->entry.size || plan->entry.type != ENTRY_FILE)
-        return err_set(err, ERR_DAMAGED, "the manifest of an image with anything but one regular file");
+        return err_set(err, ERR_DAMAGED, "a manifest of kind '%s' with anything but one regular file",
+                       object_kind_name(root->kind));
     return true;
 }
 
@@ -64,7 +66,7 @@ static bool read_entry(struct image_plan *plan, struct err *err)
     if (!manifest_reader_new(node_loader_load, plan->nodes, &node_loader_root, &plan->reader, err))
         return false;
     if (!manifest_next(plan->reader, &path, &plan->entry, &found, err)) return false;
-    if (!found) return err_set(err, ERR_DAMAGED, "the manifest of an image without an entry");
+    if (!found) return err_set(err, ERR_DAMAGED, "a manifest without an entry");
     if (!check_root(plan, err)) return false;
     atomic_store(&plan->run->progress->total_entries, 1);
     atomic_store(&plan->run->progress->total_bytes, plan->entry.size);
@@ -132,13 +134,14 @@ static bool plan_refs(void *arg, struct err *err)
         if (!restore_going_on(plan->run, err) || !refs_next(refs, &ref, &found, err)) return false;
         if (!found) break;
         if (ref.length > plan->entry.size - offset)
-            return err_set(err, ERR_DAMAGED, "references beyond the end of the image");
+            return err_set(err, ERR_DAMAGED, "references beyond the end of the content");
         if (!(ref.kind == REF_HOLE ? plan_hole(plan, offset, ref.length, err)
                                    : plan_data(plan, &ref, offset, err)))
             return false;
         offset += ref.length;
     }
-    if (offset != plan->entry.size) return err_set(err, ERR_DAMAGED, "references that end before the image");
+    if (offset != plan->entry.size)
+        return err_set(err, ERR_DAMAGED, "references that end before the content");
     struct restore_window *last = plan->window;
     plan->window = NULL;
     return !last || restore_hand_over(plan->run, last, err);
@@ -152,8 +155,8 @@ static void warn_excess(const struct image_plan *plan)
     uint64_t excess = image_target_excess(plan->target);
     if (excess == 0) return;
     (void)err_set(&what, ERR_FAILED,
-                  "the device is larger than the image: its last %llu bytes are left as they are",
-                  (unsigned long long)excess);
+                  "the device is larger than the %s: its last %llu bytes are left as they are",
+                  object_kind_name(manifest_reader_root(plan->reader)->kind), (unsigned long long)excess);
     restore_warn(plan->run, plan->entry.name, &what);
 }
 
@@ -193,10 +196,10 @@ static bool restore_one(struct restore_run *run, void *arg, struct err *err)
     return atomic_load(&run->failed) > 0 || finish(&plan, err);
 }
 
-bool restore_image(const struct restore_options *options, struct restore_result *result, struct err *err)
+bool restore_object(const struct restore_options *options, struct restore_result *result, struct err *err)
 {
     if (options->path_count > 0)
-        return err_set(err, ERR_USAGE, "an image is restored whole: it has no paths");
+        return err_set(err, ERR_USAGE, "an image or a stream is restored whole: it has no paths");
     if (options->destination[0] != '/')
         return err_set(err, ERR_USAGE, "'%s' is not an absolute path", options->destination);
     return restore_run_with(options, restore_one, NULL, result, err);
