@@ -2,67 +2,18 @@
  * by what operators have signed before, and orders to hold, release, delete or undelete a point. No key. */
 #include "common/base/text.h"
 #include "common/wire/stored.h"
-#include "transporter/repository/care.h"
 #include "transporter/repository/sweep.h"
+#include "transporter/session/care_rules.h"
 #include "transporter/session/run_inside.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* --- what is signed --- */
-
-static struct retention_floor floor_of(const struct run *run)
+static struct care_rule rule_of(struct run *run, const char *label, const Sealift__Retention *retention,
+                                struct span statement)
 {
-    const Sealift__RepositoryBody *body = run->repository->body.repository;
-    const struct policy *policy = run->environment.policy;
-    struct retention_floor signed_one = {.keep_least = body->keep_least, .keep_age_s = body->keep_age_s};
-    struct retention_floor own = {.keep_least = policy->keep_least, .keep_age_s = policy->keep_age_s};
-    return retention_stricter(&signed_one, &own);
-}
-
-/* The longest time for which any job that ever wrote such points here promised to keep them. */
-struct promise {
-    const struct id *repository;
-    const char *label;
-    uint64_t immutable_s;
-};
-
-static bool same_id(const ProtobufCBinaryData *bytes, const struct id *id)
-{
-    return bytes->len == ID_LEN && memcmp(bytes->data, id->bytes, ID_LEN) == 0;
-}
-
-/* The label of the points that a job writes; "" for a copy of all jobs. */
-static const char *label_of(const Sealift__JobBody *job)
-{
-    return job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
-}
-
-static void add_promise(void *arg, const struct statement *statement)
-{
-    struct promise *promise = arg;
-    const Sealift__JobBody *job = statement->body.job;
-    const char *label = label_of(job);
-    if (!job->retention || !same_id(&job->repository, promise->repository)) return;
-    if (*label && strcmp(label, promise->label) != 0) return;
-    if (job->retention->immutable_s > promise->immutable_s)
-        promise->immutable_s = job->retention->immutable_s;
-}
-
-static struct care_rule rule_of(struct run *run, const struct id *repository, const char *label,
-                                const Sealift__Retention *retention, struct span statement)
-{
-    struct promise promise = {.repository = repository, .label = label};
-    struct care_rule rule = {.job = label, .floor = floor_of(run), .statement = statement};
-    authority_each(run->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, add_promise, &promise);
-    if (retention)
-        rule.retention = (struct retention){.last = retention->last,
-                                            .daily = retention->daily,
-                                            .weekly = retention->weekly,
-                                            .monthly = retention->monthly,
-                                            .yearly = retention->yearly};
-    rule.retention.immutable_s = promise.immutable_s;
-    return rule;
+    return care_rule_of(run->environment.authority, run->repository, run->environment.policy, label,
+                        retention, statement);
 }
 
 static void tell_changed(struct run *run)
@@ -75,12 +26,9 @@ static void tell_changed(struct run *run)
 static bool prunable(const struct run *run, const Sealift__JobBody *job, struct err *err)
 {
     if (job->deleted) return err_set(err, ERR_POLICY, "the job '%s' has been deleted", job->name);
-    if (!same_id(&job->repository, &run->subject))
-        return err_set(err, ERR_POLICY, "the job '%s' does not write to this repository", job->name);
-    if (*label_of(job)) return true;
-    return err_set(err, ERR_POLICY,
-                   "the job '%s' copies the points of all jobs: which of them it may remove is not said",
-                   job->name);
+    struct id repository = stored_id(&job->repository);
+    return id_eq(&repository, &run->subject) ||
+           err_set(err, ERR_POLICY, "the job '%s' does not write to this repository", job->name);
 }
 
 /* For a dry run: what would become of each point, to the operators alone. */
@@ -95,6 +43,68 @@ static void tell_point(void *arg, const struct repository_point *point, enum ret
     run_explain(arg, &line);
 }
 
+/* One prune of the points of one label after another. */
+struct pruning {
+    struct run *run;
+    struct repository *repository;
+    const struct statement *job;
+    struct prune_result result;
+};
+
+static bool prune_label(struct pruning *pruning, const char *label, struct err *err)
+{
+    struct run *run = pruning->run;
+    bool dry = run->work.dry_run;
+    struct prune_result result;
+    struct care_rule rule =
+        rule_of(run, label, pruning->job->body.job->retention, buf_span(&pruning->job->bytes));
+    if (!repository_prune(pruning->repository, &rule, dry ? PRUNE_TELL : PRUNE_REMOVE,
+                          dry ? tell_point : NULL, run, &result, err))
+        return false;
+    pruning->result.kept += result.kept;
+    pruning->result.removed += result.removed;
+    return true;
+}
+
+/* Labels, each with its NUL, once each. */
+struct labels {
+    struct repository *repository;
+    struct buf text;
+};
+
+static void labels_deinit(struct labels *labels)
+{
+    buf_deinit(&labels->text);
+}
+DEFINE_AUTO_IN_PLACE(labels, struct labels, labels_deinit)
+
+static bool note_label(void *arg, const struct repository_point *point)
+{
+    struct labels *labels = arg;
+    struct err ignored; /* of a damaged point it is not known whose it is: it stays */
+    AUTO(buf) struct buf label = {0};
+    if (!repository_point_job(labels->repository, &point->point, &label, &ignored)) return true;
+    buf_put_u8(&label, 0);
+    for (size_t at = 0; at < labels->text.len; at += strlen((char *)labels->text.data + at) + 1)
+        if (strcmp((char *)labels->text.data + at, (char *)label.data) == 0) return true;
+    buf_put_span(&labels->text, buf_span(&label));
+    return true;
+}
+
+/* A copy of all jobs rules what it brought: the points of each label that no other job writes here. */
+static bool prune_copies(struct pruning *pruning, struct err *err)
+{
+    AUTO(labels) struct labels labels = {.repository = pruning->repository};
+    if (!repository_points(pruning->repository, note_label, &labels, err)) return false;
+    for (size_t at = 0; at < labels.text.len; at += strlen((char *)labels.text.data + at) + 1) {
+        const char *label = (char *)labels.text.data + at;
+        if (!care_label_is_taken(pruning->run->environment.authority, &pruning->run->subject, label) &&
+            !prune_label(pruning, label, err))
+            return false;
+    }
+    return true;
+}
+
 bool run_prune(struct run *run, struct err *err)
 {
     struct repository *repository = NULL;
@@ -103,16 +113,14 @@ bool run_prune(struct run *run, struct err *err)
                              &run->work.job, &job, err) ||
         !prunable(run, job->body.job, err) || !run_repository(run, run->repository, &repository, err))
         return false;
-    bool dry = run->work.dry_run;
-    struct prune_result result;
-    struct care_rule rule =
-        rule_of(run, &run->subject, label_of(job->body.job), job->body.job->retention, buf_span(&job->bytes));
-    bool done = repository_prune(repository, &rule, dry ? PRUNE_TELL : PRUNE_REMOVE, dry ? tell_point : NULL,
-                                 run, &result, err);
-    if (!dry) tell_changed(run);
+    struct pruning pruning = {.run = run, .repository = repository, .job = job};
+    const char *label = care_label(job->body.job);
+    bool done = *label ? prune_label(&pruning, label, err) : prune_copies(&pruning, err);
+    if (!run->work.dry_run) tell_changed(run);
     if (!done) return false;
     (void)snprintf(run->summary, sizeof(run->summary), "%" PRIu64 " points %s, %" PRIu64 " stay",
-                   result.removed, dry ? "would be removed" : "removed", result.kept);
+                   pruning.result.removed, run->work.dry_run ? "would be removed" : "removed",
+                   pruning.result.kept);
     return true;
 }
 
@@ -127,6 +135,8 @@ bool run_sweep(struct run *run, struct err *err)
     tell_changed(run);
     if (!done) return false;
     atomic_fetch_add(&run->counters.stored_bytes, result.moved_bytes);
+    atomic_fetch_add(&run->counters.skipped,
+                     result.sessions); /* which tells the director that it is not over */
     char *text = run->summary;
     size_t size = sizeof(run->summary);
     if (result.outcome == SWEEP_CLEAN)
@@ -169,8 +179,7 @@ static bool delete_point(struct run *run, struct repository *repository, const s
 {
     AUTO(buf) struct buf label = {0};
     if (!repository_point_job(repository, point, &label, err)) return false;
-    struct id id = stored_id(&run_order(run)->repository);
-    struct care_rule rule = rule_of(run, &id, buf_cstr(&label), NULL, buf_span(&run->statement->bytes));
+    struct care_rule rule = rule_of(run, buf_cstr(&label), NULL, buf_span(&run->statement->bytes));
     return repository_delete(repository, point, &rule, err);
 }
 
