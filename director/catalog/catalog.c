@@ -81,8 +81,8 @@ bool catalog_create(const char *state_dir, struct err *err)
     AUTO(free) char *path = xasprintf("%s/%s", state_dir, CATALOG_FILE);
     if (!make_empty_file(path, err)) return false;
     AUTO(free)
-    char *sql = xasprintf("BEGIN; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-                          catalog_schema, APPLICATION_ID, SCHEMA_VERSION);
+    char *sql = xasprintf("BEGIN; %s %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+                          catalog_schema, catalog_schema_later, APPLICATION_ID, SCHEMA_VERSION);
     AUTO(catalog) struct catalog *catalog = open_file(path, err);
     if (catalog && execute(catalog, sql, "create", err)) return true;
     (void)unlink(path);
@@ -97,7 +97,7 @@ bool catalog_open(const char *state_dir, struct catalog **out, struct err *err)
     AUTO(catalog) struct catalog *catalog = open_file(path, err);
     /* the first lock is taken for good (locking_mode), so that a second process hears of it now */
     if (!catalog || !check_kind(catalog, err) || !execute(catalog, "BEGIN IMMEDIATE; COMMIT;", "open", err) ||
-        !catalog_prepare(catalog, err))
+        !execute(catalog, catalog_schema_later, "open", err) || !catalog_prepare(catalog, err))
         return false;
     *out = catalog;
     catalog = NULL;

@@ -10,7 +10,7 @@
 
 #include "common/base/auto.h"
 #include "common/wire/statement.h"
-#include "director/core/run.h"
+#include "director/core/agenda.h"
 
 #define CATALOG_FILE "catalog.sqlite"
 #define CATALOG_PENDING_MAX 100
@@ -149,6 +149,14 @@ bool catalog_head_put(struct catalog *catalog, const struct catalog_head *head, 
 /* ERR_NOT_FOUND */
 bool catalog_head_get(struct catalog *catalog, const struct id *repository, struct catalog_head *out,
                       struct err *err) MUST_CHECK;
+
+/* ---- what the director starts by itself */
+
+bool catalog_agenda_put(struct catalog *catalog, const struct agenda_item *item, struct err *err) MUST_CHECK;
+/* Forgets all of it. */
+bool catalog_agenda_drop(struct catalog *catalog, struct err *err) MUST_CHECK;
+typedef bool catalog_agenda_fn(void *arg, const struct agenda_item *item, struct err *err);
+bool catalog_agenda(struct catalog *catalog, catalog_agenda_fn *each, void *arg, struct err *err) MUST_CHECK;
 
 /* ---- transporters */
 

@@ -33,6 +33,11 @@ const char catalog_schema[] =
     "CREATE TABLE host (sign BLOB PRIMARY KEY, seen INTEGER NOT NULL, version TEXT NOT NULL, own_key BLOB,"
     " own_domain BLOB) WITHOUT ROWID;";
 
+const char catalog_schema_later[] =
+    "CREATE TABLE IF NOT EXISTS agenda (kind INTEGER NOT NULL, repository BLOB NOT NULL, job BLOB NOT NULL,"
+    " spec TEXT NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, good INTEGER NOT NULL,"
+    " PRIMARY KEY (kind, repository, job)) WITHOUT ROWID;";
+
 static const char *const texts[QUERIES] = {
     [QUERY_BEGIN] = "BEGIN IMMEDIATE",
     [QUERY_COMMIT] = "COMMIT",
@@ -86,6 +91,9 @@ static const char *const texts[QUERIES] = {
     [QUERY_JOIN_COUNT] = "SELECT count(*) FROM pending WHERE curve <> ?",
     [QUERY_HOST_PUT] = "INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?, ?)",
     [QUERY_HOST_GET] = "SELECT seen, version, own_key, own_domain FROM host WHERE sign = ?",
+    [QUERY_AGENDA_PUT] = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [QUERY_AGENDA] = "SELECT kind, repository, job, spec, since, next, good FROM agenda",
+    [QUERY_AGENDA_DROP] = "DELETE FROM agenda",
 };
 
 bool catalog_fail(struct catalog *catalog, int rc, struct err *err, const char *doing)

@@ -57,6 +57,9 @@ enum query_name {
     QUERY_JOIN_COUNT,
     QUERY_HOST_PUT,
     QUERY_HOST_GET,
+    QUERY_AGENDA_PUT,
+    QUERY_AGENDA,
+    QUERY_AGENDA_DROP,
     QUERIES,
 };
 
@@ -67,6 +70,8 @@ struct catalog {
 };
 
 extern const char catalog_schema[];
+/* What catalogs of before may lack; harmless where it is there. */
+extern const char catalog_schema_later[];
 
 bool catalog_prepare(struct catalog *catalog, struct err *err) MUST_CHECK;
 /* The error that SQLite reports, as ours. Returns false. */

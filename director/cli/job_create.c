@@ -9,6 +9,7 @@
 #include "director/cli/job_keys.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
+#include "director/core/schedule.h"
 #include "transporter/core/node.h"
 
 #include <stdio.h>
@@ -38,7 +39,9 @@ const struct option_spec job_create_options[] = {
     {"keep-monthly", "N", "the same for months"},
     {"keep-yearly", "N", "the same for years"},
     {"immutable", "TIME", "a younger point is not removed by anybody, as 30d"},
-    {"schedule", "SPEC", NULL},
+    {"schedule", "SPEC",
+     "the director starts it: hourly, daily [02:30], weekly [sun] [03:00], every 6h (UTC; default: nobody "
+     "does)"},
     {"proxy", "URI", NULL},
     {"reencrypt", NULL, NULL},
     {"exact", NULL, NULL},
@@ -345,13 +348,22 @@ static bool read_what(struct draft *draft, struct err *err)
     return read(draft, err);
 }
 
+static bool read_schedule(struct draft *draft, struct err *err)
+{
+    const char *spec = args_value(draft->args, "schedule");
+    struct schedule schedule;
+    if (!spec) return true;
+    draft->body.schedule = lent_text(spec);
+    return schedule_parse(spec, &draft->id, &schedule, err) || err_wrap(err, "--schedule");
+}
+
 static bool read_words(struct draft *draft, struct err *err)
 {
     if (!read_what(draft, err) || !read_target(draft, err)) return false;
     draft->body.source = draft->source->sign_pk;
     return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
-           read_connection(draft, err) && read_retention(draft, err) && read_compression(draft, err) &&
-           read_cipher(draft, err) && check_placement(draft, err);
+           read_connection(draft, err) && read_retention(draft, err) && read_schedule(draft, err) &&
+           read_compression(draft, err) && read_cipher(draft, err) && check_placement(draft, err);
 }
 
 /* --- signing --- */
@@ -396,11 +408,11 @@ static void say_created(const struct draft *draft)
                 sealed ? ", encrypted on the " : "", sealed ? where[body->placement] : "",
                 sealed ? " with the key " : "", sealed ? body->key_label : "");
     if (body->retention)
-        output_note(
-            &draft->cli->output,
-            "the --keep rules are signed with the job; 'sealift job prune %s' goes by them: nothing prunes "
-            "by itself yet",
-            body->name);
+        output_note(&draft->cli->output,
+                    "the --keep rules are signed with the job; points that they do not keep are removed "
+                    "after each sweep "
+                    "of '%s', or by 'sealift job prune %s'",
+                    draft->to->name, body->name);
 }
 
 bool job_create(struct cli *cli, const struct args *args, struct err *err)

@@ -63,6 +63,8 @@ static json_t *job_json(const struct cli *cli, const struct statement *job,
     (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "compress", json_string(body->compressor));
     (void)json_object_set_new(object, "connection", json_string("direct"));
+    (void)json_object_set_new(object, "schedule",
+                              body->schedule[0] ? json_string(body->schedule) : json_null());
     (void)json_object_set_new(object, "keep", retention_json(body->retention));
     (void)json_object_set_new(object, "from_repository", copy ? json_string(from) : json_null());
     (void)json_object_set_new(object, "from_job",
@@ -166,6 +168,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"cipher", "cipher", COLUMN_TEXT},
         {"compress", "compress", COLUMN_TEXT},
         {"connection", "connection", COLUMN_TEXT},
+        {"schedule", "schedule", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
         {0},
     };

@@ -8,6 +8,7 @@
 #include "director/cli/mend.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
+#include "director/cli/upkeep.h"
 #include "director/cli/verbs.h"
 
 #include <stdio.h>
@@ -95,7 +96,8 @@ static bool create(struct cli *cli, const struct args *args, struct err *err)
     const Sealift__Member *owner = NULL;
     const char *name = args_operand(args, 0), *path = args_value(args, "path");
     Sealift__RepositoryBody body = SEALIFT__REPOSITORY_BODY__INIT;
-    if (!identity_name_check(name, err) || !check_path(path, err) || !fill_retention(args, &body, err))
+    if (!identity_name_check(name, err) || !check_path(path, err) || !fill_retention(args, &body, err) ||
+        !upkeep_read(args, &body, err))
         return false;
     if (!args_value(args, "on"))
         return err_set(err, ERR_USAGE, "--on TRANSPORTER is needed: who keeps the repository");
@@ -200,7 +202,10 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"keep_least", "keeps at least", COLUMN_NUMBER},
         {"check_presence", "last check", COLUMN_TEXT},
         {"check_hash", "last check of packs' bytes", COLUMN_TEXT},
+        {"checked_percent_30d", "percent checked in 30 days", COLUMN_NUMBER},
         {"swept", "last sweep", COLUMN_TEXT},
+        {"check_schedule", "is checked", COLUMN_TEXT},
+        {"sweep_schedule", "is swept and pruned", COLUMN_TEXT},
         {0},
     };
     AUTO(statements) struct statements repositories = {0};
@@ -212,7 +217,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         !ask_status(cli, &status, err) || !ask_runs(cli, &statement->id, RUNS_MAX, &runs, err))
         return false;
     json_t *object = repository_json(cli, statement, status);
-    inspect_ages(runs, object);
+    upkeep_json(statement, status, runs, clock_real_ns(), object);
+    upkeep_warn(cli, statement_name(statement), object);
     add_path(cli, statement, object);
     output_record(&cli->output, columns, object);
     return witness_heads(cli, status, &repositories, err);
@@ -225,12 +231,15 @@ static const struct option_spec create_options[] = {
     {"plaintext", NULL, "store without encryption (trusted zone only; for backups with --encrypt none)"},
     {"keep-least", "N", "so many points of a job stay, whatever is asked later"},
     {"keep-age", "TIME", "a point stays at least that long, as 30d"},
+    UPKEEP_OPTIONS,
     {0},
 };
 
 const struct command repository_commands[] = {
     {"repository", "create", "NAME --on TRANSPORTER --path DIR [--plaintext]",
-     "Creates a repository and waits until its transporter has made it.",
+     "Creates a repository and waits until its transporter has made it. The director has it swept weekly and "
+     "a\n"
+     "thirtieth of it checked daily, unless other schedules are signed with it.",
      "$ sealift repository create offsite --on vault --path /srv/backup\n"
      "offsite is an encrypted-only repository on vault",
      create_options, 1, 1, create},
@@ -245,6 +254,11 @@ const struct command repository_commands[] = {
      "kept by:  vault\n"
      "path:     /srv/backup",
      NULL, 1, 1, show},
+    {"repository", "set", "NAME [--sweep SPEC] [--check SPEC] [--check-sample PERCENT] [--no-maintenance]",
+     "Signs other schedules for the maintenance of a repository. What is not given stays as it is.",
+     "$ sealift repository set offsite --sweep 'weekly sat 22:00' --check 'daily 04:00'\n"
+     "offsite: sweeps weekly sat 22:00, checks daily 04:00",
+     upkeep_set_options, 1, 1, upkeep_set},
     {"repository", "check", "NAME [--level presence|hash] [--sample PERCENT] [--wait]",
      "Checks a repository where it is kept, without a key, beside backups and restores. Ends with 22 "
      "(damaged), "

@@ -7,6 +7,7 @@
 #include "director/cli/site_begin.h"
 #include "director/cli/statements.h"
 #include "director/cli/time_word.h"
+#include "director/cli/upkeep.h"
 #include "director/cli/verbs.h"
 
 #include <stdio.h>
@@ -118,9 +119,19 @@ static json_t *transporter_rows(struct cli *cli, const struct picture *picture)
     return rows;
 }
 
-static json_t *repository_rows(struct cli *cli, const struct picture *picture)
+static bool add_upkeep(struct cli *cli, const struct picture *picture, const struct statement *repository,
+                       json_t *row, struct err *err)
 {
-    json_t *rows = json_array();
+    AUTO(payload_run_list) Sealift__RunListAnswer *runs = NULL;
+    if (!ask_runs(cli, &repository->id, RUNS_MAX, &runs, err)) return false;
+    upkeep_json(repository, picture->status, runs, picture->now_ns, row);
+    upkeep_warn(cli, statement_name(repository), row);
+    return true;
+}
+
+static json_t *repository_rows(struct cli *cli, const struct picture *picture, struct err *err)
+{
+    AUTO(json) json_t *rows = json_array();
     for (size_t i = 0; i < picture->repositories.count; i++) {
         const struct statement *repository = picture->repositories.items[i];
         const Sealift__RepositoryState *state = status_of_repository(picture->status, &repository->id);
@@ -136,8 +147,9 @@ static json_t *repository_rows(struct cli *cli, const struct picture *picture)
         (void)json_object_set_new(row, "free_bytes", state ? json_count(state->free_bytes) : json_null());
         (void)json_object_set_new(row, "text", state && state->code ? json_string(state->text) : json_null());
         (void)json_array_append_new(rows, row);
+        if (!add_upkeep(cli, picture, repository, row, err)) return NULL;
     }
-    return rows;
+    return json_incref(rows);
 }
 
 static json_t *run_rows(const struct picture *picture)
@@ -177,7 +189,7 @@ static void part(const struct cli *cli, json_t *document, const char *name, cons
     (void)puts("");
 }
 
-static void say(struct cli *cli, const struct picture *picture, json_t *jobs)
+static void say(struct cli *cli, const struct picture *picture, json_t *jobs, json_t *repositories)
 {
     static const struct column job_columns[] = {
         {"job", "JOB", COLUMN_TEXT},        {"stale", "STALE", COLUMN_YES},
@@ -205,13 +217,15 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs)
         {"state", "STATE", COLUMN_TEXT},
         {"points", "POINTS", COLUMN_NUMBER},
         {"free_bytes", "FREE", COLUMN_SIZE},
+        {"checked_percent_30d", "% CHECKED IN 30 D", COLUMN_NUMBER},
+        {"swept", "SWEPT", COLUMN_TEXT},
         {"text", "TEXT", COLUMN_TEXT},
         {0},
     };
     json_t *document = json_object();
     part(cli, document, "jobs", "Jobs, the longest without a good run first", job_columns, jobs);
     part(cli, document, "transporters", "Transporters", transporter_columns, transporter_rows(cli, picture));
-    part(cli, document, "repositories", "Repositories", repository_columns, repository_rows(cli, picture));
+    part(cli, document, "repositories", "Repositories", repository_columns, repositories);
     part(cli, document, "runs", "Running now", run_columns, run_rows(picture));
     (void)json_object_set_new(document, "pending", json_integer((json_int_t)picture->pending.count));
     (void)json_object_set_new(document, "director_version", json_string(picture->status->director_version));
@@ -231,7 +245,12 @@ static bool status(struct cli *cli, const struct args *args, struct err *err)
     if (!get_picture(cli, args, &picture, err)) return false;
     json_t *jobs = job_rows(cli, &picture, err);
     if (!jobs) return false;
-    say(cli, &picture, jobs);
+    json_t *repositories = repository_rows(cli, &picture, err);
+    if (!repositories) {
+        json_decref(jobs);
+        return false;
+    }
+    say(cli, &picture, jobs, repositories);
     return witness_heads(cli, picture.status, &picture.repositories, err) &&
            statements_believed(&picture.jobs, err) && statements_believed(&picture.repositories, err);
 }

@@ -1,5 +1,7 @@
 #include "director/core/registry_rules.h"
 
+#include "director/core/schedule.h"
+
 #include <string.h>
 
 static struct id id_of(const ProtobufCBinaryData *bytes)
@@ -51,6 +53,14 @@ static bool repository_name_free(const struct registry *registry, const struct s
     return true;
 }
 
+/* Empty: the usual one. */
+static bool schedule_check(const char *spec, struct err *err)
+{
+    static const struct id any = {{0}};
+    struct schedule schedule;
+    return !spec[0] || schedule_parse(spec, &any, &schedule, err);
+}
+
 static bool check_repository(const struct registry *registry, const struct statement *statement,
                              const struct statement *old, struct err *err)
 {
@@ -64,6 +74,10 @@ static bool check_repository(const struct registry *registry, const struct state
                        body->name);
     if (old && !same_key(&old->body.repository->owner, body->owner.data))
         return err_set(err, ERR_USAGE, "a repository cannot move to another owner in this version");
+    if (!schedule_check(body->sweep, err) || !schedule_check(body->check, err))
+        return err_wrap(err, "repository '%s'", body->name);
+    if (body->check_ppm > RUN_SAMPLE_ALL)
+        return err_set(err, ERR_USAGE, "repository '%s': a check of more than all packs", body->name);
     return repository_name_free(registry, statement, err);
 }
 
@@ -98,7 +112,6 @@ static bool plan_job(const struct registry *registry, const Sealift__JobBody *jo
     if (!to || (copy && !from)) return false;
     if (job->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
         return err_set(err, ERR_USAGE, "only direct connections are there in this version");
-    if (job->schedule[0] != '\0') return err_set(err, ERR_USAGE, "schedules are not there in this version");
     struct placement_facts facts;
     if (!placement_of_job(job, registry->roster, to, from, &facts, err) || !placement_check(&facts, err))
         return false;
@@ -114,7 +127,8 @@ static bool check_job(const struct registry *registry, const struct statement *s
     const Sealift__JobBody *body = statement->body.job;
     if (body->deleted) return true;
     struct run_plan plan = {0};
-    if (!plan_job(registry, body, &plan, err)) return err_wrap(err, "job '%s'", body->name);
+    if (!plan_job(registry, body, &plan, err) || !schedule_check(body->schedule, err))
+        return err_wrap(err, "job '%s'", body->name);
     return job_name_free(registry, statement, err);
 }
 

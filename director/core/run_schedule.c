@@ -33,6 +33,34 @@ static bool has_slot(const struct run_table *table, const struct host *host)
     return (uint64_t)run_table_busy(table, host->key) + host->booked < host->slots;
 }
 
+static const struct host *find_host(const struct run_table *table, const uint8_t key[SIGN_PK_LEN])
+{
+    for (size_t i = 0; i < table->hosts.count; i++)
+        if (memcmp(table->hosts.items[i].key, key, SIGN_PK_LEN) == 0) return &table->hosts.items[i];
+    return NULL;
+}
+
+bool run_table_connected(const struct run_table *table, const uint8_t host[SIGN_PK_LEN])
+{
+    const struct host *known = find_host(table, host);
+    return known && known->connected;
+}
+
+static bool is_of(const struct run *run, const uint8_t host[SIGN_PK_LEN])
+{
+    return memcmp(run->target.host, host, SIGN_PK_LEN) == 0 ||
+           memcmp(run->source.host, host, SIGN_PK_LEN) == 0;
+}
+
+bool run_table_has_room(const struct run_table *table, const uint8_t host[SIGN_PK_LEN])
+{
+    const struct host *known = find_host(table, host);
+    uint32_t waiting = 0;
+    for (size_t i = 0; i < table->count; i++)
+        waiting += table->runs[i]->state == SEALIFT__RUN_STATE__RUN_QUEUED && is_of(table->runs[i], host);
+    return known && known->connected && (uint64_t)run_table_busy(table, host) + waiting < known->slots;
+}
+
 /* What a waiting run waits for, as its text. */
 static void wait_for(struct run *run, const struct run_side *side, const char *what)
 {

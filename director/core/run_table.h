@@ -39,6 +39,9 @@ const struct run *run_table_at(const struct run_table *table, size_t index);
 const struct run *run_table_find(const struct run_table *table, const struct id *run);
 /* runs that occupy a slot of the host */
 uint32_t run_table_busy(const struct run_table *table, const uint8_t host[SIGN_PK_LEN]);
+bool run_table_connected(const struct run_table *table, const uint8_t host[SIGN_PK_LEN]);
+/* Connected, with a slot that no run has or waits for. */
+bool run_table_has_room(const struct run_table *table, const uint8_t host[SIGN_PK_LEN]);
 
 /* ---- the operators */
 

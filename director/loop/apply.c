@@ -8,6 +8,7 @@
 static bool keep_run(struct director *director, const struct run *run, struct err *err)
 {
     if (!catalog_run_put(director->catalog, run, err)) return false;
+    if (run_state_final(run->state)) agenda_ended(director->agenda, &director->now, run);
     bool order = run->subject == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER;
     /* its secrets are of no more use; that it was executed stays known */
     return !order || !run_state_final(run->state) ||

@@ -79,6 +79,7 @@ static bool open_state(struct director *director, const struct net_key *key, str
     random_bytes(settings.seed, sizeof(settings.seed));
     director->registry = registry_new(net_key_public(key));
     director->runs = run_table_new(&settings);
+    director->agenda = agenda_new();
     return catalog_open(director->settings.state_dir, &director->catalog, err) && startup_load(director, err);
 }
 
@@ -111,6 +112,7 @@ void director_close(struct director *director)
     net_socket_free(director->operators);
     net_zap_stop(director->zap);
     net_context_free(director->net);
+    agenda_free(director->agenda);
     run_table_free(director->runs);
     registry_free(director->registry);
     catalog_close(director->catalog);
@@ -230,6 +232,7 @@ static void tick(struct director *director)
     AUTO(effects) struct effects effects = {0};
     run_table_tick(director->runs, &director->now, &effects);
     (void)apply(director, &effects);
+    schedules_tick(director);
     follow_tick(director);
     sweep(director);
     bool late = director->now.mono_ms - director->last_probe_ms >= PROBE_PAUSE_MS;

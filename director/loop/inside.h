@@ -7,7 +7,7 @@
 #include "common/wire/head.h"
 #include "common/wire/lent.h"
 #include "director/catalog/catalog.h"
-#include "director/core/registry.h"
+#include "director/core/agenda_wanted.h"
 #include "director/core/run_table.h"
 #include "director/loop/director.h"
 #include "director/loop/line.h"
@@ -65,7 +65,8 @@ struct follower {
 struct answer {
     struct id run;
     uint8_t host[SIGN_PK_LEN];
-    uint8_t operator[SIGN_PK_LEN]; /* whom the order names: the order itself is forgotten with its run's end */
+    uint8_t
+    operator[SIGN_PK_LEN]; /* whom the order names: the order itself is forgotten with its run's end */
     uint64_t serial;
     uint64_t number;
     uint32_t last;
@@ -85,6 +86,7 @@ struct director {
     struct catalog *catalog;
     struct registry *registry;
     struct run_table *runs;
+    struct agenda *agenda;
     struct net_context *net;
     struct net_zap *zap;
     struct net_socket *operators, *control;
@@ -135,6 +137,13 @@ bool apply_keep(struct director *director, const struct effects *effects, struct
 void apply_act(struct director *director, struct effects *effects);
 /* Both, with a transaction. False: the director has failed, which the loop will notice. */
 bool apply(struct director *director, struct effects *effects);
+
+/* ---- schedules.c */
+bool schedules_load(struct director *director, struct err *err) MUST_CHECK;
+/* By what is signed now. */
+void schedules_plan(struct director *director);
+/* Starts what is due. */
+void schedules_tick(struct director *director);
 
 /* ---- hosts.c */
 struct host_link *hosts_find(struct director *director, const uint8_t sign_pk[SIGN_PK_LEN]);

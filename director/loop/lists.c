@@ -328,6 +328,30 @@ static size_t fill_states(struct director *director, struct state_row *rows, Sea
     return count;
 }
 
+struct schedule_item {
+    struct run_work work;
+    Sealift__Maintenance message;
+    Sealift__ScheduleRow row;
+};
+
+static void fill_schedule(const struct agenda_item *item, struct schedule_item *out)
+{
+    Sealift__ScheduleRow *row = &out->row;
+    sealift__schedule_row__init(row);
+    if (item->kind != AGENDA_JOB) {
+        out->work = agenda_work(item);
+        run_work_message(&out->work, &out->message);
+        row->work = &out->message;
+        row->repository = lent_id(&item->repository);
+    }
+    if (!id_is_zero(&item->job)) row->job = lent_id(&item->job);
+    row->spec = lent_text(item->spec);
+    row->period_s = item->schedule.period_s;
+    row->since_ns = item->since_ns;
+    row->next_ns = item->next_ns;
+    row->good_ns = item->good_ns;
+}
+
 void list_status(struct director *director, struct operator_link *link, const Sealift__Head *head)
 {
     const Sealift__RosterBody *body = roster_body(registry_roster(director->registry));
@@ -338,8 +362,15 @@ void list_status(struct director *director, struct operator_link *link, const Se
     Sealift__TransporterStatus **statuses = xcalloc(hosts + 1, sizeof(Sealift__TransporterStatus *));
     AUTO(free) struct state_row *state_rows = xcalloc(stores + 1, sizeof(*state_rows));
     AUTO(free) Sealift__RepositoryState **states = xcalloc(stores + 1, sizeof(Sealift__RepositoryState *));
+    size_t planned = agenda_count(director->agenda);
+    AUTO(free) struct schedule_item *schedules = xcalloc(planned + 1, sizeof(*schedules));
+    AUTO(free) Sealift__ScheduleRow **schedule_rows = xcalloc(planned + 1, sizeof(Sealift__ScheduleRow *));
     AUTO(run_list) struct run_list runs = {0};
     struct err err;
+    for (size_t i = 0; i < planned; i++) {
+        fill_schedule(agenda_at(director->agenda, i), &schedules[i]);
+        schedule_rows[i] = &schedules[i].row;
+    }
     for (size_t i = 0; i < hosts; i++) {
         fill_host(director, body->transporters[i], &host_rows[i]);
         statuses[i] = &host_rows[i].status;
@@ -356,6 +387,8 @@ void list_status(struct director *director, struct operator_link *link, const Se
     answer.n_repositories = fill_states(director, state_rows, states);
     answer.repositories = states;
     answer.director_version = lent_text(SEALIFT_VERSION);
+    answer.n_schedules = planned;
+    answer.schedules = schedule_rows;
     AUTO(buf) struct buf payload = {0};
     payload_status_encode(&answer, &payload);
     operator_done(link, head->serial, NULL, 0, buf_span(&payload));

@@ -165,8 +165,10 @@ static bool put_plain(struct director *director, struct operator_link *link, str
     say_accepted(director, link, new);
     if (acceptance.roster) {
         spread_roster(director);
+        schedules_plan(director);
         return true;
     }
+    schedules_plan(director);
     deliver_statement(director, new, acceptance.old);
     if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) ask_owner(director, new);
     if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) replan(director, &new->id);

@@ -57,7 +57,7 @@ bool startup_load(struct director *director, struct err *err)
         if (!catalog_statements(catalog, kept[i], load_statement, director, err)) return false;
     return catalog_seen(catalog, load_seen, director, err) &&
            catalog_unlocks(catalog, load_unlock, director, err) &&
-           catalog_runs_open(catalog, load_run, director, err);
+           catalog_runs_open(catalog, load_run, director, err) && schedules_load(director, err);
 }
 
 static void admit(struct director *director, const char *domain, Sealift__Member *const *members,

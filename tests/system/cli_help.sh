@@ -76,7 +76,7 @@ expect 2 job run
 says "sealift job run NAME"
 expect 2 job list extra
 says "takes no 'extra'"
-for option in schedule proxy bandwidth; do
+for option in proxy bandwidth; do
     expect 2 job create web "--$option" x
     says "the option '--$option' is not there yet in this version"
 done

@@ -536,3 +536,35 @@ Test(catalog, remembers_transporters)
     /* all bytes are set, padding too: NOLINTNEXTLINE */
     cr_assert_eq(memcmp(&host, &out, sizeof(host)), 0);
 }
+
+static bool note_item(void *arg, const struct agenda_item *item, struct err *why)
+{
+    (void)why;
+    struct agenda_item **next = arg;
+    *(*next)++ = *item;
+    return true;
+}
+
+Test(catalog, keeps_the_agenda_and_forgets_it)
+{
+    struct agenda_item never = {
+        .kind = AGENDA_SWEEP, .repository = {{1}}, .next_ns = UINT64_MAX, .spec = "none"};
+    struct agenda_item daily = {
+        .kind = AGENDA_PRUNE, .repository = {{1}}, .job = {{2}}, .since_ns = 3, .next_ns = 4, .good_ns = 5};
+    (void)snprintf(daily.spec, sizeof(daily.spec), "daily 02:30");
+    cr_assert(catalog_agenda_put(catalog, &never, &err) && catalog_agenda_put(catalog, &daily, &err), "%s",
+              err.text);
+    daily.next_ns = 44; /* replaces the row */
+    cr_assert(catalog_agenda_put(catalog, &daily, &err));
+    struct agenda_item found[3], *next = found;
+    cr_assert(catalog_agenda(catalog, note_item, &next, &err));
+    cr_assert_eq(next - found, 2);
+    cr_assert_eq(found[0].next_ns, UINT64_MAX);
+    cr_assert(found[1].kind == AGENDA_PRUNE && id_eq(&found[1].job, &daily.job) && found[1].next_ns == 44 &&
+              found[1].since_ns == 3 && found[1].good_ns == 5);
+    cr_assert_str_eq(found[1].spec, "daily 02:30");
+    cr_assert(catalog_agenda_drop(catalog, &err));
+    next = found;
+    cr_assert(catalog_agenda(catalog, note_item, &next, &err));
+    cr_assert_eq(next - found, 0);
+}

@@ -211,8 +211,13 @@ Test(registry, asks_the_placement_table)
 
 Test(registry, names_what_this_version_cannot_do)
 {
-    put_job(&(struct job_draft){.id = {{1}}, .name = "a", .repository = store, .schedule = "daily"},
-            ERR_USAGE, "job 'a': schedules are not there in this version");
+    put_job(
+        &(struct job_draft){.id = {{1}}, .name = "a", .repository = store, .schedule = "now and then"},
+        ERR_USAGE,
+        "job 'a': 'now and then' is no schedule: hourly, daily [02:30], weekly [sun] [03:00], every 6h or "
+        "none (UTC)");
+    put_job(&(struct job_draft){.id = {{9}}, .name = "b", .repository = store, .schedule = "daily"}, ERR_NONE,
+            NULL);
     put_job(&(struct job_draft){.id = {{1}},
                                 .name = "a",
                                 .repository = store,
