@@ -3,12 +3,14 @@
  *   bench-limit TREE OUT      walk, read, cut, hash, compress, seal, write, fsync
  *   bench-limit --read TREE   walk, read and hash only (the least that a changed tree costs)
  *   bench-limit --stat TREE   walk and statx only (the least that an unchanged tree costs)
+ *   bench-limit --image FILE OUT   the same as the first of a disk image, without its holes
  *
  * Two threads share a stack of directories. Files up to 200 KiB are bundled into chunks of about
  * that size, larger ones are cut every 1 MiB. Each file and each chunk is hashed with BLAKE3, each
  * chunk compressed with LZ4 and sealed with AES-256-GCM; the result is hashed again and written to
- * files of about 32 MiB, each fsynced once. There is no protocol, no index, no metadata and no way
- * back: it is a yardstick, not a format.
+ * files of about 32 MiB, each fsynced once. Of an image the threads take regions of 64 MiB in turn, and
+ * in them what SEEK_DATA finds; its zeros are data like any other. There is no protocol, no index, no
+ * metadata and no way back: it is a yardstick, not a format.
  *
  * Prints one JSON line: times in seconds, sizes in bytes. Any failure ends the program. */
 #include <blake3.h>
@@ -20,6 +22,7 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +37,7 @@ enum {
     BUNDLE = 200 * 1024,
     CHUNK = 1024 * 1024,
     PACK = 32 * 1024 * 1024,
+    REGION = 64 * 1024 * 1024,
     WRITE = 1024 * 1024, /* sealed bytes gathered before they are hashed and written */
     KEY_LEN = 32,
     NONCE_LEN = 12,
@@ -42,7 +46,7 @@ enum {
     FRAME_MAX = HEAD_LEN + LZ4_COMPRESSBOUND(CHUNK) + TAG_LEN,
 };
 
-enum mode { MODE_FULL, MODE_READ, MODE_STAT };
+enum mode { MODE_FULL, MODE_READ, MODE_STAT, MODE_IMAGE };
 
 /* Directories that are still to be read. `unfinished` counts those taken as well: while it is not
  * zero, more may come. */
@@ -51,6 +55,13 @@ struct dirs {
     pthread_cond_t changed;
     char **paths;
     size_t count, cap, unfinished;
+};
+
+/* A disk image: its regions are taken one after the other. */
+struct image {
+    const char *path;
+    off_t size;
+    _Atomic off_t next;
 };
 
 struct counts {
@@ -62,6 +73,7 @@ struct worker {
     enum mode mode;
     uint32_t index;
     struct dirs *dirs;
+    struct image *image;
     struct counts counts;
 
     uint8_t *bundle; /* small files, one after the other */
@@ -307,26 +319,87 @@ static void dir_visit(struct worker *worker, const char *path)
     closedir(dir);
 }
 
-static void *worker_main(void *arg)
+static void tree_visit(struct worker *worker)
 {
-    struct worker *worker = arg;
     char *path;
     while ((path = dirs_take(worker->dirs))) {
         dir_visit(worker, path);
         dirs_finish(worker->dirs);
         free(path);
     }
-    if (worker->mode == MODE_FULL) {
+}
+
+/* ---- from an image to chunks ---- */
+
+static void extent_store(struct worker *worker, int fd, off_t from, off_t to)
+{
+    while (from < to) {
+        size_t want = to - from < CHUNK ? (size_t)(to - from) : CHUNK;
+        ssize_t got = pread(fd, worker->piece, want, from);
+        if (got <= 0)
+            die("cannot read '%s': %s", worker->image->path, got < 0 ? strerror(errno) : "it shrinks");
+        worker->counts.bytes_read += (uint64_t)got;
+        chunk_store(worker, worker->piece, (size_t)got);
+        from += got;
+    }
+}
+
+static void region_store(struct worker *worker, int fd, off_t from, off_t to)
+{
+    for (;;) {
+        off_t data = lseek(fd, from, SEEK_DATA);
+        if (data < 0 && errno != ENXIO) die("cannot seek in '%s': %s", worker->image->path, strerror(errno));
+        if (data < 0 || data >= to) return;
+        off_t hole = lseek(fd, data, SEEK_HOLE);
+        if (hole < 0) die("cannot seek in '%s': %s", worker->image->path, strerror(errno));
+        from = hole < to ? hole : to;
+        extent_store(worker, fd, data, from);
+    }
+}
+
+static void image_visit(struct worker *worker)
+{
+    struct image *image = worker->image;
+    int fd = open(image->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) die("cannot open '%s': %s", image->path, strerror(errno));
+    off_t from;
+    while ((from = atomic_fetch_add(&image->next, REGION)) < image->size)
+        region_store(worker, fd, from, from + REGION < image->size ? from + REGION : image->size);
+    close(fd);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->mode == MODE_IMAGE)
+        image_visit(worker);
+    else
+        tree_visit(worker);
+    if (worker->mode == MODE_FULL || worker->mode == MODE_IMAGE) {
         bundle_store(worker);
         pack_close(worker);
     }
     return NULL;
 }
 
-static void worker_init(struct worker *worker, enum mode mode, uint32_t index, struct dirs *dirs, int out_fd,
-                        const uint8_t key[KEY_LEN])
+/* What all workers share. */
+struct job {
+    enum mode mode;
+    struct dirs dirs;
+    struct image image;
+    int out_fd;
+    uint8_t key[KEY_LEN];
+};
+
+static void worker_init(struct worker *worker, uint32_t index, struct job *job)
 {
-    *worker = (struct worker){.mode = mode, .index = index, .dirs = dirs, .out_fd = out_fd, .pack_fd = -1};
+    enum mode mode = job->mode;
+    *worker = (struct worker){.mode = mode,
+                              .index = index,
+                              .dirs = &job->dirs,
+                              .image = &job->image,
+                              .out_fd = job->out_fd,
+                              .pack_fd = -1};
     if (mode == MODE_STAT) return;
     worker->bundle = must_alloc(2 * BUNDLE);
     worker->piece = must_alloc(CHUNK);
@@ -335,7 +408,7 @@ static void worker_init(struct worker *worker, enum mode mode, uint32_t index, s
     worker->frames = must_alloc(WRITE + FRAME_MAX);
     worker->lz4 = must_alloc((size_t)LZ4_sizeofState());
     worker->aead = EVP_CIPHER_CTX_new();
-    if (!worker->aead || !EVP_EncryptInit_ex(worker->aead, EVP_aes_256_gcm(), NULL, key, NULL))
+    if (!worker->aead || !EVP_EncryptInit_ex(worker->aead, EVP_aes_256_gcm(), NULL, job->key, NULL))
         die("cannot set up AES-256-GCM");
 }
 
@@ -388,19 +461,32 @@ static void report(double started_s, struct counts counts)
                  (unsigned long long)counts.bytes_written, (unsigned long long)anonymous_bytes());
 }
 
-static void run(enum mode mode, const char *tree, int out_fd)
+static void find_work(struct job *job, const char *path)
+{
+    if (job->mode == MODE_IMAGE) {
+        struct stat st;
+        if (stat(path, &st)) die("cannot stat '%s': %s", path, strerror(errno));
+        job->image.path = path;
+        job->image.size = st.st_size;
+        return;
+    }
+    char *root = strdup(path);
+    if (!root) die("out of memory");
+    dirs_put(&job->dirs, root);
+}
+
+static void run(enum mode mode, const char *path, int out_fd)
 {
     double started_s = now_s();
-    uint8_t key[KEY_LEN];
-    if (RAND_bytes(key, sizeof(key)) != 1) die("no random bytes");
-    struct dirs dirs = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    char *root = strdup(tree);
-    if (!root) die("out of memory");
-    dirs_put(&dirs, root);
+    struct job job = {.mode = mode,
+                      .out_fd = out_fd,
+                      .dirs = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
+    if (RAND_bytes(job.key, sizeof(job.key)) != 1) die("no random bytes");
+    find_work(&job, path);
 
     struct worker workers[WORKERS];
     for (uint32_t i = 0; i < WORKERS; i++) {
-        worker_init(&workers[i], mode, i, &dirs, out_fd, key);
+        worker_init(&workers[i], i, &job);
         if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i])) die("cannot start a thread");
     }
     struct counts sum = {0};
@@ -410,11 +496,20 @@ static void run(enum mode mode, const char *tree, int out_fd)
         sum.bytes_read += workers[i].counts.bytes_read;
         sum.bytes_written += workers[i].counts.bytes_written;
     }
-    if (mode == MODE_FULL && fsync(out_fd)) die("cannot sync the packs' directory: %s", strerror(errno));
+    if (out_fd >= 0 && fsync(out_fd)) die("cannot sync the packs' directory: %s", strerror(errno));
     report(started_s, sum);
     for (int i = 0; i < WORKERS; i++)
         worker_deinit(&workers[i]);
-    free(dirs.paths);
+    free(job.dirs.paths);
+}
+
+static void run_into(enum mode mode, const char *path, const char *out)
+{
+    if (mkdir(out, 0700) && errno != EEXIST) die("cannot make '%s': %s", out, strerror(errno));
+    int out_fd = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (out_fd < 0) die("cannot open '%s': %s", out, strerror(errno));
+    run(mode, path, out_fd);
+    close(out_fd);
 }
 
 int main(int argc, char **argv)
@@ -423,14 +518,12 @@ int main(int argc, char **argv)
         run(MODE_READ, argv[2], -1);
     } else if (argc == 3 && strcmp(argv[1], "--stat") == 0) {
         run(MODE_STAT, argv[2], -1);
+    } else if (argc == 4 && strcmp(argv[1], "--image") == 0) {
+        run_into(MODE_IMAGE, argv[2], argv[3]);
     } else if (argc == 3 && argv[1][0] != '-') {
-        if (mkdir(argv[2], 0700) && errno != EEXIST) die("cannot make '%s': %s", argv[2], strerror(errno));
-        int out_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (out_fd < 0) die("cannot open '%s': %s", argv[2], strerror(errno));
-        run(MODE_FULL, argv[1], out_fd);
-        close(out_fd);
+        run_into(MODE_FULL, argv[1], argv[2]);
     } else {
-        (void)fputs("usage: bench-limit TREE OUT | --read TREE | --stat TREE\n", stderr);
+        (void)fputs("usage: bench-limit TREE OUT | --image FILE OUT | --read TREE | --stat TREE\n", stderr);
         return 2;
     }
     return 0;

@@ -15,7 +15,7 @@ BENCH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path.insert(0, BENCH)
 
-from harness import report, tree
+from harness import disk, report, tools, tree
 
 # A stand-in for Sealift, without any of its qualities.
 COPIER = """\
@@ -120,6 +120,37 @@ class Differences(Folder):
         self.assertEqual(self.found(), {"missing": ["one"], "surplus": ["three"]})
 
 
+class Disks(Folder):
+    """Files with a hole, bytes, a hole, bytes."""
+
+    def disk(self, name, pieces, size=8 << 20):
+        with open(self.path(name), "wb") as file:
+            file.truncate(size)
+            for at, piece in pieces.items():
+                file.seek(at)
+                file.write(piece)
+        return self.path(name)
+
+    def setUp(self):
+        super().setUp()
+        self.one = self.disk("one", {1 << 20: b"a" * 5000, 6 << 20: b"b" * 70000})
+
+    def test_only_data_is_looked_at(self):
+        self.assertLess(sum(len(piece) for _, piece in disk.extents(self.one)), 1 << 20)
+
+    def test_zeros_are_the_same_as_a_hole(self):
+        self.assertTrue(disk.same(self.one, self.disk("two", {0: bytes(1 << 20), 1 << 20: b"a" * 5000,
+                                                              6 << 20: b"b" * 70000})))
+
+    def test_what_one_of_them_has_in_the_others_hole_is_found(self):
+        more = self.disk("two", {1 << 20: b"a" * 5000, 4 << 20: b"x", 6 << 20: b"b" * 70000})
+        self.assertFalse(disk.same(self.one, more))
+        self.assertFalse(disk.same(more, self.one))
+
+    def test_another_size_is_found(self):
+        self.assertFalse(disk.same(self.one, self.disk("two", {1 << 20: b"a" * 5000, 6 << 20: b"b" * 70000}, 9 << 20)))
+
+
 class Ratios(unittest.TestCase):
     def test_a_ratio_is_the_median_of_ratios_within_a_round(self):
         rounds = [{"x": {"full": {"wall_s": x}}, "y": {"full": {"wall_s": y}}} for x, y in ((1, 2), (10, 40), (3, 30))]
@@ -202,6 +233,34 @@ class Run(Folder):
         named = {name.split()[-1] for name in figures["full"]["peak_anon"] if " " in name}
         self.assertEqual(named, {"source", "vault"})
         self.assertRegex(done.stdout, r"python3\S* vault \| \d+")
+
+    def test_the_programs_themselves_do_every_work(self):
+        """bench-limit and a site of daemons, on a tree and an image in two states each; then a second call goes on."""
+        for version, word in ("A", b"one"), ("B", b"two"):
+            os.mkdir(self.path("data", f"image-{version}"))
+            with open(self.path("data", f"image-{version}", "disk"), "wb") as file:
+                file.truncate(64 << 20)
+                file.seek(40 << 20)
+                file.write(word * 400_000)
+        with open(self.path("data/image.facts"), "w", encoding="utf-8") as file:
+            file.write("image_a_bytes=67108864\nimage_a_data_bytes=1200000\nimage_b_data_bytes=1200000\n")
+        argv = [sys.executable, os.path.join(BENCH, "run"), "--data", self.path("data"), "--tools",
+                "limit,sealift,sealift-zstd", "--bin", os.path.join(os.environ["BUILD_DIR"], "bin"), "--rounds", "1",
+                "--warm-up", "0"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        more = ["--works", "full", "--tools", "limit", "--continue", self.path("data/results.json")]
+        done = subprocess.run(argv + more, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(self.path("data/results.json"), encoding="utf-8") as file:
+            first, second = json.load(file)["rounds"]
+        self.assertEqual(first["sealift"]["restored"], {})
+        self.assertTrue(first["sealift"]["restored_image"]["equal"])
+        for tool, works in (("limit", tools.Limit.works), ("sealift", report.WORKS), ("sealift-zstd", ("full", "next"))):
+            self.assertEqual({work for work in report.WORKS if work in first[tool]}, set(works))
+        self.assertEqual(list(second), ["limit"])
+        for title in *report.WORKS.values(), *report.STORED.values():
+            self.assertIn(f"| {title} |", done.stdout)
 
     def test_nothing_stays_mounted(self):
         self.run_with(COPIER)

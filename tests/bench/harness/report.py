@@ -9,6 +9,17 @@ WORKS = {
     "unchanged": "nothing changed",
     "next": "next version, new inodes and times",
     "restore": "restore onto a fresh file system, with sync",
+    "check-hash": "check of every stored byte: hash (peers: decrypt)",
+    "check-decrypt": "check of every stored byte: decrypt",
+    "image-full": "image, first backup",
+    "image-next": "image, next state",
+    "image-restore": "image, restored to a file, with sync",
+}
+STORED = {
+    "full": "after the first backup",
+    "next": "after the next version",
+    "image-full": "image",
+    "image-next": "image, after its next state",
 }
 
 
@@ -99,9 +110,9 @@ def cost_table(rounds, works, field, ratios):
         row = [WORKS[work]] + [spread(rounds.values(tool, work, field)) for tool in rounds.tools]
         row += [number(rounds.ratio(above, below, work, field)) for _, above, below in ratios]
         rows.append(row)
-    if field == "wall_s" and "restore" in works:
-        syncs = [spread(rounds.values(tool, "restore", "sync_s")) for tool in rounds.tools]
-        rows.append(["of that, the sync", *syncs, *("-" for _ in ratios)])
+        if field == "wall_s" and work.endswith("restore"):
+            syncs = [spread(rounds.values(tool, work, "sync_s")) for tool in rounds.tools]
+            rows.append(["of that, the sync", *syncs, *("-" for _ in ratios)])
     return table(head, rows)
 
 
@@ -125,7 +136,7 @@ def process_table(rounds, works):
         if len(names) < 2:
             continue
         for name in names:
-            row = [name]
+            row = [f"{tool}: {name}"]
             for work in works:
                 found = [peak[name] for peak in rounds.values(tool, work, "peak_anon") if name in peak]
                 row.append(f"{max(found) / 1e6:.0f}" if found else "-")
@@ -135,7 +146,9 @@ def process_table(rounds, works):
 
 def stored_table(rounds, ratios):
     rows = []
-    for work, title in (("full", "after the first backup"), ("next", "after the next version")):
+    for work, title in STORED.items():
+        if not any(rounds.values(tool, "stored", work) for tool in rounds.tools):
+            continue
         row = [title]
         for tool in rounds.tools:
             values = rounds.values(tool, "stored", work)
@@ -147,9 +160,12 @@ def stored_table(rounds, ratios):
 def ratios_of(rounds, over_limit):
     """The columns (title, above, below) that the tools of this run allow."""
     columns = []
+    if not over_limit:
+        columns += [("borg ÷ sealift", "borg", "sealift"), ("restic ÷ sealift-zstd", "restic", "sealift-zstd")]
     if over_limit and "limit" in rounds.tools:
         columns += [("best peer ÷ limit", "peer", "limit"), ("sealift ÷ limit", "sealift", "limit")]
-    columns.append(("best peer ÷ sealift", "peer", "sealift"))
+    if over_limit:
+        columns.append(("best peer ÷ sealift", "peer", "sealift"))
     here = {*rounds.tools, *(["peer"] if rounds.peers else [])}
     return [column for column in columns if here.issuperset(column[1:])]
 
@@ -163,6 +179,13 @@ def restored_lines(rounds):
         worst = max(answers, key=len)
         told = ", ".join(f"{kind} ({paths['count']})" for kind, paths in worst.items())
         lines.append(f"- {tool}: {'differs from the source in ' + told if worst else 'equal to the source'}")
+    for tool in rounds.tools:
+        answers = [one[tool]["restored_image"] for one in rounds.rounds if "restored_image" in one.get(tool, {})]
+        if answers:
+            most = max(answers, key=lambda answer: answer["allocated"])
+            equal = all(answer["equal"] for answer in answers)
+            lines.append(f"- {tool}, image: {'equal to' if equal else 'DIFFERS from'} the source; takes "
+                         f"{most['allocated'] / 1e6:.0f} MB, the source {most['allocated_in_source'] / 1e6:.0f} MB")
     return "\n".join(lines)
 
 
@@ -177,6 +200,18 @@ def disturbance(rounds, cores):
     return "Largest share of the cores' time that other processes took during a step: " + ", ".join(parts) + "."
 
 
+def described(data):
+    parts = []
+    if "a" in data:
+        parts.append(f"{data['a']} ({data['a_files']} files, {int(data['a_bytes']) / 1e9:.2f} GB), then {data['b']} "
+                     f"({data['changed_files']} files new or other)")
+    if "image_a_bytes" in data:
+        parts.append(f"an image of {int(data['image_a_bytes']) / 2**30:.0f} GiB with "
+                     f"{int(data['image_a_data_bytes']) / 1e9:.2f}, then {int(data['image_b_data_bytes']) / 1e9:.2f} GB "
+                     "of data")
+    return "; ".join(parts)
+
+
 def markdown(result, peers, undisturbed=1):
     cores = result["machine"]["cores"]
     rounds = Rounds([without_disturbed(one, cores, undisturbed) for one in result["rounds"]], peers)
@@ -186,8 +221,7 @@ def markdown(result, peers, undisturbed=1):
     parts = [
         f"Machine: {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB of memory, "
         f"Linux {host['kernel']}, {host['file_system']}. Tools: {', '.join(result['versions'].values())}.",
-        f"Data: {data['a']} ({data['a_files']} files, {int(data['a_bytes']) / 1e9:.2f} GB), then {data['b']} "
-        f"({data['changed_files']} files new or other). Rounds: {len(result['rounds'])}. "
+        f"Data: {described(data)}. Rounds: {len(result['rounds'])}. "
         "Figures are medians (least–most); ratios are medians of the ratios within a round.",
         "Wall time, seconds:",
         cost_table(rounds, works, "wall_s", ratios_of(rounds, over_limit=True)),
@@ -202,5 +236,5 @@ def markdown(result, peers, undisturbed=1):
     if restored_lines(rounds):
         parts += ["Restored trees, contents and metadata:", restored_lines(rounds)]
     parts.append(disturbance(rounds, cores))
-    parts += [f"Not measured: {why}." for why in result["skipped"]]
+    parts += [f"Not measured: {why}." for why in dict.fromkeys(result["skipped"])]
     return "\n\n".join(parts) + "\n"

@@ -1,7 +1,8 @@
 """The tools that are compared. A tool answers with the command lines; the loop runs and measures.
 
-Each has a directory of its own, `dir`, made anew for every round. Backups start beside the tree (its
-parent is the working directory), restores in the empty directory that they are to fill."""
+Each has a directory of its own, `dir`, made anew for every part of a round. Backups start beside the tree
+and the image's folder (their parent is the working directory), restores in the empty directory that they are to
+fill. The works of report.WORKS are methods, with _ for -."""
 import os
 import secrets
 import shutil
@@ -23,16 +24,23 @@ def first_line(*argv):
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()[0]
 
 
+TREE_WORKS = ("full", "unchanged", "check-hash", "check-decrypt", "next", "restore")
+IMAGE_WORKS = ("image-full", "image-next", "image-restore")
+
+
 class Tool:
     name = ""
-    works = ("full", "unchanged", "next", "restore")
-    stores = ("full", "next")  # works after which the repository's size tells something
+    works = (*TREE_WORKS, *IMAGE_WORKS)
+    stores = ("full", "next", "image-full", "image-next")  # works after which the repository's size tells something
     peer = False  # a finished backup program, to be compared with
+    checks_alike = False  # there is one check of every stored byte, and it decrypts: measured once
 
-    def __init__(self, directory, tree):
+    def __init__(self, directory, tree, image):
         self.dir = directory
         self.tree = tree
+        self.image = image
         self.name_of_tree = os.path.basename(tree)
+        self.name_of_image = os.path.join(os.path.basename(os.path.dirname(image)), os.path.basename(image))
         self.repository = os.path.join(directory, "repository")
         self.env = {
             "PATH": os.environ["PATH"],
@@ -63,6 +71,9 @@ class Tool:
     def next(self):
         return self.full()
 
+    def image_next(self):
+        return self.image_full()
+
     def before_restore(self):
         """Command lines that a restore needs; not measured."""
         return []
@@ -73,6 +84,9 @@ class Tool:
     def restored(self, out):
         """Where the restored tree stands in `out`."""
         return os.path.join(out, self.name_of_tree)
+
+    def restored_image(self, out):
+        return os.path.join(out, self.name_of_image)
 
     def size(self):
         return size_of(self.repository)
@@ -87,9 +101,10 @@ class Restic(Tool):
 
     name = "restic"
     peer = True
+    checks_alike = True
 
-    def __init__(self, directory, tree):
-        super().__init__(directory, tree)
+    def __init__(self, directory, tree, image):
+        super().__init__(directory, tree, image)
         self.env["RESTIC_REPOSITORY"] = self.repository
         self.env["RESTIC_PASSWORD"] = secrets.token_hex()
         self.base = ["restic", "--quiet", "--cache-dir", os.path.join(directory, "cache")]
@@ -101,11 +116,22 @@ class Restic(Tool):
     def init(self):
         return [[*self.base, "init", "--repository-version", "2"]]
 
+    def backup(self, what):
+        return [*self.base, "backup", "--compression", "auto", what]
+
     def full(self):
-        return [*self.base, "backup", "--compression", "auto", self.name_of_tree]
+        return self.backup(self.name_of_tree)
+
+    def image_full(self):
+        return self.backup(self.name_of_image)
+
+    def check_decrypt(self):
+        return [*self.base, "check", "--read-data"]
 
     def restore(self, out):
         return [*self.base, "restore", "latest", "--target", out]
+
+    image_restore = restore
 
 
 class Borg(Tool):
@@ -113,9 +139,10 @@ class Borg(Tool):
 
     name = "borg"
     peer = True
+    checks_alike = True
 
-    def __init__(self, directory, tree):
-        super().__init__(directory, tree)
+    def __init__(self, directory, tree, image):
+        super().__init__(directory, tree, image)
         self.env["BORG_REPO"] = self.repository
         self.env["BORG_PASSPHRASE"] = secrets.token_hex()
         self.env["BORG_BASE_DIR"] = directory
@@ -139,6 +166,15 @@ class Borg(Tool):
     def next(self):
         return self.create("next")
 
+    def image_full(self):
+        return ["borg", "create", "--sparse", "--compression", "lz4", "::image-full", self.name_of_image]
+
+    def image_next(self):
+        return [*self.image_full()[:-2], "::image-next", self.name_of_image]
+
+    def check_decrypt(self):
+        return ["borg", "check", "--verify-data"]
+
     def before_restore(self):
         listing = subprocess.run(
             ["borg", "list", "--short", "--last", "1"], env=self.env, check=True, capture_output=True, text=True)
@@ -148,14 +184,18 @@ class Borg(Tool):
     def restore(self, out):
         return ["borg", "extract", f"::{self.latest}"]
 
+    def image_restore(self, out):
+        return ["borg", "extract", "--sparse", f"::{self.latest}"]
+
 
 class Limit(Tool):
-    """bench-limit: the data path and nothing else. Of an unchanged tree only the walk is left, of the
-    next version with new times only walking, reading and hashing. It restores nothing."""
+    """bench-limit: the data path and nothing else. Of an unchanged tree only the walk is left, of the next
+    version with new times only walking, reading and hashing, of a check reading and hashing what it wrote. Of an
+    image's next state it stores everything, as it has no memory. It restores nothing."""
 
     name = "limit"
-    works = ("full", "unchanged", "next")
-    stores = ("full",)
+    works = ("full", "unchanged", "check-hash", "next", "image-full", "image-next")
+    stores = ("full", "image-full")
     program = "bench-limit"
 
     @classmethod
@@ -172,8 +212,17 @@ class Limit(Tool):
     def unchanged(self):
         return [self.program, "--stat", self.name_of_tree]
 
+    def check_hash(self):
+        return [self.program, "--read", self.repository]
+
     def next(self):
         return [self.program, "--read", self.name_of_tree]
+
+    def image_full(self):
+        return [self.program, "--image", self.name_of_image, self.repository]
+
+    def image_next(self):
+        return [self.program, "--image", self.name_of_image, self.repository + "-next"]
 
 
 class Tar(Tool):
@@ -200,6 +249,7 @@ class Sealift(Tool):
     is measured with it and ended after the round."""
 
     name = "sealift"
+    works = ("full", "unchanged", "next", "restore")
     program = "bench-site"
 
     @classmethod
@@ -236,11 +286,13 @@ class SealiftDaemons(Sealift):
     """The programs that users run: a director and two transporters of one site over loopback, started at
     `init`. A work is the operator's own command line, from its start to its exit."""
 
+    works = (*TREE_WORKS, *IMAGE_WORKS)
     bin = ""
     program = "sealift"
+    compress = "lz4"
 
-    def __init__(self, directory, tree):
-        super().__init__(directory, tree)
+    def __init__(self, directory, tree, image):
+        super().__init__(directory, tree, image)
         self.site = os.path.join(directory, "site")
         self.repository = os.path.join(self.site, "store")
         self.env.update(BUILD_DIR=os.path.dirname(self.bin), SEALIFT_STATE=os.path.join(self.site, "operator"))
@@ -251,13 +303,29 @@ class SealiftDaemons(Sealift):
         return first_line(cls.program, "--version") + " (daemons)"
 
     def init(self):
-        return [[sys.executable, os.path.join(BENCH, "daemons"), self.dir, self.tree]]
+        return [[sys.executable, os.path.join(BENCH, "daemons"), self.dir, self.tree, self.image, self.compress]]
 
     def full(self):
         return [*self.cli, "job", "run", "tree", "--wait"]
 
+    def image_full(self):
+        return [*self.cli, "job", "run", "image", "--wait"]
+
+    def check_hash(self):
+        return [*self.cli, "repository", "check", "offsite", "--level", "hash", "--wait"]
+
+    def check_decrypt(self):
+        return [*self.cli, "offline", "check", self.repository, "--level", "decrypt", "--key-file",
+                os.path.join(self.dir, "key")]
+
     def restore(self, out):
         return [*self.cli, "restore", "tree@latest", "--to", f"source:{out}", "--wait"]
+
+    def image_restore(self, out):
+        return [*self.cli, "restore", "image@latest", "--to", f"source:{out}", "--wait"]
+
+    def restored_image(self, out):
+        return os.path.join(out, os.path.basename(self.image))
 
     def size(self):
         return size_of(self.repository)
@@ -266,14 +334,26 @@ class SealiftDaemons(Sealift):
         return [entry.path for entry in os.scandir(self.site) if entry.name.endswith(".log")]
 
 
-TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, Tar, Sealift)}
+class SealiftZstd(SealiftDaemons):
+    """The same with what restic's `auto` comes nearest to: for the sizes."""
+
+    name = "sealift-zstd"
+    works = ("full", "next")
+    compress = "zstd:3"
+
+    @classmethod
+    def version(cls):
+        return "sealift-zstd: the same with --compress zstd:3"
+
+
+TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, Tar, Sealift, SealiftZstd)}
 
 
 def use_sealift(how, bin_dir):
     """How Sealift takes part: `daemons`, `site`, or the path of a program with the verbs of Sealift."""
+    SealiftDaemons.bin = bin_dir
+    SealiftDaemons.program = os.path.join(bin_dir, SealiftDaemons.program)
     if how == "daemons":
-        SealiftDaemons.bin = bin_dir
-        SealiftDaemons.program = os.path.join(bin_dir, SealiftDaemons.program)
         TOOLS["sealift"] = SealiftDaemons
     else:
         Sealift.program = os.path.join(bin_dir, "bench-site") if how == "site" else os.path.abspath(how)
