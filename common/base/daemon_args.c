@@ -47,6 +47,11 @@ static bool takes_value(const struct daemon_option *option)
     return option->text || option->texts || option->port;
 }
 
+static bool asks_for_mode(const struct daemon_option *option)
+{
+    return !takes_value(option) && !option->flag;
+}
+
 /* The mode may come later: whether it is the right one is looked at in the end. */
 static bool bind_to_mode(struct parser *parser, const struct daemon_option *option, struct err *err)
 {
@@ -59,8 +64,12 @@ static bool bind_to_mode(struct parser *parser, const struct daemon_option *opti
 static bool take(struct parser *parser, const struct daemon_option *option, const char *value,
                  struct err *err)
 {
-    if (!takes_value(option)) return take_mode(parser, option->mode, option->name, err);
+    if (asks_for_mode(option)) return take_mode(parser, option->mode, option->name, err);
     if (option->mode != DAEMON_RUN && !bind_to_mode(parser, option, err)) return false;
+    if (option->flag) {
+        *option->flag = true;
+        return true;
+    }
     if (option->port) return take_port(value, option->port, err);
     if (option->texts) return take_text(option->texts, option->name, value, err);
     *option->text = value;
@@ -93,13 +102,30 @@ static bool take_word(struct parser *parser, const struct daemon_option *common,
     return take(parser, option, value, err);
 }
 
-static const char *name_of_mode(const struct daemon_option *common, const struct daemon_option *own, int mode)
+/* The option that asks for a mode, NULL for DAEMON_RUN. */
+static const struct daemon_option *option_of_mode(const struct daemon_option *common,
+                                                  const struct daemon_option *own, int mode)
 {
     for (; common->name; common++)
-        if (common->mode == mode && !takes_value(common)) return common->name;
+        if (common->mode == mode && asks_for_mode(common)) return common;
     for (; own->name; own++)
-        if (own->mode == mode && !takes_value(own)) return own->name;
-    return "?";
+        if (own->mode == mode && asks_for_mode(own)) return own;
+    return NULL;
+}
+
+/* What can be said only when all words are known. */
+static bool check_whole(const struct parser *parser, const struct daemon_option *common,
+                        const struct daemon_option *own, struct err *err)
+{
+    const struct daemon_option *asked = option_of_mode(common, own, parser->args.mode);
+    bool wanted = !asked || asked->needs == DAEMON_CONFIG;
+    if (wanted && !parser->args.config) return err_set(err, ERR_USAGE, "--config FILE is needed: see --help");
+    if (!wanted && parser->args.config)
+        return err_set(err, ERR_USAGE, "--%s goes without --config", asked->name);
+    if (!parser->bound || parser->bound->mode == parser->args.mode) return true;
+    const struct daemon_option *home = option_of_mode(common, own, parser->bound->mode);
+    return err_set(err, ERR_USAGE, "--%s belongs to --%s: see --help", parser->bound->name,
+                   home ? home->name : "?");
 }
 
 bool daemon_args_parse(int argc, char *const *argv, const struct daemon_option *own, struct daemon_args *out,
@@ -120,10 +146,7 @@ bool daemon_args_parse(int argc, char *const *argv, const struct daemon_option *
         }
         if (!take_word(&parser, common, own, err)) return false;
     }
-    if (!parser.args.config) return err_set(err, ERR_USAGE, "--config FILE is needed: see --help");
-    if (parser.bound && parser.bound->mode != parser.args.mode)
-        return err_set(err, ERR_USAGE, "--%s belongs to --%s: see --help", parser.bound->name,
-                       name_of_mode(common, own, parser.bound->mode));
+    if (!check_whole(&parser, common, own, err)) return false;
     *out = parser.args;
     return true;
 }

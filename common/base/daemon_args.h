@@ -23,7 +23,7 @@ struct daemon_texts {
     size_t count;
 };
 
-/* An option of one daemon. It takes what it has a place for; without any it asks for `mode`. One with a value
+/* An option of one daemon. It takes what it has a place for; without any it asks for `mode`. One with a place
  * belongs to `mode` and is refused in every other; DAEMON_RUN: it belongs to all. */
 struct daemon_option {
     const char *name; /* without dashes; NULL ends the table */
@@ -31,11 +31,18 @@ struct daemon_option {
     const char **text;
     struct daemon_texts *texts; /* may be given more than once */
     uint16_t *port;             /* 0 to 65535 */
+    bool *flag;                 /* takes no value */
+    enum {
+        DAEMON_CONFIG,
+        DAEMON_NO_CONFIG
+    } needs; /* of an option that asks for a mode: whether it is run by
+                a configuration, or is refused with one */
 };
 
 struct daemon_args {
     int mode;
-    const char *config; /* --config FILE, needed unless for --version and --help, which win at once */
+    const char *config; /* --config FILE; NULL with --version and --help, which win at once, and in modes
+                           that are DAEMON_NO_CONFIG */
 };
 
 /* All values are borrowed from argv. ERR_USAGE. */

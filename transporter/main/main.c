@@ -4,6 +4,7 @@
 #include "common/base/daemon_args.h"
 #include "common/base/secret.h"
 #include "transporter/loop/control.h"
+#include "transporter/main/bench.h"
 #include "transporter/main/init.h"
 #include "transporter/main/settings.h"
 #include "transporter/session/listener.h"
@@ -18,6 +19,7 @@ static const char help[] =
     "usage: sealift-transporter --config FILE\n"
     "       sealift-transporter --check-config --config FILE\n"
     "       sealift-transporter --init --site LINE --name NAME --config FILE [options]\n"
+    "       sealift-transporter --bench [--path PATH] [--store DIR] [--json]\n"
     "\n"
     "Carries out backups and restores on this host, as operators' signed statements say.\n"
     "\n"
@@ -32,21 +34,30 @@ static const char help[] =
     "    --read PATH           what backups may read (may repeat; default /)\n"
     "    --restore PATH        where restores may write (may repeat; default nowhere)\n"
     "    --repositories PATH   where repositories may be kept (may repeat; default nowhere)\n"
+    "  --bench                 measure each stage of a backup alone on this machine, some seconds long\n"
+    "    --path PATH           with the files of PATH (default: with made-up data)\n"
+    "    --store DIR           where to write what is removed again at once (default /var/tmp)\n"
+    "    --json                the figures as one JSON document\n"
     "  --version, --help\n"
     "\n"
     "Example:\n"
     "  sealift-transporter --init --site sealift1:… --name web --config /etc/sealift/transporter.conf\n";
 
+enum { MODE_BENCH = DAEMON_OWN };
+
 struct arguments {
     struct daemon_args daemon;
     struct init_options init;
+    struct bench_options bench;
     struct daemon_texts read, restore, repositories;
 };
 
 static bool parse_arguments(int argc, char **argv, struct arguments *out, struct err *err)
 {
     struct init_options *init = &out->init;
+    bool json = false;
     init->state = "/var/lib/sealift-transporter";
+    out->bench.store = "/var/tmp";
     const struct daemon_option options[] = {
         {.name = "site", .mode = DAEMON_INIT, .text = &init->site},
         {.name = "name", .mode = DAEMON_INIT, .text = &init->name},
@@ -56,9 +67,14 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
         {.name = "read", .mode = DAEMON_INIT, .texts = &out->read},
         {.name = "restore", .mode = DAEMON_INIT, .texts = &out->restore},
         {.name = "repositories", .mode = DAEMON_INIT, .texts = &out->repositories},
+        {.name = "bench", .mode = MODE_BENCH, .needs = DAEMON_NO_CONFIG},
+        {.name = "path", .mode = MODE_BENCH, .text = &out->bench.path},
+        {.name = "store", .mode = MODE_BENCH, .text = &out->bench.store},
+        {.name = "json", .mode = MODE_BENCH, .flag = &json},
         {.name = NULL},
     };
     if (!daemon_args_parse(argc, argv, options, &out->daemon, err)) return false;
+    out->bench.format = json ? BENCH_JSON : BENCH_TABLE;
     init->config = out->daemon.config;
     init->read = out->read.items;
     init->restore = out->restore.items;
@@ -156,6 +172,7 @@ static bool run_mode(const struct arguments *arguments, struct err *err)
     if (mode == DAEMON_HELP) return fputs(help, stdout) >= 0;
     if (mode == DAEMON_VERSION) return printf("%s %s\n", PROGRAM, SEALIFT_VERSION) > 0;
     if (mode == DAEMON_INIT) return init_transporter(&arguments->init, err);
+    if (mode == MODE_BENCH) return bench_run(&arguments->bench, err);
     if (!settings_load(config, &settings, err)) return false;
     if (mode == DAEMON_CHECK) return printf("%s: good\n", config) > 0;
     log_init(PROGRAM, settings.log_level);

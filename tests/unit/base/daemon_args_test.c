@@ -3,11 +3,12 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-enum { MODE_CODE = DAEMON_OWN, WORDS_MAX = 80 };
+enum { MODE_CODE = DAEMON_OWN, MODE_TRIAL, WORDS_MAX = 80 };
 
 static const char *state;
 static struct daemon_texts paths;
 static uint16_t port;
+static bool brief;
 
 static bool parse(const char *const *words, struct daemon_args *out, struct err *err)
 {
@@ -17,6 +18,8 @@ static bool parse(const char *const *words, struct daemon_args *out, struct err 
         {.name = "path", .mode = DAEMON_INIT, .texts = &paths},
         {.name = "port", .mode = DAEMON_INIT, .port = &port},
         {.name = "label", .mode = MODE_CODE, .text = &state},
+        {.name = "trial", .mode = MODE_TRIAL, .needs = DAEMON_NO_CONFIG},
+        {.name = "brief", .mode = MODE_TRIAL, .flag = &brief},
         {.name = NULL},
     };
     static char storage[WORDS_MAX][32]; /* what is parsed is borrowed from it */
@@ -44,6 +47,23 @@ Test(daemon_args, takes_values_in_both_spellings)
     cr_assert_eq(args.mode, DAEMON_RUN);
     cr_assert(PARSE(&args, &err, "--new-code", "--config", "c", "--new-code"), "%s", err.text);
     cr_assert_eq(args.mode, MODE_CODE);
+}
+
+Test(daemon_args, a_mode_may_go_without_a_configuration)
+{
+    struct err err = {0};
+    struct daemon_args args = {0};
+    cr_assert(PARSE(&args, &err, "--trial"), "%s", err.text);
+    cr_assert_eq(args.mode, MODE_TRIAL);
+    cr_assert_not(brief);
+    cr_assert(PARSE(&args, &err, "--brief", "--trial"), "%s", err.text);
+    cr_assert(brief);
+    cr_assert_not(PARSE(&args, &err, "--trial", "--config", "c"));
+    cr_assert_str_eq(err.text, "--trial goes without --config");
+    cr_assert_not(PARSE(&args, &err, "--config", "c", "--brief"));
+    cr_assert_str_eq(err.text, "--brief belongs to --trial: see --help");
+    cr_assert_not(PARSE(&args, &err, "--trial", "--brief=yes"));
+    cr_assert_str_eq(err.text, "--brief takes no value");
 }
 
 Test(daemon_args, help_and_version_win_over_everything_behind_them)
