@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # build: asan release
 # timeout: 120
-"""The transporter as a daemon: making it, its configuration, what it says when it cannot start, one process
+"""The transporter as a daemon: making it, its configuration, --bench, what it says when it cannot start, one process
 for each state, a repository whose disk is gone, and how SIGTERM waits for a run without using a processor."""
 
+import json
 import os
 import re
 import shutil
@@ -76,6 +77,34 @@ def making(site):
     expect(not os.path.exists(site.path("second.conf")), "a failed --init leaves a configuration")
     expect("good" in site.run(PROGRAM, "--check-config", "--config", config).stdout, "--check-config")
     return config, state
+
+
+def benching(site):
+    """--bench measures every stage, over files or made-up data, and leaves nothing behind."""
+    stages = ("read", "cut", "hash", "compress", "seal", "send", "store")
+    tree, store = site.path("sample"), site.path("scratch")
+    make_tree(tree, files=20)
+    os.mkdir(store)
+    expect("--bench" in site.run(PROGRAM, "--help").stdout, "--help does not name --bench")
+    table = site.run(PROGRAM, "--bench", "--store", store).stdout
+    expect("made up" in table, f"which data: {table}")
+    found = re.findall(r"^(\w+) +(\d+)  \S", table, re.M)
+    expect(tuple(name for name, _ in found) == stages, f"the stages: {table}")
+    expect(all(int(rate) > 0 for _, rate in found), f"a stage without a figure: {table}")
+    answer = json.loads(site.run(PROGRAM, "--bench", "--path", tree, "--store", store, "--json").stdout)
+    expect(answer["data"] == "files" and answer["files"] == 22, f"files of the tree: {answer}")
+    expect(5_000_000 < answer["sample_bytes"] and 0 < answer["compressed_bytes"] < answer["sample_bytes"],
+           f"bytes of the tree: {answer}")
+    expect(tuple(answer["mb_per_s"]) == stages and all(rate > 0 for rate in answer["mb_per_s"].values()),
+           f"figures of the stages: {answer}")
+    expect(os.listdir(store) == [], "something is left")
+    none, config = site.path("none"), site.path("none.conf")
+    fails(site, 4, f"cannot open '{none}'", "No such file", args=["--bench", "--path", none])
+    fails(site, 4, f"cannot create a file in '{none}'", "No such file", args=["--bench", "--store", none])
+    os.mkdir(none)
+    fails(site, 4, f"'{none}' has no data that can be read", args=["--bench", "--path", none])
+    fails(site, 2, "--bench goes without --config", args=["--bench", "--config", config])
+    fails(site, 2, "--json belongs to --bench", args=["--json", "--config", config])
 
 
 def configuration(site, config):
@@ -237,6 +266,7 @@ with Site(lease="60s") as site:
     words(site)
     config, state = making(site)
     configuration(site, config)
+    benching(site)
     starting(site, config, state)
     site.begin()
     tree = site.path("data")
