@@ -18,25 +18,6 @@ void roster_free(struct roster *roster)
     free(roster);
 }
 
-/* The struct fields of a member's keys, for comparing all with all. */
-static void keys_of(const Sealift__Member *member, const uint8_t *out[3])
-{
-    out[0] = member->sign_pk.data;
-    out[1] = member->box_pk.data;
-    out[2] = member->curve_pk.data;
-}
-
-static bool share_a_key(const Sealift__Member *a, const Sealift__Member *b)
-{
-    const uint8_t *left[3], *right[3];
-    keys_of(a, left);
-    keys_of(b, right);
-    for (size_t i = 0; i < 3; i++)
-        for (size_t j = 0; j < 3; j++)
-            if (memcmp(left[i], right[j], KEY_LEN) == 0) return true;
-    return false;
-}
-
 static const Sealift__Member *member_at(const Sealift__RosterBody *body, size_t i)
 {
     if (i < body->n_operators) return body->operators[i];
@@ -45,19 +26,64 @@ static const Sealift__Member *member_at(const Sealift__RosterBody *body, size_t 
     return body->revoked[i - body->n_transporters]->member;
 }
 
-static bool unambiguous(const Sealift__RosterBody *body, struct err *err)
+/* One key of a member, or its name; `live`: it is not revoked. */
+struct use {
+    const void *what;
+    const Sealift__Member *member;
+    size_t at; /* of the member */
+    bool live;
+};
+
+static int by_member(const struct use *a, const struct use *b)
 {
-    size_t live = body->n_operators + body->n_transporters;
-    size_t all = live + body->n_revoked;
-    for (size_t i = 0; i < live; i++)
-        for (size_t j = i + 1; j < all; j++) {
-            const Sealift__Member *a = member_at(body, i), *b = member_at(body, j);
-            if (share_a_key(a, b))
-                return err_set(err, ERR_NOT_AUTHENTIC, "the roster uses a key of '%s' twice", a->name);
-            bool same_kind = (i < body->n_operators) == (j < body->n_operators);
-            if (j < live && same_kind && strcmp(a->name, b->name) == 0)
-                return err_set(err, ERR_NOT_AUTHENTIC, "the roster has the name '%s' twice", a->name);
-        }
+    if (a->live != b->live) return a->live ? -1 : 1;
+    return (a->at > b->at) - (a->at < b->at);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct use *left = a, *right = b;
+    int order = memcmp(left->what, right->what, KEY_LEN);
+    return order ? order : by_member(left, right);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct use *left = a, *right = b;
+    int order = strcmp(left->what, right->what);
+    return order ? order : by_member(left, right);
+}
+
+/* No key of a live member is anybody else's. Whose keys were revoked may have shared them. */
+static bool keys_unambiguous(const Sealift__RosterBody *body, struct err *err)
+{
+    size_t live = body->n_operators + body->n_transporters, all = live + body->n_revoked;
+    AUTO(free) struct use *uses = xcalloc(3 * all, sizeof(*uses));
+    for (size_t i = 0; i < all; i++) {
+        const Sealift__Member *member = member_at(body, i);
+        const void *keys[] = {member->sign_pk.data, member->box_pk.data, member->curve_pk.data};
+        for (size_t k = 0; k < 3; k++)
+            uses[3 * i + k] = (struct use){keys[k], member, i, i < live};
+    }
+    qsort(uses, 3 * all, sizeof(*uses), by_key);
+    for (size_t i = 1; i < 3 * all; i++) /* of equal ones the live are first */
+        if (uses[i - 1].live && uses[i - 1].member != uses[i].member &&
+            memcmp(uses[i - 1].what, uses[i].what, KEY_LEN) == 0)
+            return err_set(err, ERR_NOT_AUTHENTIC, "the roster uses a key of '%s' twice",
+                           uses[i - 1].member->name);
+    return true;
+}
+
+static bool names_unambiguous(Sealift__Member *const *members, size_t count, struct err *err)
+{
+    AUTO(free) struct use *uses = xcalloc(count, sizeof(*uses));
+    for (size_t i = 0; i < count; i++)
+        uses[i] = (struct use){members[i]->name, members[i], i, true};
+    qsort(uses, count, sizeof(*uses), by_name);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(uses[i - 1].what, uses[i].what) == 0)
+            return err_set(err, ERR_NOT_AUTHENTIC, "the roster has the name '%s' twice",
+                           uses[i].member->name);
     return true;
 }
 
@@ -88,13 +114,19 @@ static bool has_admin(const Sealift__RosterBody *body)
     return false;
 }
 
-static bool sound(const struct statement *statement, struct err *err)
+static bool is_roster(const struct statement *statement, struct err *err)
 {
-    if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER)
-        return err_set(err, ERR_PROTOCOL, "a %s statement where a roster is expected",
-                       statement_type_name(statement->type));
-    if (!has_admin(statement->body.roster)) return err_set(err, ERR_NOT_AUTHENTIC, "the roster has no admin");
-    return unambiguous(statement->body.roster, err);
+    if (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER) return true;
+    return err_set(err, ERR_PROTOCOL, "a %s statement where a roster is expected",
+                   statement_type_name(statement->type));
+}
+
+/* For a roster whose signer may make one: anybody can sign a long one. */
+static bool sound(const Sealift__RosterBody *body, struct err *err)
+{
+    if (!has_admin(body)) return err_set(err, ERR_NOT_AUTHENTIC, "the roster has no admin");
+    return keys_unambiguous(body, err) && names_unambiguous(body->operators, body->n_operators, err) &&
+           names_unambiguous(body->transporters, body->n_transporters, err);
 }
 
 static bool adopt(const struct statement *statement, struct roster **out, struct err *err)
@@ -110,7 +142,7 @@ static bool adopt(const struct statement *statement, struct roster **out, struct
 bool roster_first(const struct statement *statement, const struct id *site, const uint8_t admin[SIGN_PK_LEN],
                   struct roster **out, struct err *err)
 {
-    if (!sound(statement, err)) return false;
+    if (!is_roster(statement, err)) return false;
     if (!id_eq(&statement->site, site))
         return err_set(err, ERR_NOT_AUTHENTIC, "the roster is of another site");
     if (statement->version != 1)
@@ -118,7 +150,7 @@ bool roster_first(const struct statement *statement, const struct id *site, cons
                        (unsigned long long)statement->version);
     if (memcmp(statement->signer, admin, SIGN_PK_LEN) != 0 || !is_admin(statement->body.roster, admin))
         return err_set(err, ERR_NOT_AUTHENTIC, "the first roster is not signed by the site's first admin");
-    return adopt(statement, out, err);
+    return sound(statement->body.roster, err) && adopt(statement, out, err);
 }
 
 static bool succeeds(const struct roster *current, const struct statement *next, struct err *err)
@@ -140,7 +172,7 @@ static bool succeeds(const struct roster *current, const struct statement *next,
 bool roster_next(const struct roster *current, const struct statement *statement, struct roster **out,
                  struct err *err)
 {
-    if (!sound(statement, err)) return false;
+    if (!is_roster(statement, err)) return false;
     if (!id_eq(&statement->site, &current->statement->site))
         return err_set(err, ERR_NOT_AUTHENTIC, "the roster is of another site");
     if (!succeeds(current, statement, err)) return false;
@@ -153,7 +185,7 @@ bool roster_next(const struct roster *current, const struct statement *statement
         return err_set(err, ERR_NOT_AUTHENTIC,
                        "roster version %llu is not signed by an admin of the one before it",
                        (unsigned long long)statement->version);
-    return adopt(statement, out, err);
+    return sound(body, err) && adopt(statement, out, err);
 }
 
 uint64_t roster_version(const struct roster *roster)

@@ -1,7 +1,10 @@
 #include "fixture.h"
 
+#include "common/wire/lent.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
+#include <time.h>
 
 static struct site site;
 
@@ -116,6 +119,81 @@ Test(roster, that_uses_a_name_twice_is_refused)
     memcpy(twin.name, "web", 4);
     cr_assert_eq(next_of((struct roster_draft){.version = 2, .instead = &twin}, &err), ERR_NOT_AUTHENTIC);
     cr_assert_str_eq(err.text, "the roster has the name 'web' twice");
+}
+
+/* As many members as a statement has room for; the last transporter's box key is `last_box`. */
+static struct statement *longest_roster(const struct identity *signer, const struct hash *previous,
+                                        const uint8_t *last_box)
+{
+    enum { COUNT = 9200 };
+    static Sealift__Member transporters[COUNT], admin, *operators[] = {&admin}, *list[COUNT];
+    static char names[COUNT][8];
+    static uint8_t keys[COUNT][3][32];
+    member_of(&site.admin->known, &admin);
+    admin.role = SEALIFT__ROLE__ROLE_ADMIN;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        Sealift__Member *member = list[i] = &transporters[i];
+        (void)snprintf(names[i], sizeof(names[i]), "t%u", i);
+        for (size_t k = 0; k < 3; k++) {
+            struct hash key = hash_of(span_of(&(uint64_t){3ull * i + k}, 8));
+            memcpy(keys[i][k], i == COUNT - 1 && k == 1 ? last_box : key.bytes, 32);
+        }
+        sealift__member__init(member);
+        member->name = names[i];
+        member->zone = SEALIFT__ZONE__ZONE_TRUSTED;
+        member->sign_pk = lent_bytes(keys[i][0], 32);
+        member->box_pk = lent_bytes(keys[i][1], 32);
+        member->curve_pk = lent_bytes(keys[i][2], 32);
+    }
+    Sealift__RosterBody body = SEALIFT__ROSTER_BODY__INIT;
+    body.operators = operators;
+    body.n_operators = 1;
+    body.transporters = list;
+    body.n_transporters = COUNT;
+    body.director_curve_pk = lent_bytes(site.director_curve, 32);
+    body.previous = lent_bytes(previous->bytes, HASH_LEN);
+    AUTO(buf) struct buf encoded = {0}, bytes = {0};
+    statement_body_encode(&body, &encoded);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER,
+                                    .site = site.id,
+                                    .version = 2,
+                                    .body = buf_span(&encoded)};
+    struct err err;
+    cr_assert(statement_sign(signer->sign, &draft, &bytes, &err), "%s", err.text);
+    cr_assert(bytes.len > 900u * 1024 && bytes.len <= STATEMENT_MAX, "%zu", bytes.len);
+    struct statement *statement = NULL;
+    cr_assert(statement_decode(buf_span(&bytes), &statement, &err), "%s", err.text);
+    return statement;
+}
+
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Comparing each member with each other one took seconds. */
+Test(roster, of_the_greatest_length_is_looked_through_quickly)
+{
+    static const uint8_t last[32] = {9};
+    AUTO(roster) struct roster *first = site_first_roster(&site);
+    AUTO(statement) struct statement *current = NULL;
+    AUTO(roster) struct roster *second = NULL;
+    struct err err;
+    cr_assert(statement_decode(roster_bytes(first), &current, &err));
+    AUTO(statement) struct statement *sound = longest_roster(site.admin, &current->hash, last);
+    AUTO(statement)
+    struct statement *twin = longest_roster(site.admin, &current->hash, site.admin->known.box_pk);
+    AUTO(statement) struct statement *forged = longest_roster(site.target, &current->hash, last);
+    double before = cpu_seconds();
+    cr_assert_not(roster_next(first, twin, &second, &err));
+    cr_assert_str_eq(err.text, "the roster uses a key of 'anna' twice");
+    cr_assert(cpu_seconds() - before < 0.5, "%f s", cpu_seconds() - before);
+    before = cpu_seconds();
+    for (int i = 0; i < 20; i++)
+        cr_assert_not(roster_next(first, forged, &second, &err));
+    cr_assert_str_eq(err.text, "roster version 2 is not signed by an admin of the one before it");
+    cr_assert(cpu_seconds() - before < 0.5, "what nobody may sign is not looked through");
+    cr_assert(roster_next(first, sound, &second, &err), "%s", err.text);
 }
 
 Test(roster, known_already_is_told_from_an_older_and_from_a_fork)
