@@ -44,6 +44,8 @@ void repository_news_attached(const struct repository_news *news, const struct s
         put_state(news, 0, &repository->id, NULL, why);
     } else if (stores_get(news->stores, &repository->id, &store, &err)) {
         log_event(LOG_INFO, "repository_open", "name", name, NULL);
+        if (repository_mended(store))
+            log_event(LOG_WARN, "repository_mended", "name", name, "reason", repository_mended(store), NULL);
         put_state(news, 0, &repository->id, store, NULL);
     }
 }

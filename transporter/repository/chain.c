@@ -201,25 +201,35 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
 
 /* --- the remembered head --- */
 
-bool chain_recall(const char *state_dir, struct chain_head *out, struct err *err)
+static bool decode_head(struct span bytes, struct chain_head *out)
 {
-    AUTO(free) char *path = xasprintf("%s/head", state_dir);
-    AUTO(buf) struct buf bytes = {0};
-    if (!file_read(AT_FDCWD, path, HEAD_LEN, &bytes, err)) {
-        if (err->code != ERR_NOT_FOUND) return false;
-        *out = (struct chain_head){0};
-        return true;
-    }
     struct chain_head head;
-    struct reader reader = reader_of(buf_span(&bytes));
+    struct reader reader = reader_of(bytes);
     struct span magic = reader_bytes(&reader, 8);
     reader_copy(&reader, head.repository.bytes, ID_LEN);
     head.number = reader_u64(&reader);
     reader_copy(&reader, head.hash.bytes, HASH_LEN);
-    if (!reader_done(&reader) || !span_eq(magic, span_of(HEAD_MAGIC, 8)))
-        return err_set(err, ERR_DAMAGED, "'%s' is no remembered log head", path);
+    if (!reader_done(&reader) || !span_eq(magic, span_of(HEAD_MAGIC, 8))) return false;
     *out = head;
     return true;
+}
+
+bool chain_recall(const char *state_dir, struct chain_head *out, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/head", state_dir);
+    AUTO(buf) struct buf bytes = {0};
+    bool there = file_read(AT_FDCWD, path, HEAD_LEN, &bytes, err);
+    if (!there && err->code == ERR_NOT_FOUND) {
+        *out = (struct chain_head){0};
+        return true;
+    }
+    if (!there && err->code != ERR_LIMIT) return false;
+    if (there && decode_head(buf_span(&bytes), out)) return true;
+    return err_set(
+        err, ERR_DAMAGED,
+        "'%s', which says what was seen of its log, is damaged: compare the repository with a copy "
+        "of it, then remove that file",
+        path);
 }
 
 bool chain_remember(const char *state_dir, const struct chain *chain, struct err *err)

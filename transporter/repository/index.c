@@ -3,16 +3,13 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "transporter/repository/index_db.h"
+#include "transporter/repository/index_marker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
-/* The marker is "clean" between an orderly end and the next start, else the boot in which the index
- * was last written: within that boot the kernel holds what a killed process had written. */
-#define MARKER_CLEAN "clean\n"
-#define MARKER_LIMIT 128
-#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define INDEX_FORMAT "sealift index 2"
 
 enum { MAP_START = 64 * 1024 * 1024, MAX_READERS = 1024 };
@@ -33,10 +30,19 @@ static const struct {
     [TABLE_META] = {"meta", 0},
 };
 
-bool index_error(struct err *err, int code, const char *doing)
+/* What LMDB says of a file that is not what it wrote. */
+static bool is_spoiled(int code)
 {
-    if (code > 0) return err_sys(err, code, "the chunk index: cannot %s", doing);
-    return err_set(err, ERR_FAILED, "the chunk index: cannot %s: %s", doing, mdb_strerror(code));
+    return code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_INVALID ||
+           code == MDB_VERSION_MISMATCH || code == MDB_PANIC || code == MDB_INCOMPATIBLE;
+}
+
+bool index_error(struct index *index, struct err *err, int code, const char *doing)
+{
+    if (is_spoiled(code)) atomic_store(&index->spoiled, true);
+    if (code > 0) return err_sys(err, code, "the chunk index '%s': cannot %s", index->dir, doing);
+    return err_set(err, ERR_FAILED, "the chunk index '%s': cannot %s: %s", index->dir, doing,
+                   mdb_strerror(code));
 }
 
 /* --- transactions --- */
@@ -75,7 +81,7 @@ bool index_write(struct index *index, index_work_fn *work, void *arg, struct err
         code = grow_map(index);
         if (code == 0) code = write_once(index, work, arg);
     }
-    return code == 0 || index_error(err, code, "write");
+    return code == 0 || index_error(index, err, code, "write");
 }
 
 bool index_view_open(struct index *index, struct index_view **out, struct err *err)
@@ -87,7 +93,7 @@ bool index_view_open(struct index *index, struct index_view **out, struct err *e
     if (code != 0) {
         (void)pthread_rwlock_unlock(&index->map);
         free(view);
-        (void)index_error(err, code, "read");
+        (void)index_error(index, err, code, "read");
         return false;
     }
     *out = view;
@@ -115,24 +121,6 @@ static void free_index(struct index *index)
 }
 DEFINE_AUTO(raw_index, struct index *, free_index)
 
-static void this_boot(struct buf *out)
-{
-    struct err ignored;
-    if (!file_read(AT_FDCWD, BOOT_ID_FILE, MARKER_LIMIT, out, &ignored)) buf_clear(out);
-}
-
-/* Whether what is in the index's files can be believed. */
-static bool is_trustworthy(const char *marker)
-{
-    AUTO(buf) struct buf said = {0};
-    AUTO(buf) struct buf boot = {0};
-    struct err ignored;
-    if (!file_read(AT_FDCWD, marker, MARKER_LIMIT, &said, &ignored)) return false;
-    if (span_eq(buf_span(&said), span_str(MARKER_CLEAN))) return true;
-    this_boot(&boot);
-    return boot.len > 0 && span_eq(buf_span(&said), buf_span(&boot));
-}
-
 static bool drop_file(const char *dir, const char *name, struct err *err)
 {
     AUTO(free) char *path = xasprintf("%s/%s", dir, name);
@@ -155,6 +143,21 @@ static int open_tables(struct index *index, MDB_txn *txn, void *arg)
     return 0;
 }
 
+/* Whether pages that are in use lie behind the file's end, where reading the map would end the process. */
+static int look_for_cut(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    struct stat st;
+    mdb_filehandle_t fd;
+    int code = mdb_env_info(env, &info);
+    if (code == 0) code = mdb_env_stat(env, &pages);
+    if (code == 0) code = mdb_env_get_fd(env, &fd);
+    if (code == 0 && fstat(fd, &st) != 0) code = errno;
+    if (code != 0) return code;
+    return ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize > (uint64_t)st.st_size ? MDB_CORRUPTED : 0;
+}
+
 static bool open_env(struct index *index, struct err *err)
 {
     int code = mdb_env_create(&index->env);
@@ -162,9 +165,10 @@ static bool open_env(struct index *index, struct err *err)
     if (code == 0) code = mdb_env_set_maxreaders(index->env, MAX_READERS);
     if (code == 0) code = mdb_env_set_mapsize(index->env, MAP_START);
     if (code == 0) code = mdb_env_open(index->env, index->dir, MDB_NORDAHEAD | MDB_NOSYNC | MDB_NOTLS, 0600);
+    if (code == 0) code = look_for_cut(index->env);
     int dead = 0;
     if (code == 0) code = mdb_reader_check(index->env, &dead);
-    if (code != 0) return index_error(err, code, "open");
+    if (code != 0) return index_error(index, err, code, "open");
     return index_write(index, open_tables, NULL, err);
 }
 
@@ -198,21 +202,14 @@ bool index_reset(struct index *index, struct err *err)
     return index_write(index, empty_tables, NULL, err) && index_count_totals(index, err);
 }
 
-static bool mark(const char *dir, struct span text, struct err *err)
+static bool prepare_dir(struct index *index, struct err *err)
 {
-    AUTO(free) char *marker = xasprintf("%s/marker", dir);
-    return file_replace(AT_FDCWD, marker, text, 0600, err);
-}
-
-static bool prepare_dir(const char *dir, struct err *err)
-{
-    AUTO(free) char *marker = xasprintf("%s/marker", dir);
-    if (!dir_make(dir, 0700, err)) return false;
-    if (!is_trustworthy(marker) && !drop_files(dir, err)) return false;
-    AUTO(buf) struct buf boot = {0};
-    this_boot(&boot);
-    if (boot.len == 0) buf_put_str(&boot, "unknown\n");
-    return mark(dir, buf_span(&boot), err);
+    struct index_marker marker;
+    if (!dir_make(index->dir, 0700, err)) return false;
+    index_marker_read(index->dir, &marker);
+    index->anew = marker.distrust;
+    if (index->anew && !drop_files(index->dir, err)) return false;
+    return index_marker_begin(index->dir, index->anew ? 0 : marker.deaths, err);
 }
 
 static bool make_temporary(struct index *index, struct err *err)
@@ -232,31 +229,83 @@ static bool hide_temporary(struct index *index, struct err *err)
     return err_sys(err, errno, "cannot remove '%s'", index->dir);
 }
 
+/* The tables as they are, or empty. */
+static bool open_tables_of(struct index *index, struct err *err)
+{
+    if (!open_env(index, err)) return false;
+    if (!format_is_ours(index)) {
+        if (!index->anew) index->anew = "it is of another version";
+        if (!index_reset(index, err)) return false;
+    }
+    return index_count_totals(index, err);
+}
+
+static bool open_temporary(struct index *index, struct err *err)
+{
+    struct err hiding;
+    if (!make_temporary(index, err)) return false;
+    bool opened = open_tables_of(index, err);
+    return hide_temporary(index, opened ? err : &hiding) && opened;
+}
+
+/* What LMDB cannot read is as good as lost. */
+static bool open_kept(struct index *index, struct err *err)
+{
+    if (!prepare_dir(index, err)) return false;
+    if (open_tables_of(index, err)) return true;
+    if (!atomic_load(&index->spoiled)) return false;
+    mdb_env_close(index->env);
+    index->env = NULL;
+    atomic_store(&index->spoiled, false);
+    index->anew = "it could not be read";
+    return drop_files(index->dir, err) && open_tables_of(index, err);
+}
+
 bool index_open(const char *dir, struct index **out, struct err *err)
 {
     AUTO(raw_index) struct index *index = xcalloc(1, sizeof(*index));
     (void)pthread_rwlock_init(&index->map, NULL);
     (void)pthread_mutex_init(&index->totals_lock, NULL);
     if (dir) index->dir = xasprintf("%s/index", dir);
-    if (!(dir ? prepare_dir(index->dir, err) : make_temporary(index, err))) return false;
-    bool opened = open_env(index, err);
-    if (index->temporary) {
-        struct err hiding;
-        if (!hide_temporary(index, opened ? err : &hiding)) return false;
-    }
-    if (!opened) return false;
-    if (!format_is_ours(index) && !index_reset(index, err)) return false;
-    if (!index_count_totals(index, err)) return false;
+    if (!(dir ? open_kept(index, err) : open_temporary(index, err))) return false;
     *out = index;
     index = NULL;
     return true;
 }
 
+const char *index_anew(const struct index *index)
+{
+    return index->temporary ? NULL : index->anew;
+}
+
+void index_distrust(struct index *index, const char *why)
+{
+    if (!index->anew) index->anew = why;
+}
+
+bool index_is_spoiled(struct index *index)
+{
+    return atomic_load(&index->spoiled);
+}
+
+void index_spoil(struct index *index)
+{
+    atomic_store(&index->spoiled, true);
+}
+
+/* An index that is not marked as clean is only built again. */
+static void leave(struct index *index)
+{
+    struct err ignored;
+    if (atomic_load(&index->spoiled))
+        (void)!drop_file(index->dir, "marker", &ignored);
+    else if (mdb_env_sync(index->env, 1) == 0)
+        (void)!index_marker_end(index->dir, &ignored);
+}
+
 void index_close(struct index *index)
 {
     if (!index) return;
-    struct err ignored; /* an index that is not marked as clean is only built again */
-    if (!index->temporary && mdb_env_sync(index->env, 1) == 0)
-        (void)!mark(index->dir, span_str(MARKER_CLEAN), &ignored);
+    if (!index->temporary) leave(index);
     free_index(index);
 }

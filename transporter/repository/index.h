@@ -16,6 +16,14 @@ bool index_open(const char *dir, struct index **out, struct err *err) MUST_CHECK
 /* Syncs and marks the index as closed in order. */
 void index_close(struct index *index);
 DEFINE_AUTO(index, struct index *, index_close)
+/* Why it begins empty and is built from the packs, in words; NULL: it was there and is believed, or is only a
+ * temporary one. */
+const char *index_anew(const struct index *index);
+/* The same, for what whoever opened it found. */
+void index_distrust(struct index *index, const char *why);
+/* Whether it turned out not to be what was written: closed and opened again it is empty. */
+bool index_is_spoiled(struct index *index);
+void index_spoil(struct index *index);
 /* Empties everything. */
 bool index_reset(struct index *index, struct err *err) MUST_CHECK;
 

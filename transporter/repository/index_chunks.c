@@ -289,10 +289,10 @@ bool index_each_chunk(struct index *index, index_chunk_fn *each, void *arg, stru
         MDB_cursor *cursor;
         if (!index_view_open(index, &view, err)) return false;
         int code = mdb_cursor_open(view->txn, index->tables[TABLE_CHUNKS], &cursor);
-        if (code != 0) return index_error(err, code, "read");
+        if (code != 0) return index_error(index, err, code, "read");
         code = walk_part(&walk, cursor);
         mdb_cursor_close(cursor);
-        if (code != 0) return index_error(err, code, "read");
+        if (code != 0) return index_error(index, err, code, "read");
     }
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Integers in keys are big-endian, so that they sort; in values little-endian.
  *   chunks     first 16 bytes of the id -> pack, offset, length and type, domain (4 each); several
@@ -39,6 +40,8 @@ struct index {
     MDB_dbi tables[TABLE_COUNT];
     char *dir;
     bool temporary;
+    const char *anew; /* why it was emptied when it was opened; NULL: it was not */
+    atomic_bool spoiled;
     pthread_rwlock_t map; /* held for reading by every transaction; for writing while the map grows */
     pthread_mutex_t totals_lock;
     struct index_totals totals;
@@ -55,7 +58,8 @@ struct index_view {
     struct index_pack last; /* the pack asked for last */
 };
 
-bool index_error(struct err *err, int code, const char *doing);
+/* Always false. Notes when the index turns out not to be what was written. */
+bool index_error(struct index *index, struct err *err, int code, const char *doing);
 
 static inline MDB_val index_val(const void *data, size_t len)
 {

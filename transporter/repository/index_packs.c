@@ -51,7 +51,7 @@ static bool ask(struct index *index, ask_fn *question, const void *key, struct i
     struct index_pack pack;
     int code = question(index, view->txn, key, &pack);
     if (code == MDB_NOTFOUND) return err_set(err, ERR_NOT_FOUND, "no such pack in the chunk index");
-    if (code != 0) return index_error(err, code, "read");
+    if (code != 0) return index_error(index, err, code, "read");
     *out = pack;
     return true;
 }
@@ -236,7 +236,7 @@ bool index_next_pack(struct index *index, uint32_t *no, struct err *err)
     MDB_val value;
     int code = mdb_get(view->txn, index->tables[TABLE_META], &key, &value);
     if (code == 0 && value.mv_size != 4) code = MDB_CORRUPTED;
-    if (code != 0 && code != MDB_NOTFOUND) return index_error(err, code, "read");
+    if (code != 0 && code != MDB_NOTFOUND) return index_error(index, err, code, "read");
     *no = code == 0 ? le32_get(value.mv_data) : 1;
     return true;
 }

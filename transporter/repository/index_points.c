@@ -41,7 +41,7 @@ bool index_chain(struct index *index, struct chain *out, struct err *err)
     MDB_val value;
     struct chain chain = {0};
     int code = mdb_get(view->txn, index->tables[TABLE_META], &key, &value);
-    if (code != 0 && code != MDB_NOTFOUND) return index_error(err, code, "read");
+    if (code != 0 && code != MDB_NOTFOUND) return index_error(index, err, code, "read");
     if (code == 0) {
         struct reader reader = reader_of(span_of(value.mv_data, value.mv_size));
         reader_copy(&reader, chain.site.bytes, ID_LEN);
@@ -51,7 +51,7 @@ bool index_chain(struct index *index, struct chain *out, struct err *err)
         chain.number = reader_u64(&reader);
         reader_copy(&reader, chain.hash.bytes, HASH_LEN);
         chain.time_ns = reader_u64(&reader);
-        if (!reader_done(&reader)) return index_error(err, MDB_CORRUPTED, "read");
+        if (!reader_done(&reader)) return index_error(index, err, MDB_CORRUPTED, "read");
     }
     *out = chain;
     return true;
@@ -202,7 +202,7 @@ bool index_point_find(struct index *index, const struct id *point, struct reposi
     struct point_work found;
     int code = find_point(index, view->txn, point, &found);
     if (code == MDB_NOTFOUND) return err_set(err, ERR_NOT_FOUND, "the log names no such point");
-    if (code != 0) return index_error(err, code, "read");
+    if (code != 0) return index_error(index, err, code, "read");
     *out = found.point;
     *mark = found.mark;
     return true;
@@ -230,12 +230,12 @@ bool index_point_from(struct index *index, uint64_t number, struct repository_po
     MDB_val key = index_val(bytes, sizeof(bytes));
     MDB_cursor *cursor;
     int code = mdb_cursor_open(view->txn, index->tables[TABLE_POINTS], &cursor);
-    if (code != 0) return index_error(err, code, "read");
+    if (code != 0) return index_error(index, err, code, "read");
     struct repository_point point;
     code = next_there(cursor, &key, MDB_SET_RANGE, &point);
     mdb_cursor_close(cursor);
     if (code == MDB_NOTFOUND) return err_set(err, ERR_NOT_FOUND, "no more points");
-    if (code != 0) return index_error(err, code, "read");
+    if (code != 0) return index_error(index, err, code, "read");
     *out = point;
     return true;
 }

@@ -24,6 +24,8 @@ struct repository {
     int lock_fd;
     struct index *index;
     struct damage_marks *marks;
+    bool forgot_head;        /* of a log that was there before, nothing was remembered when it was opened */
+    char *mended;            /* what repository_mended says */
     struct pack_header ours; /* site and repository id of every pack */
     enum repository_kind kind;
 

@@ -31,6 +31,7 @@ static bool resume_position(struct repository *repository, const struct chain *f
         repository->chain = known;
         return true;
     }
+    if (known.number > 0) index_distrust(repository->index, "it is of another repository");
     repository->chain = (struct chain){0};
     return index_reset(repository->index, err);
 }
@@ -210,10 +211,13 @@ bool load_repository(struct repository *repository, struct err *err)
         return false;
     repository->marks =
         damage_marks_load(repository->owner ? repository->state_dir : NULL, &first.repository);
-    if (!resume_position(repository, &first, err) || !reconcile_packs(repository, err) ||
-        !follow_log(repository, &head, err) || !look_at_packs(repository, err))
+    if (!resume_position(repository, &first, err)) return false;
+    uint64_t seen = head.number > repository->chain.number ? head.number : repository->chain.number;
+    if (!reconcile_packs(repository, err) || !follow_log(repository, &head, err) ||
+        !look_at_packs(repository, err))
         return false;
     repository_show_head(repository);
+    repository->forgot_head = seen == 0 && repository->chain.number > 1;
     if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
     if (repository->owner) sweep_leftovers(repository);
     return salvage_journals(repository, err);

@@ -124,6 +124,7 @@ static void free_repository(struct repository *repository)
     if (!repository) return;
     index_close(repository->index);
     damage_marks_free(repository->marks);
+    free(repository->mended);
     auto_close_fd(repository->lock_fd);
     (void)pthread_mutex_destroy(&repository->commit_lock);
     (void)pthread_mutex_destroy(&repository->head_lock);
@@ -151,6 +152,40 @@ static bool become_owner(struct repository *repository, const struct repository_
     return true;
 }
 
+/* Of a repository that has more than its first entry: a new one has nothing to lose. */
+static void tell_what_was_mended(struct repository *repository)
+{
+    const char *why = index_anew(repository->index);
+    if (!repository->owner || repository->chain.number == 1 || (!why && !repository->forgot_head)) return;
+    repository->mended =
+        xasprintf("%s%s%s%s", why ? "the chunk index was built anew: " : "", why ? why : "",
+                  why && repository->forgot_head ? "; " : "",
+                  repository->forgot_head
+                      ? "what was seen of its log is forgotten: an older state of it would not be noticed"
+                      : "");
+}
+
+const char *repository_mended(const struct repository *repository)
+{
+    return repository->mended;
+}
+
+/* With an index that cannot be read after all, once more with an empty one. */
+static bool load(struct repository *repository, struct err *err)
+{
+    const char *dir = repository->owner ? repository->state_dir : NULL;
+    if (!index_open(dir, &repository->index, err)) return false;
+    if (load_repository(repository, err)) return true;
+    if (!dir || !index_is_spoiled(repository->index)) return false;
+    index_close(repository->index);
+    damage_marks_free(repository->marks);
+    repository->index = NULL;
+    repository->marks = NULL;
+    repository->chain = (struct chain){0};
+    repository->condemned = 0;
+    return index_open(dir, &repository->index, err) && load_repository(repository, err);
+}
+
 bool repository_open_on(const struct storage *storage, const struct repository_options *options,
                         struct repository **out, struct err *err)
 {
@@ -163,10 +198,9 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     repository->storage = *storage;
     repository->damage = options->damage;
     if (options->state_dir) repository->state_dir = xstrdup(options->state_dir);
-    if (!become_owner(repository, options, err) ||
-        !index_open(repository->owner ? repository->state_dir : NULL, &repository->index, err) ||
-        !load_repository(repository, err))
+    if (!become_owner(repository, options, err) || !load(repository, err))
         return err_wrap(err, "cannot open the repository '%s'", options->path);
+    tell_what_was_mended(repository);
     *out = repository;
     repository = NULL;
     return true;

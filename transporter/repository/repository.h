@@ -41,6 +41,9 @@ struct repository_options {
  * back), ERR_DAMAGED, ERR_NOT_FOUND. */
 bool repository_open(const struct repository_options *options, struct repository **out,
                      struct err *err) MUST_CHECK;
+/* What of an owner's local state was lost or not to be believed when it was opened, and was made anew: words
+ * for a log. NULL: nothing. */
+const char *repository_mended(const struct repository *repository);
 void repository_close(struct repository *repository);
 DEFINE_AUTO(repository, struct repository *, repository_close)
 

@@ -261,6 +261,28 @@ bool rewrite_pack(struct rewrite *rewrite, const struct index_pack *pack, struct
     return true;
 }
 
+bool rewrite_confirms_dead(const struct rewrite *rewrite, const struct index_pack *pack, struct err *err)
+{
+    struct repository *repository = rewrite->repository;
+    char name[BYTES_NAME_LEN];
+    struct err ignored;
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    bytes_name(pack, name);
+    if (!pack_toc_read_tail(&repository->storage, name, pack->size, &toc, &ignored)) return true;
+    for (size_t i = 0; i < toc.count; i++) {
+        if (toc.entries[i].kind != RECORD_FRAME || !live_set_has(rewrite->live, toc.entries[i].id.bytes))
+            continue;
+        index_spoil(repository->index);
+        return err_set(
+            err, ERR_DAMAGED,
+            "the chunk index does not know all of '%s': nothing is swept, the index is built anew when the "
+            "repository is opened again",
+            name);
+    }
+    return true;
+}
+
 bool rewrite_finish(struct rewrite *rewrite, struct err *err)
 {
     return publish(rewrite, PACK_DATA, err) && publish(rewrite, PACK_META, err);

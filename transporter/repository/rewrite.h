@@ -14,6 +14,11 @@ struct rewrite *rewrite_new(struct repository *repository, const struct live_set
 void rewrite_free(struct rewrite *rewrite);
 DEFINE_AUTO(rewrite, struct rewrite *, rewrite_free)
 
+/* Whether nothing in the pack is live, as the index says, by the pack's own trailer too: the index is only a
+ * cache, and what is removed does not come back. Else ERR_DAMAGED, and the index will be built anew. A
+ * trailer that cannot be read says nothing. */
+bool rewrite_confirms_dead(const struct rewrite *rewrite, const struct index_pack *pack,
+                           struct err *err) MUST_CHECK;
 /* Copies what is live in the pack, but not what another pack holds in the very same bytes. ERR_DAMAGED,
  * ERR_TRUNCATED, ERR_NOT_AUTHENTIC, ERR_VERSION: the pack has a fault, or cannot be read, and must stay for a
  * repair; the rewrite can go on with others. Any other failure ends it. */

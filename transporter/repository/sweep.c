@@ -188,6 +188,7 @@ static bool empty_pack(struct sweep *sweep, struct rewrite *rewrite, const struc
     const struct usage *usage = &sweep->usage[pack->no];
     struct err why;
     bool goes = usage->live == 0;
+    if (goes && !usage->bad && !rewrite_confirms_dead(rewrite, pack, err)) return false;
     if (!goes && is_worth_sweeping(usage)) {
         goes = rewrite_pack(rewrite, pack, &why);
         if (!goes && !is_pack_fault(why.code)) {
