@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 
@@ -56,7 +57,8 @@ static bool decode(const struct run_end_file *end, Sealift__Head **head, struct 
            err_set(err, ERR_PROTOCOL, "not the end of a run");
 }
 
-/* What does not decode was never whole: it is removed, the run's outcome is in the repository's log. */
+/* What does not decode is removed: the run's outcome is in the repository's log. What cannot be read now can
+ * perhaps be read at the next start. */
 static void load_one(struct run_ends *ends, const char *name)
 {
     struct err err = {0};
@@ -64,8 +66,11 @@ static void load_one(struct run_ends *ends, const char *name)
     AUTO(head) Sealift__Head *head = NULL;
     struct span warnings;
     (void)snprintf(end->name, sizeof(end->name), "%s", name);
-    if (!file_read(ends->dir, name, FILE_MAX, &end->bytes, &err) || !decode(end, &head, &warnings, &err)) {
-        (void)unlinkat(ends->dir, name, 0);
+    bool read = file_read(ends->dir, name, FILE_MAX, &end->bytes, &err) || err.code == ERR_LIMIT;
+    if (!read || !decode(end, &head, &warnings, &err)) {
+        log_event(LOG_WARN, "run_end_lost", "file", name, "reason", err.text, "next",
+                  "the director learns from the repository's log what became of the run", NULL);
+        if (read) (void)unlinkat(ends->dir, name, 0);
         return;
     }
     link_end(ends, end);

@@ -121,12 +121,18 @@ static bool for_each_file(int dir, const char *what, size_t *count,
         return err_sys(err, errno, "cannot list %s", what);
     }
     bool ok = true;
-    for (struct dirent *entry; ok && (entry = readdir(listing));) {
+    struct dirent *entry;
+    while (ok && (errno = 0, entry = readdir(listing))) {
         if (entry->d_name[0] == '.') continue; /* also unfinished files */
         (*count)++;
         ok = !each || each(authority, entry->d_name, err) ||
-             err_wrap(err, "%s '%s' in the local state", what, entry->d_name);
+             err_wrap(err,
+                      "%s '%s' in the local state (put the file back from a copy, or remove it and what was "
+                      "seen of it is forgotten)",
+                      what, entry->d_name);
     }
+    /* what a failing disk does not list must not pass for what never came */
+    if (ok && errno != 0) ok = err_sys(err, errno, "cannot list all of the local state's %ss", what);
     (void)closedir(listing);
     return ok;
 }
@@ -268,6 +274,16 @@ bool authority_accept(struct authority *authority, struct span bytes, struct acc
     return true;
 }
 
+/* One that was spoiled on the disk is taken again. */
+static bool has_section(const struct authority *authority, const char *name, const struct hash *hash)
+{
+    struct err ignored;
+    AUTO(buf) struct buf bytes = {0};
+    if (!file_read(authority->unlock_dir, name, STORED_MAX_UNLOCK, &bytes, &ignored)) return false;
+    struct hash there = hash_of(buf_span(&bytes));
+    return hash_eq(&there, hash);
+}
+
 bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err)
 {
     AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
@@ -276,7 +292,7 @@ bool authority_accept_unlock(struct authority *authority, struct span bytes, str
     char name[2 * HASH_LEN + 1];
     unlock_file(&hash, name);
     LOCK_HERE(&authority->lock);
-    if (faccessat(authority->unlock_dir, name, F_OK, 0) == 0) return true;
+    if (has_section(authority, name, &hash)) return true;
     if (!file_replace(authority->unlock_dir, name, bytes, FILE_MODE, err)) return false;
     note_section(authority, &hash);
     return true;

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -99,6 +100,31 @@ bool roster_chain_add(struct roster_chain *chain, const struct statement *statem
     return true;
 }
 
+/* A roster that is gone must not let us step back to the one before it. */
+static bool none_from(const struct roster_chain *chain, uint64_t missing, struct err *err)
+{
+    int fd = openat(chain->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
+    if (!listing) {
+        auto_close_fd(fd);
+        return err_sys(err, errno, "cannot list the rosters in the local state");
+    }
+    char name[NAME_LEN];
+    bool later = false;
+    struct dirent *entry;
+    file_name(missing, name);
+    while (!later && (errno = 0, entry = readdir(listing)))
+        later = entry->d_name[0] != '.' && strcmp(entry->d_name, name) > 0;
+    int sys = later ? 0 : errno;
+    (void)closedir(listing);
+    if (sys != 0) return err_sys(err, sys, "cannot list the rosters in the local state");
+    return !later ||
+           err_set(err, ERR_DAMAGED,
+                   "roster %s is gone from the local state, and a later one is there: put the file back "
+                   "from a copy, or remove the later ones as well",
+                   name);
+}
+
 /* Loads version after version until one is not there. */
 static bool load(struct roster_chain *chain, struct err *err)
 {
@@ -109,12 +135,16 @@ static bool load(struct roster_chain *chain, struct err *err)
         if (!file_read(chain->dir, name, STATEMENT_MAX, &bytes, err)) {
             if (err->code != ERR_NOT_FOUND) return err_wrap(err, "roster %s", name);
             err_clear(err);
-            return true;
+            return none_from(chain, number, err);
         }
         AUTO(statement) struct statement *statement = NULL;
         AUTO(roster) struct roster *roster = NULL;
         if (!statement_decode(buf_span(&bytes), &statement, err) || !verify(chain, statement, &roster, err))
-            return err_wrap(err, "roster %s in the local state", name);
+            return err_wrap(
+                err,
+                "roster %s in the local state (put the file back from a copy, or remove it and the later "
+                "ones)",
+                name);
         make_current(chain, roster);
         roster = NULL;
     }
