@@ -5,6 +5,7 @@
 #include "common/base/lock.h"
 #include "common/base/text.h"
 #include "common/wire/grant.h"
+#include "transporter/session/store_place.h"
 
 #include <string.h>
 
@@ -75,10 +76,13 @@ static bool path_of(const struct stores *stores, const struct statement *stateme
     if (!sealed_copy_open(body->path, body->n_path, stores->self->known.sign_pk, stores->self->box,
                           "repository", &statement->site, &statement->id, &path, err))
         return false;
-    if (!policy_may_store(stores->policy, span_of(path->data, path->len), err)) return false;
-    char *text = xcalloc(1, path->len + 1);
+    if (memchr(path->data, 0, path->len))
+        return err_set(err, ERR_PROTOCOL, "the repository's path has a NUL in it");
+    AUTO(free) char *text = xcalloc(1, path->len + 1);
     memcpy(text, path->data, path->len);
+    if (!store_place_check(stores->policy, text, err)) return false;
     *out = text;
+    text = NULL;
     return true;
 }
 

@@ -473,3 +473,21 @@ Test(walk, the_first_name_is_the_file_and_the_others_are_links)
     options.exclude_count = 1;
     expect_walk(&tree, &options, "D .\nF a\nD b\nH b/one -> a\n- b\nH b. -> a\nF c\nL l\nH m -> l\n- .\n");
 }
+
+/* What policy allows by its name must not be read elsewhere. */
+Test(walk, a_link_on_the_way_to_a_path_is_not_followed)
+{
+    AUTO(tree) struct tree tree = tree_make(), outside = tree_make();
+    put_dir(&outside, "d");
+    put_file(&outside, "d/secret", "s");
+    put_dir(&tree, "a");
+    put_file(&tree, "a/own", "o");
+    put_symlink(&tree, "a/out", outside.path);
+    AUTO(free) char *through = tree_path(&tree, "a/out/d");
+    AUTO(free) char *own = tree_path(&tree, "a/own");
+    const char *paths[] = {through, own};
+    struct walk_options options = {.paths = paths, .path_count = 2};
+    expect_walk(
+        &tree, &options,
+        "D .\nD a\nW a/out: is a symbolic link: choose the path that it leads to\nF a/own\n- a\n- .\n");
+}
