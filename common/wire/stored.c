@@ -225,6 +225,8 @@ static bool body_names_ok(const Sealift__PointBody *body, struct err *err)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         known = known || strcmp(body->object_kind, kinds[i]) == 0;
     if (!known) return err_set(err, ERR_VERSION, "%s: 'object_kind' is unknown", body_what);
+    if (body->crash_consistent > (strcmp(body->object_kind, "image") == 0))
+        return err_set(err, ERR_DAMAGED, "%s: 'crash_consistent' of what is no image, or no flag", body_what);
     return name_ok(body->job, "job", body_what, err) &&
            name_ok(body->writer_name, "writer_name", body_what, err) &&
            name_ok(body->key_label, "key_label", body_what, err) &&

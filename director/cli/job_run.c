@@ -6,6 +6,7 @@
 #include "director/cli/follow.h"
 #include "director/cli/inspect.h"
 #include "director/cli/key_create.h"
+#include "director/cli/point.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 
@@ -174,6 +175,36 @@ static void add_took(json_t *object)
     if (took) (void)json_object_set_new(object, "took", json_sprintf("%.1f s", json_real_value(took)));
 }
 
+static void mark(const struct cli *cli, json_t *run, const struct points *points)
+{
+    char hex[2 * ID_LEN + 1];
+    const char *made = json_string_value(json_object_get(run, "point"));
+    for (size_t i = 0; made && i < points->count; i++) {
+        const struct point *point = points->items[i];
+        hex_encode(point->id.bytes, ID_LEN, hex);
+        if (strcmp(made, hex) != 0) continue;
+        (void)json_object_set_new(run, "crash_consistent", json_boolean(point->body->crash_consistent));
+        const char *text = json_string_value(json_object_get(run, "text"));
+        if (cli->output.form == OUTPUT_TEXT && point->body->crash_consistent && (!text || !*text))
+            (void)json_object_set_new(run, "text", json_string("crash-consistent only"));
+        return;
+    }
+}
+
+/* What only the points say, as far as they are there still. Without them the runs are told all the same. */
+static void mark_runs(struct cli *cli, const char *job, json_t *runs)
+{
+    AUTO(points) struct points points = {0};
+    struct err why = {0};
+    if (json_array_size(runs) == 0) return;
+    if (!points_get(cli, NULL, job, &points, &why)) {
+        output_warning(&cli->output, "which points are crash-consistent only cannot be told: %s", why.text);
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(runs); i++)
+        mark(cli, json_array_get(runs, i), &points);
+}
+
 bool job_history(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -203,6 +234,7 @@ bool job_history(struct cli *cli, const struct args *args, struct err *err)
         if (cli->output.form == OUTPUT_TEXT) add_took(object);
         (void)json_array_append_new(rows, object);
     }
+    mark_runs(cli, job->body.job->name, rows);
     output_table(&cli->output, "runs", columns, rows);
     return true;
 }

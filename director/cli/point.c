@@ -21,6 +21,11 @@ void point_free(struct point *point)
     free(point);
 }
 
+const char *point_holds(const Sealift__PointBody *body)
+{
+    return body->crash_consistent ? "image (crash-consistent)" : body->object_kind;
+}
+
 bool point_is_revoked(const struct point *point)
 {
     return point->time_ns >= point->revoked_since;

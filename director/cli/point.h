@@ -21,6 +21,10 @@ struct point {
 void point_free(struct point *point);
 DEFINE_AUTO(point, struct point *, point_free)
 
+/* What it holds, in words: "image (crash-consistent)" is one that was read without a script that stilled it.
+ */
+const char *point_holds(const Sealift__PointBody *body);
+
 /* Was it written after its writer stopped being trusted? */
 bool point_is_revoked(const struct point *point);
 

@@ -2,15 +2,18 @@
 #include "common/crypto/frame.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
+#include "director/cli/point.h"
 #include "director/cli/verbs.h"
 #include "transporter/pipeline/unlock.h"
 
-static void add_body(json_t *row, const Sealift__PointBody *body)
+static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBody *body)
 {
+    bool people = cli->output.form == OUTPUT_TEXT;
     const Sealift__PointCounts *counts = body->counts;
     (void)json_object_set_new(row, "job", json_string(body->job));
     (void)json_object_set_new(row, "writer", json_string(body->writer_name));
-    (void)json_object_set_new(row, "object", json_string(body->object_kind));
+    (void)json_object_set_new(row, "object", json_string(people ? point_holds(body) : body->object_kind));
+    (void)json_object_set_new(row, "crash_consistent", json_boolean(body->crash_consistent));
     (void)json_object_set_new(row, "entries", json_count(counts ? counts->entries : 0));
     (void)json_object_set_new(row, "files", json_count(counts ? counts->files : 0));
     (void)json_object_set_new(row, "directories", json_count(counts ? counts->directories : 0));
@@ -26,12 +29,12 @@ static void add_body(json_t *row, const Sealift__PointBody *body)
     (void)json_object_set_new(row, "key_id", json_hex(key_id.bytes, HASH_LEN));
 }
 
-static json_t *point_row(const struct offline_point *point)
+static json_t *point_row(const struct cli *cli, const struct offline_point *point)
 {
     json_t *row = json_pack("{s:o, s:o, s:o}", "id", json_hex(point->id.bytes, ID_LEN), "number",
                             json_count(point->number), "time", json_time(point->time_ns));
     if (point->body)
-        add_body(row, point->body);
+        add_body(cli, row, point->body);
     else
         (void)json_object_set_new(row, "doubt", json_lossy(span_str(point->doubt.text)));
     return row;
@@ -44,6 +47,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"time", "TIME", COLUMN_TEXT},
         {"number", "NUMBER", COLUMN_NUMBER},
         {"job", "JOB", COLUMN_TEXT},
+        {"object", "HOLDS", COLUMN_TEXT},
         {"files", "FILES", COLUMN_NUMBER},
         {"content_bytes", "SIZE", COLUMN_SIZE},
         {"warnings", "WARNINGS", COLUMN_NUMBER},
@@ -57,7 +61,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     if (!offline_open(cli, args, &offline, err)) return false;
     json_t *rows = json_array();
     for (size_t i = 0; i < offline.count; i++) {
-        (void)json_array_append_new(rows, point_row(&offline.points[i]));
+        (void)json_array_append_new(rows, point_row(cli, &offline.points[i]));
         if (offline.points[i].body) continue;
         if (!doubted) doubted = &offline.points[i];
         output_warning(&cli->output, "point number %llu: %s", (unsigned long long)offline.points[i].number,
@@ -97,9 +101,10 @@ const struct command offline_commands[] = {
     {"offline", "list", "REPOSITORY [--site LINE]",
      "Lists the recovery points of a repository on this machine. No key is needed.",
      "$ sealift offline list /mnt/usb/repo\n"
-     "POINT         TIME                  NUMBER  JOB  FILES     SIZE  WARNINGS  CIPHER       KEY   "
+     "POINT         TIME                  NUMBER  JOB  HOLDS  FILES     SIZE  WARNINGS  CIPHER       KEY   "
      "FINGERPRINT\n"
-     "3f2a91c0d4e7  2026-11-20T03:00:02Z      12  web   1180  1.2 GiB         0  aes-256-gcm  main  K3QD-…",
+     "3f2a91c0d4e7  2026-11-20T03:00:02Z      12  web  tree    1180  1.2 GiB         0  aes-256-gcm  main  "
+     "K3QD-…",
      list_options, 1, 1, list},
     {"offline", "check",
      "REPOSITORY [--level presence|hash|decrypt] [--key-file FILE|--password] [--site LINE]",

@@ -24,8 +24,19 @@ static json_t *point_json(const struct point *point, const struct statements *re
     (void)json_object_set_new(object, "warnings", json_count(counts ? counts->warnings : 0));
     (void)json_object_set_new(object, "key", body->key_id.len ? json_string(body->key_label) : json_null());
     (void)json_object_set_new(object, "object", json_string(body->object_kind));
+    (void)json_object_set_new(object, "crash_consistent", json_boolean(body->crash_consistent));
     (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "trusted", json_boolean(!point_is_revoked(point)));
+    return object;
+}
+
+/* For people one column says what it holds. */
+static json_t *point_row(const struct cli *cli, const struct point *point,
+                         const struct statements *repositories)
+{
+    json_t *object = point_json(point, repositories);
+    if (cli->output.form == OUTPUT_TEXT)
+        (void)json_object_set_new(object, "object", json_string(point_holds(point->body)));
     return object;
 }
 
@@ -55,7 +66,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         return false;
     json_t *rows = json_array();
     for (size_t i = 0; i < points.count; i++)
-        (void)json_array_append_new(rows, point_json(points.items[i], &repositories));
+        (void)json_array_append_new(rows, point_row(cli, points.items[i], &repositories));
     output_table(&cli->output, "points", columns, rows);
     if (points.doubt.code == ERR_NONE) return true;
     *err = points.doubt;
@@ -126,7 +137,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
         return false;
-    json_t *object = point_json(point, &repositories);
+    json_t *object = point_row(cli, point, &repositories);
     (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
     (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
     add_key(point, object);

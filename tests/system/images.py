@@ -102,6 +102,14 @@ def check(site, devices):
     last_digest = digest(source, SIZE)
     points = json.loads(site.sealift("--json", "point", "list", "--job", "disk").stdout)["points"]
     expect([point["object"] for point in points] == ["image"] * 2, f"points say what they hold: {points}")
+    expect(all(point["crash_consistent"] for point in points), f"points say that nobody stilled it: {points}")
+    runs = json.loads(site.sealift("--json", "job", "history", "disk").stdout)["runs"]
+    expect([run["crash_consistent"] for run in runs] == [True, True], f"so do runs: {runs}")
+    for shown in (("point", "list"), ("point", "show", "disk@latest"), ("job", "history", "disk"),
+                  ("offline", "list", site.path("store", "r"))):
+        expect("crash-consistent" in site.sealift(*shown).stdout, f"{shown} tells people")
+    for shown in (("point", "show", "stilled@latest"), ("job", "history", "stilled")):
+        expect("crash-consistent" not in site.sealift(*shown).stdout, f"{shown} of a device that was stilled")
     oldest = min(points, key=lambda point: point["time"])["id"]
 
     # to a device full of old bytes, larger than the image

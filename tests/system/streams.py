@@ -129,6 +129,11 @@ with Site() as site:
     run_job(site, "there")
     expect(points(site, "there")[0]["object"] == "stream", "a point that the target made says what it holds")
     expect(site.sealift("cat", "there@latest", text=False).stdout == dump, "a stream that the target sealed")
+    # an image that nobody stilled says so, also one that the target sealed
+    for name, how, crash in (("live", (), True), ("still", ("--before", "freeze"), False)):
+        create(name, "--image", f"source:{data}/file", *how, repository="inside", encrypt="target")
+        run_job(site, name)
+        expect(points(site, name)[0]["crash_consistent"] == crash, f"'{name}': {points(site, name)}")
     create("empty", "--stream", "source:empty")
     run_job(site, "empty")
     expect(site.sealift("cat", "empty@latest").stdout == "", "an empty stream")

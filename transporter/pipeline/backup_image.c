@@ -246,6 +246,7 @@ static bool run(struct imaging *imaging, struct backup_result *result, struct er
         .object = OBJECT_IMAGE,
         .counts = {.entries = 1, .files = 1, .content_bytes = size},
         .started_ns = imaging->started_ns,
+        .crash_consistent = imaging->source->moment == IMAGE_LIVE,
     };
     progress->entries++;
     progress->files++;

@@ -9,7 +9,7 @@
 
 /* What is known of the image's state while it is read. */
 enum image_moment {
-    IMAGE_LIVE,   /* no script has: the copy of a device in use is as after a power cut */
+    IMAGE_LIVE,   /* no script has: the copy of one in use is as after a power cut, and the point says so */
     IMAGE_STILLED /* a script has seen to it: a frozen file system, a snapshot */
 };
 

@@ -31,6 +31,7 @@ static bool make_point(struct attempt *attempt, const struct closing *closing, s
         .started_ns = request->started_ns,
         .written_ns = clock_real_ns(),
         .object = closing->object,
+        .crash_consistent = closing->crash_consistent,
     };
     if (!point_encode(&attempt->options->identity, attempt->sealing, &draft, file, err)) return false;
     request->point_file = buf_span(file);
@@ -59,6 +60,7 @@ bool closing_commit(struct attempt *attempt, const struct closing *closing, stru
         .counts = closing->counts,
         .started_ns = closing->started_ns,
         .object = closing->object,
+        .crash_consistent = closing->crash_consistent,
     };
     request.counts.warnings = attempt->progress->warnings;
     attempt_publish(attempt);

@@ -12,6 +12,7 @@ struct closing {
     struct hash root; /* content hash of the manifest's root node */
     struct point_counts counts;
     uint64_t started_ns;
+    bool crash_consistent;
 };
 
 /* The manifest of an object of one entry, which is given encoded; `name` is its path in it. Fills in `root`;

@@ -25,6 +25,7 @@ struct commit_request {
     struct point_counts counts;
     uint64_t started_ns;
     enum object_kind object; /* SEAL_THERE; 0: a tree */
+    bool crash_consistent;   /* SEAL_THERE; as struct point_draft has it */
 };
 
 struct commit_receipt {

@@ -165,6 +165,7 @@ static bool reseal_commit(void *self, const struct commit_request *request, stru
         .started_ns = request->started_ns,
         .written_ns = clock_real_ns(),
         .object = request->object ? request->object : OBJECT_TREE,
+        .crash_consistent = request->crash_consistent,
     };
     if (!point_encode(&outlet->options.identity, outlet->sealing, &draft, &file, err)) return false;
     sealed.point = outlet->options.identity.point;

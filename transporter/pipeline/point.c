@@ -63,6 +63,7 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
     body.started_ns = draft->started_ns;
     body.writer_time_ns = draft->written_ns;
     body.object_kind = text_field(object_kind_name(draft->object));
+    body.crash_consistent = draft->crash_consistent;
     if (options->half) {
         body.key_id = field(&options->half->key_id, HASH_LEN);
         body.key_label = text_field(identity->key_label);
@@ -131,6 +132,7 @@ static void read_fields(const Sealift__PointFile *file, const Sealift__PointBody
     point->head_hash = stored_hash(&body->head_hash);
     point->written_ns = body->writer_time_ns;
     point->started_ns = body->started_ns;
+    point->crash_consistent = body->crash_consistent;
     read_counts(body->counts, &point->counts);
     point->unlock_section = stored_span(&file->unlock);
     point->writer_roster = stored_span(&file->writer_roster);

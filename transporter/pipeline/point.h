@@ -28,6 +28,7 @@ struct point_draft {
     uint64_t started_ns;
     uint64_t written_ns; /* the writer's clock, for information only */
     enum object_kind object;
+    bool crash_consistent; /* an image that was read without a script that stilled it */
 };
 
 /* The PointFile's bytes, signed with the sealing's writer key; appended to `out`. ERR_POLICY when the point
@@ -55,6 +56,7 @@ struct point {
     uint64_t started_ns;
     struct point_counts counts;
     enum object_kind object;
+    bool crash_consistent;
     struct span unlock_section; /* empty with CIPHER_NONE */
     struct span writer_roster;
     struct point_parts *parts; /* what the fields are borrowed from */

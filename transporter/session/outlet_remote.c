@@ -63,6 +63,7 @@ static bool remote_commit(void *self, const struct commit_request *request, stru
     commit.counts = &counts;
     commit.started_ns = request->started_ns;
     if (request->object > OBJECT_TREE) commit.object = lent_text(object_kind_name(request->object));
+    commit.crash_consistent = request->crash_consistent;
     head.kind_case = SEALIFT__HEAD__KIND_COMMIT;
     head.commit = &commit;
     if (request->point_file.len > head_payload_limit(head.kind_case))

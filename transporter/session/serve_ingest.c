@@ -265,6 +265,9 @@ static bool request_of(const struct serve *serve, const struct data_message *mes
         .object = OBJECT_TREE,
     };
     if (commit->object[0] && !object_kind_parse(commit->object, &out->object, err)) return false;
+    if (commit->crash_consistent > (out->object == OBJECT_IMAGE))
+        return err_set(err, ERR_PROTOCOL, "a commit of what is no image as crash-consistent");
+    out->crash_consistent = commit->crash_consistent;
     if (commit->counts)
         out->counts = (struct point_counts){
             .entries = commit->counts->entries,

@@ -275,7 +275,8 @@ static enum err_code body_code(const Sealift__PointBody *body, const char *named
 Test(stored, a_points_body_keeps_its_rules)
 {
     static char not_utf8[] = "caf\xe9", control[] = "a\x1b[31m", c1[] = "a\xc2\x9b", line[] = "a\nb",
-                surrogate[] = "\xed\xa0\x80", overlong[] = "\xc0\xaf", cut[] = "\xe2\x82", video[] = "video";
+                surrogate[] = "\xed\xa0\x80", overlong[] = "\xc0\xaf", cut[] = "\xe2\x82", video[] = "video",
+                image[] = "image";
     static char long_name[300];
     memset(long_name, 'x', sizeof(long_name) - 1);
     char *const bad_names[] = {not_utf8, control, c1, line, surrogate, overlong, cut};
@@ -290,6 +291,13 @@ Test(stored, a_points_body_keeps_its_rules)
     body = good_body();
     body.object_kind = video;
     cr_expect_eq(body_code(&body, "object_kind"), ERR_VERSION);
+    body = good_body();
+    body.crash_consistent = 1;
+    cr_expect_eq(body_code(&body, "'crash_consistent'"), ERR_DAMAGED, "of a tree");
+    body.object_kind = image;
+    cr_expect_eq(body_code(&body, ""), ERR_NONE);
+    body.crash_consistent = 2;
+    cr_expect_eq(body_code(&body, "'crash_consistent'"), ERR_DAMAGED);
     body = good_body();
     body.cipher = 3;
     cr_expect_eq(body_code(&body, "'cipher'"), ERR_VERSION);
