@@ -40,6 +40,26 @@ def alive(mark):
     return found
 
 
+def children_of(pids):
+    found = []
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
+                found += [int(name) for name in file.read().split()]
+        except OSError:
+            pass
+    return found
+
+
+def runs(pid):
+    """And is no zombie that nobody has reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 with Site() as site:
     site.begin()
     data, fed, log = site.path("data"), site.path("fed"), site.path("log")
@@ -153,17 +173,18 @@ with Site() as site:
     # stopped, and with its transporter killed: the command and its children end, nothing is committed
     create("hanging", "--stream", "source:hanging", "--before", "freeze", "--after", "thaw")
     run = json.loads(site.sealift("--json", "job", "run", "hanging").stdout)["run"]
-    wait_until(lambda: alive(hanging), "the command runs")
-    children = [int(name) for pid in alive(hanging)
-                for name in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+    wait_until(lambda: children_of(alive(hanging)), "the command runs, and its child")
+    children = children_of(alive(hanging))
     site.sealift("job", "stop", run[:12])
-    wait_until(lambda: not alive(hanging) and not any(os.path.exists(f"/proc/{pid}") for pid in children),
+    wait_until(lambda: not alive(hanging) and not any(runs(pid) for pid in children),
                "a stopped command and its children end")
     wait_until(lambda: "after hanging cancelled" in open(log).read(), "'after' runs after a cancel")
     site.sealift("job", "run", "hanging")
-    wait_until(lambda: alive(hanging), "the command runs again")
+    wait_until(lambda: children_of(alive(hanging)), "the command runs again, and its child")
+    children = children_of(alive(hanging))
     site.daemons["source"].kill()
-    wait_until(lambda: not alive(hanging), "a command ends with its transporter")
+    wait_until(lambda: not alive(hanging) and not any(runs(pid) for pid in children),
+               "a command and its children end with their transporter")
     site.run_transporter("source").wait_for("event=director_connected")
     for job in ("failing", "slow", "unknown", "hanging"):
         expect(points(site, job) == [], f"'{job}' committed something")

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "transporter/source/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,18 +22,19 @@ enum {
     WORDS_MOST = 400,    /* of it in a text */
     STEP = 4096,         /* read of standard error at a time */
     PASSWD_ROOM = 16384, /* for an entry of the user database */
-    EXIT_NOT_STARTED = 127,
 };
 
 struct command {
     char *what;
     enum command_use use;
     uint64_t timeout_ms, until_ms;
+    pid_t group; /* and who leads and guards it */
+    int life;    /* the guard ends the group when this is closed: when we die */
     pid_t pid;
     int ended_fd; /* readable once it has ended */
     int data;     /* our end of its output or input */
     int errors;   /* of its standard error */
-    bool ended;   /* not reaped before the group is dealt with: nobody else can get its number */
+    bool ended;
     bool finished;
     siginfo_t how;
     struct buf heard; /* the end of what it wrote to standard error */
@@ -177,29 +178,6 @@ static bool await(struct command *command, int fd, short events, const _Atomic b
 
 /* --- starting --- */
 
-/* What becomes the command's standard streams, and where it tells why it could not be started. */
-struct ends {
-    int null, in, out, err, why;
-};
-
-/* In the child: only what is safe between fork and exec. */
-static void become(const struct command_request *request, const struct ends *ends, char *const *environment,
-                   pid_t parent)
-{
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(EXIT_NOT_STARTED); /* it died before that was said */
-    bool ready = setpgid(0, 0) == 0 && dup2(ends->in, STDIN_FILENO) >= 0 &&
-                 dup2(ends->out, STDOUT_FILENO) >= 0 && dup2(ends->err, STDERR_FILENO) >= 0 &&
-                 close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) == 0 && chdir("/") == 0 &&
-                 signal(SIGPIPE, SIG_DFL) != SIG_ERR && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
-    if (ready) (void)execve(request->argv[0], request->argv, environment);
-    int why = errno;
-    (void)!write(ends->why, &why, sizeof(why));
-    _exit(EXIT_NOT_STARTED);
-}
-
 struct texts {
     char **items;
     size_t count;
@@ -236,72 +214,57 @@ static void make_environment(const struct command_request *request, struct texts
         texts_add(out, xstrdup(*at));
 }
 
-/* The read end of a pipe, or its write end, is ours and does not block; the other one is the command's. */
-enum pipe_way { PIPE_FROM, PIPE_TO };
-
-static bool make_pipe(enum pipe_way way, int *ours, int *its, struct err *err)
+/* A shell that waits for the end of a pipe that only this process holds: then it is dead, and the group is
+ * ended, with all that the command has started. It leads the group, whose number is nobody else's while it is
+ * there. */
+static bool start_guard(struct command *command, int null, struct err *err)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return err_sys(err, errno, "cannot make a pipe");
-    *ours = way == PIPE_FROM ? ends[0] : ends[1];
-    *its = way == PIPE_FROM ? ends[1] : ends[0];
-    int flags = fcntl(*ours, F_GETFL);
-    if (flags >= 0 && fcntl(*ours, F_SETFL, flags | O_NONBLOCK) == 0) return true;
-    return err_sys(err, errno, "cannot make a pipe");
+    static char shell[] = "/bin/sh", option[] = "-c",
+                script[] = "trap '' TERM HUP INT; read -r end; kill -s KILL -- -$$";
+    char *const argv[] = {shell, option, script, NULL};
+    char *const environment[] = {NULL};
+    AUTO(fd) int end = -1;
+    AUTO(free) char *what = xasprintf("guard of the %s", command->what);
+    if (!child_pipe(PIPE_TO_CHILD, &command->life, &end, err)) return false;
+    const struct child_request request = {.what = what,
+                                          .argv = argv,
+                                          .environment = environment,
+                                          .in = end,
+                                          .out = null,
+                                          .err = null,
+                                          .end = CHILD_STAYS};
+    return child_start(&request, &command->group, err);
 }
 
-/* Nothing to read: it is being executed. */
-static bool await_exec(struct command *command, int why_fd, const char *program, struct err *err)
+static bool start_child(struct command *command, const struct command_request *request, int data, int null,
+                        struct err *err)
 {
-    int why = 0;
-    ssize_t got;
-    do
-        got = read(why_fd, &why, sizeof(why));
-    while (got < 0 && errno == EINTR);
-    if (got == 0) return true;
-    if (got == (ssize_t)sizeof(why)) {
-        (void)err_sys(err, why, "cannot execute '%s' of the %s", program, command->what);
-        err->code = ERR_FAILED;
-        return false;
-    }
-    return err_set(err, ERR_FAILED, "the %s could not be started", command->what);
-}
-
-static bool spawn(struct command *command, const struct command_request *request, const struct ends *ends,
-                  struct err *err)
-{
+    AUTO(fd) int errors = -1;
     AUTO(texts) struct texts environment = {0};
     make_environment(request, &environment);
-    pid_t parent = getpid();
-    command->pid = fork();
-    if (command->pid < 0) return err_sys(err, errno, "cannot start the %s", command->what);
-    if (command->pid == 0) become(request, ends, environment.items, parent);
+    if (!child_pipe(PIPE_FROM_CHILD, &command->errors, &errors, err)) return false;
+    const struct child_request child = {.what = request->what,
+                                        .argv = request->argv,
+                                        .environment = environment.items,
+                                        .in = request->use == COMMAND_WRITE ? data : null,
+                                        .out = request->use == COMMAND_READ ? data : null,
+                                        .err = errors,
+                                        .group = command->group,
+                                        .end = CHILD_DIES_WITH_THREAD};
+    if (!child_start(&child, &command->pid, err)) return false;
     command->ended_fd = pidfd_open(command->pid, 0);
-    if (command->ended_fd >= 0) return true;
-    return err_sys(err, errno, "cannot watch the %s", command->what);
+    return command->ended_fd >= 0 || err_sys(err, errno, "cannot watch the %s", command->what);
 }
 
 static bool start(struct command *command, const struct command_request *request, struct err *err)
 {
     AUTO(fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    AUTO(fd) int data = -1, errors = -1, why = -1, why_read = -1;
-    int pair[2];
+    AUTO(fd) int data = -1;
     if (null < 0) return err_sys(err, errno, "cannot open '/dev/null'");
-    if (request->use == COMMAND_READ && !make_pipe(PIPE_FROM, &command->data, &data, err)) return false;
-    if (request->use == COMMAND_WRITE && !make_pipe(PIPE_TO, &command->data, &data, err)) return false;
-    if (!make_pipe(PIPE_FROM, &command->errors, &errors, err)) return false;
-    if (pipe2(pair, O_CLOEXEC) != 0) return err_sys(err, errno, "cannot make a pipe");
-    why_read = pair[0];
-    why = pair[1];
-    struct ends ends = {
-        .in = request->use == COMMAND_WRITE ? data : null,
-        .out = request->use == COMMAND_READ ? data : null,
-        .err = errors,
-        .why = why,
-    };
-    if (!spawn(command, request, &ends, err)) return false;
-    close_end(&why); /* else its end would never be seen */
-    return await_exec(command, why_read, request->argv[0], err);
+    if (request->use == COMMAND_READ && !child_pipe(PIPE_FROM_CHILD, &command->data, &data, err))
+        return false;
+    if (request->use == COMMAND_WRITE && !child_pipe(PIPE_TO_CHILD, &command->data, &data, err)) return false;
+    return start_guard(command, null, err) && start_child(command, request, data, null, err);
 }
 
 bool command_start(const struct command_request *request, struct command **out, struct err *err)
@@ -315,6 +278,7 @@ bool command_start(const struct command_request *request, struct command **out, 
         .ended_fd = -1,
         .data = -1,
         .errors = -1,
+        .life = -1,
     };
     if (!start(command, request, err)) return false;
     *out = command;
@@ -369,22 +333,28 @@ bool command_finish(struct command *command, const _Atomic bool *stopped, struct
     return true;
 }
 
-static void end_group(struct command *command)
+static void end_group(const struct command *command)
 {
     struct pollfd watched = {.fd = command->ended_fd, .events = POLLIN};
-    (void)kill(-command->pid, SIGTERM);
+    (void)kill(-command->group, SIGTERM);
     if (command->ended_fd >= 0) (void)poll(&watched, 1, GRACE_MS);
-    (void)kill(-command->pid, SIGKILL);
+    (void)kill(-command->group, SIGKILL);
+}
+
+static void reap(pid_t pid)
+{
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 void command_free(struct command *command)
 {
     if (!command) return;
-    if (command->pid > 0) {
-        if (!command->finished) end_group(command);
-        while (waitpid(command->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (command->pid > 0 && !command->finished) end_group(command);
+    if (command->group > 0) (void)kill(command->group, SIGKILL); /* what a finished command left may stay */
+    reap(command->pid);
+    reap(command->group);
+    close_end(&command->life);
     close_end(&command->data);
     close_end(&command->errors);
     close_end(&command->ended_fd);

@@ -1,7 +1,7 @@
 /* A command of this host's own configuration being executed: its output read, or its input written. No
  * shell; a minimal environment; standard streams and nothing else inherited; a process group of its own,
- * which ends as a whole when the command is given up. One thread at a time, the one that started it: where
- * the kernel can, the command dies with that thread. */
+ * which ends as a whole when the command is given up, and also when this process is killed. One thread at a
+ * time, the one that started it: the command dies with that thread. */
 #ifndef SEALIFT_SOURCE_COMMAND_H
 #define SEALIFT_SOURCE_COMMAND_H
 

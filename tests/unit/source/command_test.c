@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { PLENTY_MS = 60 * 1000 };
 
@@ -161,6 +163,51 @@ Test(command, a_cancel_ends_it_with_its_children)
     command_free(trial.command);
     trial.command = NULL;
     assert_is_gone((const char *)trial.out);
+}
+
+/* A process of its own that runs a command, tells what the command wrote, and waits for its end. */
+static pid_t start_elsewhere(const char *script, struct trial *trial)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        struct trial own = {0};
+        if (!try_start(&own, COMMAND_READ, PLENTY_MS, script)) _exit(1);
+        read_some(&own);
+        (void)!write(ends[1], own.out, own.got);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ends[1]);
+    ssize_t got = read(ends[0], trial->out, 100);
+    (void)close(ends[0]);
+    cr_assert_gt(got, 0);
+    return pid;
+}
+
+Test(command, ends_with_its_children_when_we_are_killed)
+{
+    static const char *const scripts[] = {"sleep 1000 & echo $!; wait", "sleep 1000 & echo $!",
+                                          "(trap '' TERM HUP; echo $(exec sh -c 'echo $PPID'); sleep 1000)"};
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        AUTO(trial) struct trial trial = {0};
+        pid_t pid = start_elsewhere(scripts[i], &trial);
+        cr_assert(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+        assert_is_gone((const char *)trial.out);
+    }
+}
+
+Test(command, what_a_finished_command_left_may_stay)
+{
+    AUTO(trial) struct trial trial = {0};
+    start(&trial, COMMAND_READ, "sleep 1000 >/dev/null 2>&1 & echo $!");
+    cr_assert(read_all(&trial) && command_finish(trial.command, NULL, &trial.err), "%s", trial.err.text);
+    command_free(trial.command);
+    trial.command = NULL;
+    pid_t left = (pid_t)strtol((const char *)trial.out, NULL, 10);
+    cr_assert_eq(kill(left, SIGKILL), 0, "it was there still");
 }
 
 Test(command, one_that_ignores_sigterm_is_killed)
