@@ -7,8 +7,8 @@
 #include "transporter/pipeline/engine.h"
 
 enum {
-    SEGMENTS_PER_WORKER = 16, /* that may wait for their turn, worked on or not */
-    WALK_AHEAD = 8 * 1024 * 1024,
+    SEGMENTS_PER_WORKER = 16,     /* that may wait for their turn, worked on or not */
+    WALK_AHEAD = 2 * 1024 * 1024, /* so that most directories are still open when their files are read */
 };
 
 /* One run of backup_tree. */

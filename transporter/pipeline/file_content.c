@@ -27,11 +27,15 @@ static void warn_inexact(struct worker *worker, const struct walk_entry *entry)
     attempt_warn(worker->attempt, entry->path, &what);
 }
 
-/* The content is known to be in the repository, under whatever name. */
-static bool find_content(struct worker *worker, const struct metadata_content *content, struct ref *ref)
+/* The content is known to be in the repository, under the same name or whatever other. */
+static bool find_content(struct worker *worker, const struct walk_entry *entry,
+                         const struct metadata_content *content, struct ref *ref)
 {
     struct stat_cache *cache = worker->attempt->options->cache;
-    if (!cache || !stat_cache_content(cache, &content->file_hash, ref)) return false;
+    if (!cache) return false;
+    if (!stat_cache_entry_content(entry->previous, &content->file_hash, ref) &&
+        !stat_cache_content(cache, &content->file_hash, ref))
+        return false;
     if (ref->kind != REF_DATA || ref->length != content->size) return false;
     worker->attempt->unread_bytes += content->size;
     return true;
@@ -42,7 +46,7 @@ static void encode_small(struct worker *worker, struct segment *segment, struct 
                          const struct file_reader *reader, struct metadata_content *content, size_t start)
 {
     struct ref ref = {.length = content->size, .offset = (uint32_t)start};
-    bool bundled = content->size > 0 && !find_content(worker, content, &ref);
+    bool bundled = content->size > 0 && !find_content(worker, item->entry, content, &ref);
     buf_clear(&worker->refs);
     if (content->size > 0) {
         ref_encode(&ref, &worker->refs);
@@ -85,8 +89,11 @@ static enum reading read_once(struct worker *worker, struct segment *segment, st
 {
     if (reader->entry.key.size <= SEGMENT_SMALL_FILE)
         return read_small(worker, segment, item, reader, content, start, err);
+    bool known;
+    enum reading reading = known_file_read(worker, reader, item->entry->previous, content, &known, err);
+    if (reading != READING_DONE || known) return reading;
     buf_clear(&worker->refs);
-    enum reading reading = large_file_read(worker, reader, &worker->refs, content, err);
+    reading = large_file_read(worker, reader, &worker->refs, content, err);
     content->refs = buf_span(&worker->refs);
     return reading;
 }

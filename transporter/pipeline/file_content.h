@@ -21,4 +21,11 @@ enum reading { READING_DONE, READING_LOST, READING_FAILED };
 enum reading large_file_read(struct worker *worker, const struct file_reader *reader, struct buf *refs,
                              struct metadata_content *content, struct err *err) MUST_CHECK;
 
+/* Reads an opened file just to see whether its content is what `previous` says, an entry of the last
+ * committed run or nothing: then it needs no cutting, and `content` is filled but for its state, with
+ * references that are good as long as `previous`. *known = false: it is another, or cannot be told cheaply.
+ */
+enum reading known_file_read(struct worker *worker, const struct file_reader *reader, struct span previous,
+                             struct metadata_content *content, bool *known, struct err *err) MUST_CHECK;
+
 #endif

@@ -102,6 +102,22 @@ bool worker_close_bundle(struct worker *worker, struct segment *segment, size_t 
            packer_put(worker->data, &worker->bundle, &content, err);
 }
 
+static void release_directory(struct worker *worker)
+{
+    if (worker->dir) dir_handle_put(worker->dir);
+    worker->dir = NULL;
+}
+
+/* Whoever uses the directory opens it anyway: one that cannot be opened is his to tell. */
+static void hold_directory(struct worker *worker, struct dir_handle *dir)
+{
+    struct err err;
+    int fd;
+    if (worker->dir == dir) return;
+    release_directory(worker);
+    if (dir_handle_get(dir, &fd, &err)) worker->dir = dir;
+}
+
 static bool read_item(struct worker *worker, struct segment *segment, struct item *item, struct err *err)
 {
     if (item->type == ENTRY_FILE) return file_content_read(worker, segment, item, err);
@@ -109,17 +125,29 @@ static bool read_item(struct worker *worker, struct segment *segment, struct ite
     return true;
 }
 
+static bool read_items(struct worker *worker, struct segment *segment, size_t count, struct err *err)
+{
+    bool fine = true;
+    worker->bundle_first = 0;
+    for (size_t i = 0; i < count && fine; i++) {
+        struct item *item = segment_item(segment, i);
+        if (item->state != ITEM_TO_DO) continue;
+        if (attempt_stopped(worker->attempt)) {
+            fine = err_set(err, ERR_CANCELLED, "stopped");
+            break;
+        }
+        hold_directory(worker, item->entry->dir);
+        fine = read_item(worker, segment, item, err);
+        if (fine) work_queue_added(worker->attempt->queue, segment);
+    }
+    release_directory(worker);
+    return fine;
+}
+
 bool worker_segment(struct worker *worker, struct segment *segment, struct err *err)
 {
     size_t count = segment_count(segment);
-    worker->bundle_first = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct item *item = segment_item(segment, i);
-        if (item->state != ITEM_TO_DO) continue;
-        if (attempt_stopped(worker->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
-        if (!read_item(worker, segment, item, err)) return false;
-        work_queue_added(worker->attempt->queue, segment);
-    }
+    if (!read_items(worker, segment, count, err)) return false;
     if (worker->bundle.len >= BUNDLE_ALONE) return worker_close_bundle(worker, segment, count, err);
     buf_put_span(&segment->leftover, buf_span(&worker->bundle));
     buf_clear(&worker->bundle);

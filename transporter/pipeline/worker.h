@@ -9,9 +9,10 @@
 struct worker {
     struct attempt *attempt;
     struct packer *data;
-    struct buf bundle;   /* small files of the segment at hand; memory from the pool */
-    size_t bundle_first; /* items before this one are in no open bundle */
-    struct buf refs;     /* scratch */
+    struct buf bundle;      /* small files of the segment at hand; memory from the pool */
+    size_t bundle_first;    /* items before this one are in no open bundle */
+    struct buf refs;        /* scratch */
+    struct dir_handle *dir; /* of the item at hand, kept open for those that follow; NULL: none */
 };
 
 /* The attempt must outlive it. */

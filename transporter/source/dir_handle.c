@@ -7,18 +7,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
-#define OPEN_MAX_DEFAULT 128u
+#define OPEN_MAX_DEFAULT 1024u
+#define OPEN_SHARE 8u /* of the process's descriptors: 1 in so many */
 
 struct dir_handle {
     struct dir_pool *pool;
     struct dir_handle *parent; /* NULL: a root, which is always open */
     _Atomic unsigned refs;
     uint64_t device, inode;
+    /* From 0 and to 0 it changes under the pool's mutex; while it is above 0 the descriptor stays. */
+    _Atomic unsigned pins;
     /* under the pool's mutex */
     int fd;
-    unsigned pins;
     struct dir_handle *newer, *older; /* among the idle: open, and nobody's */
     size_t name_len;
     char name[]; /* with a NUL */
@@ -31,11 +34,20 @@ struct dir_pool {
     struct dir_handle *oldest, *newest;
 };
 
+/* Enough for a walk that is well ahead of those who read the files, if the process may have as many. */
+static unsigned default_open_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return OPEN_MAX_DEFAULT / OPEN_SHARE;
+    rlim_t share = limit.rlim_cur / OPEN_SHARE;
+    return share < OPEN_MAX_DEFAULT ? (unsigned)share : OPEN_MAX_DEFAULT;
+}
+
 struct dir_pool *dir_pool_new(unsigned open_max)
 {
     struct dir_pool *pool = xcalloc(1, sizeof(*pool));
     (void)pthread_mutex_init(&pool->mutex, NULL);
-    pool->open_max = open_max ? open_max : OPEN_MAX_DEFAULT;
+    pool->open_max = open_max ? open_max : default_open_max();
     return pool;
 }
 
@@ -101,25 +113,24 @@ static void idle_add(struct dir_pool *pool, struct dir_handle *dir)
     pool->idle++;
 }
 
-static void idle_shrink(struct dir_pool *pool, unsigned most)
+/* The descriptor that was idle for longest, taken out if there are more than `most`; else -1. */
+static int idle_take_oldest(struct dir_pool *pool, unsigned most)
 {
-    while (pool->oldest && pool->idle > most) {
-        struct dir_handle *dir = pool->oldest;
-        idle_remove(pool, dir);
-        (void)close(dir->fd);
-        dir->fd = -1;
-    }
+    struct dir_handle *dir = pool->oldest;
+    if (!dir || pool->idle <= most) return -1;
+    int fd = dir->fd;
+    idle_remove(pool, dir);
+    dir->fd = -1;
+    return fd;
 }
 
 static void handle_close(struct dir_handle *dir)
 {
     struct dir_pool *pool = dir->pool;
     (void)pthread_mutex_lock(&pool->mutex);
-    if (dir->fd >= 0) {
-        if (dir->pins == 0) idle_remove(pool, dir);
-        (void)close(dir->fd);
-    }
+    if (dir->fd >= 0 && dir->pins == 0) idle_remove(pool, dir);
     (void)pthread_mutex_unlock(&pool->mutex);
+    if (dir->fd >= 0) (void)close(dir->fd);
     free(dir);
 }
 
@@ -132,13 +143,31 @@ void dir_handle_unref(struct dir_handle *dir)
     }
 }
 
+/* One more user of what others use already, if there are any: costs no lock. */
+static bool pin_used(struct dir_handle *dir)
+{
+    unsigned pins = atomic_load_explicit(&dir->pins, memory_order_relaxed);
+    while (pins > 0)
+        if (atomic_compare_exchange_weak_explicit(&dir->pins, &pins, pins + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* With the mutex held, of an open one. */
+static void pin_locked(struct dir_handle *dir)
+{
+    if (atomic_fetch_add(&dir->pins, 1) == 0) idle_remove(dir->pool, dir);
+}
+
 /* The descriptor if it is open, and one more user of it. */
 static int pin_open(struct dir_handle *dir)
 {
     struct dir_pool *pool = dir->pool;
+    if (pin_used(dir)) return dir->fd;
     (void)pthread_mutex_lock(&pool->mutex);
     int fd = dir->fd;
-    if (fd >= 0 && dir->pins++ == 0) idle_remove(pool, dir);
+    if (fd >= 0) pin_locked(dir);
     (void)pthread_mutex_unlock(&pool->mutex);
     return fd;
 }
@@ -147,23 +176,26 @@ static int pin_open(struct dir_handle *dir)
 static int pin_opened(struct dir_handle *dir, int fd)
 {
     struct dir_pool *pool = dir->pool;
+    int spare = -1;
     (void)pthread_mutex_lock(&pool->mutex);
     if (dir->fd >= 0) {
-        (void)close(fd);
-        if (dir->pins++ == 0) idle_remove(pool, dir);
+        spare = fd;
+        pin_locked(dir);
     } else {
         dir->fd = fd;
-        dir->pins = 1;
+        atomic_store_explicit(&dir->pins, 1, memory_order_release);
     }
     fd = dir->fd;
     (void)pthread_mutex_unlock(&pool->mutex);
+    if (spare >= 0) (void)close(spare);
     return fd;
 }
 
 static void drop_idle(struct dir_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->mutex);
-    idle_shrink(pool, 0);
+    for (int fd; (fd = idle_take_oldest(pool, 0)) >= 0;)
+        (void)close(fd);
     (void)pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -210,13 +242,27 @@ bool dir_handle_get(struct dir_handle *dir, int *fd, struct err *err)
     return true;
 }
 
+/* One user less, unless it is the last: costs no lock. */
+static bool unpin_used(struct dir_handle *dir)
+{
+    unsigned pins = atomic_load_explicit(&dir->pins, memory_order_relaxed);
+    while (pins > 1)
+        if (atomic_compare_exchange_weak_explicit(&dir->pins, &pins, pins - 1, memory_order_release,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
 void dir_handle_put(struct dir_handle *dir)
 {
     struct dir_pool *pool = dir->pool;
+    int surplus = -1;
+    if (unpin_used(dir)) return;
     (void)pthread_mutex_lock(&pool->mutex);
-    if (--dir->pins == 0) {
+    if (atomic_fetch_sub(&dir->pins, 1) == 1) {
         idle_add(pool, dir);
-        idle_shrink(pool, pool->open_max);
+        surplus = idle_take_oldest(pool, pool->open_max);
     }
     (void)pthread_mutex_unlock(&pool->mutex);
+    if (surplus >= 0) (void)close(surplus);
 }

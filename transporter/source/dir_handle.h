@@ -1,7 +1,8 @@
 /* Directories of a walk, held by descriptor. A handle is opened below its parent's descriptor, name by
  * name from '/', never through a symbolic link, and must be the directory that was listed: whatever is
  * renamed or swapped meanwhile, nothing outside is ever reached. Any number of handles may live; at most
- * some hundred descriptors stay open, the others are opened again when they are asked for.
+ * a thousand descriptors stay open, the others are opened again when they are asked for. Asking for one
+ * that is in use takes no lock.
  * Any thread. */
 #ifndef SEALIFT_SOURCE_DIR_HANDLE_H
 #define SEALIFT_SOURCE_DIR_HANDLE_H
@@ -12,7 +13,8 @@
 struct dir_pool; /* bounds the open descriptors of its handles; must outlive them */
 struct dir_handle;
 
-/* `open_max`: descriptors that are kept although nobody uses them; 0: 128 */
+/* `open_max`: descriptors that are kept although nobody uses them; 0: 1,024, or an eighth of those that the
+ * process may have if that is less */
 struct dir_pool *dir_pool_new(unsigned open_max);
 void dir_pool_free(struct dir_pool *pool);
 DEFINE_AUTO(dir_pool, struct dir_pool *, dir_pool_free)

@@ -233,9 +233,14 @@ static bool place(struct scan *scan, struct scan_rules *rules, struct span path,
 static void look_up(struct scan *scan, const struct scan_rules *rules, struct scan_item *item)
 {
     if (!scan->known || !item->listed) return;
-    struct span cached = stat_cache_dir_find(scan->known, item->name, &item->key);
-    if (cached.len < ENTRY_FIXED_LEN || cached.data[4] != (uint8_t)item->type) return;
-    *(stat_cache_wants_anew(rules->cache, cached) ? &item->fallback : &item->cached) = cached;
+    struct span same = stat_cache_dir_find(scan->known, item->name, &item->key);
+    struct span known = same.len > 0 ? same : stat_cache_dir_named(scan->known, item->name);
+    if (known.len < ENTRY_FIXED_LEN || known.data[4] != (uint8_t)item->type) return;
+    bool anew = stat_cache_wants_anew(rules->cache, known);
+    if (same.len > 0)
+        *(anew ? &item->fallback : &item->cached) = known;
+    else if (!anew)
+        item->previous = known;
 }
 
 static struct span child_path(const struct scan *scan, struct span name, struct buf *scratch)

@@ -61,7 +61,7 @@ struct scan_item {
     uint32_t device_major, device_minor;
     uint64_t mount, blocks;
     struct stat_key key;
-    struct span cached, fallback; /* as in walk_entry */
+    struct span cached, fallback, previous; /* as in walk_entry */
     bool cacheable;
 };
 

@@ -116,6 +116,12 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
     return span_of(NULL, 0);
 }
 
+struct span stat_cache_dir_named(const struct stat_cache_dir *dir, struct span name)
+{
+    bool is_it = dir->has_child && span_eq(dir->child.name, name);
+    return is_it ? dir->child.encoded : span_of(NULL, 0);
+}
+
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out)
 {
     struct span value;
@@ -126,6 +132,16 @@ bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, 
     if (cache_bundles_among(buf_span(&cache->sparse), ref.content.bytes)) return false;
     *out = ref;
     return true;
+}
+
+bool stat_cache_entry_content(struct span encoded, const struct hash *file_hash, struct ref *out)
+{
+    struct cached_child child = {.encoded = encoded};
+    const uint8_t *ref = cached_child_ref(&child);
+    if (!ref || memcmp(encoded.data + CACHED_FILE_HASH, file_hash->bytes, HASH_LEN) != 0) return false;
+    struct reader reader = reader_of(span_of(ref, REF_LEN));
+    struct err err;
+    return ref_decode(&reader, out, &err);
 }
 
 bool stat_cache_wants_anew(const struct stat_cache *cache, struct span encoded)

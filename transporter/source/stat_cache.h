@@ -34,10 +34,14 @@ DEFINE_AUTO(stat_cache_dir, struct stat_cache_dir *, stat_cache_dir_free)
 /* Names must be asked in ascending order. The encoded entry if name and key match, else an empty span.
  * Good until apply, reset or close. */
 struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, const struct stat_key *key);
+/* Right after stat_cache_dir_find: the encoded entry of this name, whatever its key; empty: none. */
+struct span stat_cache_dir_named(const struct stat_cache_dir *dir, struct span name);
 
 /* Where a content lies: one reference into a bundle. Told only if the last applied run used it, in a
  * record or new: what only earlier runs used may have been pruned. */
 bool stat_cache_content(struct stat_cache *cache, const struct hash *file_hash, struct ref *out);
+/* The same of an encoded entry that the cache gave, if it is of that content: costs no look-up. */
+bool stat_cache_entry_content(struct span encoded, const struct hash *file_hash, struct ref *out);
 
 /* Whether an encoded entry that the cache gave is of a file that should be read and stored anew all the same:
  * the bundle that it lies in was less than half in use by the last applied run, and would otherwise be kept

@@ -173,6 +173,7 @@ static void fill(const struct scan *scan, const struct scan_item *item, struct s
         .links = item->links,
         .cached = item->cached,
         .fallback = item->fallback,
+        .previous = item->previous,
         .cacheable = item->cacheable,
     };
 }
@@ -186,7 +187,7 @@ static bool meet_link(struct walk *walk, struct walk_entry *entry, struct err *e
     if (first.len == 0) return true;
     entry->type = ENTRY_HARD_LINK;
     entry->target = first;
-    entry->cached = entry->fallback = span_of(NULL, 0);
+    entry->cached = entry->fallback = entry->previous = span_of(NULL, 0);
     return true;
 }
 

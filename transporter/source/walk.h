@@ -71,6 +71,10 @@ struct walk_entry {
     /* In place of `cached` if nothing changed and the content should be stored anew all the same
      * (stat_cache_wants_anew): what the file is backed up as if it cannot be read. */
     struct span fallback;
+    /* The encoded entry that the last committed run had under this name, if anything else changed since: the
+     * content may still be the same. Empty: none, or its content should be stored anew. As good as `cached`.
+     */
+    struct span previous;
     bool cacheable; /* old enough for the cache to trust it later */
 };
 

@@ -130,3 +130,62 @@ Test(reuse, a_small_file_touched_copied_or_renamed_is_read_and_neither_asked_for
     rig_assert_same(rig, view, "dir001/copy");
     rig_assert_same(rig, view, "dir001/renamed");
 }
+
+/* 2 MiB of data, then 1 MiB that may be a hole. */
+static void make_large_file(struct rig *rig, bool with_hole)
+{
+    rig_use_cache(rig);
+    tree_file(&rig->tree, "large", 7, 3 << 20);
+    AUTO(fd) int fd = openat(rig->tree.fd, "large", O_RDWR | O_CLOEXEC);
+    cr_assert(fd >= 0);
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 << 20, 1 << 20) != 0)
+        cr_skip_test("this file system knows no holes");
+    static const uint8_t zeros[1 << 20];
+    if (!with_hole) cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), 2 << 20), (ssize_t)sizeof(zeros));
+    rig_run(rig);
+    fake_outlet_next_run(&rig->fake);
+}
+
+Test(reuse, a_large_file_touched_is_read_and_neither_asked_for_nor_sent)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    make_large_file(rig, false);
+    cr_assert_eq(utimensat(rig->tree.fd, "large", NULL, 0), 0);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 3 << 20);
+    cr_assert_eq(rig->result.deduplicated_bytes, 3 << 20);
+    cr_assert_eq(fake_outlet_count(&rig->fake, FRAME_DATA), 0);
+    cr_assert_eq(rig->fake.asked_for_data, 0);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "large");
+}
+
+Test(reuse, a_large_file_with_other_content_of_the_same_size_is_stored)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    make_large_file(rig, false);
+    tree_write(&rig->tree, "large", (3 << 20) - 1, 9, 1);
+    rig_run(rig);
+    cr_assert_eq(rig->result.read_bytes, 3 << 20, "it is counted once");
+    cr_assert_eq(fake_outlet_count(&rig->fake, FRAME_DATA), 1);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "large");
+}
+
+Test(reuse, the_same_content_with_other_holes_is_not_the_same)
+{
+    for (int with_hole = 0; with_hole < 2; with_hole++) {
+        AUTO(rig) struct rig *rig = rig_make();
+        make_large_file(rig, with_hole);
+        AUTO(fd) int fd = openat(rig->tree.fd, "large", O_RDWR | O_CLOEXEC);
+        static const uint8_t zeros[1 << 20];
+        if (with_hole)
+            cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), 2 << 20), (ssize_t)sizeof(zeros));
+        else
+            cr_assert_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 << 20, 1 << 20), 0);
+        rig_run(rig);
+        AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+        cr_assert_eq(rig_find(rig, view, "large")->holes, with_hole ? 0 : 1);
+        rig_assert_same(rig, view, "large");
+    }
+}
