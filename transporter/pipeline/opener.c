@@ -237,10 +237,3 @@ bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const 
     if (one.found) return true;
     return err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
 }
-
-bool opener_node(struct opener_thread *thread, const struct inlet *inlet, const struct hash *content,
-                 struct buf *node, struct err *err)
-{
-    struct hash chunk = opener_chunk_id(thread->opener, FRAME_NODE, content);
-    return opener_root(thread, inlet, &chunk, node, err);
-}

@@ -30,10 +30,7 @@ bool opener_frame(struct opener_thread *thread, const struct hash *id, struct sp
                   struct err *err) MUST_CHECK;
 /* What a chunk that the repository side lacks is to who must read it: damage, not "no such thing". False. */
 bool opener_missing(const struct err *why, struct err *err) MUST_CHECK;
-/* One node by content hash, fetched and opened: a manifest_load_fn's work. */
-bool opener_node(struct opener_thread *thread, const struct inlet *inlet, const struct hash *content,
-                 struct buf *node, struct err *err) MUST_CHECK;
-/* The root node of a point, by chunk id. */
+/* One node by chunk id, such as the root of a point: fetched and opened. */
 bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,
                  struct buf *node, struct err *err) MUST_CHECK;
 

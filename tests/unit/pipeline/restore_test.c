@@ -359,8 +359,8 @@ static struct hash find_leaf(struct restore_rig *rig)
     cr_assert(opener_thread_new(rig->opener, &thread, err));
     cr_assert(opener_root(thread, &rig->faulty.inner, &rig->root, &node, err), "%s", err->text);
     cr_assert(node_root_decode(buf_span(&node), &root, err), "%s", err->text);
-    struct hash top = root.top;
-    cr_assert(opener_node(thread, &rig->faulty.inner, &top, &node, err), "%s", err->text);
+    struct hash top = opener_chunk_id(rig->opener, FRAME_NODE, &root.top);
+    cr_assert(opener_root(thread, &rig->faulty.inner, &top, &node, err), "%s", err->text);
     cr_assert(node_children(buf_span(&node), &kind, third_leaf, leaves, err), "%s", err->text);
     cr_assert(kind == NODE_TREE && !hash_is_zero(&leaves[2]));
     return opener_chunk_id(rig->opener, FRAME_NODE, &leaves[2]);
