@@ -10,10 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Daemon, Failed, Site, expect, value
+from sealift_site import Daemon, Site, expect, same
 
 
 def store(site, *parts):
@@ -26,8 +25,15 @@ def state_of(site, name):
     return os.path.join(site.path("vault"), "repositories", wanted)
 
 
-def packs(site, name):
-    return sorted(glob.glob(store(site, name, "packs", "*", "*")))
+def data_packs(site, name):
+    """The ninth byte of a pack says its class: 1 is data."""
+    found = []
+    for path in glob.glob(store(site, name, "packs", "*", "*")):
+        with open(path, "rb") as file:
+            if file.read(9)[8] == 1:
+                found.append(path)
+    expect(found, "there are packs")
+    return found
 
 
 def create(site, name):
@@ -72,32 +78,42 @@ def put_back(path):
     os.rename(path + ".aside", path)
 
 
-def edit(path, change):
-    with open(path, "r+b") as file:
-        data = bytearray(file.read())
-        change(data)
-        file.seek(0)
-        file.write(data)
-        file.truncate(len(data))
+def restore(site, job, out, code=0):
+    into = site.path("out", out)
+    done = site.sealift("restore", f"{job}@latest", "--to", f"source:{into}", "--wait", code=code)
+    if code == 0:
+        same(tree, into + tree, f"the restore {out}")
+    return done
+
+
+def says(text, *words):
+    for word in words:
+        expect(word in text, f"'{word}' is not in: {text}")
+
+
+def check_hash(site, name, code=0):
+    return site.sealift("repository", "check", name, "--level", "hash", "--wait", code=code)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
 
 
 ids = {}
-NAMES = ("good", "half", "mixed", "file", "gone", "link", "denied", "version", "foreign", "swapped")
+NAMES = ("good", "half", "mixed", "file", "gone", "link", "dangling", "denied", "readonly", "foreign", "swapped", "holes",
+         "head")
 
-with Site() as site, Site("another") as other:
-    began = time.monotonic()
-    tree = site.path("data")
-    os.makedirs(tree)
-    for i in range(3):
-        with open(os.path.join(tree, f"file-{i}"), "wb") as file:
-            file.write(os.urandom(200000))
+
+def set_up(site, other):
     site.begin()
     site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")])
     site.add_transporter("vault", "untrusted", repositories=[store(site)])
     site.sealift("key", "create", "main", "--description", "x", "--generate")
     for name in NAMES:
         create(site, name)
-    for name in ("good", "half", "mixed"):
+    for name in ("good", "half", "mixed", "readonly"):
         site.sealift("job", "create", name, "--backup", f"source:{tree}", "--repository", name, "--encrypt", "source",
                      "--key", "main")
         back_up(site, name)
@@ -108,31 +124,151 @@ with Site() as site, Site("another") as other:
     other.sealift("job", "create", "foreign", "--backup", f"vault:{tree}", "--repository", "foreign", "--encrypt",
                   "source", "--key", "main")
     back_up(other, "foreign")
-    print("set up", time.monotonic() - began)
-    site.daemons["vault"].stop()
-    run_vault(site)
-    for name in NAMES:
-        print(opened(site, name))
-    site.daemons["vault"].stop()
 
-    aside(store(site, "file"))
-    open(store(site, "file"), "w").close()
-    aside(store(site, "gone"))
-    aside(store(site, "link"))
+
+def spoil(site, other):
+    for name in ("file", "gone", "link", "dangling", "foreign"):
+        aside(store(site, name))
+    write(store(site, "file"), "")
     os.symlink(store(site, "good"), store(site, "link"))
-    os.chmod(store(site, "denied"), 0)
-    aside(store(site, "version"))
-    shutil.copytree(store(site, "version.aside"), store(site, "version"))
-    aside(store(site, "foreign"))
+    os.symlink(store(site, "nothing"), store(site, "dangling"))
     shutil.copytree(other.path("store", "foreign"), store(site, "foreign"))
-    lost = packs(site, "half")
-    for path in lost:
-        os.rename(path, os.path.join(site.path("data"), os.path.basename(path)))
-    # of another repository, of another site, and of none at all
+    os.chmod(store(site, "denied"), 0)
+    subprocess.run(["chmod", "-R", "a-w", store(site, "readonly")], check=True)
+    shutil.copy(store(site, "holes", "log", "0000000001"), store(site, "holes", "log", "0000000009"))
+    write(os.path.join(state_of(site, "head"), "head"), "garbage")
+    # half a copy: the metadata came along, the data did not
+    os.makedirs(site.path("kept"))
+    for path in data_packs(site, "half"):
+        os.rename(path, site.path("kept", os.path.basename(path)))
+    # of another site, and of nobody
     for path in glob.glob(other.path("store", "foreign", "packs", "*", "*")):
-        os.makedirs(store(site, "mixed", "packs", os.path.basename(path)[:2]), exist_ok=True)
-        shutil.copy(path, store(site, "mixed", "packs", os.path.basename(path)[:2]))
+        base = os.path.basename(path)
+        os.makedirs(store(site, "mixed", "packs", base[:2]), exist_ok=True)
+        shutil.copy(path, store(site, "mixed", "packs", base[:2], base))
+    for name in ("log/notes.txt", "log/0000000001.bak", "log/1", "packs/zz", "packs/ab/cdef", "points/README", "open/x",
+                 "open/x/00000000", "lost+found/x", ".DS_Store"):
+        if name != "open/x":
+            write(store(site, "mixed", name), "garbage")
+    os.mkfifo(store(site, "mixed", "log", "fifo"))
+    os.symlink("/etc/passwd", store(site, "mixed", "points", "0" * 32))
+    # the index of another one
+    shutil.rmtree(os.path.join(state_of(site, "swapped"), "index"))
+    shutil.copytree(os.path.join(state_of(site, "good"), "index"), os.path.join(state_of(site, "swapped"), "index"))
+
+
+def look(site):
+    """What each is refused with; the others are open, and work."""
+    opened(site, "good")
+    says(refused(site, "file"), "'file'", "Not a directory")
+    says(refused(site, "gone"), "'gone'", "it was here before: is its disk mounted?", "No such file")
+    says(refused(site, "dangling"), "'dangling'", "it was here before: is its disk mounted?")
+    # as which the link's target is met first decides between two reasons
+    expect(re.search("'link'.*(the state kept here belongs to|is in use by another owner)", refused(site, "link")), "link")
+    says(refused(site, "denied"), "'denied'", "Permission denied")
+    says(refused(site, "foreign"), "'foreign'", "signed by another owner")
+    says(refused(site, "holes"), "'holes'", "the log is broken: of the entries 2 to 9 only 1 are there")
+    says(refused(site, "head"), "'head'", "/head', which says what was seen of its log, is damaged", "remove that file")
+    opened(site, "swapped")
+    opened(site, "mixed")
+    opened(site, "half")
+    opened(site, "readonly")
+
+
+def work(site):
+    back_up(site, "good")
+    restore(site, "good", "good")
+    # what is garbage is left alone
+    back_up(site, "mixed")
+    restore(site, "mixed", "mixed")
+    expect(os.path.exists(store(site, "mixed", "log", "notes.txt")), "what is not ours is left alone")
+    # packs that are not there are named, and brought again by the next run
+    done = check_hash(site, "half", code=22)
+    expect(all(os.path.basename(path)[:16] in done.stdout + done.stderr for path in glob.glob(site.path("kept", "*"))),
+           f"every pack that is missing is named: {done.stdout} {done.stderr}")
+    restore(site, "half", "half-gone", code=(22, 4, 3))
+    says(back_up(site, "half", code=1).stderr, "the repository lacks contents of earlier runs")
+    restore(site, "half", "half-again")
+    # a directory that takes no writing is read
+    restore(site, "readonly", "readonly")
+    done = back_up(site, "readonly", code=3)
+    says(done.stderr, "vault", "Permission denied")
+
+
+def mend(site):
+    for name in ("file", "link", "dangling", "foreign"):
+        put_back(store(site, name))
+    os.chmod(store(site, "denied"), 0o700)
+    subprocess.run(["chmod", "-R", "u+w", store(site, "readonly")], check=True)
+    os.remove(store(site, "holes", "log", "0000000009"))
+    os.remove(os.path.join(state_of(site, "head"), "head"))
+    for path in glob.glob(site.path("kept", "*")):
+        base = os.path.basename(path)
+        os.rename(path, store(site, "half", "packs", base[:2], base))
+
+
+def two_daemons(site):
+    """A second daemon, as on another host, with a copy of the first one's state."""
+    shutil.copytree(site.path("vault"), site.path("twin"))
+    with open(site.path("vault.conf")) as file:
+        text = file.read().replace(site.path("vault"), site.path("twin"))
+    with open(site.path("twin.conf"), "w") as file:
+        file.write(re.sub(r'director = "[^"]*"', 'director = "tcp://127.0.0.1:1"', text) if "director =" in text
+                   else text + 'director = "tcp://127.0.0.1:1";\n')
+    twin = site.run_transporter("twin")
+    line = twin.wait_for("event=repository_not_open name=good ")
+    says(line, f"'{store(site, 'good')}' is in use by another owner")
+    back_up(site, "good")
+    restore(site, "good", "beside-a-twin")
+    twin.stop()
+    # and one with the very same state
+    done = site.run("sealift-transporter", "--config", site.path("vault.conf"), code=6)
+    says(done.stderr, site.path("vault"), "in use")
+    back_up(site, "good")
+
+
+def vanish(site):
+    """While it is in use, its directory goes, another comes, and it comes back."""
+    aside(store(site, "good"))
+    done = back_up(site, "good", code=3)
+    says(done.stderr, f"the directory '{store(site, 'good')}' is gone while it is in use", "mounted?")
+    os.makedirs(store(site, "good"))
+    done = back_up(site, "good", code=3)
+    says(done.stderr, f"another directory lies at '{store(site, 'good')}'")
+    back_up(site, "half")
+    expect(os.listdir(store(site, "good")) == [], "nothing is written into the other one")
+    put_back(store(site, "good"))
+    back_up(site, "good")
+    restore(site, "good", "came-back")
+
+
+with Site() as site, Site("another") as other:
+    tree = site.path("data")
+    os.makedirs(tree)
+    for i in range(3):
+        with open(os.path.join(tree, f"file-{i}"), "wb") as file:
+            file.write(os.urandom(200000))
+    set_up(site, other)
+    site.daemons["vault"].stop()
+    spoil(site, other)
+    run_vault(site)
+    look(site)
+    put_back(store(site, "gone"))
+    work(site)
+    opened(site, "gone")  # found again by a daemon that goes on
+    mend(site)
+    says(check_hash(site, "half", code=22).stdout, "is back: it is used again when its repository is opened anew")
+    vanish(site)
+    site.daemons["vault"].stop()
     run_vault(site)
     for name in NAMES:
-        line = site.daemons["vault"].wait_for(f"event=repository_(not_)?open name={name}( |$)")
-        print(line)
+        opened(site, name)
+    back_up(site, "readonly")
+    two_daemons(site)
+    says(check_hash(site, "half").stdout, "verdict:        sound")
+    site.daemons["vault"].stop()
+    for name in ("good", "half", "readonly", "swapped"):
+        site.sealift("offline", "check", store(site, name), "--level", "hash")
+    done = site.sealift("offline", "check", store(site, "mixed"), "--level", "hash", code=26)
+    says(done.stdout, "the pack belongs to another repository", "log/notes.txt", "not an object of a repository")
+print("every bad repository was named, and nothing was lost")

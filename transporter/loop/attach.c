@@ -3,9 +3,14 @@
 #include "common/base/alloc.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+enum { RETRY_FIRST_S = 5, RETRY_LONGEST_S = 60 };
 
 struct waiting {
     struct statement *repository;
+    struct err failure; /* of the last try; code ERR_NONE: there was none */
     struct waiting *next;
 };
 
@@ -16,35 +21,90 @@ struct attach {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct waiting *first, **last;
+    struct waiting *first, **last; /* to be opened */
+    struct waiting *failed;        /* to be tried again; the thread's own */
+    time_t retry_s;                /* how long the thread waits before that */
     bool stopping;
 };
 
-static struct statement *next_statement(struct attach *attach)
+static void waiting_free(struct waiting *waiting)
+{
+    if (!waiting) return;
+    statement_free(waiting->repository);
+    free(waiting);
+}
+DEFINE_AUTO(waiting, struct waiting *, waiting_free)
+
+/* Under lock. False: the time is over. */
+static bool wait_for_change(struct attach *attach)
+{
+    struct timespec until;
+    if (!attach->failed) return pthread_cond_wait(&attach->changed, &attach->lock) == 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += attach->retry_s;
+    return pthread_cond_timedwait(&attach->changed, &attach->lock, &until) == 0;
+}
+
+/* Those that failed follow those that came since. */
+static void queue_failed(struct attach *attach)
+{
+    *attach->last = attach->failed;
+    attach->failed = NULL;
+    while (*attach->last)
+        attach->last = &(*attach->last)->next;
+    attach->retry_s = 2 * attach->retry_s < RETRY_LONGEST_S ? 2 * attach->retry_s : RETRY_LONGEST_S;
+}
+
+static struct waiting *next_waiting(struct attach *attach)
 {
     (void)pthread_mutex_lock(&attach->lock);
     while (!attach->first && !attach->stopping)
-        (void)pthread_cond_wait(&attach->changed, &attach->lock);
+        if (!wait_for_change(attach)) queue_failed(attach);
     struct waiting *waiting = attach->stopping ? NULL : attach->first;
-    struct statement *repository = NULL;
     if (waiting) {
         attach->first = waiting->next;
         if (!attach->first) attach->last = &attach->first;
-        repository = waiting->repository;
-        free(waiting);
+        waiting->next = NULL;
     }
     (void)pthread_mutex_unlock(&attach->lock);
-    return repository;
+    return waiting;
+}
+
+/* Of a repository only the newest statement is tried again. */
+static void forget_failed(struct attach *attach, const struct id *repository)
+{
+    for (struct waiting **at = &attach->failed; *at;) {
+        struct waiting *failed = *at;
+        if (!id_eq(&failed->repository->id, repository)) {
+            at = &failed->next;
+            continue;
+        }
+        *at = failed->next;
+        waiting_free(failed);
+    }
+}
+
+static void try_again_later(struct attach *attach, struct waiting *waiting, const struct err *why)
+{
+    if (waiting->failure.code == ERR_NONE) attach->retry_s = RETRY_FIRST_S;
+    waiting->failure = *why;
+    waiting->next = attach->failed;
+    attach->failed = waiting;
 }
 
 static void *attach_main(void *arg)
 {
     struct attach *attach = arg;
-    for (struct statement *repository; (repository = next_statement(attach));) {
+    for (struct waiting *next; (next = next_waiting(attach));) {
+        AUTO(waiting) struct waiting *waiting = next;
         struct err why = {0};
-        bool ok = stores_attach(attach->stores, repository, &why);
-        attach->done(attach->arg, repository, ok ? NULL : &why);
-        statement_free(repository);
+        forget_failed(attach, &waiting->repository->id);
+        bool ok = stores_attach(attach->stores, waiting->repository, &why);
+        bool known = !ok && waiting->failure.code == why.code && strcmp(waiting->failure.text, why.text) == 0;
+        if (!known) attach->done(attach->arg, waiting->repository, ok ? NULL : &why);
+        if (ok) continue;
+        try_again_later(attach, waiting, &why);
+        waiting = NULL;
     }
     return NULL;
 }
@@ -56,8 +116,13 @@ bool attach_start(struct stores *stores, attach_fn *done, void *arg, struct atta
     attach->done = done;
     attach->arg = arg;
     attach->last = &attach->first;
+    attach->retry_s = RETRY_FIRST_S;
+    pthread_condattr_t steady;
+    (void)pthread_condattr_init(&steady);
+    (void)pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&attach->lock, NULL);
-    (void)pthread_cond_init(&attach->changed, NULL);
+    (void)pthread_cond_init(&attach->changed, &steady);
+    (void)pthread_condattr_destroy(&steady);
     if (pthread_create(&attach->thread, NULL, attach_main, attach) != 0) {
         free(attach);
         return err_set(err, ERR_FAILED, "cannot start a thread");
@@ -85,11 +150,11 @@ void attach_stop(struct attach *attach)
     (void)pthread_cond_signal(&attach->changed);
     (void)pthread_mutex_unlock(&attach->lock);
     (void)pthread_join(attach->thread, NULL);
+    queue_failed(attach);
     while (attach->first) {
         struct waiting *waiting = attach->first;
         attach->first = waiting->next;
-        statement_free(waiting->repository);
-        free(waiting);
+        waiting_free(waiting);
     }
     (void)pthread_cond_destroy(&attach->changed);
     (void)pthread_mutex_destroy(&attach->lock);

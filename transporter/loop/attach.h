@@ -1,5 +1,7 @@
 /* Opens repositories away from the control loop: opening may read a whole disk. One thread; statements
- * are taken in order; each outcome is told by the callback, on that thread. */
+ * are taken in order; each outcome is told by the callback, on that thread. What cannot be opened is tried
+ * again, ever more seldom: its disk may be mounted by then, or the other owner gone. Then the same reason is
+ * not told a second time. */
 #ifndef SEALIFT_TLOOP_ATTACH_H
 #define SEALIFT_TLOOP_ATTACH_H
 

@@ -178,9 +178,9 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
                   Sealift__LogEntry *entry, struct err *err)
 {
     if (chain->broken)
-        return err_set(
-            err, ERR_FAILED,
-            "an earlier log entry failed half-way or was another owner's: open the repository anew");
+        return err_set(err, ERR_FAILED,
+                       "an earlier log entry failed half-way or was written by another owner: end that one "
+                       "if there is one, then start this transporter anew");
     if (chain->number >= NUMBER_MAX) return err_set(err, ERR_LIMIT, "the log is full");
     uint64_t now = clock_real_ns();
     entry->version = 1;

@@ -18,7 +18,7 @@ static void add_pack(struct check *check, const struct index_pack *pack, uint64_
     bool again = pack->state == INDEX_DAMAGED && check->level == CHECK_HASH;
     check->result.packs_total++;
     check->result.bytes_total += pack->size;
-    if (*left > 0) {
+    if (*left > 0 && pack->state != INDEX_LOST) { /* of which there is nothing to read */
         (*left)--;
         add(check, pack->no, DEPTH_HASH);
     } else {

@@ -262,12 +262,17 @@ static bool is_there(struct packing *packing)
     struct check *check = packing->check;
     const struct storage *storage = &check->repository->storage;
     struct err why;
-    if (packing->pack.state == INDEX_LOST ||
-        !storage->ops->size(storage->self, packing->name, &packing->size, &why)) {
+    bool lost = packing->pack.state == INDEX_LOST;
+    bool there = storage->ops->size(storage->self, packing->name, &packing->size, &why);
+    if (lost || !there) {
         if (is_swept(packing)) return false;
-        bool absent = packing->pack.state == INDEX_LOST || why.code == ERR_NOT_FOUND;
+        bool absent = lost || why.code == ERR_NOT_FOUND;
         size_t finding =
-            tell(packing, absent ? ERR_NOT_FOUND : why.code, absent ? "the pack is missing" : why.text);
+            tell(packing, absent ? ERR_NOT_FOUND : why.code,
+                 !absent ? why.text
+                 : there ? "the pack was missing, and is back: it is used again when its repository is "
+                           "opened anew"
+                         : "the pack is missing");
         check_add_range(check, packing->pack.no, 0, UINT32_MAX, finding);
         return false;
     }

@@ -110,12 +110,34 @@ static bool make_parents(struct directory *directory, const char *name, struct e
     return made;
 }
 
+/* Whether our path still leads to the directory that was opened. What is written into one that was moved
+ * away, or lies on a disk that was taken out, would be missed by whoever looks where the repository is said
+ * to be. */
+static bool is_in_place(const struct directory *directory, struct err *err)
+{
+    struct stat here;
+    struct stat there;
+    if (fstat(directory->fd, &here) != 0 || stat(directory->path, &there) != 0) {
+        (void)err_sys(err, errno, "the directory '%s' is gone while it is in use: is its disk still mounted?",
+                      directory->path);
+        err->code = ERR_FAILED; /* not that the object is absent */
+        return false;
+    }
+    if (here.st_dev == there.st_dev && here.st_ino == there.st_ino) return true;
+    return err_set(
+        err, ERR_FAILED,
+        "another directory lies at '%s' than the one in use: put it back, or start the transporter anew",
+        directory->path);
+}
+
 static bool put_if_absent(void *self, const char *name, struct span bytes, struct err *err)
 {
     struct directory *directory = self;
     AUTO(fd) int fd = -1;
     const char *base;
-    if (!make_parents(directory, name, err) || !enter_parent(directory, name, &fd, &base, err)) return false;
+    if (!is_in_place(directory, err) || !make_parents(directory, name, err) ||
+        !enter_parent(directory, name, &fd, &base, err))
+        return false;
     if (file_create(fd, base, bytes, 0600, err)) return true;
     /* who put it there may have failed, or died, before its name was durable */
     struct err why;
@@ -313,6 +335,7 @@ static bool journal_take(struct directory *directory, const char *name, int flag
 static bool journal_create(void *self, const char *name, struct journal **out, struct err *err)
 {
     struct directory *directory = self;
+    if (!is_in_place(directory, err)) return false;
     (void)pthread_mutex_lock(&directory->making);
     bool created = make_parents_locked(directory, name, err) &&
                    journal_take(directory, name, O_CREAT | O_EXCL, out, err);

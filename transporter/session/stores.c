@@ -138,23 +138,30 @@ static bool open_store(const struct stores *stores, const struct statement *stat
     return open_at(stores, statement, store->path, &store->open, err);
 }
 
+static bool is_open(struct stores *stores, const struct id *id)
+{
+    LOCK_HERE(&stores->lock);
+    const struct store *known = find(stores, id);
+    return known && known->open;
+}
+
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
     if (memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_POLICY, "the repository '%s' belongs to another transporter", body->name);
-    LOCK_HERE(&stores->lock);
-    struct store *known = find(stores, &statement->id);
-    if (known && known->open) return true;
-
+    if (is_open(stores, &statement->id)) return true;
     AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
     store->id = statement->id;
     store->name = xstrdup(body->name);
+    /* without the lock: it may take as long as the disk is large, and the other repositories are asked for */
     bool ok = open_store(stores, statement, store, err);
     if (!ok) {
         (void)err_wrap(err, "repository '%s'", body->name);
         store->failure = *err;
     }
+    LOCK_HERE(&stores->lock);
+    struct store *known = find(stores, &statement->id);
     if (known) {
         /* a second try: what failed before is replaced in place, nobody holds it */
         store->next = known->next;

@@ -16,7 +16,8 @@ DEFINE_AUTO(stores, struct stores *, stores_free)
 
 /* Opens the repository that a statement names; creates it when the directory is absent or empty and the
  * statement is new here. Local policy decides about the directory. ERR_POLICY and the errors of
- * repository_create and repository_open. The statement must have been accepted by the authority. */
+ * repository_create and repository_open; after those it may be called again. The statement must have been
+ * accepted by the authority. One thread at a time; the others are not held up. */
 bool stores_attach(struct stores *stores, const struct statement *repository, struct err *err) MUST_CHECK;
 /* ERR_NOT_FOUND names the repository; if it failed to open, that error again. Borrowed until stores_free. */
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
