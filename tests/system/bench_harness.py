@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # build: release
 # timeout: 120
-"""Claims about tests/bench/run, each tried on a tree of a few files."""
+"""Claims about tests/bench: run, curves and report, each tried on next to nothing."""
 import contextlib
 import json
 import os
@@ -161,6 +161,37 @@ class Ratios(unittest.TestCase):
         self.assertEqual(report.Rounds(rounds, ["y", "z"]).ratio("peer", "x", "full", "wall_s"), 4)
 
 
+class Documents(Folder):
+    """tests/bench/report writes between its markers and nowhere else."""
+
+    text = "a\n<!-- bench: points -->\nold\n<!-- bench: end -->\nb\n<!-- bench: cores -->\nkept\n<!-- bench: end -->\n"
+
+    def report(self, part):
+        row = dict.fromkeys(report.CURVES[part][1], 0.5)
+        for name, text in ("doc.md", self.text), ("curves.json", json.dumps({"parts": {part: [{**row, "load": 1.5}]}})):
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(text)
+        done = subprocess.run(
+            [sys.executable, os.path.join(BENCH, "report"), "--results", self.path("none"), "--curves",
+             self.path("curves.json"), self.path("doc.md")], capture_output=True, text=True, check=False)
+        with open(self.path("doc.md"), encoding="utf-8") as file:
+            return done, file.read()
+
+    def test_a_measured_part_is_replaced_and_another_stays(self):
+        done, text = self.report("points")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("old", text)
+        self.assertIn("| 0.50 |", text)
+        self.assertTrue(text.startswith("a\n<!-- bench: points -->\n"))
+        self.assertTrue(text.endswith(self.text[self.text.index("<!-- bench: end -->\nb"):]))
+
+    def test_a_part_without_a_place_is_an_error(self):
+        done, text = self.report("files")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no place for files", done.stderr)
+        self.assertEqual(text, self.text)
+
+
 class Disturbance(unittest.TestCase):
     def test_a_step_that_others_slowed_down_is_left_out_and_no_other(self):
         figures = {"full": {"wall_s": 10, "others_user_s": 4}, "next": {"wall_s": 10, "others_user_s": 1}, "stored": {}}
@@ -261,6 +292,23 @@ class Run(Folder):
         self.assertEqual(list(second), ["limit"])
         for title in *report.WORKS.values(), *report.STORED.values():
             self.assertIn(f"| {title} |", done.stdout)
+
+    def curves(self, *parts):
+        argv = [sys.executable, os.path.join(BENCH, "curves"), "--quick", "--data", self.path("data"), "--bin",
+                os.path.join(os.environ["BUILD_DIR"], "bin"), *parts]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(self.path("data/curves.json"), encoding="utf-8") as file:
+            return json.load(file)["parts"]
+
+    def test_curves_have_their_rows_and_measure_none_twice(self):
+        first = self.curves("points", "round-trip")
+        self.assertEqual([row["points"] for row in first["points"]], [1, 5])
+        self.assertEqual([row["round_trip_ms"] for row in first["round-trip"]], [20])
+        self.assertTrue(0 < first["round-trip"][0]["backup_share"] <= 1, first)
+        for name, rows in first.items():
+            self.assertLessEqual(report.CURVES[name][1].keys(), rows[0].keys())
+        self.assertEqual(self.curves("points"), first)
 
     def test_nothing_stays_mounted(self):
         self.run_with(COPIER)

@@ -238,3 +238,49 @@ def markdown(result, peers, undisturbed=1):
     parts.append(disturbance(rounds, cores))
     parts += [f"Not measured: {why}." for why in dict.fromkeys(result["skipped"])]
     return "\n\n".join(parts) + "\n"
+
+
+CURVES = {
+    "files": ("Files: small ones (32 bytes, no two alike), a thousand in a directory.",
+              {"files": "files", "first_s": "first backup, s", "unchanged_s": "nothing changed, s",
+               "one_file_s": "one file restored, s", "source_mb": "source, MB", "vault_mb": "target, MB",
+               "director_mb": "director, MB", "stored_mb": "stored, MB"}),
+    "data": ("Data: an image whose fiftieth part is noise, the rest holes.",
+             {"gib": "image, GiB", "data_gb": "data, GB", "first_s": "first backup, s",
+              "restore_s": "restored to a file, s", "source_mb": "source, MB", "vault_mb": "target, MB"}),
+    "cores": ("Cores: tree A, all processes on so many cores; medians of three.",
+              {"cores": "cores", "first_s": "first backup, s", "first_cpu_s": "of CPU time, s",
+               "unchanged_s": "nothing changed, s"}),
+    "points": ("Points in a repository: 100 small files, one of which changes before each run.",
+               {"points": "points", "run_s": "a run, s", "list_s": "`point list`, s", "open_s": "`offline list`, s",
+                "source_mb": "source, MB", "vault_mb": "target, MB", "director_mb": "director, MB"}),
+    "increments": ("A point after many increments, in each of which one file in a hundred changed, restored; and the same "
+                   "tree out of a repository that has no other point.",
+                   {"increments": "increments", "files": "files", "restore_s": "restored, s",
+                    "restore_of_full_s": "of a full one, s", "ratio": "ratio", "stored_mb": "stored, MB",
+                    "stored_of_full_mb": "of a full one, MB"}),
+    "transporters": ("Transporters at one director: connected and idle; then a small run of each, 64 asked for at a time.",
+                     {"transporters": "transporters", "director_mb": "director, MB",
+                      "director_idle_cpu_percent": "director's CPU, % of a core", "transporter_mb": "a transporter, MB",
+                      "all_run_s": "a run of each, s", "director_busy_mb": "director then, MB"}),
+    "round-trip": ("Round trip: 400 MB of noise through a relay of 400 Mbit/s that delays; TCP's own windows take no part.",
+                   {"round_trip_ms": "round trip, ms", "backup_share": "share of the link, first backup",
+                    "restore_share": "share, restore", "unchanged_s": "nothing changed, s"}),
+}
+
+
+def cell(value):
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def curve(name, rows):
+    """One curve's table, with what the machine was doing beside."""
+    _, columns = CURVES[name]
+    loads = [row["load"] for row in rows]
+    busy = f"Load of the machine meanwhile: {min(loads)} to {max(loads)}" + (": machine busy." if max(loads) > 4 else ".")
+    return table(list(columns.values()), [[cell(row[key]) for key in columns] for row in rows]) + "\n\n" + busy
+
+
+def curves_markdown(result):
+    parts = [f"{CURVES[name][0]}\n\n{curve(name, rows)}" for name, rows in result["parts"].items() if rows]
+    return "\n\n".join(parts) + "\n"
