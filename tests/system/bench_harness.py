@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # build: release
-# timeout: 120
+# timeout: 240
 """Claims about tests/bench: run, curves and report, each tried on next to nothing."""
 import contextlib
 import json
