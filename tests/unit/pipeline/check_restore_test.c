@@ -1,0 +1,141 @@
+/* A restore into nothing finds what a restore would miss, names the file, and writes nothing. */
+#include "transporter/pipeline/check_restore.h"
+
+#include "restore_rig.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <unistd.h>
+
+struct checking {
+    struct check_restore_result result;
+    size_t count;
+    char path[4096]; /* of the last finding */
+    struct err last;
+    uint64_t files_told;
+};
+
+static void note(void *arg, struct span path, const struct err *what)
+{
+    struct checking *checking = arg;
+    checking->count++;
+    checking->last = *what;
+    memcpy(checking->path, path.data, path.len);
+    checking->path[path.len] = '\0';
+}
+
+static void note_progress(void *arg, uint64_t files, uint64_t bytes)
+{
+    struct checking *checking = arg;
+    checking->files_told = files;
+}
+
+static bool try_point(struct restore_rig *rig, struct checking *checking)
+{
+    struct inlet inlet = restore_rig_inlet(rig);
+    struct check_restore_sink sink = {.finding = note, .progress = note_progress, .arg = checking};
+    *checking = (struct checking){0};
+    return check_restore_point(rig->opener, &inlet, &rig->root, &sink, &checking->result, &rig->err);
+}
+
+static void check_point(struct restore_rig *rig, struct checking *checking)
+{
+    cr_assert(try_point(rig, checking), "%s", rig->err.text);
+}
+
+static struct restore_rig *make(enum repository_kind kind)
+{
+    struct restore_rig *rig = restore_rig_make(kind);
+    tree_many(&rig->tree, 6, 30, 3000);
+    tree_file(&rig->tree, "large", 7, 60 << 20); /* more chunks than one window takes */
+    tree_file(&rig->tree, "empty", 8, 0);
+    cr_assert_eq(linkat(rig->tree.fd, "empty", rig->tree.fd, "link", 0), 0);
+    restore_rig_back_up(rig);
+    return rig;
+}
+
+Test(check_restore, of_a_sound_point_puts_every_file_together, .timeout = 60)
+{
+    for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
+        AUTO(restore_rig) struct restore_rig *rig = make((enum repository_kind)kind);
+        struct checking checking;
+        check_point(rig, &checking);
+        cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
+        cr_assert_eq(checking.result.files, 182);
+        cr_assert_eq(checking.files_told, 182);
+        cr_assert_geq(checking.result.bytes, 60u << 20);
+        cr_assert_gt(checking.result.entries, 188);
+        cr_assert_lt(rig->faulty.ids, 400, "chunks that files share are fetched once");
+    }
+}
+
+Test(check_restore, names_the_file_whose_chunk_does_not_open_and_no_other, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
+    for (int missing = 0; missing < 2; missing++) {
+        struct checking checking;
+        rig->faulty.spoilt = rig->faulty.missing = (struct hash){{0}};
+        *(missing ? &rig->faulty.missing : &rig->faulty.spoilt) = restore_rig_chunk_of(rig, "large");
+        check_point(rig, &checking);
+        cr_assert_eq(checking.count, 1);
+        cr_assert_eq(checking.result.findings, 1);
+        cr_assert_eq(checking.last.code, ERR_DAMAGED, "%s", checking.last.text);
+        cr_assert_not_null(strstr(checking.path, "/large"), "%s", checking.path);
+        cr_assert_eq(checking.result.files, 182, "the others are looked at all the same");
+    }
+}
+
+Test(check_restore, names_every_file_of_a_chunk_that_they_share)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    for (int i = 0; i < 5; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        tree_file(&rig->tree, name, (uint64_t)i, 100);
+    }
+    restore_rig_back_up(rig);
+    rig->faulty.spoilt = restore_rig_chunk_of(rig, "a");
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 5);
+    cr_assert_eq(checking.result.files, 5);
+    cr_assert_eq(checking.result.bytes, 0);
+}
+
+Test(check_restore, tells_that_the_list_of_files_is_damaged)
+{
+    AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    rig->faulty.missing = rig->root;
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 1);
+    cr_assert_str_eq(checking.path, "");
+    cr_assert_eq(checking.last.code, ERR_DAMAGED, "%s", checking.last.text);
+}
+
+Test(check_restore, ends_when_a_fetch_fails, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    for (size_t at = 1; at < 6; at++) {
+        rig->faulty.fetches = 0;
+        rig->faulty.fail_at = at;
+        cr_assert_not(try_point(rig, &checking));
+        cr_assert_eq(rig->err.code, ERR_UNREACHABLE, "%s", rig->err.text);
+        cr_assert_eq(checking.count, 0, "a lost connection is no damage");
+    }
+}
+
+Test(check_restore, reads_images_and_their_references, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    char path[128];
+    tree_file(&rig->tree, "disk", 7, 9 << 20);
+    (void)snprintf(path, sizeof(path), "%s/disk", rig->tree.path);
+    rig->image = path;
+    restore_rig_back_up(rig);
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
+    cr_assert_eq(checking.result.files, 1);
+    cr_assert_eq(checking.result.bytes, 9u << 20);
+}

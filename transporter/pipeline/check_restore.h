@@ -1,0 +1,29 @@
+/* Checking with a key (level `restore`): a recovery point is restored whole, into nothing. Every content is
+ * opened, put together and compared with its file's size and hash; hard links lead to files of the point.
+ * Nothing is written. Levels below are check_decrypt.h and transporter/repository/check.h. */
+#ifndef SEALIFT_PIPELINE_CHECK_RESTORE_H
+#define SEALIFT_PIPELINE_CHECK_RESTORE_H
+
+#include "transporter/pipeline/opener.h"
+
+struct check_restore_sink {
+    /* One file that would not come back as it was backed up. An empty path: the list of files itself, of
+     * which everything behind the damage is lost. */
+    void (*finding)(void *arg, struct span path, const struct err *what);
+    void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* may be NULL; both only rise */
+    void *arg;
+};
+
+struct check_restore_result {
+    uint64_t entries, files, bytes, findings;
+    uint64_t links_unchecked; /* hard links whose files were not looked for: there were too many */
+};
+
+/* Reads one point from its root node (chunk id). Adds to *result. False only if it could not go on; damage is
+ * told to the sink. Memory: at most some 100 MiB, whatever the point holds. One thread; the inlet may call
+ * from its own. */
+bool check_restore_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
+                         const struct check_restore_sink *sink, struct check_restore_result *result,
+                         struct err *err) MUST_CHECK;
+
+#endif
