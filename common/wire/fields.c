@@ -20,6 +20,7 @@ static const struct rule rules[] = {
     {"site", 16, 16, NEVER_EMPTY},
     {"point", 16, 16, MAY_BE_EMPTY},
     {"points", 16, 16, NEVER_EMPTY},
+    {"about", 16, 16, MAY_BE_EMPTY},
     {"seal", 16, 16, MAY_BE_EMPTY},
     {"repository", 16, 16, MAY_BE_EMPTY},
     {"from_repository", 16, 16, MAY_BE_EMPTY},

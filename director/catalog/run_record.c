@@ -75,7 +75,7 @@ static void put_work(struct buf *out, const struct run_work *work)
     buf_put_u8(out, (uint8_t)work->kind);
     buf_put_u8(out, (uint8_t)work->level);
     buf_put_u32(out, work->sample_ppm);
-    buf_put(out, work->job.bytes, ID_LEN);
+    buf_put(out, work->about.bytes, ID_LEN);
     buf_put_u8(out, work->dry_run);
 }
 
@@ -87,7 +87,7 @@ static void take_work(struct reader *reader, struct run_work *out)
     out->kind = (Sealift__MaintenanceKind)kind;
     out->level = (Sealift__CheckLevel)level;
     out->sample_ppm = reader_u32(reader);
-    reader_copy(reader, out->job.bytes, ID_LEN);
+    reader_copy(reader, out->about.bytes, ID_LEN);
     out->dry_run = reader_u8(reader) != 0;
 }
 

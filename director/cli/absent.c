@@ -26,7 +26,6 @@ const struct command absent_commands[] = {
     ABSENT("job", "resume"),
     ABSENT("job", "drill"),
     ABSENT("point", "diff"),
-    ABSENT("point", "verify"),
     ABSENT("search", NULL),
     ABSENT("events", NULL),
     ABSENT("config", "export"),

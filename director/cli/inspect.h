@@ -1,4 +1,5 @@
-/* sealift repository check: a check of a repository by its owner, and what it found. */
+/* sealift repository check, point verify: what is asked for, a check by the repository's owner, and what it
+ * found. Levels that need a key are verify.h. */
 #ifndef SEALIFT_CLI_INSPECT_H
 #define SEALIFT_CLI_INSPECT_H
 
@@ -7,6 +8,13 @@
 
 bool inspect_repository(struct cli *cli, const struct args *args, struct err *err) MUST_CHECK;
 extern const struct option_spec inspect_options[];
+bool inspect_point(struct cli *cli, const struct args *args, struct err *err) MUST_CHECK;
+extern const struct option_spec inspect_point_options[];
+
+/* One row for each finding. */
+void inspect_add_findings(const Sealift__Warnings *found, json_t *rows);
+/* As a table where there are people, else into `object`. `rows` is taken. */
+void inspect_put_findings(struct cli *cli, json_t *rows, json_t *object);
 
 /* Adds to `object` what the run has checked and found, and shows the findings as a table where there are
  * people. Nothing happens for a run that was no check. */

@@ -118,6 +118,24 @@ static bool read_points(struct offline *offline, struct err *err)
     return true;
 }
 
+/* The points whose entries are good are worth more than a log without a gap. */
+static bool open_repository(struct offline *offline, struct err *err)
+{
+    struct repository_options options = {.path = offline->path};
+    if (repository_open(&options, &offline->repository, err)) return true;
+    if (err->code != ERR_DAMAGED && err->code != ERR_TRUNCATED && err->code != ERR_NOT_AUTHENTIC)
+        return false;
+    struct err ignored;
+    options.damage = REPOSITORY_READ_DAMAGED;
+    if (!repository_open(&options, &offline->repository, &ignored)) return false;
+    offline->log_doubt = *err;
+    err_clear(err);
+    output_warning(&offline->cli->output,
+                   "%s; the entries that are good are read: what the others said, removals too, is not known",
+                   offline->log_doubt.text);
+    return true;
+}
+
 bool offline_open(struct cli *cli, const struct args *args, struct offline *out, struct err *err)
 {
     const char *path = args_operand(args, 0), *line = args_value(args, "site");
@@ -125,8 +143,7 @@ bool offline_open(struct cli *cli, const struct args *args, struct offline *out,
     out->path = xstrdup(path);
     out->pinned = line != NULL;
     if (line && !site_line_parse(line, &out->site, err)) return false;
-    struct repository_options options = {.path = path};
-    if (!repository_open(&options, &out->repository, err)) return false;
+    if (!open_repository(out, err)) return false;
     repository_info(out->repository, &out->info);
     if (out->pinned && !id_eq(&out->site.site, &out->info.site))
         return err_set(err, ERR_NOT_AUTHENTIC, "'%s' is a repository of another site than the site line",

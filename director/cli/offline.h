@@ -29,9 +29,11 @@ struct offline {
     struct repository_info info;
     struct offline_point *points; /* in the order of their numbers */
     size_t count;
+    struct err log_doubt; /* an entry of the log is missing or not to be believed; ERR_NONE: none is */
 };
 
-/* Opens the repository that the first operand names and reads its points. ERR_NOT_FOUND: there is none. */
+/* Opens the repository that the first operand names and reads its points. ERR_NOT_FOUND: there is none. Of a
+ * damaged log the entries that are good count, and a warning says so. */
 bool offline_open(struct cli *cli, const struct args *args, struct offline *out, struct err *err) MUST_CHECK;
 void offline_deinit(struct offline *offline);
 DEFINE_AUTO_IN_PLACE(offline, struct offline, offline_deinit)

@@ -1,15 +1,17 @@
 /* sealift offline check: every level up to the one asked for, and what it did not look at. */
 #include "common/base/text.h"
+#include "director/cli/inspect.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
 #include "director/cli/offline_work.h"
 #include "transporter/pipeline/check_decrypt.h"
+#include "transporter/pipeline/check_restore.h"
 #include "transporter/repository/check.h"
 
 #include <string.h>
 
-enum level { LEVEL_PRESENCE, LEVEL_HASH, LEVEL_DECRYPT };
-static const char *const level_names[] = {"presence", "hash", "decrypt"};
+enum level { LEVEL_PRESENCE, LEVEL_HASH, LEVEL_DECRYPT, LEVEL_RESTORE };
+static const char *const level_names[] = {"presence", "hash", "decrypt", "restore"};
 
 struct checking {
     const struct offline *offline;
@@ -21,6 +23,7 @@ struct checking {
     uint64_t findings, notes;
     struct check_result stored;
     struct check_decrypt_result opened;
+    struct check_restore_result restored;
     const struct offline_point *point; /* whose chunks are being opened */
     _Atomic uint64_t done_bytes, total_bytes;
 };
@@ -42,7 +45,7 @@ static bool take_level(const struct args *args, enum level *out, struct err *err
         *out = (enum level)i;
         return true;
     }
-    return err_set(err, ERR_USAGE, "a level is 'presence', 'hash' or 'decrypt', not '%s'", text);
+    return err_set(err, ERR_USAGE, "a level is 'presence', 'hash', 'decrypt' or 'restore', not '%s'", text);
 }
 
 /* --- findings --- */
@@ -102,6 +105,19 @@ static void on_opened(void *arg, const struct err *what)
     add_finding(checking, what->code, "chunk", what->text, only(checking->point));
 }
 
+/* A file, of which the table has the path, too. */
+static void on_file(void *arg, struct span path, const struct err *what)
+{
+    struct checking *checking = arg;
+    AUTO(buf) struct buf rooted = {0};
+    add_finding(checking, what->code, "file", what->text, only(checking->point));
+    if (path.len == 0) return;
+    json_t *row = json_array_get(checking->rows, json_array_size(checking->rows) - 1);
+    buf_put_u8(&rooted, '/');
+    buf_put_span(&rooted, path);
+    json_set_path(row, "path", buf_span(&rooted));
+}
+
 /* --- the levels --- */
 
 static void on_bytes(void *arg, uint64_t done_bytes, uint64_t total_bytes)
@@ -159,6 +175,13 @@ static void on_frames(void *arg, uint64_t frames, uint64_t bytes)
     atomic_store(&checking->done_bytes, bytes);
 }
 
+static void on_files(void *arg, uint64_t files, uint64_t bytes)
+{
+    struct checking *checking = arg;
+    (void)files;
+    atomic_store(&checking->done_bytes, bytes);
+}
+
 static bool run_opened(void *arg, struct err *err)
 {
     struct opening *opening = arg;
@@ -166,14 +189,18 @@ static bool run_opened(void *arg, struct err *err)
     struct inlet inlet = inlet_repository_inlet(opening->reading.inlet);
     struct check_decrypt_sink sink = {.finding = on_opened, .progress = on_frames, .arg = checking};
     struct check_decrypt_result result = {0};
+    bool whole = checking->level == LEVEL_RESTORE;
     atomic_store(&checking->done_bytes, 0);
     atomic_store(&checking->total_bytes, 0);
-    bool ok = check_decrypt_point(opening->reading.opener, &inlet, &opening->reading.root, 0,
-                                  opening->checked, &sink, &result, err);
+    bool ok = check_decrypt_point(opening->reading.opener, &inlet, &opening->reading.root,
+                                  whole ? CHECK_DECRYPT_NODES : CHECK_DECRYPT_ALL, 0, opening->checked, &sink,
+                                  &result, err);
     checking->opened.nodes += result.nodes;
     checking->opened.chunks += result.chunks;
     checking->opened.bytes += result.bytes;
-    return ok;
+    const struct check_restore_sink files = {.finding = on_file, .progress = on_files, .arg = checking};
+    return ok && (!whole || check_restore_point(opening->reading.opener, &inlet, &opening->reading.root,
+                                                &files, &checking->restored, err));
 }
 
 static void sample(void *arg, struct progress_sample *out)
@@ -229,11 +256,16 @@ static json_t *not_checked(const struct checking *checking)
     json_t *lines = json_array();
     if (checking->level == LEVEL_PRESENCE)
         (void)json_array_append_new(lines, json_string("the bytes of packs: --level hash reads them all"));
+    if (checking->level == LEVEL_DECRYPT)
+        (void)json_array_append_new(lines,
+                                    json_string("that files are put together as they were: --level restore"));
+    if (checking->restored.links_unchecked)
+        (void)json_array_append_new(lines,
+                                    json_sprintf("the files of %llu hard links: too many to look for each",
+                                                 (unsigned long long)checking->restored.links_unchecked));
     if (checking->level < LEVEL_DECRYPT)
-        (void)json_array_append_new(
-            lines,
-            json_string(
-                "that chunks open to their ids and nodes tell the truth: --level decrypt, with a key"));
+        (void)json_array_append_new(lines, json_string("that chunks open to their ids and nodes tell the "
+                                                       "truth: --level decrypt or restore, with a key"));
     if (!checking->offline->pinned)
         (void)json_array_append_new(
             lines, json_string("that the site admitted the writers: --site LINE pins its admin"));
@@ -244,17 +276,11 @@ static json_t *not_checked(const struct checking *checking)
 
 static void answer(struct checking *checking)
 {
-    static const struct column finding_columns[] = {
-        {"kind", "KIND", COLUMN_TEXT},
-        {"object", "OBJECT", COLUMN_TEXT},
-        {"point_count", "POINTS HIT", COLUMN_NUMBER},
-        {"text", "WHAT", COLUMN_TEXT},
-        {0},
-    };
     static const struct column columns[] = {
         {"level", "level", COLUMN_TEXT},
         {"points", "points", COLUMN_NUMBER},
         {"packs", "packs", COLUMN_NUMBER},
+        {"files", "files put together", COLUMN_NUMBER},
         {"frames", "frames", COLUMN_NUMBER},
         {"bytes_read", "read", COLUMN_SIZE},
         {"chunks_opened", "chunks opened", COLUMN_NUMBER},
@@ -269,15 +295,16 @@ static void answer(struct checking *checking)
                   json_count(checking->stored.points), "packs", json_count(checking->stored.packs), "frames",
                   json_count(checking->stored.frames), "bytes_read", json_count(checking->stored.bytes_read),
                   "finding_count", json_count(checking->findings), "not_checked", not_checked(checking));
-    if (checking->level == LEVEL_DECRYPT) {
+    if (checking->level == LEVEL_RESTORE) {
+        (void)json_object_set_new(object, "files", json_count(checking->restored.files));
+        (void)json_object_set_new(object, "content_bytes", json_count(checking->restored.bytes));
+    }
+    if (checking->level >= LEVEL_DECRYPT) {
         (void)json_object_set_new(object, "chunks_opened", json_count(checking->opened.chunks));
         (void)json_object_set_new(object, "nodes_opened", json_count(checking->opened.nodes));
         (void)json_object_set_new(object, "bytes_opened", json_count(checking->opened.bytes));
     }
-    if (output->form == OUTPUT_JSON)
-        (void)json_object_set(object, "findings", checking->rows);
-    else if (json_array_size(checking->rows) > 0)
-        output_table(output, "findings", finding_columns, json_incref(checking->rows));
+    inspect_put_findings(checking->offline->cli, json_incref(checking->rows), object);
     output_record(output, columns, object);
 }
 
@@ -287,13 +314,13 @@ bool offline_check(struct cli *cli, const struct args *args, struct err *err)
     AUTO(checking) struct checking checking = {.offline = &offline, .rows = json_array()};
     if (!take_level(args, &checking.level, err) || !offline_key_take(cli, args, &checking.key, err))
         return false;
-    if (checking.key.given && checking.level != LEVEL_DECRYPT)
-        return err_set(err, ERR_USAGE, "only --level decrypt needs a key");
+    if (checking.key.given && checking.level < LEVEL_DECRYPT)
+        return err_set(err, ERR_USAGE, "only --level decrypt and restore need a key");
     if (!offline_open(cli, args, &offline, err)) return false;
     struct opening stored = {.checking = &checking};
     if (!work(&stored, run_stored, err)) return false;
     add_doubts(&checking);
-    if (checking.level == LEVEL_DECRYPT && !open_points(&checking, err)) return false;
+    if (checking.level >= LEVEL_DECRYPT && !open_points(&checking, err)) return false;
     answer(&checking);
     if (checking.worst.code == ERR_NONE) return true;
     *err = checking.worst;

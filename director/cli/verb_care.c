@@ -64,7 +64,7 @@ static bool prune(struct cli *cli, const struct args *args, struct err *err)
         return false;
     struct id repository = stored_id(&job->body.job->repository);
     work.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
-    work.job = lent_id(&job->id);
+    work.about = lent_id(&job->id);
     work.dry_run = args_flag(args, "dry-run");
     (void)snprintf(question, sizeof(question), "remove the points of '%s' that its retention does not keep",
                    name);

@@ -73,6 +73,10 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     if (!offline.pinned)
         output_note(&cli->output,
                     "nothing was pinned: --site LINE tells points of this site's writers from others");
+    if (offline.log_doubt.code != ERR_NONE) {
+        *err = offline.log_doubt;
+        return false;
+    }
     if (!doubted) return true;
     *err = doubted->doubt;
     return err_wrap(err, "not every point can be read");
@@ -81,7 +85,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
 static const struct option_spec list_options[] = {OFFLINE_SITE_OPTION, {0}};
 
 static const struct option_spec check_options[] = {
-    {"level", "LEVEL", "presence, hash (default) or decrypt; each does what those before it do"},
+    {"level", "LEVEL", "presence, hash (default), decrypt or restore; each does what those before it do"},
     OFFLINE_KEY_OPTIONS,
     OFFLINE_SITE_OPTION,
     {0},
@@ -107,7 +111,7 @@ const struct command offline_commands[] = {
      "K3QD-…",
      list_options, 1, 1, list},
     {"offline", "check",
-     "REPOSITORY [--level presence|hash|decrypt] [--key-file FILE|--password] [--site LINE]",
+     "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file FILE|--password] [--site LINE]",
      "Checks a repository on this machine, names what is damaged and which points that hits. The exit code "
      "is\n"
      "that of the worst finding, 0 when there is none.",

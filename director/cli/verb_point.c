@@ -1,6 +1,7 @@
 /* sealift point … */
 #include "common/base/text.h"
 #include "common/crypto/frame.h"
+#include "director/cli/inspect.h"
 #include "director/cli/keys.h"
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
@@ -176,5 +177,15 @@ const struct command point_commands[] = {
      "point:  3f2a91c0d4e7…\n"
      "job:    web",
      show_options, 1, 1, show},
+    {"point", "verify", "ID [--level presence|hash|decrypt|restore]",
+     "Checks one recovery point and waits for it: the first two levels where it is kept, without a key; the "
+     "others\nby a trusted transporter, which opens it. Ends with 22 (damaged), 23 (truncated) or 26 (not "
+     "authentic) if\nanything is found, with 20 or 21 if nobody can open it.",
+     "$ sealift point verify web@latest --level restore\n"
+     "point:               3f2a91c0d4e7…\n"
+     "level:               restore\n"
+     "verdict:             sound\n"
+     "files put together:  1180",
+     inspect_point_options, 1, 1, inspect_point},
     {0},
 };

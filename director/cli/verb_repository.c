@@ -259,14 +259,17 @@ const struct command repository_commands[] = {
      "$ sealift repository set offsite --sweep 'weekly sat 22:00' --check 'daily 04:00'\n"
      "offsite: sweeps weekly sat 22:00, checks daily 04:00",
      upkeep_set_options, 1, 1, upkeep_set},
-    {"repository", "check", "NAME [--level presence|hash] [--sample PERCENT] [--wait]",
-     "Checks a repository where it is kept, without a key, beside backups and restores. Ends with 22 "
-     "(damaged), "
-     "23\n"
-     "(truncated) or 26 (not authentic) if it finds anything; what is damaged is brought again by the next "
-     "run "
-     "of\n"
-     "the job. Packs and points are named, never files.",
+    {"repository", "check", "NAME [--level presence|hash|decrypt|restore] [--sample PERCENT] [--wait]",
+     "Checks a repository beside backups and restores: presence and hash where it is kept, without a key; "
+     "decrypt\n"
+     "and restore by a trusted transporter, which opens every point. Ends with 22 (damaged), 23 (truncated) "
+     "or "
+     "26\n"
+     "(not authentic) if it finds anything, with 20 or 21 if points could not be opened; what is damaged is "
+     "brought\n"
+     "again by the next run of the job. Files are named by restore, and by decrypt with --names: sealed to "
+     "you "
+     "alone.",
      "$ sealift repository check offsite --sample 5% --wait\n"
      "repository:      offsite\n"
      "level:           hash\n"

@@ -174,7 +174,9 @@ bool registry_plan_maintenance(const struct registry *registry, const struct id 
     if (!statement) return err_set(err, ERR_NOT_FOUND, "there is no such repository");
     const Sealift__RepositoryBody *body = statement->body.repository;
     if (body->deleted) return err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
-    if (!id_is_zero(&work->job) && !job_writes_to(registry, &work->job, repository, err)) return false;
+    bool prune = work->kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
+    if (prune && !id_is_zero(&work->about) && !job_writes_to(registry, &work->about, repository, err))
+        return false;
     if (!roster_transporter(registry->roster, body->owner.data))
         return err_set(err, ERR_NOT_FOUND, "the owner of repository '%s' is no transporter of the roster",
                        body->name);

@@ -71,7 +71,7 @@ static void merge_counters(const Sealift__Counters *a, const Sealift__Counters *
 
 bool run_work_same(const struct run_work *a, const struct run_work *b)
 {
-    return a->kind == b->kind && id_eq(&a->job, &b->job);
+    return a->kind == b->kind && id_eq(&a->about, &b->about);
 }
 
 bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, struct err *err)
@@ -82,7 +82,7 @@ bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, st
     work.level = message->level;
     work.sample_ppm = message->sample_ppm;
     work.dry_run = message->dry_run != 0;
-    if (message->job.len == ID_LEN) memcpy(work.job.bytes, message->job.data, ID_LEN);
+    if (message->about.len == ID_LEN) memcpy(work.about.bytes, message->about.data, ID_LEN);
     bool check = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
     bool prune = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
     if (!check && !prune && work.kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP)
@@ -91,7 +91,7 @@ bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, st
         work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
         return err_set(err, ERR_USAGE, "a check of an unknown level");
     if (work.sample_ppm > RUN_SAMPLE_ALL) return err_set(err, ERR_USAGE, "a sample of more than everything");
-    if (prune && id_is_zero(&work.job)) return err_set(err, ERR_USAGE, "a prune without its job");
+    if (prune && id_is_zero(&work.about)) return err_set(err, ERR_USAGE, "a prune without its job");
     *out = work;
     return true;
 }
@@ -103,7 +103,7 @@ void run_work_message(const struct run_work *work, Sealift__Maintenance *out)
     out->level = work->level;
     out->sample_ppm = work->sample_ppm;
     out->dry_run = work->dry_run;
-    if (!id_is_zero(&work->job)) out->job = lent_id(&work->job);
+    if (!id_is_zero(&work->about)) out->about = lent_id(&work->about);
 }
 
 void run_view_fill(const struct run *run, struct run_view *out)

@@ -167,7 +167,7 @@ def test_list_and_check(stage):
     rows = points(stage.repository)
     check(len(rows) == 2 and all(row["job"] == "bench" and row["key"] == "bench" for row in rows), "list: %s" % rows)
     check(rows and rows[0]["cipher"] != "none" and len(rows[0]["key_fingerprint"]) == 39, "cipher and fingerprint")
-    for level, key in (("presence", []), ("hash", []), ("decrypt", stage.key)):
+    for level, key in (("presence", []), ("hash", []), ("restore", stage.key), ("decrypt", stage.key)):
         report = answer(offline(0, "check", stage.repository, "--level", level, *key))
         check(report.get("findings") == [] and report.get("level") == level, "%s is clean" % level)
         check(any("writers" in line for line in report.get("not_checked", [])), "%s says what it left out" % level)
@@ -339,6 +339,10 @@ def test_damage(stage):
     with Copy(stage.repository) as copy:
         os.remove(copy.at("log/" + sorted(os.listdir(stage.repository + "/log"))[1]))
         offline(DAMAGED, "list", copy.root)
+        lost = "log/" + sorted(os.listdir(stage.repository + "/log"))[1]
+        report = answer(offline(DAMAGED, "check", copy.root))
+        check(any(row["object"] == lost for row in report["findings"]), "the entry is named: %s" % report)
+        restores(stage, copy, second, 0, [], "a log with a gap")
 
 
 def test_read_only(stage):

@@ -82,6 +82,7 @@ struct window {
 struct check {
     struct opener *opener;
     const struct inlet *inlet;
+    enum check_decrypt_scope scope;
     struct checked_set *checked; /* walking thread only */
     const struct check_decrypt_sink *sink;
     pthread_mutex_t lock; /* the rest */
@@ -316,6 +317,7 @@ struct walk {
 static bool visit_child(void *arg, enum frame_type type, const struct hash *content, struct err *err)
 {
     struct walk *walk = arg;
+    if (type == FRAME_DATA && walk->check->scope == CHECK_DECRYPT_NODES) return true;
     struct hash id = opener_chunk_id(walk->check->opener, type, content);
     if (!add(walk->check->checked, &id)) return true;
     if (type == FRAME_NODE) {
@@ -366,11 +368,12 @@ static unsigned thread_count(unsigned wanted)
 }
 
 bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
-                         unsigned threads, struct checked_set *checked, const struct check_decrypt_sink *sink,
-                         struct check_decrypt_result *result, struct err *err)
+                         enum check_decrypt_scope scope, unsigned threads, struct checked_set *checked,
+                         const struct check_decrypt_sink *sink, struct check_decrypt_result *result,
+                         struct err *err)
 {
     struct check check = {
-        .opener = opener, .inlet = inlet, .checked = checked, .sink = sink, .result = result};
+        .opener = opener, .inlet = inlet, .scope = scope, .checked = checked, .sink = sink, .result = result};
     check.last = &check.first;
     uint64_t findings = result->findings;
     (void)pthread_mutex_init(&check.lock, NULL);

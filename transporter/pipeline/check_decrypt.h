@@ -24,10 +24,15 @@ struct checked_set *checked_set_new(void);
 void checked_set_free(struct checked_set *set);
 DEFINE_AUTO(checked_set, struct checked_set *, checked_set_free)
 
+enum check_decrypt_scope {
+    CHECK_DECRYPT_ALL,
+    CHECK_DECRYPT_NODES /* for who reads the contents himself; not with the same set as the other */
+};
 /* Checks one point from its root node (chunk id). Adds to *result. False only if the check could not go
  * on; damage is told to the sink. `threads` 0: the number of cores. */
 bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
-                         unsigned threads, struct checked_set *checked, const struct check_decrypt_sink *sink,
-                         struct check_decrypt_result *result, struct err *err) MUST_CHECK;
+                         enum check_decrypt_scope scope, unsigned threads, struct checked_set *checked,
+                         const struct check_decrypt_sink *sink, struct check_decrypt_result *result,
+                         struct err *err) MUST_CHECK;
 
 #endif

@@ -20,6 +20,9 @@ struct check_options {
      * that they are there. Packs that were found damaged before are always read. */
     struct hash from;
     uint64_t packs;
+    /* NULL, or the one point that it is about: of the packs only those that hold something of it are looked
+     * at, of the others not even whether they are there. ERR_NOT_FOUND. */
+    const struct id *point;
     uint64_t bytes_per_s;          /* how fast packs are read; 0: unlimited */
     unsigned readers;              /* threads; 0: one for each core */
     const _Atomic bool *cancelled; /* or NULL; the check then ends with ERR_CANCELLED, its findings told */

@@ -1,6 +1,7 @@
 /* Which packs a check looks at, in which order, and how closely. */
 #include "common/base/alloc.h"
 #include "transporter/repository/check_state.h"
+#include "transporter/repository/mark.h"
 
 #include <string.h>
 
@@ -45,6 +46,57 @@ static bool add_named(struct check *check, const struct hash *from, const struct
     return err->code == ERR_NOT_FOUND;
 }
 
+/* --- of one point --- */
+
+/* Which packs hold something that the point refers to. */
+struct wanted_packs {
+    const struct live_set *live;
+    bool *wanted;
+    uint32_t count;
+};
+
+static void want_pack(void *arg, const uint8_t *id, const struct index_location *location)
+{
+    struct wanted_packs *packs = arg;
+    if (location->pack < packs->count && live_set_has(packs->live, id)) packs->wanted[location->pack] = true;
+}
+
+static bool drop_others(struct check *check, const struct wanted_packs *packs, struct err *err)
+{
+    size_t kept = 0;
+    check->result.packs_total = check->result.bytes_total = 0;
+    for (size_t i = 0; i < check->item_count; i++) {
+        struct check_item item = check->items[i];
+        struct index_pack pack;
+        if (item.no >= packs->count || !packs->wanted[item.no]) continue;
+        if (!index_pack_get(check->repository->index, item.no, &pack, err)) {
+            if (err->code != ERR_NOT_FOUND) return false;
+            continue;
+        }
+        check->result.packs_total++;
+        check->result.bytes_total += pack.size;
+        check->items[kept++] = item;
+    }
+    check->item_count = kept;
+    return true;
+}
+
+/* Of a point whose nodes cannot be read it is not known what it needs: then all packs are looked at. */
+static bool choose_point(struct check *check, struct err *err)
+{
+    struct repository *repository = check->repository;
+    struct repository_point point;
+    struct err why;
+    uint32_t packs = 0;
+    AUTO(mark) struct mark mark = {0};
+    if (!repository_point_find(repository, check->options->point, &point, err)) return false;
+    if (!mark_point(repository, &point, &mark, &why)) return true;
+    if (!index_next_pack(repository->index, &packs, err)) return false;
+    AUTO(free) bool *wanted = xcalloc((size_t)packs + 1, sizeof(*wanted));
+    struct wanted_packs choice = {.live = &mark.live, .wanted = wanted, .count = packs};
+    return index_each_chunk(repository->index, want_pack, &choice, err) && drop_others(check, &choice, err);
+}
+
 bool check_choose(struct check *check, struct err *err)
 {
     const struct check_options *options = check->options;
@@ -52,5 +104,6 @@ bool check_choose(struct check *check, struct err *err)
     uint64_t left = options->packs > 0 ? options->packs : UINT64_MAX;
     if (check->level != CHECK_HASH) left = 0;
     return add_named(check, &options->from, NULL, &left, err) &&
-           add_named(check, &lowest, &options->from, &left, err);
+           add_named(check, &lowest, &options->from, &left, err) &&
+           (!options->point || choose_point(check, err));
 }

@@ -300,6 +300,10 @@ bool check_points(struct check *check, struct err *err)
 {
     AUTO(walker) struct walker walker = {.check = check};
     struct repository_point point = {0};
+    const struct id *only = check->options->point;
+    if (only)
+        return repository_point_find(check->repository, only, &point, err) &&
+               check_point(&walker, &point, err);
     for (uint64_t number = 0; index_point_from(check->repository->index, number, &point, err);
          number = point.number + 1)
         if (!check_point(&walker, &point, err)) return false;

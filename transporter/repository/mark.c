@@ -110,28 +110,45 @@ static bool walk_point(struct marking *marking, const struct repository_point *p
     return true;
 }
 
+static bool walk_named(struct marking *marking, const struct repository_point *point, struct err *err)
+{
+    if (walk_point(marking, point, err)) return true;
+    char digits[2 * ID_LEN + 1];
+    hex_encode(point->point.bytes, ID_LEN, digits);
+    return err_wrap(err, "what the point %s refers to cannot be told", digits);
+}
+
 static bool walk_all(struct marking *marking, struct err *err)
 {
     struct repository_point point = {0};
     for (uint64_t number = 0; index_point_from(marking->repository->index, number, &point, err);
          number = point.number + 1)
-        if (!walk_point(marking, &point, err)) {
-            char digits[2 * ID_LEN + 1];
-            hex_encode(point.point.bytes, ID_LEN, digits);
-            return err_wrap(err, "what the point %s refers to cannot be told", digits);
-        }
+        if (!walk_named(marking, &point, err)) return false;
     return err->code == ERR_NOT_FOUND;
+}
+
+/* point: NULL for all. */
+static bool mark(struct repository *repository, const struct repository_point *point, struct mark *out,
+                 struct err *err)
+{
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    AUTO(mark) struct mark marked = {.head = repository_head(repository).number};
+    live_set_init(&marked.live, totals.frames);
+    AUTO(marking) struct marking marking = {.repository = repository, .mark = &marked};
+    if (!(point ? walk_named(&marking, point, err) : walk_all(&marking, err))) return false;
+    *out = marked;
+    marked = (struct mark){0};
+    return true;
 }
 
 bool mark_points(struct repository *repository, struct mark *out, struct err *err)
 {
-    struct index_totals totals;
-    index_totals(repository->index, &totals);
-    AUTO(mark) struct mark mark = {.head = repository_head(repository).number};
-    live_set_init(&mark.live, totals.frames);
-    AUTO(marking) struct marking marking = {.repository = repository, .mark = &mark};
-    if (!walk_all(&marking, err)) return false;
-    *out = mark;
-    mark = (struct mark){0};
-    return true;
+    return mark(repository, NULL, out, err);
+}
+
+bool mark_point(struct repository *repository, const struct repository_point *point, struct mark *out,
+                struct err *err)
+{
+    return mark(repository, point, out, err);
 }

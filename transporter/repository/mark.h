@@ -16,5 +16,8 @@ DEFINE_AUTO_IN_PLACE(mark, struct mark, mark_deinit)
  * (ERR_DAMAGED, ERR_NOT_FOUND): what lies below it is not known, so nothing may be taken away. Of a node with
  * several copies all count, so that who plants a false one takes nothing from the true one. */
 bool mark_points(struct repository *repository, struct mark *out, struct err *err) MUST_CHECK;
+/* The same of one point alone. */
+bool mark_point(struct repository *repository, const struct repository_point *point, struct mark *out,
+                struct err *err) MUST_CHECK;
 
 #endif

@@ -332,7 +332,7 @@ static struct run_work work_of(const Sealift__Maintenance *message)
     work.level = message->level;
     work.sample_ppm = message->sample_ppm;
     work.dry_run = message->dry_run != 0;
-    if (message->job.len == ID_LEN) work.job = stored_id(&message->job);
+    if (message->about.len == ID_LEN) work.about = stored_id(&message->about);
     return work;
 }
 

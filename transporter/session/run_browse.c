@@ -1,49 +1,19 @@
 #include "common/base/alloc.h"
 #include "common/wire/stored.h"
-#include "transporter/session/run_recovery.h"
+#include "transporter/session/run_answers.h"
+#include "transporter/session/run_findings.h"
+#include "transporter/session/run_verify.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LISTING_BYTES = 256 * 1024, /* of entries in one answer */
-    ANSWER_BYTES = 1024 * 1024, /* of anything in one answer */
-};
-
-/* Answers on their way to the operator, each sealed to his box key. The last one is marked, so one is
- * always kept back. */
-struct answers {
-    struct run *run;
-    const Sealift__Member *operator;
-    uint64_t number;
-    struct buf pending;
-};
-
-static bool send_answer(struct answers *answers, uint32_t last, struct err *err)
-{
-    struct run *run = answers->run;
-    const struct run_hooks *hooks = &run->environment.hooks;
-    uint8_t extra[9];
-    AUTO(buf) struct buf context = {0};
-    AUTO(buf) struct buf sealed = {0};
-    answers->number++;
-    le64_put(extra, answers->number);
-    extra[8] = (uint8_t)last;
-    statement_box_context("answer", run_site(run), &run->subject, span_of(extra, sizeof(extra)), &context);
-    if (!box_seal(answers->operator->box_pk.data, buf_span(&context), buf_span(&answers->pending), &sealed,
-                  err))
-        return false;
-    buf_clear(&answers->pending);
-    atomic_fetch_add(&run->counters.sent_bytes, sealed.len);
-    if (hooks->answer(hooks->arg, &run->id, answers->number, last, buf_span(&sealed))) return true;
-    return err_set(err, ERR_CANCELLED, "nobody takes the answers");
-}
+enum { LISTING_BYTES = 256 * 1024 /* of entries in one answer */ };
 
 /* --- listing --- */
 
 struct listing {
-    struct answers answers;
+    struct run_answers answers;
     struct span below;
     char *pattern; /* NULL: everything */
     struct buf entry;
@@ -71,13 +41,14 @@ static bool list_entry(void *arg, struct span path, const struct entry *entry, s
     buf_clear(&listing->entry);
     if (!entry_encode(entry, &listing->entry, err)) return false;
     size_t len = 2 + path.len + listing->entry.len;
-    if (len > ANSWER_BYTES) {
+    if (len > RUN_ANSWER_MAX) {
         struct err why = {0};
         (void)err_set(&why, ERR_LIMIT, "the entry is too large to be listed");
         run_warn(listing->answers.run, path, &why);
         return true;
     }
-    if (pending->len && pending->len + len > LISTING_BYTES && !send_answer(&listing->answers, 0, err))
+    if (pending->len && pending->len + len > LISTING_BYTES &&
+        !run_answers_send(&listing->answers, RUN_ANSWER_MORE, err))
         return false;
     buf_put_u16(pending, (uint16_t)path.len);
     buf_put_span(pending, path);
@@ -90,7 +61,7 @@ static bool list(struct recovery *recovery, struct listing *listing, struct err 
 {
     return restore_list(recovery->opener, &recovery->inlet, &recovery->root, listing->below, list_entry,
                         listing, err) &&
-           send_answer(&listing->answers, 1, err);
+           run_answers_send(&listing->answers, RUN_ANSWER_LAST, err);
 }
 
 /* --- cat --- */
@@ -98,11 +69,12 @@ static bool list(struct recovery *recovery, struct listing *listing, struct err 
 /* A full answer is kept back until it is known whether it is the last. */
 static bool write_bytes(void *arg, struct span bytes, struct err *err)
 {
-    struct answers *answers = arg;
+    struct run_answers *answers = arg;
     if (!run_going_on(answers->run, err)) return false;
     while (bytes.len) {
-        if (answers->pending.len == ANSWER_BYTES && !send_answer(answers, 0, err)) return false;
-        size_t room = ANSWER_BYTES - answers->pending.len;
+        if (answers->pending.len == RUN_ANSWER_MAX && !run_answers_send(answers, RUN_ANSWER_MORE, err))
+            return false;
+        size_t room = RUN_ANSWER_MAX - answers->pending.len;
         size_t len = bytes.len < room ? bytes.len : room;
         buf_put(&answers->pending, bytes.data, len);
         bytes = span_of(bytes.data + len, bytes.len - len);
@@ -111,11 +83,11 @@ static bool write_bytes(void *arg, struct span bytes, struct err *err)
     return true;
 }
 
-static bool cat(struct recovery *recovery, struct span path, struct answers *answers, struct err *err)
+static bool cat(struct recovery *recovery, struct span path, struct run_answers *answers, struct err *err)
 {
     return restore_cat(recovery->opener, &recovery->inlet, &recovery->root, path, write_bytes, answers,
                        err) &&
-           send_answer(answers, 1, err);
+           run_answers_send(answers, RUN_ANSWER_LAST, err);
 }
 
 /* --- the run --- */
@@ -130,7 +102,7 @@ static struct span relative(struct span path)
 static bool browse(struct run *run, struct recovery *recovery, const Sealift__BrowsePlan *plan,
                    const Sealift__Member *operator, struct err * err)
 {
-    struct answers answers = {.run = run, .operator= operator};
+    struct run_answers answers = {.run = run, .operator= operator};
     struct span path = relative(stored_span(&plan->path));
     bool done;
     if (plan->kind == SEALIFT__BROWSE_KIND__BROWSE_CAT) {
@@ -162,12 +134,15 @@ bool run_browse(struct run *run, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "the operator to be answered is not in the current roster");
     if (!recovery_plan(run, &bytes, err) || !plan_browse_decode(span_of(bytes->data, bytes->len), &plan, err))
         return false;
-    if (plan->kind != SEALIFT__BROWSE_KIND__BROWSE_FILES && plan->kind != SEALIFT__BROWSE_KIND__BROWSE_CAT)
+    bool verify = plan->kind == SEALIFT__BROWSE_KIND__BROWSE_VERIFY;
+    if (!verify && plan->kind != SEALIFT__BROWSE_KIND__BROWSE_FILES &&
+        plan->kind != SEALIFT__BROWSE_KIND__BROWSE_CAT)
         return err_set(err, ERR_VERSION, "the order's plan asks for an unknown kind of browsing");
     if (!recovery_open(run, &recovery, err)) return false;
     run->point = recovery.point->point;
     run->has_point = true;
-    bool done = browse(run, &recovery, plan, operator, err);
+    bool done = verify ? run_verify(run, &recovery, plan, operator, err)
+                       : browse(run, &recovery, plan, operator, err);
     recovery_close(&recovery, done ? NULL : err);
-    return done;
+    return done && (!run->findings || !run_findings_worst(run->findings, err));
 }

@@ -110,7 +110,7 @@ bool run_prune(struct run *run, struct err *err)
     struct repository *repository = NULL;
     AUTO(statement) struct statement *job = NULL;
     if (!authority_statement(run->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
-                             &run->work.job, &job, err) ||
+                             &run->work.about, &job, err) ||
         !prunable(run, job->body.job, err) || !run_repository(run, run->repository, &repository, err))
         return false;
     struct pruning pruning = {.run = run, .repository = repository, .job = job};

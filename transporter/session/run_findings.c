@@ -26,6 +26,7 @@ static void item_free(Sealift__Finding *item)
     for (size_t i = 0; i < item->n_points; i++)
         free(item->points[i].data);
     free(item->points);
+    free(item->path.data);
     free(item->object);
     free(item->text);
     free(item);
@@ -63,6 +64,47 @@ static void weigh(struct run_findings *findings, const struct check_finding *fin
     if (check_gravity(finding->code) <= findings->gravity) return;
     findings->gravity = check_gravity(finding->code);
     (void)err_set(&findings->worst, check_code(finding->code), "%s: %s", finding->object, text);
+}
+
+static Sealift__Finding *known_as(struct run_findings *findings, const struct check_finding *finding,
+                                  const char *text, struct span path)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        Sealift__Finding *item = findings->items[i];
+        if (strcmp(item->object, finding->object) == 0 && strcmp(item->text, text) == 0 &&
+            span_eq(stored_span(&item->path), path))
+            return item;
+    }
+    return NULL;
+}
+
+static void add_points(Sealift__Finding *item, const struct check_finding *finding)
+{
+    for (size_t i = 0; i < finding->point_count && item->n_points < RUN_FINDING_POINTS_MAX; i++) {
+        uint8_t *id = xmalloc(ID_LEN);
+        memcpy(id, finding->points[i].bytes, ID_LEN);
+        item->points = xreallocarray(item->points, item->n_points + 1, sizeof(*item->points));
+        item->points[item->n_points++] = stored_bytes(span_of(id, ID_LEN));
+    }
+}
+
+void run_findings_add_to(struct run_findings *findings, const struct check_finding *finding, struct span path)
+{
+    AUTO(buf) struct buf text = {0};
+    public_text(finding->text, &text);
+    Sealift__Finding *known = known_as(findings, finding, buf_cstr(&text), path);
+    if (known) {
+        add_points(known, finding);
+        return;
+    }
+    size_t before = findings->count;
+    run_findings_add(findings, finding);
+    if (findings->count == before || path.len == 0) return;
+    Sealift__Finding *item = findings->items[before];
+    uint8_t *bytes = xmalloc(path.len);
+    memcpy(bytes, path.data, path.len);
+    item->path = stored_bytes(span_of(bytes, path.len));
+    findings->bytes += path.len;
 }
 
 void run_findings_add(void *arg, const struct check_finding *finding)

@@ -18,6 +18,10 @@ DEFINE_AUTO(run_findings, struct run_findings *, run_findings_free)
 
 /* For check_sink.finding. */
 void run_findings_add(void *findings, const struct check_finding *finding);
+/* The same of a file, or of what is told of each point in turn: one that is told again with the same object,
+ * text and path is one finding, of more points. `path` may be empty. */
+void run_findings_add_to(struct run_findings *findings, const struct check_finding *finding,
+                         struct span path);
 /* What was looked at; to be filled in. */
 Sealift__CheckReport *run_findings_report(struct run_findings *findings);
 /* False: nothing but remarks was found. Else *err has the code of the worst. */

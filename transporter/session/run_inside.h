@@ -26,7 +26,7 @@ struct run_work {
     Sealift__MaintenanceKind kind;
     Sealift__CheckLevel level;
     uint32_t sample_ppm; /* 0: all */
-    struct id job;       /* zeros: none */
+    struct id about;     /* of a prune: the job, of a check: the one point; zeros: none */
     bool dry_run;
 };
 

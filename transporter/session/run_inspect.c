@@ -102,30 +102,31 @@ static bool inspect(struct inspection *inspection, struct err *err)
     struct run *run = inspection->run;
     struct check_position *position = &inspection->position;
     bool hash = run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH;
-    struct check_sink sink = {.finding = on_finding,
-                              .progress = on_progress,
-                              .passed = on_passed,
-                              .admitted = is_admitted,
-                              .arg = inspection};
+    struct check_sink sink = {
+        .finding = on_finding, .progress = on_progress, .admitted = is_admitted, .arg = inspection};
     struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,
                                     .bytes_per_s = run->environment.check_bytes_per_s,
                                     .readers = 1,
                                     .cancelled = &run->cancelled};
     struct check_result result = {0};
-    if (hash) {
+    bool one = !id_is_zero(&run->work.about);
+    if (one) options.point = &run->work.about;
+    bool round = hash && !one;
+    if (round) {
         check_position_begin(position, run->work.sample_ppm, repository_pack_count(inspection->repository),
                              clock_real_ns());
+        sink.passed = on_passed;
         options.from = position->next;
         options.packs = position->left;
     }
-    uint64_t resumed = position->done;
+    uint64_t resumed = round ? position->done : 0;
     bool done = repository_check(inspection->repository, &options, &sink, &result, err);
-    if (done && hash)
+    if (done && round)
         check_position_end(position, repository_has_pack_from(inspection->repository, &position->next)
                                          ? CHECK_REST_MORE
                                          : CHECK_REST_NONE);
-    if (hash) save(inspection);
-    report(inspection, &result, hash ? resumed : 0);
+    if (round) save(inspection);
+    report(inspection, &result, resumed);
     return done;
 }
 

@@ -295,7 +295,7 @@ static struct run some_run(uint8_t id, Sealift__RunState state)
     run.work.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
     run.work.level = SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH;
     run.work.sample_ppm = 123456;
-    run.work.job = (struct id){{7}};
+    run.work.about = (struct id){{7}};
     run.work.dry_run = true;
     return run;
 }

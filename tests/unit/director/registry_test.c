@@ -275,7 +275,7 @@ Test(registry, plans_who_takes_part_in_a_backup_and_in_a_copy)
 
 Test(registry, plans_maintenance_for_the_repositorys_owner_alone)
 {
-    struct run_work work = {.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, .job = {{1}}};
+    struct run_work work = {.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, .about = {{1}}};
     struct run_plan plan;
     struct err err;
     put_job(&(struct job_draft){.id = {{1}}, .name = "a", .repository = second}, ERR_NONE, NULL);
@@ -283,13 +283,13 @@ Test(registry, plans_maintenance_for_the_repositorys_owner_alone)
     cr_assert_eq(plan.kind, RUN_MAINTENANCE);
     cr_assert_str_eq(plan.source_name, "lab");
     cr_assert_str_eq(plan.target_name, "lab");
-    cr_assert(id_eq(&plan.work.job, &work.job));
+    cr_assert(id_eq(&plan.work.about, &work.about));
     cr_assert_not(registry_plan_maintenance(registry, &store, &work, &plan, &err));
     cr_assert_str_eq(err.text, "job 'a' does not write to this repository");
-    work.job = (struct id){{77}};
+    work.about = (struct id){{77}};
     cr_assert_not(registry_plan_maintenance(registry, &second, &work, &plan, &err));
     cr_assert_eq(err.code, ERR_NOT_FOUND);
-    work.job = (struct id){{0}};
+    work.about = (struct id){{0}};
     cr_assert_not(registry_plan_maintenance(registry, &(struct id){{98}}, &work, &plan, &err));
     cr_assert_eq(err.code, ERR_NOT_FOUND);
 }

@@ -172,7 +172,7 @@ Test(run_table, work_that_makes_no_sense_is_refused)
         message.kind = cases[i].kind;
         message.level = cases[i].level;
         message.sample_ppm = cases[i].sample_ppm;
-        if (cases[i].job) message.job = lent_bytes(job, ID_LEN);
+        if (cases[i].job) message.about = lent_bytes(job, ID_LEN);
         cr_expect_eq(run_work_take(&message, &work, &err), cases[i].good, "case %zu", i);
     }
 }

@@ -365,6 +365,42 @@ Test(check, damage_to_a_frame_that_is_stored_twice_kills_nothing)
     }
 }
 
+Test(check, of_one_point_looks_at_what_it_needs_and_at_nothing_else)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(objects) struct objects objects = {0};
+    (void)back_up(place->repository, 1, 0, 20);
+    (void)back_up(place->repository, 2, 500, 20);
+    list_objects(place, &objects);
+    for (uint8_t seed = 1; seed <= 2; seed++) {
+        struct id point = id_of(seed);
+        const struct check_options options = {.level = CHECK_HASH, .point = &point};
+        for (int nth = -1; nth < 4; nth++) {
+            AUTO(report) struct report report = {0};
+            struct check_sink sink = {.finding = note_finding, .arg = &report};
+            struct err err;
+            AUTO(free)
+            char *path = xasprintf("%s/%s", place->path, find_object(&objects, "packs/", nth < 0 ? 0 : nth));
+            if (nth >= 0) flip(path, 500);
+            cr_assert(repository_check(place->repository, &options, &sink, &report.result, &err), "%s",
+                      err.text);
+            (void)buf_cstr(&report.lines);
+            if (nth >= 0) flip(path, 500);
+            if (nth < 0) cr_assert_eq(report.result.packs_read, 2, "of the four there are");
+            cr_assert_eq(report.result.points, 1);
+            cr_assert_eq(kills(&report, seed), report.result.findings > 0, "%s", lines(&report));
+            cr_assert_not(kills(&report, (uint8_t)(3 - seed)));
+        }
+    }
+    struct id none = id_of(9);
+    struct check_result result;
+    struct check_sink sink = {.finding = note_finding};
+    struct err err;
+    const struct check_options options = {.level = CHECK_PRESENCE, .point = &none};
+    cr_assert_not(repository_check(place->repository, &options, &sink, &result, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+}
+
 /* In another domain, and before ours, somebody names a node by the id of ours, with nothing below it. */
 Test(check, a_node_planted_in_another_domain_hides_no_damage)
 {

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 120
+"""Checks with a key: points are opened, or restored into nothing, by a trusted transporter; what is found names the
+files to the operator alone. And every way in which a repository can be tampered with, found without a key."""
+
+import glob
+import json
+import os
+import shutil
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Site, expect, make_tree
+
+
+def command(site, *args, code=0):
+    return json.loads(site.sealift("--json", *args, code=code).stdout)
+
+
+def packs(site):
+    return sorted(glob.glob(site.path("vault-store", "offsite", "packs", "*", "*")), key=os.path.getsize)
+
+
+def check_again(site):
+    return command(site, "repository", "check", "offsite", "--wait")
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+def frames(path):
+    """The frames of a pack: offset and length of each record (docs/format.md section 6)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    at, found = 64, []
+    while at < len(data) - 16:
+        kind, length = data[at], struct.unpack_from("<I", data, at + 4)[0]
+        if kind == 2:
+            found.append((at, 16 + length))
+        at += 16 + length
+    return data, found
+
+
+def substitute_frame(repository):
+    """A whole record, its check and all, in the place of another of its length."""
+    for path in glob.glob(os.path.join(repository, "packs", "*", "*")):
+        data, records = frames(path)
+        for here, length in records:
+            other = next((at for at, size in records if size == length and at != here), None)
+            if other:
+                with open(path, "wb") as file:
+                    file.write(data[:here] + data[other:other + length] + data[here + length:])
+                return "packs/" + "/".join(path.split("/")[-2:])
+    raise Exception("no two frames of one length")
+
+
+def substitute_pack(repository):
+    one, other = glob.glob(os.path.join(repository, "packs", "*", "*"))[:2]
+    shutil.copyfile(other, one)
+    return "packs/" + "/".join(one.split("/")[-2:])
+
+
+def remove_entry(repository):
+    os.unlink(os.path.join(repository, "log", "0000000002"))
+    return "log/0000000002"
+
+
+def reorder_entries(repository):
+    two, three = (os.path.join(repository, "log", f"000000000{n}") for n in (2, 3))
+    for a, b in ((two, two + ".x"), (three, two), (two + ".x", three)):
+        os.rename(a, b)
+    return "log/0000000002"
+
+
+with Site("verify") as site:
+    site.begin()
+    tree = site.path("data")
+    make_tree(tree, files=40)
+    site.add_backup(tree, repository=site.path("vault-store", "offsite"))
+    secret = "kept-from-the-director"
+    with open(os.path.join(tree, secret), "wb") as file:
+        file.write(os.urandom(600000))
+    for i in range(2):
+        for j in range(3):  # chunks of one length
+            with open(os.path.join(tree, f"more-{i}-{j}"), "wb") as file:
+                file.write(os.urandom(200000))
+        command(site, "job", "run", "web", "--wait")
+        if i == 0:
+            shutil.copytree(site.path("vault-store", "offsite"), site.path("older"))
+    points = [row["id"] for row in command(site, "point", "list", "--job", "web")["points"]]
+
+    # all is well, and what each level does not look at is said
+    for level, key in (("decrypt", "chunks"), ("restore", "files")):
+        whole = command(site, "repository", "check", "offsite", "--level", level)
+        expect(whole["verdict"] == "sound" and whole["points"] == 2 and whole[key] > 0 and whole["findings"] == [],
+               f"{level}: {whole}")
+        expect(any("--level hash" in line for line in whole["not_checked"]), f"{level} does not check: {whole}")
+        one = command(site, "point", "verify", points[0], "--level", level)
+        expect(one["verdict"] == "sound" and one["points"] == 1 and one["point"] == points[0], f"{level}: {one}")
+        expect(one["files"] <= whole["files"] and one["chunks"] <= whole["chunks"], f"one of two: {one} {whole}")
+    for level in ("presence", "hash"):
+        one = command(site, "point", "verify", "web@latest", "--level", level)
+        expect(one["verdict"] == "sound" and one["points"] == 1 and one["point"] == points[-1], f"{level}: {one}")
+    expect(one["packs"] == one["packs_total"] and one["bytes_read"] > 0, f"the packs of one point: {one}")
+    expect(command(site, "repository", "show", "offsite")["check_hash"] is None, "one point is not all of it")
+    part = command(site, "repository", "check", "offsite", "--level", "decrypt", "--sample", "1%")
+    expect(part["points"] == 1 and any("another sample" in line for line in part["not_checked"]), f"a sample: {part}")
+    local = command(site, "point", "verify", points[0], "--level", "restore", "--at", "source")
+    expect(local["files"] == one["points"] * local["files"] > 0, f"the opener that was named: {local}")
+
+    # who may not open does not, and a level is a level
+    refused = site.sealift("point", "verify", points[0], "--level", "decrypt", "--at", "vault", code=5).stderr
+    expect("trusted" in refused, f"an untrusted opener: {refused}")
+    site.sealift("point", "verify", points[0], "--level", "all", code=2)
+    site.sealift("point", "verify", points[0], "--level", "hash", "--names", code=2)
+    site.sealift("point", "verify", points[0], "--level", "presence", "--at", "source", code=2)
+    site.sealift("point", "verify", "ffffffff", code=4)
+
+    # a damaged chunk: which one, and with the key which file, and the director hears of no name
+    whole_packs = {path: open(path, "rb").read() for path in packs(site)}
+    data = packs(site)[-1]
+    flip(data, os.path.getsize(data) // 2)
+    opened = command(site, "repository", "check", "offsite", "--level", "decrypt", code=22)
+    expect(opened["verdict"] == "damaged" and opened["finding_count"] == 1, f"one chunk: {opened}")
+    row = opened["findings"][0]
+    expect(row["kind"] == "damaged" and row["code"] == 22 and row["object"] == "chunk" and "path" not in row
+           and row["point_count"] == 2, f"the chunk, and both points: {row}")
+    named = command(site, "point", "verify", points[0], "--level", "decrypt", "--names", code=22)
+    files = [row["path"] for row in named["findings"] if row["object"] == "file"]
+    restored = command(site, "point", "verify", points[0], "--level", "restore", code=22)
+    expect(files and files == [row["path"] for row in restored["findings"]], f"{named} and {restored}")
+    expect(all(path.startswith(tree + "/") and os.path.exists(path) for path in files), f"real files: {files}")
+    table = site.sealift("point", "verify", points[0], "--level", "restore", code=22)
+    expect(os.path.basename(files[0]) in table.stdout and "damaged" in table.stdout, f"for people: {table.stdout}")
+    log = site.sealift("--json", "job", "log", restored["runs"][0][:12]).stdout
+    expect(json.loads(log)["level"] == "restore" and os.path.basename(files[0]) not in log, f"kept in clear: {log}")
+    for path in glob.glob(site.path("director", "**"), recursive=True):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                expect(os.path.basename(files[0]).encode() not in file.read(), f"a name in the director's {path}")
+    one = command(site, "point", "verify", points[0], "--level", "hash", code=22)
+    expect(all(points[0] in row["points"] for row in one["findings"] if row["code"]), f"what hurts this one: {one}")
+    for path, content in whole_packs.items():
+        with open(path, "wb") as file:
+            file.write(content)
+    expect(command(site, "point", "verify", points[0], "--level", "hash")["verdict"] == "sound", "it is back")
+
+    # tampered with, and found without a key: by whoever has the disk, and by the owner when it opens and checks it
+    repository = site.path("vault-store", "offsite")
+    sound = site.path("sound")
+    site.daemons["vault"].stop()
+    shutil.copytree(repository, sound)
+    for tamper, codes, kinds in ((substitute_frame, (22, 26), ("damaged", "not_authentic")),
+                                 (substitute_pack, (22, 26), ("damaged", "not_authentic")),
+                                 (remove_entry, (22,), ("damaged",)),
+                                 (reorder_entries, (26,), ("not_authentic",))):
+        name = tamper(repository)
+        offline = command(site, "offline", "check", repository, "--level", "hash", code=codes)
+        site.run_transporter("vault")
+        done = site.sealift("--json", "repository", "check", "offsite", "--wait", code=codes)
+        online = json.loads(done.stdout)
+        for report in (offline, online):
+            rows = [row for row in report.get("findings", []) if row["object"] == name and row["kind"] in kinds]
+            # an owner that cannot believe the newest entry does not even open it, and says which one
+            refused = report is online and "history was rewritten" in done.stderr and tamper is reorder_entries
+            expect(rows or refused, f"{tamper.__name__}: nothing about {name} in {report}, {done.stderr}")
+            expect(refused or report is offline or online["verdict"] == "damaged", f"{tamper.__name__}: {online}")
+        site.daemons["vault"].stop()
+        shutil.rmtree(repository)
+        shutil.copytree(sound, repository)
+
+    # an older copy put back whole has nothing wrong in itself: who saw the newer log knows
+    shutil.rmtree(repository)
+    shutil.copytree(site.path("older"), repository)
+    offline = command(site, "offline", "check", repository, "--level", "hash")
+    expect(any("the newest one" in line for line in offline["not_checked"]), f"what the disk cannot tell: {offline}")
+    site.run_transporter("vault")
+    said = json.loads(site.sealift("--json", "repository", "check", "offsite", "--wait", code=26).stderr.splitlines()[-1])
+    expect(said["error"]["code"] == 26 and "was seen before" in said["error"]["text"], f"a rollback: {said}")
+    shown = command(site, "status")["repositories"][0]
+    expect(shown["state"] == "not_authentic", f"the status of a rolled-back repository: {shown}")
+    site.daemons["vault"].stop()
+    shutil.rmtree(repository)
+    shutil.copytree(sound, repository)
+    site.run_transporter("vault")
+    expect(check_again(site)["verdict"] == "sound", "as it was before all this")
