@@ -78,7 +78,8 @@ static double checked_percent(const Sealift__RunListAnswer *runs, uint64_t pack_
     for (size_t i = 0; i < runs->n_rows; i++) {
         const Sealift__RunRow *row = runs->rows[i];
         bool check = row->work && row->work->kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK &&
-                     row->work->level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH && row->counters;
+                     row->work->level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH &&
+                     row->work->about.len == 0 && row->counters;
         if (check && row->started_ns + SHARE_NS >= now_ns) read += (double)row->counters->content_bytes;
     }
     if (pack_bytes == 0) return 100;

@@ -117,7 +117,7 @@ struct run_work agenda_work(const struct agenda_item *item)
         break;
     case AGENDA_PRUNE:
         work.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
-        work.job = item->job;
+        work.about = item->job;
         break;
     case AGENDA_CHECK:
         work.kind = SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
@@ -205,9 +205,9 @@ static struct agenda_item *item_of(struct agenda *agenda, const struct run *run)
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:
         return find(agenda, AGENDA_SWEEP, &run->repository, &none);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE:
-        return find(agenda, AGENDA_PRUNE, &run->repository, &run->work.job);
+        return find(agenda, AGENDA_PRUNE, &run->repository, &run->work.about);
     default:
-        return run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH
+        return run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH && id_is_zero(&run->work.about)
                    ? find(agenda, AGENDA_CHECK, &run->repository, &none)
                    : NULL;
     }
