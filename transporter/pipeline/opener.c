@@ -2,18 +2,12 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/compress.h"
-
-#include <pthread.h>
-#include <string.h>
-
-enum { SEALS_MAX = 1 << 20 };
+#include "transporter/pipeline/seal_keys.h"
 
 struct opener {
     const struct read_half *half; /* NULL: plaintext repository */
     struct secret *dedup_key;     /* NULL: ids are content hashes */
-    pthread_rwlock_t lock;        /* seals; a run key stays where it is once it is in */
-    struct run_key **seals;       /* ascending by seal id */
-    size_t seal_count, seal_cap;
+    struct seal_keys *seals;
 };
 
 struct opener_thread {
@@ -33,25 +27,22 @@ struct opener *opener_new(const struct read_half *half, const char *domain)
         opener->dedup_key = secret_new(HASH_LEN);
         plaintext_dedup_key(opener->dedup_key->data);
     }
-    (void)pthread_rwlock_init(&opener->lock, NULL);
+    opener->seals = seal_keys_new();
     return opener;
 }
 
 struct opener *opener_new_opened(void)
 {
     struct opener *opener = xcalloc(1, sizeof(*opener));
-    (void)pthread_rwlock_init(&opener->lock, NULL);
+    opener->seals = seal_keys_new();
     return opener;
 }
 
 void opener_free(struct opener *opener)
 {
     if (!opener) return;
-    for (size_t i = 0; i < opener->seal_count; i++)
-        run_key_free(opener->seals[i]);
-    free(opener->seals);
+    seal_keys_free(opener->seals);
     secret_free(opener->dedup_key);
-    (void)pthread_rwlock_destroy(&opener->lock);
     free(opener);
 }
 
@@ -83,65 +74,14 @@ struct hash opener_chunk_id(const struct opener *opener, enum frame_type type, c
 
 /* --- seals --- */
 
-/* index of the seal, or of the place where it belongs */
-static size_t place_of(const struct opener *opener, const struct id *seal, bool *found)
-{
-    size_t low = 0, high = opener->seal_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = memcmp(opener->seals[middle]->seal.bytes, seal->bytes, ID_LEN);
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = false;
-    return low;
-}
-
-static const struct run_key *find_seal(struct opener *opener, const struct id *seal)
-{
-    bool found = false;
-    (void)pthread_rwlock_rdlock(&opener->lock);
-    size_t at = place_of(opener, seal, &found);
-    const struct run_key *run = found ? opener->seals[at] : NULL;
-    (void)pthread_rwlock_unlock(&opener->lock);
-    return run;
-}
-
-static bool insert_seal(struct opener *opener, struct run_key *run, struct err *err)
-{
-    bool found = false;
-    (void)pthread_rwlock_wrlock(&opener->lock);
-    size_t at = place_of(opener, &run->seal, &found);
-    bool full = !found && opener->seal_count >= SEALS_MAX;
-    if (!found && !full) {
-        if (opener->seal_count == opener->seal_cap) {
-            opener->seal_cap = opener->seal_cap ? opener->seal_cap * 2 : 16;
-            opener->seals = xreallocarray(opener->seals, opener->seal_cap, sizeof(struct run_key *));
-        }
-        memmove(&opener->seals[at + 1], &opener->seals[at],
-                (opener->seal_count - at) * sizeof(struct run_key *));
-        opener->seals[at] = run;
-        opener->seal_count++;
-    }
-    (void)pthread_rwlock_unlock(&opener->lock);
-    if (found || full) run_key_free(run);
-    return !full || err_set(err, ERR_LIMIT, "more than %d seals", SEALS_MAX);
-}
-
 bool opener_envelope(struct opener *opener, struct span envelope, struct err *err)
 {
     if (!opener->half) return err_set(err, ERR_NOT_ENCRYPTED, "an envelope in a plaintext repository");
     struct envelope_view view;
     if (!envelope_parse(envelope, &view, err)) return false;
-    if (find_seal(opener, &view.seal)) return true;
-    struct run_key *run = NULL;
-    return envelope_open(envelope, opener->half, &run, err) && insert_seal(opener, run, err);
+    if (seal_keys_find(opener->seals, &view.seal)) return true;
+    AUTO(run_key) struct run_key *run = NULL;
+    return envelope_open(envelope, opener->half, &run, err) && seal_keys_add(opener->seals, run, err);
 }
 
 /* --- frames --- */
@@ -162,7 +102,7 @@ static bool open_parsed(struct opener_thread *thread, const struct hash *id, con
     struct opener *opener = thread->opener;
     const struct run_key *run = NULL;
     if (opener->half && view->cipher != CIPHER_NONE) {
-        run = find_seal(opener, &view->seal);
+        run = seal_keys_find(opener->seals, &view->seal);
         if (!run) return err_set(err, ERR_DAMAGED, "the envelope of the chunk's seal is missing");
     }
     if (opener->half && view->cipher == CIPHER_NONE)
