@@ -10,6 +10,7 @@ enum {
     FRAMES_AHEAD_BYTES = 24 * 1024 * 1024,
     THREADS_MAX = 64,
     FETCHERS_MAX = 4,
+    WINDOWS_MEMORY = 4 * RESTORE_WINDOW_MEMORY,
 };
 
 /* --- what the threads tell each other --- */
@@ -76,12 +77,23 @@ bool restore_hand_over(struct restore_run *run, struct restore_window *window, s
 {
     (void)pthread_mutex_lock(&run->lock);
     /* also when stopping: the fetching threads take every window, if only to let go of its files */
-    while (run->window)
+    while (run->window || (run->ahead > 0 && run->ahead + window->memory > WINDOWS_MEMORY))
         (void)pthread_cond_wait(&run->window_moved, &run->lock);
     run->window = window;
+    run->ahead += window->memory;
     (void)pthread_cond_broadcast(&run->window_moved);
     (void)pthread_mutex_unlock(&run->lock);
     return restore_going_on(run, err);
+}
+
+void restore_window_done(struct restore_run *run, struct restore_window *window)
+{
+    if (atomic_fetch_sub(&window->users, 1) > 1) return;
+    (void)pthread_mutex_lock(&run->lock);
+    run->ahead -= window->memory;
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    restore_window_free(window);
 }
 
 /* --- the fetching threads --- */
@@ -161,7 +173,7 @@ static void fetch_window(struct restore_run *run, struct restore_writer *writer,
     }
     if (!ok) restore_stop(run, &err);
     free(fetch);
-    if (atomic_fetch_sub(&window->users, 1) == 1) restore_window_free(window);
+    restore_window_done(run, window);
 }
 
 static struct restore_window *next_window(struct restore_run *run)

@@ -30,17 +30,23 @@ void restore_queue_deinit(struct restore_queue *queue)
     (void)pthread_cond_destroy(&queue->not_full);
 }
 
+/* Of a missing chunk there is at least the reason. */
+static size_t item_bytes(const struct restore_item *item)
+{
+    return sizeof(*item) + item->frame.cap;
+}
+
 bool restore_queue_put(struct restore_queue *queue, struct restore_item *item)
 {
     (void)pthread_mutex_lock(&queue->lock);
-    while (!queue->closed && queue->bytes > 0 && queue->bytes + item->frame.len > queue->limit)
+    while (!queue->closed && queue->bytes > 0 && queue->bytes + item_bytes(item) > queue->limit)
         (void)pthread_cond_wait(&queue->not_full, &queue->lock);
     bool open = !queue->closed;
     if (open) {
         item->next = NULL;
         *queue->last = item;
         queue->last = &item->next;
-        queue->bytes += item->frame.len;
+        queue->bytes += item_bytes(item);
         (void)pthread_cond_signal(&queue->not_empty);
     }
     (void)pthread_mutex_unlock(&queue->lock);
@@ -57,7 +63,7 @@ struct restore_item *restore_queue_get(struct restore_queue *queue)
     if (item) {
         queue->first = item->next;
         if (!queue->first) queue->last = &queue->first;
-        queue->bytes -= item->frame.len;
+        queue->bytes -= item_bytes(item);
         (void)pthread_cond_signal(&queue->not_full);
     }
     (void)pthread_mutex_unlock(&queue->lock);

@@ -20,6 +20,7 @@ struct restore_run {
     pthread_mutex_t lock; /* windows, fetching, fatal, damage, warnings */
     pthread_cond_t window_moved;
     struct restore_window *window; /* planner -> fetch, one at a time */
+    size_t ahead;                  /* memory of all windows that were handed over and are not done with */
     unsigned fetching;             /* threads; the last one closes the queue */
     bool planned;                  /* no more windows come */
     struct err fatal;              /* what stops everything */
@@ -63,8 +64,11 @@ DEFINE_AUTO(restore_plan, struct restore_plan *, restore_plan_free)
 bool restore_plan_all(struct restore_plan *plan, struct err *err) MUST_CHECK;
 bool restore_plan_finish(struct restore_plan *plan, struct err *err) MUST_CHECK;
 
-/* Gives a full (or the last) window to a fetching thread; takes it. Blocks while all are busy. */
+/* Gives a full (or the last) window to a fetching thread; takes it. Blocks while all are busy, and while
+ * windows before it take too much memory. */
 bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err) MUST_CHECK;
+/* One user of a window that was handed over is done with it; the last one frees it. */
+void restore_window_done(struct restore_run *run, struct restore_window *window);
 
 /* One writer's own state. */
 struct restore_writer {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { SLOTS = 4 * RESTORE_WINDOW_IDS };
+enum { SLOTS = 4 * RESTORE_WINDOW_IDS, ALLOCATION_LEN = 24 /* what malloc adds, about */ };
 
 static struct span copy_of(struct span bytes)
 {
@@ -34,12 +34,19 @@ void restore_file_free(struct restore_file *file)
     free(file);
 }
 
+size_t restore_file_memory(const struct restore_file *file)
+{
+    return sizeof(*file) + file->path.len + file->metadata.xattrs.len + 3 * ALLOCATION_LEN;
+}
+
 struct restore_window *restore_window_new(void)
 {
     struct restore_window *window = xcalloc(1, sizeof(*window));
     window->ids = xcalloc(RESTORE_WINDOW_IDS, sizeof(*window->ids));
     window->first = xcalloc(RESTORE_WINDOW_IDS, sizeof(*window->first));
     window->slots = xcalloc(SLOTS, sizeof(*window->slots));
+    window->memory =
+        RESTORE_WINDOW_IDS * (sizeof(*window->ids) + sizeof(*window->first)) + SLOTS * sizeof(*window->slots);
     atomic_store(&window->users, 1);
     return window;
 }
@@ -57,7 +64,7 @@ void restore_window_free(struct restore_window *window)
 bool restore_window_full(const struct restore_window *window)
 {
     return window->id_count == RESTORE_WINDOW_IDS || window->bytes >= RESTORE_WINDOW_BYTES ||
-           window->piece_count >= 16 * RESTORE_WINDOW_IDS;
+           window->memory >= RESTORE_WINDOW_MEMORY;
 }
 
 /* The slot that holds the id, or the free one where it belongs. Ids are uniformly random. */
@@ -98,4 +105,8 @@ void restore_window_add(struct restore_window *window, const struct hash *id,
     window->pieces[at].next = window->first[*slot - 1];
     window->first[*slot - 1] = at + 1;
     window->bytes += piece->length;
+    window->memory += 2 * sizeof(*piece); /* the array doubles */
+    if (piece->file == window->last_file) return;
+    window->memory += restore_file_memory(piece->file);
+    window->last_file = piece->file;
 }

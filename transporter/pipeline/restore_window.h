@@ -1,5 +1,6 @@
 /* A window of a restore: some thousand chunks, and where the bytes of each go. Made by the planning
- * thread, fetched by another, written by several; freed with its last frame. Private to the restore. */
+ * thread, fetched by another, written by several; freed with its last frame. A chunk may hold thousands of
+ * tiny files: what windows remember of files counts too. Private to the restore. */
 #ifndef SEALIFT_PIPELINE_RESTORE_WINDOW_H
 #define SEALIFT_PIPELINE_RESTORE_WINDOW_H
 
@@ -27,6 +28,8 @@ struct restore_file {
 /* An owned copy of what the entry says; users = 1 for the planner. */
 struct restore_file *restore_file_new(struct span path, const struct entry *entry);
 void restore_file_free(struct restore_file *file);
+/* bytes of memory, about */
+size_t restore_file_memory(const struct restore_file *file);
 
 struct restore_piece {
     struct restore_file *file;
@@ -42,13 +45,16 @@ struct restore_window {
     uint32_t id_count;
     struct restore_piece *pieces;
     uint32_t piece_count, piece_cap;
-    uint64_t bytes;         /* of all pieces */
-    uint32_t *slots;        /* hash table: index + 1 of the id */
-    _Atomic uint32_t users; /* ids not yet dealt with, and the fetch */
+    uint64_t bytes;                       /* of all pieces */
+    size_t memory;                        /* that it takes, with the files of its pieces */
+    const struct restore_file *last_file; /* of the piece added last */
+    uint32_t *slots;                      /* hash table: index + 1 of the id */
+    _Atomic uint32_t users;               /* ids not yet dealt with, and the fetch */
 };
 
 #define RESTORE_WINDOW_IDS 4096u
 #define RESTORE_WINDOW_BYTES (32u * 1024 * 1024)
+#define RESTORE_WINDOW_MEMORY ((size_t)4 * 1024 * 1024)
 
 struct restore_window *restore_window_new(void);
 void restore_window_free(struct restore_window *window);

@@ -184,11 +184,6 @@ static void write_piece(struct restore_writer *writer, const struct restore_piec
     restore_file_done(writer, file);
 }
 
-static void window_done(struct restore_window *window)
-{
-    if (atomic_fetch_sub(&window->users, 1) == 1) restore_window_free(window);
-}
-
 static void write_chunk(struct restore_writer *writer, struct opener_thread *opener,
                         struct restore_item *item, struct buf *plain)
 {
@@ -206,7 +201,7 @@ static void write_chunk(struct restore_writer *writer, struct opener_thread *ope
             write_piece(writer, &piece, plain);
         }
     }
-    window_done(window);
+    restore_window_done(writer->run, window);
 }
 
 void *restore_writer_main(void *arg)
