@@ -12,6 +12,9 @@ enum {
     QUEUE_MAX = 256, /* events that wait while a request is answered */
     PAUSE_FIRST_MS = 250,
     PAUSE_MAX_MS = 4000,
+    /* Answers of up to 1 MiB wait here while stdout is slow. What does not fit waits at the director and the
+     * transporter, and when the queue stays full for 20 s, the connection is taken for dead. */
+    RECV_QUEUE = 128,
 };
 
 struct queued {
@@ -70,7 +73,7 @@ static bool dial(struct client *client, struct err *err)
     options.key = client->key;
     options.server_key = client->director.curve_pk;
     options.max_payload = PAYLOAD_MAX;
-    options.recv_queue = 1000;
+    options.recv_queue = RECV_QUEUE;
     options.linger_ms = 0; /* every request waits for its answer */
     options.reconnect_ms = 100;
     options.reconnect_max_ms = 2000;

@@ -214,6 +214,29 @@ void output_line(const struct output *output, json_t *object, const char *fmt, .
     (void)puts(text);
 }
 
+/* What comes before a row, or before the end. */
+static void list_go_on(struct output_list *list, const char *between)
+{
+    if (list->begun)
+        (void)fputs(between, stdout);
+    else
+        (void)printf("{\"%s\":[", list->name);
+    list->begun = true;
+}
+
+void output_list_row(struct output_list *list, json_t *row)
+{
+    list_go_on(list, ",");
+    (void)json_dumpf(row, stdout, JSON_COMPACT);
+    json_decref(row);
+}
+
+void output_list_end(struct output_list *list)
+{
+    list_go_on(list, "");
+    (void)puts("]}");
+}
+
 bool output_finish(struct err *err)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return true;

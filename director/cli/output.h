@@ -44,6 +44,15 @@ struct column {
 void output_table(const struct output *output, const char *name, const struct column *columns, json_t *rows);
 /* The object itself, or "title: value" lines; `object` is taken. Arrays of text are lines of their own. */
 void output_record(const struct output *output, const struct column *columns, json_t *object);
+/* A list that may be too long for memory, in JSON only: {"NAME": [rows]} on one line, written row by row. If
+ * the command fails after the first row, the document is cut short. */
+struct output_list {
+    const char *name;
+    bool begun;
+};
+/* `row` is taken. */
+void output_list_row(struct output_list *list, json_t *row);
+void output_list_end(struct output_list *list);
 /* One line of text for people; with --json the object instead. `object` is taken. */
 void output_line(const struct output *output, json_t *object, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

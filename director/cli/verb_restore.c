@@ -179,7 +179,7 @@ struct browse {
     struct cli *cli;
     struct order order;
     bool (*take)(struct browse *browse, struct span plain, struct err *err);
-    json_t *rows; /* files, with --json */
+    struct output_list list; /* files, with --json */
     uint64_t bytes;
 };
 
@@ -266,7 +266,7 @@ static void say_entry(struct browse *browse, struct span path, const struct entr
             json_set_path(row, "target", entry->target);
         else if (entry->target.len)
             set_rooted(row, "target", entry->target);
-        (void)json_array_append_new(browse->rows, row);
+        output_list_row(&browse->list, row);
         return;
     }
     AUTO(buf) struct buf shown = {0};
@@ -301,11 +301,9 @@ static bool files(struct cli *cli, const struct args *args, struct err *err)
     plan.kind = SEALIFT__BROWSE_KIND__BROWSE_FILES;
     if (below) plan.path = path_bytes(below);
     if (pattern) plan.pattern = path_bytes(pattern);
-    struct browse browse = {.cli = cli, .take = take_entries, .rows = json_array()};
+    struct browse browse = {.cli = cli, .take = take_entries, .list = {.name = "files"}};
     bool ok = run_browse(cli, args, &browse, &plan, err);
-    if (ok && cli->output.form == OUTPUT_JSON)
-        output_line(&cli->output, json_pack("{s:O}", "files", browse.rows), "%s", "");
-    json_decref(browse.rows);
+    if (ok && cli->output.form == OUTPUT_JSON) output_list_end(&browse.list);
     return ok;
 }
 

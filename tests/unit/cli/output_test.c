@@ -45,6 +45,19 @@ Test(output, with_json_it_is_one_document_with_all_members, .init = cr_redirect_
     json_decref(document);
 }
 
+Test(output, a_list_row_by_row_is_the_same_document, .init = cr_redirect_stdout)
+{
+    struct output_list list = {.name = "files"};
+    struct output_list empty = {.name = "none"};
+    output_list_row(&list, json_pack("{s:s}", "path", "/a"));
+    output_list_row(&list, json_pack("{s:s}", "path", "/b"));
+    output_list_end(&list);
+    output_list_end(&empty);
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("{\"files\":[{\"path\":\"/a\"},{\"path\":\"/b\"}]}\n"
+                            "{\"none\":[]}\n");
+}
+
 Test(output, a_record_is_titles_and_values_with_lists_below_each_other, .init = cr_redirect_stdout)
 {
     static const struct column fields[] = {
