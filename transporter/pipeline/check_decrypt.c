@@ -4,19 +4,21 @@
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "transporter/core/node.h"
+#include "transporter/pipeline/sent_ids.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WINDOW = 256, THREADS_MAX = 64, WAITING_MAX = 8 };
+enum { WINDOW = 256, THREADS_MAX = 64, WAITING_MAX = 8, DATA_REMEMBERED = 2 * 1024 * 1024 };
 
-/* --- ids that were looked at: open addressing over uniformly random ids --- */
+/* --- ids that were looked at: of nodes by open addressing over uniformly random ids --- */
 
 struct checked_set {
     uint8_t (*slots)[16]; /* zeros: free */
     size_t cap, count;
+    struct sent_ids *datas;
 };
 
 struct checked_set *checked_set_new(void)
@@ -24,12 +26,14 @@ struct checked_set *checked_set_new(void)
     struct checked_set *set = xcalloc(1, sizeof(*set));
     set->cap = 4096;
     set->slots = xcalloc(set->cap, 16);
+    set->datas = sent_ids_new(DATA_REMEMBERED);
     return set;
 }
 
 void checked_set_free(struct checked_set *set)
 {
     if (!set) return;
+    sent_ids_free(set->datas);
     free(set->slots);
     free(set);
 }
@@ -59,9 +63,11 @@ static void empty(struct checked_set *set)
 {
     memset(set->slots, 0, 16 * set->cap);
     set->count = 0;
+    sent_ids_free(set->datas);
+    set->datas = sent_ids_new(DATA_REMEMBERED);
 }
 
-/* true if the id was not in the set */
+/* true if the node was not in the set */
 static bool add(struct checked_set *set, const struct hash *id)
 {
     uint8_t *slot = slot_of(set, id->bytes);
@@ -319,7 +325,8 @@ static bool visit_child(void *arg, enum frame_type type, const struct hash *cont
     struct walk *walk = arg;
     if (type == FRAME_DATA && walk->check->scope == CHECK_DECRYPT_NODES) return true;
     struct hash id = opener_chunk_id(walk->check->opener, type, content);
-    if (!add(walk->check->checked, &id)) return true;
+    struct checked_set *checked = walk->check->checked;
+    if (type == FRAME_NODE ? !add(checked, &id) : !sent_ids_claim(checked->datas, &id)) return true;
     if (type == FRAME_NODE) {
         if (walk->node_count == walk->node_cap) {
             walk->node_cap = walk->node_cap ? 2 * walk->node_cap : 256;

@@ -18,7 +18,8 @@ struct check_decrypt_result {
 
 /* Chunks that were checked for an earlier point need no second look: one set for many points. A point with
  * findings empties it, so that damage is told for every point that it kills.
- * Memory: about 24 bytes for each distinct chunk. */
+ * Memory: about 24 bytes for each distinct node, and at most 64 MiB for the data: of more than two million
+ * chunks one that occurs again may be opened again, and counts again. */
 struct checked_set;
 struct checked_set *checked_set_new(void);
 void checked_set_free(struct checked_set *set);
