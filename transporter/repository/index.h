@@ -70,12 +70,16 @@ bool index_pack_by_name(struct index *index, const struct hash *from, struct ind
 /* The first pack with a number of at least `no`; ERR_NOT_FOUND at the end. */
 bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, struct err *err) MUST_CHECK;
 
+/* Whether any pack is in this state: at hand, so that nobody goes through all of them to find none. */
+bool index_has_packs(struct index *index, enum index_state state);
+
 /* The number that the next pack will get: those that are there now have lower ones. */
 bool index_next_pack(struct index *index, uint32_t *no, struct err *err) MUST_CHECK;
 
 struct index_totals {
     uint64_t packs, bytes, frames; /* of published packs */
     uint64_t bad;                  /* packs that are damaged or lost */
+    uint64_t in_state[INDEX_DAMAGED + 1];
 };
 void index_totals(struct index *index, struct index_totals *out);
 

@@ -19,8 +19,9 @@ static void encode_row(const struct index_pack *pack, uint8_t out[static PACK_RO
 
 static int decode_row(const MDB_val *key, const MDB_val *value, struct index_pack *out)
 {
-    if (key->mv_size != 4 || value->mv_size != PACK_ROW_LEN) return MDB_CORRUPTED;
     const uint8_t *row = value->mv_data;
+    if (key->mv_size != 4 || value->mv_size != PACK_ROW_LEN || row[0] < INDEX_OPEN || row[0] > INDEX_DAMAGED)
+        return MDB_CORRUPTED;
     *out = (struct index_pack){.no = index_key32_get(key->mv_data), .state = row[0], .class_ = row[1]};
     out->size = le64_get(row + 2);
     out->frames = le64_get(row + 10);
@@ -147,6 +148,8 @@ static bool is_bad(const struct index_pack *pack)
 static void replace_in_totals(struct index *index, const struct index_pack *old, const struct index_pack *new)
 {
     (void)pthread_mutex_lock(&index->totals_lock);
+    if (old) index->totals.in_state[old->state]--;
+    if (new) index->totals.in_state[new->state]++;
     if (old && is_bad(old)) index->totals.bad--;
     if (new &&is_bad(new)) index->totals.bad++;
     if (old && counts(old)) {
@@ -167,10 +170,20 @@ bool index_count_totals(struct index *index, struct err *err)
     (void)pthread_mutex_lock(&index->totals_lock);
     index->totals = (struct index_totals){0};
     (void)pthread_mutex_unlock(&index->totals_lock);
-    struct index_pack pack = {0};
-    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1)
+    AUTO(index_view) struct index_view *view = NULL;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    if (!index_view_open(index, &view, err)) return false;
+    int code = mdb_cursor_open(view->txn, index->tables[TABLE_PACKS], &cursor);
+    if (code != 0) return index_error(index, err, code, "read");
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct index_pack pack;
+        code = decode_row(&key, &value, &pack);
+        if (code != 0) break;
         replace_in_totals(index, NULL, &pack);
-    return err->code == ERR_NOT_FOUND;
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND || index_error(index, err, code, "read");
 }
 
 void index_totals(struct index *index, struct index_totals *out)
@@ -178,6 +191,13 @@ void index_totals(struct index *index, struct index_totals *out)
     (void)pthread_mutex_lock(&index->totals_lock);
     *out = index->totals;
     (void)pthread_mutex_unlock(&index->totals_lock);
+}
+
+bool index_has_packs(struct index *index, enum index_state state)
+{
+    struct index_totals totals;
+    index_totals(index, &totals);
+    return totals.in_state[state] > 0;
 }
 
 /* --- changes --- */

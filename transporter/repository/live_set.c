@@ -5,11 +5,12 @@
 
 enum { BITS_AN_ID = 16, BLOCK_BITS = 512, BLOCK_WORDS = BLOCK_BITS / 64, PROBES = 7, PROBE_BITS = 9 };
 #define LEAST_BLOCKS 1024u
+#define MOST_BLOCKS (LIVE_SET_MOST_BYTES / (BLOCK_BITS / 8))
 
 void live_set_init(struct live_set *set, uint64_t expected)
 {
     size_t blocks = LEAST_BLOCKS;
-    while (blocks < expected / (BLOCK_BITS / BITS_AN_ID))
+    while (blocks < expected / (BLOCK_BITS / BITS_AN_ID) && blocks < MOST_BLOCKS)
         blocks *= 2;
     *set = (struct live_set){.block_mask = blocks - 1};
     set->words = xcalloc(blocks * BLOCK_WORDS, sizeof(*set->words));

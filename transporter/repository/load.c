@@ -193,8 +193,10 @@ bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct
  * when the index is lost. */
 static bool look_at_packs(struct repository *repository, struct err *err)
 {
+    struct index *index = repository->index;
     struct index_pack pack = {0};
-    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1) {
+    if (!index_has_packs(index, INDEX_CONDEMNED) && !index_has_packs(index, INDEX_DAMAGED)) return true;
+    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1) {
         if (pack.state == INDEX_CONDEMNED) repository->condemned = repository->chain.number;
         if (pack.state == INDEX_DAMAGED) damage_marks_add(repository->marks, &pack.name);
     }

@@ -144,6 +144,7 @@ static bool see_object(void *arg, const char *name, uint64_t size)
 static bool drop_journals(struct index *index, struct err *err)
 {
     struct index_pack pack = {0};
+    if (!index_has_packs(index, INDEX_OPEN) && !index_has_packs(index, INDEX_STRAY)) return true;
     for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1) {
         bool journal = pack.state == INDEX_OPEN || pack.state == INDEX_STRAY;
         if (journal && !index_pack_drop(index, pack.no, err)) return false;

@@ -313,7 +313,8 @@ void sweep_leftovers(struct repository *repository)
 {
     struct err ignored;
     struct index_pack pack = {0};
-    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, &ignored); no = pack.no + 1)
+    bool any = index_has_packs(repository->index, INDEX_SWEPT);
+    for (uint32_t no = 0; any && index_pack_from(repository->index, no, &pack, &ignored); no = pack.no + 1)
         if (pack.state == INDEX_SWEPT) remove_pack(repository, &pack);
     (void)!damage_marks_save(repository->marks, &ignored); /* a mark too many is of no pack that there is */
     remove_points(repository);

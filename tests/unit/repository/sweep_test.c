@@ -581,6 +581,17 @@ Test(sweep, nothing_relies_on_a_damaged_pack_after_the_index_was_lost)
 
 /* --- the filter --- */
 
+Test(live_set, takes_no_more_than_its_limit_for_any_number_of_ids)
+{
+    AUTO(live_set) struct live_set set;
+    live_set_init(&set, UINT64_MAX);
+    cr_assert_eq((set.block_mask + 1) * 64, LIVE_SET_MOST_BYTES);
+    static const uint8_t id[ID_LEN] = {1, 2, 3};
+    cr_assert_not(live_set_has(&set, id));
+    live_set_add(&set, id);
+    cr_assert(live_set_has(&set, id));
+}
+
 Test(live_set, finds_all_that_was_added_and_few_others)
 {
     AUTO(live_set) struct live_set set;
