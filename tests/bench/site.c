@@ -480,7 +480,7 @@ static uint64_t total;
 
 static int add_size(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
-    if (kind == FTW_F) total += (uint64_t)st->st_size;
+    if (kind == FTW_F && strcmp(path + at->base, "reserve") != 0) total += (uint64_t)st->st_size;
     return 0;
 }
 

@@ -119,6 +119,34 @@ def repository_disk(site, disk, tree):
     expect(len(points(site)) == 2 and first in points(site), "the new point stands beside the old one")
 
 
+def way_out(site, disk, tree):
+    """Prune and sweep work on a disk without one free block, and make the room that the next backup needs."""
+    reserve, filler = os.path.join(disk.at, "r", "reserve"), os.path.join(disk.at, "filler")
+    expect(os.stat(reserve).st_blocks * 512 >= 64 * MIB, "64 MiB are set aside")
+    add_file(tree, "junk", 40 * MIB)
+    site.sealift("job", "run", "web", "--wait")
+    os.remove(os.path.join(tree, "junk"))
+    site.sealift("job", "run", "web", "--wait")
+    add_file(tree, "new-after", 2 * MIB)
+    disk.fill(GIB - 16 * MIB)
+    before = os.path.getsize(filler)
+    said = run_fails(site, "a run below the least free space")
+    expect("backups stop below 1024 MiB" in said and "only 10" in said, f"how much is free and needed: {said}")
+    disk.fill()
+    run_fails(site, "a run into a full disk")
+    pruned = site.sealift("job", "prune", "web", "--yes").stdout
+    expect("points removed, 1 stay" in pruned, pruned)
+    expect(not os.path.exists(reserve), "the reserve is given back on a full disk")
+    swept = site.sealift("repository", "sweep", "offsite").stdout
+    expect("taken away" in swept and disk.free() > 16 * MIB, f"{swept}: {disk.free()} bytes free")
+    expect(os.stat(reserve).st_blocks * 512 >= 64 * MIB, "and made again when there is room")
+    os.truncate(filler, before)  # what somebody else had filled on top
+    site.sealift("job", "run", "web", "--wait")
+    out, _ = restore(site, "web@latest", "way-out")
+    same(tree, out + tree, "a restore of what was backed up after prune and sweep")
+    disk.make_room()
+
+
 def target_state(site, disk, tree):
     """The index of the repository lies in its transporter's state."""
     add_file(tree, "new-2", 3 * MIB)
@@ -191,16 +219,17 @@ def director_state(site, disk):
 disks = []
 with Site() as site:
     try:
-        for name, size in (("store", GIB + 160 * MIB), ("source", 64 * MIB), ("vault", 64 * MIB),
+        for name, size in (("store", GIB + 272 * MIB), ("source", 64 * MIB), ("vault", 64 * MIB),
                            ("director", 24 * MIB), ("small", 96 * MIB)):
             disks.append(Disk(site, name, size))
         store, source, vault, director, small = disks
         site.begin()
         tree = site.path("data")
         make_tree(tree, files=40)
-        site.add_backup(tree, repository=os.path.join(store.at, "r"), restore=[small.at])
+        site.add_backup(tree, repository=os.path.join(store.at, "r"), restore=[small.at], job=["--keep-last", "1"])
         site.sealift("job", "run", "web", "--wait")
         repository_disk(site, store, tree)
+        way_out(site, store, tree)
         same(tree, restore_disk(site, small) + tree, "a restore after room was made at its destination")
         source_state(site, source, tree)
         target_state(site, vault, tree)

@@ -3,7 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/lock.h"
-#include "transporter/repository/inside.h"
+#include "transporter/repository/reserve.h"
 
 #include <string.h>
 
@@ -12,13 +12,16 @@ bool care_begin(struct repository *repository, struct repository **out, struct e
     if (!repository->owner) return err_set(err, ERR_POLICY, "the repository is open for reading only");
     if (pthread_mutex_trylock(&repository->care_lock) != 0)
         return err_set(err, ERR_BUSY, "the repository is being pruned or swept");
+    reserve_spend(repository, RESERVE_MARGIN);
     *out = repository;
     return true;
 }
 
 void care_end(struct repository *repository)
 {
-    if (repository) (void)pthread_mutex_unlock(&repository->care_lock);
+    if (!repository) return;
+    reserve_renew(repository);
+    (void)pthread_mutex_unlock(&repository->care_lock);
 }
 
 /* --- entries --- */
@@ -183,6 +186,7 @@ bool repository_hold(struct repository *repository, const struct id *point, enum
     if (!index_point_find(repository->index, point, &known, &mark, err)) return false;
     if (mark != INDEX_THERE) return err_set(err, ERR_NOT_FOUND, "the point has been removed");
     if (known.hold == hold) return true;
+    reserve_spend(repository, RESERVE_MARGIN);
     bool held = hold == REPOSITORY_HELD;
     return append(repository, held ? SEALIFT__LOG_KIND__LOG_HELD : SEALIFT__LOG_KIND__LOG_RELEASED, point,
                   statement, err);

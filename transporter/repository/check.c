@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
+#include "transporter/repository/reserve.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -143,8 +144,8 @@ static bool note_object(void *arg, const char *name, uint64_t size)
         buf_put(&extras->signed_names, name, strlen(name) + 1);
     else if (strncmp(slash ? slash + 1 : name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
         (void)check_add(extras->check, ERR_NONE, name, "an unfinished write, removed when the owner starts");
-    else if (!chain_parse_name(name, &number) && !pack_parse_name(name, &hash) &&
-             !journal_parse_name(name, &id, &journal))
+    else if (strcmp(name, RESERVE_NAME) != 0 && !chain_parse_name(name, &number) &&
+             !pack_parse_name(name, &hash) && !journal_parse_name(name, &id, &journal))
         (void)check_add(extras->check, ERR_NONE, name, "not an object of a repository");
     return true;
 }

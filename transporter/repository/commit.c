@@ -1,6 +1,7 @@
 /* Committing a session: its packs, everything the point refers to, the point, the log entry. */
 #include "transporter/repository/closure.h"
 #include "transporter/repository/ingest_state.h"
+#include "transporter/repository/reserve.h"
 
 #include <string.h>
 
@@ -212,8 +213,9 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
     if (err->code != ERR_NOT_FOUND) return false;
     bool pinned = commit->ingest->since < commit->repository->condemned;
     enum index_use use = pinned ? INDEX_FOR_PINNED : INDEX_FOR_KEEPING;
-    return prove_whole(commit, use, missing, err) && put_point(commit, err) &&
-           append_point(commit, receipt, err);
+    if (!prove_whole(commit, use, missing, err)) return false;
+    reserve_spend(commit->repository, RESERVE_MARGIN);
+    return put_point(commit, err) && append_point(commit, receipt, err);
 }
 
 bool ingest_commit(struct ingest *ingest, const struct id *point, const struct hash *root,

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/file.h>
@@ -308,6 +309,33 @@ static bool settle(void *self, struct err *err)
     return syncfs(directory->fd) == 0 || err_sys(err, errno, "cannot sync '%s'", directory->path);
 }
 
+/* Of a file system that cannot set blocks aside the C library writes them. */
+static bool set_aside(int fd, uint64_t bytes, const char *name, struct err *err)
+{
+    int code;
+    do {
+        code = posix_fallocate(fd, 0, (off_t)bytes);
+    } while (code == EINTR);
+    if (code != 0) return err_sys(err, code, "cannot set %" PRIu64 " bytes aside in '%s'", bytes, name);
+    if (ftruncate(fd, (off_t)bytes) == 0 && fsync(fd) == 0) return true;
+    return err_sys(err, errno, "cannot set %" PRIu64 " bytes aside in '%s'", bytes, name);
+}
+
+static bool allocate(void *self, const char *name, uint64_t bytes, struct err *err)
+{
+    struct directory *directory = self;
+    AUTO(fd) int fd = file_open_beneath(directory->fd, name, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0) return refused(directory, name, "make", errno, err);
+    struct stat st;
+    if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open '%s/%s'", directory->path, name);
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return err_set(err, ERR_DAMAGED, "'%s/%s' is not a file of its own", directory->path, name);
+    if (set_aside(fd, bytes, name, err)) return sync_parent(directory, name, err);
+    struct err ignored;
+    (void)!remove_object(self, name, &ignored);
+    return false;
+}
+
 /* --- journals --- */
 
 static bool journal_take(struct directory *directory, const char *name, int flags, struct journal **out,
@@ -470,6 +498,7 @@ static const struct storage_ops directory_ops = {
     .free_space = free_space,
     .claim = claim,
     .settle = settle,
+    .allocate = allocate,
     .will_read = will_read,
     .journal_create = journal_create,
     .journal_open = journal_open,

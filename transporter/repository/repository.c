@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "transporter/repository/inside.h"
+#include "transporter/repository/reserve.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -69,7 +70,9 @@ static bool note_object(void *arg, const char *name, uint64_t size)
     const char *slash = strrchr(name, '/');
     const char *base = slash ? slash + 1 : name;
     bool *occupied = arg;
-    *occupied = strncmp(base, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) != 0;
+    /* what a creation that did not come to its end has left */
+    *occupied =
+        strncmp(base, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) != 0 && strcmp(name, RESERVE_NAME) != 0;
     return !*occupied;
 }
 
@@ -81,6 +84,7 @@ bool repository_create_on(const struct storage *storage, const struct id *site, 
     if (!settle(storage, err) || !storage->ops->list(storage->self, "", note_object, &occupied, err))
         return false;
     if (occupied) return err_set(err, ERR_EXISTS, "the directory is not empty");
+    if (!reserve_make(storage, err)) return false;
     struct chain chain = {.site = *site, .repository = *repository, .kind = kind};
     Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
     entry.kind = SEALIFT__LOG_KIND__LOG_CREATED;
@@ -201,6 +205,7 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     if (!become_owner(repository, options, err) || !load(repository, err))
         return err_wrap(err, "cannot open the repository '%s'", options->path);
     tell_what_was_mended(repository);
+    if (repository->owner) reserve_renew(repository); /* those of before have none */
     *out = repository;
     repository = NULL;
     return true;

@@ -33,6 +33,9 @@ struct storage_ops {
      * relies on anything that it sees: names that are only in memory would vanish with the next power cut,
      * after more has been built on them. NULL where everything that is seen is durable. */
     bool (*settle)(void *self, struct err *err);
+    /* An object of that many bytes which the disk has really set aside; one of this name is brought to that
+     * size. It is no published object. ERR_NO_SPACE: none is left. NULL where no disk can fill up. */
+    bool (*allocate)(void *self, const char *name, uint64_t bytes, struct err *err);
     /* A hint that the range will be read soon. NULL where the driver has none. */
     void (*will_read)(void *self, const char *name, uint64_t offset, uint64_t len);
 

@@ -8,8 +8,10 @@
 #include "transporter/repository/ingest_state.h"
 #include "transporter/repository/mark.h"
 #include "transporter/repository/pack_scan.h"
+#include "transporter/repository/reserve.h"
 #include "transporter/repository/rewrite.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct sweep {
@@ -19,6 +21,7 @@ struct sweep {
     struct usage *usage;
     uint32_t packs; /* numbers in use, of `usage` too */
     struct healed healed;
+    uint64_t room; /* bytes that may still be written in this round */
 };
 
 /* What of a pack's frames is referred to. Of a pack that is damaged or lost: and cannot be read elsewhere. */
@@ -153,7 +156,7 @@ static bool condemn(struct sweep *sweep, struct err *err)
     if (!first_young_pack(repository, &young, err) || !measure(sweep, err) || !forget_lost(sweep, err) ||
         !choose(sweep, young, &names, err))
         return false;
-    sweep->result->condemned_packs = names.len / HASH_LEN;
+    sweep->result->condemned_packs += names.len / HASH_LEN;
     if (names.len == 0) return true;
     LOCK_HERE(&repository->commit_lock);
     bool unchanged = repository->chain.number == sweep->mark.head;
@@ -181,6 +184,31 @@ static bool is_pack_fault(enum err_code code)
     return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_AUTHENTIC || code == ERR_VERSION;
 }
 
+/* What of a free disk a sweep may fill. */
+static bool find_room(struct sweep *sweep, struct err *err)
+{
+    const struct storage *storage = &sweep->repository->storage;
+    uint64_t free_bytes = 0, total_bytes = 0;
+    if (!storage->ops->free_space(storage->self, &free_bytes, &total_bytes, err)) return false;
+    sweep->room = free_bytes > RESERVE_MARGIN ? free_bytes - RESERVE_MARGIN : 0;
+    return true;
+}
+
+/* Whether what must be moved out of the pack fits: its live frames, and at most all that is no frame. */
+static bool fits(struct sweep *sweep, const struct index_pack *pack, const struct usage *usage)
+{
+    struct sweep_result *result = sweep->result;
+    uint64_t needed = usage->live + (pack->size > usage->all ? pack->size - usage->all : 0);
+    if (needed <= sweep->room) {
+        sweep->room -= needed;
+        return true;
+    }
+    uint64_t lacking = needed - sweep->room;
+    if (result->postponed_packs == 0 || lacking < result->short_bytes) result->short_bytes = lacking;
+    result->postponed_packs++;
+    return false;
+}
+
 /* Decides about one condemned pack, and has moved what it must keep when it may go. */
 static bool empty_pack(struct sweep *sweep, struct rewrite *rewrite, const struct index_pack *pack,
                        struct buf *names, struct err *err)
@@ -189,7 +217,7 @@ static bool empty_pack(struct sweep *sweep, struct rewrite *rewrite, const struc
     struct err why;
     bool goes = usage->live == 0;
     if (goes && !usage->bad && !rewrite_confirms_dead(rewrite, pack, err)) return false;
-    if (!goes && is_worth_sweeping(usage)) {
+    if (!goes && is_worth_sweeping(usage) && fits(sweep, pack, usage)) {
         goes = rewrite_pack(rewrite, pack, &why);
         if (!goes && !is_pack_fault(why.code)) {
             *err = why;
@@ -212,12 +240,13 @@ static bool empty_packs(struct sweep *sweep, struct buf *names, struct err *err)
     struct repository *repository = sweep->repository;
     AUTO(rewrite) struct rewrite *rewrite = rewrite_new(repository, &sweep->mark.live);
     struct index_pack pack = {0};
+    if (!find_room(sweep, err)) return false;
     for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
         if (pack.state == INDEX_CONDEMNED && pack.no < sweep->packs &&
             !empty_pack(sweep, rewrite, &pack, names, err))
             return false;
     if (err->code != ERR_NOT_FOUND || !rewrite_finish(rewrite, err)) return false;
-    sweep->result->moved_bytes = rewrite_bytes(rewrite);
+    sweep->result->moved_bytes += rewrite_bytes(rewrite);
     return true;
 }
 
@@ -240,15 +269,38 @@ static bool finish(struct sweep *sweep, struct err *err)
     return true;
 }
 
-static bool run(struct sweep *sweep, struct err *err)
+/* Once through; *more: it has made room for what it had to leave. */
+static bool go_round(struct sweep *sweep, bool *more, struct err *err)
 {
     struct repository *repository = sweep->repository;
-    sweep_leftovers(repository);
+    struct sweep_result *result = sweep->result;
+    uint64_t swept = result->swept_packs;
+    *more = false;
+    result->spared_packs = result->faulty_packs = result->postponed_packs = result->short_bytes = 0;
     if (repository->condemned == 0 && !condemn(sweep, err)) return false;
     if (repository->condemned == 0) return true;
-    sweep->result->sessions = count_pinning(repository, repository->condemned);
-    sweep->result->outcome = SWEEP_WAITS;
-    return sweep->result->sessions > 0 || finish(sweep, err);
+    result->sessions = count_pinning(repository, repository->condemned);
+    result->outcome = SWEEP_WAITS;
+    if (result->sessions > 0) return true;
+    if (!finish(sweep, err)) return false;
+    *more = result->postponed_packs > 0 && result->swept_packs > swept;
+    return true;
+}
+
+static bool run(struct sweep *sweep, struct err *err)
+{
+    const struct sweep_result *result = sweep->result;
+    bool more = true;
+    sweep_leftovers(sweep->repository);
+    reserve_spend(sweep->repository, RESERVE_BYTES + RESERVE_MARGIN);
+    while (more)
+        if (!go_round(sweep, &more, err)) return false;
+    if (result->swept_packs > 0 || result->postponed_packs == 0) return true;
+    return err_set(err, ERR_NO_SPACE,
+                   "%" PRIu64
+                   " packs hold bytes that could go, but what else they hold must be written anew first: "
+                   "%" PRIu64 " more bytes must be free where the repository lies",
+                   result->postponed_packs, result->short_bytes);
 }
 
 bool repository_sweep(struct repository *repository, struct sweep_result *result, struct err *err)

@@ -126,6 +126,23 @@ bool run_prune(struct run *run, struct err *err)
 
 /* --- sweep --- */
 
+static void warn_of(struct run *run, const struct sweep_result *result)
+{
+    struct err what = {0};
+    if (result->faulty_packs > 0) {
+        (void)err_set(&what, ERR_DAMAGED,
+                      "%" PRIu64 " packs cannot be read whole and were left: check the repository",
+                      result->faulty_packs);
+        run_warn(run, span_of(NULL, 0), &what);
+    }
+    if (result->postponed_packs > 0) {
+        (void)err_set(&what, ERR_NO_SPACE,
+                      "%" PRIu64 " packs were left for lack of space: %" PRIu64 " more bytes must be free",
+                      result->postponed_packs, result->short_bytes);
+        run_warn(run, span_of(NULL, 0), &what);
+    }
+}
+
 bool run_sweep(struct run *run, struct err *err)
 {
     struct repository *repository = NULL;
@@ -151,12 +168,7 @@ bool run_sweep(struct run *run, struct err *err)
                        "%" PRIu64 " packs taken away with %" PRIu64 " bytes, of which %" PRIu64
                        " were written anew; %" PRIu64 " packs spared",
                        result.swept_packs, result.freed_bytes, result.moved_bytes, result.spared_packs);
-    if (result.faulty_packs == 0) return true;
-    struct err what = {0};
-    (void)err_set(&what, ERR_DAMAGED,
-                  "%" PRIu64 " packs cannot be read whole and were left: check the repository",
-                  result.faulty_packs);
-    run_warn(run, span_of(NULL, 0), &what);
+    warn_of(run, &result);
     return true;
 }
 

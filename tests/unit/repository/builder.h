@@ -60,6 +60,8 @@ struct place {
 
 /* An empty directory in which repository and state will lie; nothing is open. */
 struct place *place_empty(void);
+/* Creates a repository there, without a reserve. */
+bool place_create(const struct place *place, enum repository_kind kind, struct err *err);
 /* Creates an empty repository and opens it. */
 struct place *place_new(enum repository_kind kind);
 /* The same under another repository id than all others. */

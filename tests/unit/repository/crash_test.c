@@ -70,9 +70,7 @@ static bool run_plans(const struct scene *scene, struct repository *repository)
 static bool create(const struct place *place)
 {
     struct err err;
-    return repository_create(place->path, &place->site, &place->id, REPOSITORY_ENCRYPTED, span_of(NULL, 0),
-                             place->owner, &err) ||
-           err.code == ERR_EXISTS;
+    return place_create(place, REPOSITORY_ENCRYPTED, &err) || err.code == ERR_EXISTS;
 }
 
 /* By as many sweeps as it takes. */

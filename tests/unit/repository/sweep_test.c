@@ -274,6 +274,35 @@ Test(sweep, takes_what_an_abandoned_session_left)
     cr_assert_eq(findings_of(place->repository), 0);
 }
 
+/* Sessions do not outlive their connection: what was sent is then as good as any that nobody refers to. */
+Test(sweep, between_two_attempts_of_a_run_costs_sending_again_and_nothing_else)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *first = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *attempt = session_open(place->repository, first, 1);
+    struct hash root = session_tree(attempt, first, 0, 20, 1000);
+    ingest_close(attempt);
+    attempt = NULL;
+    cr_assert_eq(sweep(place).swept_packs, 2);
+
+    AUTO(writer) struct writer *second = writer_new(REPOSITORY_ENCRYPTED, 2); /* the next attempt's seal */
+    AUTO(ingest) struct ingest *again = session_open(place->repository, second, 1);
+    uint8_t have[2] = {7, 7};
+    struct err err;
+    struct hash ids[] = {writer_id(second, FRAME_DATA, 0, 1000), root};
+    cr_assert(ingest_has(again, ids, 2, have, &err));
+    cr_assert(!have[0] && !have[1], "it is asked for again");
+    AUTO(buf) struct buf missing = {0};
+    cr_assert_eq(session_commit_code(again, second, 1, &root, &missing), ERR_NOT_FOUND);
+    cr_assert_gt(missing.len, 0, "a commit that claims it is told what is missing");
+    cr_assert_eq(sweep(place).outcome, SWEEP_CLEAN);
+    struct hash same = session_tree(again, second, 0, 20, 1000);
+    cr_assert(hash_eq(&same, &root));
+    (void)session_commit(again, second, 1, &root);
+    cr_assert(restores(place->repository, &root, NULL));
+    cr_assert_eq(findings_of(place->repository), 0);
+}
+
 Test(sweep, is_refused_while_another_goes_on_and_to_readers)
 {
     struct err err;
