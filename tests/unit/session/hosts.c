@@ -210,7 +210,8 @@ static void leg_begin(struct leg *leg, const struct hosts *hosts, const struct s
     assign.side = side->side;
     assign.subject = assignment->subject;
     assign.subject_id = stored_bytes(span_of(assignment->id.bytes, ID_LEN));
-    assign.subject_version = 1;
+    assign.subject_version = hosts->subject_version ? hosts->subject_version : 1;
+    assign.work = (Sealift__Maintenance *)(uintptr_t)hosts->work;
     assign.ticket = stored_bytes(span_of(ticket, sizeof(ticket)));
     assign.peer = stored_bytes(span_of(side->peer->self->known.sign_pk, SIGN_PK_LEN));
     assign.endpoint = (char *)(uintptr_t)side->endpoint;

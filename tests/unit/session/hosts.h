@@ -30,6 +30,8 @@ struct hosts {
     struct hash roster;     /* the newest */
     uint64_t roster_version;
     uint64_t lease_ms;
+    const Sealift__Maintenance *work; /* of the runs that follow; NULL: no maintenance */
+    uint64_t subject_version;         /* of the runs that follow; 0: 1 */
 };
 
 /* Both are in the trusted zone, and send plaintext to each other. */

@@ -90,7 +90,10 @@ struct statement *site_backup(const struct site *site, const struct backup_draft
     part_seal(&part, site, "job", &draft->id, draft->source, buf_span(&plain));
 
     Sealift__JobBody body = SEALIFT__JOB_BODY__INIT;
+    Sealift__Retention retention = SEALIFT__RETENTION__INIT;
     struct hash domain;
+    retention.last = draft->keep_last;
+    if (draft->keep_last) body.retention = &retention;
     body.name = text_of("job");
     body.kind = SEALIFT__JOB_KIND__JOB_BACKUP;
     body.source = stored_bytes(span_of(draft->source->known.sign_pk, SIGN_PK_LEN));

@@ -23,6 +23,7 @@ struct backup_draft {
     const char *path;               /* what is backed up */
     Sealift__Connection connection; /* 0: direct */
     uint32_t deleted;
+    uint32_t keep_last; /* 0: no retention */
 };
 struct statement *site_backup(const struct site *site, const struct backup_draft *draft);
 
