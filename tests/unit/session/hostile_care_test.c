@@ -115,7 +115,7 @@ static uint32_t ask(Sealift__MaintenanceKind kind, const struct id *of, const ch
     const struct assignment assignment = {
         SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, repository, &hosts->vault, &hosts->vault, 0, false};
     work.kind = kind;
-    if (of) work.job = lent_id(of);
+    if (of) work.about = lent_id(of);
     hosts->work = &work;
     trip_run(hosts, &assignment, &trip);
     hosts->work = NULL;
