@@ -96,21 +96,25 @@ with Site("maintenance") as site:
     wait_until(lambda: command(site, "job", "log", run[:12])["state"] not in ("assigned", "running"), "the check stops")
     stopped = command(site, "job", "log", run[:12])
     expect(stopped["state"] == "stopped", f"a stopped check: {stopped}")
-    site.daemons["vault"].stop()
+    run = command(site, "repository", "check", "offsite")["run"]
+    wait_until(lambda: command(site, "job", "log", run[:12])["content_bytes"] > 0, "the check reads")
+    site.daemons["vault"].kill()
     with open(site.path("vault.conf")) as file:
         text = file.read()
     with open(site.path("vault.conf"), "w") as file:
         file.write(text.replace('bandwidth = "512KiB"', 'bandwidth = "0"'))
     site.run_transporter("vault")
-    rest = check(site)
-    expect(rest["packs_of_earlier_run"] == stopped["packs"] < rest["packs_total"], f"{stopped} and then {rest}")
-    expect(rest["bytes_read"] < rest["bytes_total"] or stopped["packs"] == 0, f"read again: {rest}")
-
-    # damages, each found by name without a key: no other file than these is named
     site.add_transporter("far", "untrusted", repositories=[site.path("far-store")])
     site.sealift("repository", "create", "second", "--on", "far", "--path", site.path("far-store", "second"))
     site.sealift("job", "create", "away", "--copy", "offsite", "--repository", "second")
     command(site, "job", "run", "away", "--wait")
+    wait_until(lambda: command(site, "job", "log", run[:12])["state"] == "failed", "the killed check is given up")
+    rest = check(site)
+    expect(stopped["packs"] < rest["packs_of_earlier_run"] < rest["packs_total"], f"{stopped} and then {rest}")
+    expect(rest["verdict"] == "sound", f"killed, and gone on with: {rest}")
+    expect(rest["bytes_read"] < rest["bytes_total"], f"read again: {rest}")
+
+    # damages, each found by name without a key: no other file than these is named
     names = sorted(packs(site), key=os.path.getsize, reverse=True)
     flipped, cut, gone, swapped, other = names[:5]
     saved = {path: open(path, "rb").read() for path in names}
@@ -133,7 +137,12 @@ with Site("maintenance") as site:
     log = site.sealift("job", "log", last["run"][:12]).stdout
     expect(name_of(gone) in log, f"the findings are shown later, too: {log}")
 
-    # from a copy, by a signed job and without any key: then no point is hurt any more
+    # from a copy, by a signed job and without any key: then no point is hurt any more, and point files are back
+    one, other = sorted(glob.glob(site.path("vault-store", "offsite", "points", "*")))[:2]
+    os.unlink(one)
+    flip(other, 100)
+    hurt = {row["object"] for row in check(site, "--level", "presence", code=22)["findings"] if row["points"]}
+    expect({"points/" + os.path.basename(path) for path in (one, other)} <= hurt, f"the points' own files: {hurt}")
     none = site.sealift("repository", "repair", "offsite", "--from", "second", "--wait", code=4).stderr
     expect("sealift job create" in none, f"no job copies that way yet: {none}")
     site.sealift("job", "create", "back", "--copy", "second", "--repository", "offsite")

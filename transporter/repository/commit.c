@@ -197,6 +197,21 @@ static bool is_still_whole(struct commit *commit, struct buf *missing, struct er
     return totals.bad == 0 || prove_whole(commit, INDEX_FOR_PINNED, missing, err);
 }
 
+/* Its file may be lost or damaged, and the log says which bytes it had: these. A damaged one is no object
+ * that is ever to be kept. */
+static bool mend_point(struct commit *commit, struct err *err)
+{
+    const struct storage *storage = &commit->repository->storage;
+    char name[POINT_NAME_LEN];
+    AUTO(buf) struct buf there = {0};
+    point_name(commit->point, name);
+    bool read = storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, err);
+    if (read && span_eq(buf_span(&there), commit->file)) return true;
+    if (!read && err->code == ERR_SYSTEM) return false;
+    if (!storage->ops->remove(storage->self, name, err) && err->code != ERR_NOT_FOUND) return false;
+    return storage->ops->put_if_absent(storage->self, name, commit->file, err);
+}
+
 static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt, struct buf *missing,
                           struct err *err)
 {
@@ -204,7 +219,8 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
     enum index_mark mark;
     if (index_point_find(commit->repository->index, commit->point, &known, &mark, err)) {
         if (mark == INDEX_THERE && hash_eq(&known.hash, &commit->file_hash))
-            return is_still_whole(commit, missing, err) && first_receipt(commit, &known, receipt, err);
+            return is_still_whole(commit, missing, err) && mend_point(commit, err) &&
+                   first_receipt(commit, &known, receipt, err);
         if (mark == INDEX_REMOVED)
             return err_set(err, ERR_POLICY,
                            "the point was removed from this repository: it is not taken again");

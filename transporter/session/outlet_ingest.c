@@ -22,10 +22,8 @@ static bool has_point(struct repository *repository, const struct hash *asked, u
         *have = whole ? ASKED_HAS : ASKED_LACKS;
         return true;
     }
-    *have = ASKED_LACKS;
-    /* a damaged one is there: it is for a repair, a copy cannot replace it */
-    if (!*have && why.code == ERR_DAMAGED) *have = ASKED_HAS;
-    if (*have || why.code == ERR_NOT_FOUND) return true;
+    *have = ASKED_LACKS; /* a commit of the very same one brings its file back */
+    if (why.code == ERR_NOT_FOUND || why.code == ERR_DAMAGED || why.code == ERR_LIMIT) return true;
     *err = why;
     return false;
 }

@@ -198,3 +198,28 @@ Test(commit, a_copy_refuses_a_list_of_another_seal_than_its_frames)
     cr_assert_not(ingest_batch(ingest, 1, buf_span(&batch), &err));
     cr_assert_eq(err.code, ERR_NOT_AUTHENTIC, "%s", err.text);
 }
+
+/* A copy commits the same signed bytes again: what the log says of them is what they are held against. */
+Test(commit, of_a_point_that_is_there_brings_its_lost_or_damaged_file_back)
+{
+    static const char *const accidents[] = {"true", "rm $f", "echo x > $f", "head -c 2000000 /dev/zero > $f",
+                                            "rm $f; ln -s /etc/hostname $f"};
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct hash root = session_tree(ingest, writer, 0, 3, 100);
+    struct ingest_receipt first = session_commit(ingest, writer, 1, &root);
+    struct id point = id_of(1);
+    struct err err;
+    AUTO(buf) struct buf before = {0};
+    cr_assert(repository_point_read(place->repository, &point, &before, &err));
+    for (size_t i = 0; i < sizeof(accidents) / sizeof(accidents[0]); i++) {
+        AUTO(buf) struct buf after = {0};
+        shell("f=$(ls '%s'/points/*); %s", place->path, accidents[i]);
+        struct ingest_receipt again = session_commit(ingest, writer, 1, &root);
+        cr_assert_eq(again.number, first.number, "no second entry");
+        cr_assert(repository_point_read(place->repository, &point, &after, &err), "accident %zu: %s", i,
+                  err.text);
+        cr_assert(span_eq(buf_span(&before), buf_span(&after)));
+    }
+}
