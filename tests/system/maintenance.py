@@ -87,7 +87,7 @@ with Site("maintenance") as site:
     # slow; stopped; killed: the next one goes on
     site.daemons["vault"].stop()
     with open(site.path("vault.conf"), "a") as file:
-        file.write('check = { bandwidth = "512KiB"; };\n')
+        file.write('check = { bandwidth = "256KiB"; };\n')
     site.run_transporter("vault")
     run = command(site, "repository", "check", "offsite")["run"]
     site.sealift("repository", "check", "offsite", code=6)  # it has one already
@@ -102,7 +102,7 @@ with Site("maintenance") as site:
     with open(site.path("vault.conf")) as file:
         text = file.read()
     with open(site.path("vault.conf"), "w") as file:
-        file.write(text.replace('bandwidth = "512KiB"', 'bandwidth = "0"'))
+        file.write(text.replace('bandwidth = "256KiB"', 'bandwidth = "0"'))
     site.run_transporter("vault")
     site.add_transporter("far", "untrusted", repositories=[site.path("far-store")])
     site.sealift("repository", "create", "second", "--on", "far", "--path", site.path("far-store", "second"))
