@@ -274,22 +274,42 @@ static bool is_echo(const struct secret *text)
     return text->len >= len && memcmp(text->data, HEAD_BY_PEER, len) == 0;
 }
 
-/* Opens the copy that is sealed to us; false and a warning when it does not open. */
-static bool open_warning(struct cli *cli, const struct identity *identity, struct span context,
+static int shown_len(const struct secret *text)
+{
+    return (int)(text->len < WARNING_MAX ? text->len : WARNING_MAX);
+}
+
+/* What the copies of a run are sealed for. */
+struct contexts {
+    struct buf warning, note;
+};
+
+static void contexts_deinit(struct contexts *contexts)
+{
+    buf_deinit(&contexts->warning);
+    buf_deinit(&contexts->note);
+}
+DEFINE_AUTO_IN_PLACE(contexts, struct contexts, contexts_deinit)
+
+/* Opens the copy that is sealed to us; false for a note, which is said, and when it does not open. */
+static bool open_warning(struct cli *cli, const struct identity *identity, const struct contexts *contexts,
                          const Sealift__SealedCopy *copy, struct secret **text)
 {
-    struct err err = {0};
+    struct err err = {0}, ignored;
+    AUTO(secret) struct secret *note = NULL;
+    struct span sealed = span_of(copy->sealed.data, copy->sealed.len);
     if (memcmp(copy->recipient.data, identity->known.sign_pk, SIGN_PK_LEN) != 0) return false;
-    if (box_open(identity->box, context, span_of(copy->sealed.data, copy->sealed.len), text, &err))
-        return true;
-    output_warning(&cli->output, "a warning that cannot be opened: %s", err.text);
+    if (box_open(identity->box, buf_span(&contexts->warning), sealed, text, &err)) return true;
+    if (box_open(identity->box, buf_span(&contexts->note), sealed, &note, &ignored))
+        output_note(&cli->output, "%.*s", shown_len(note), (const char *)note->data);
+    else
+        output_warning(&cli->output, "a warning that cannot be opened: %s", err.text);
     return false;
 }
 
 static void say_warning(struct cli *cli, const struct secret *text)
 {
-    output_warning(&cli->output, "%.*s", (int)(text->len < WARNING_MAX ? text->len : WARNING_MAX),
-                   (const char *)text->data);
+    output_warning(&cli->output, "%.*s", shown_len(text), (const char *)text->data);
 }
 
 /* How many were said. Echoes only if there is nothing else. */
@@ -304,13 +324,14 @@ static size_t say_warnings(struct cli *cli, const struct follow_request *request
         return 0;
     }
     size_t said = 0;
-    AUTO(buf) struct buf context = {0};
+    AUTO(contexts) struct contexts contexts = {0};
     AUTO(secret) struct secret *echo = NULL;
-    statement_box_context("warning", &state_site(cli->state)->line.site, &request->run, span_of(NULL, 0),
-                          &context);
+    const struct id *site = &state_site(cli->state)->line.site;
+    statement_box_context("warning", site, &request->run, span_of(NULL, 0), &contexts.warning);
+    statement_box_context("note", site, &request->run, span_of(NULL, 0), &contexts.note);
     for (size_t i = 0; i < warnings->n_copies; i++) {
         AUTO(secret) struct secret *text = NULL;
-        if (!open_warning(cli, identity, buf_span(&context), warnings->copies[i], &text)) continue;
+        if (!open_warning(cli, identity, &contexts, warnings->copies[i], &text)) continue;
         if (is_echo(text)) {
             struct secret *before = echo;
             echo = text;

@@ -9,6 +9,7 @@ import fcntl
 import glob
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -22,6 +23,10 @@ HOWS = (("none", "none", "aes-256-gcm"), ("lz4", "lz4", "chacha20-poly1305"), ("
 def run_job(site, job):
     done = site.sealift("--json", "job", "run", job, "--wait")
     return json.loads(done.stdout), done.stderr
+
+
+def notes(said):
+    return [line["note"]["text"] for line in map(json.loads, said.splitlines()) if "note" in line]
 
 
 def restored(site, point, to):
@@ -83,6 +88,11 @@ with Site() as site:
         file.write("of another machine start\n")
     sixth, said = run_job(site, "web")
     expect(sixth["read_bytes"] == everything and "is lost" in said, f"a lost cache is not told: {sixth} {said}")
+    expect(any("is lost" in note for note in notes(said)), f"what is no warning is told as one: {said}")
+    shutil.rmtree(os.path.dirname(lock_of(site)))
+    wiped, said = run_job(site, "web")
+    expect(wiped["read_bytes"] == everything, f"a removed cache was used: {wiped}")
+    expect(any("is lost" in note for note in notes(said)), f"a removed cache is not told: {said}")
     same(tree, restored(site, "web@latest", "web") + tree, "restore after all that")
     site.sealift("job", "rebuild-cache", "nothing", code=4)
 

@@ -96,6 +96,22 @@ bool repository_point_job(struct repository *repository, const struct id *point,
     return repository_point_find(repository, point, &known, err) && read_job(repository, point, out, err);
 }
 
+bool repository_job_point(struct repository *repository, const char *job, uint64_t *number, struct err *err)
+{
+    struct repository_point point = {0};
+    for (uint64_t from = 0; index_point_from(repository->index, from, &point, err); from = point.number + 1) {
+        struct err ignored;
+        AUTO(buf) struct buf label = {0};
+        if (!read_job(repository, &point.point, &label, &ignored)) continue;
+        if (!span_eq(buf_span(&label), span_str(job))) continue;
+        *number = point.number;
+        return true;
+    }
+    if (err->code != ERR_NOT_FOUND) return false;
+    *number = 0;
+    return true;
+}
+
 static bool gather(struct repository *repository, const char *job, struct job_points *out, struct err *err)
 {
     struct repository_point point = {0};

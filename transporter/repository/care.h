@@ -33,6 +33,10 @@ bool repository_prune(struct repository *repository, const struct care_rule *rul
 bool repository_point_job(struct repository *repository, const struct id *point, struct buf *out,
                           struct err *err) MUST_CHECK;
 
+/* The number of a point with this label that is there, or 0. Reads points until it finds one. */
+bool repository_job_point(struct repository *repository, const char *job, uint64_t *number,
+                          struct err *err) MUST_CHECK;
+
 /* Removes one point by an order. rule->job must be its job. ERR_NOT_FOUND, ERR_POLICY (retention_may_delete).
  */
 bool repository_delete(struct repository *repository, const struct id *point, const struct care_rule *rule,

@@ -22,6 +22,9 @@
 
 struct dialler;
 
+/* Of backups, when the target is asked: whether the repository has points of the job. */
+enum job_question { JOB_NOT_ASKED, JOB_HAS_POINTS };
+
 struct dialler_options {
     struct net_context *net;
     const struct identity *self; /* borrowed until dialler_new returns */
@@ -33,6 +36,7 @@ struct dialler_options {
     uint8_t ticket[DIALLER_TICKET_LEN];
     struct id seal;         /* names the conversation: the source's seal where the source seals */
     struct span point_file; /* recovery */
+    enum job_question question;
     uint64_t lease_ms;
     _Atomic uint64_t *waiting_bytes; /* of batches that are not acknowledged, kept up to date; may be NULL */
 };
@@ -49,6 +53,7 @@ struct dialler_opened {
     struct id repository;
     uint64_t head_number;
     struct hash head_hash;
+    uint64_t job_point; /* JOB_HAS_POINTS: the number of one; 0: there is none, or the target cannot tell */
 };
 /* Waits for the first answer. */
 bool dialler_await(struct dialler *dialler, struct dialler_opened *out, struct err *err) MUST_CHECK;

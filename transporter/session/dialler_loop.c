@@ -66,6 +66,7 @@ static void send_open(struct dialler *dialler, struct link *link)
     open.seal = (ProtobufCBinaryData){.data = seal, .len = ID_LEN};
     open.ticket = (ProtobufCBinaryData){.data = ticket, .len = DIALLER_TICKET_LEN};
     open.attempt = options->attempt;
+    open.asks_job = options->question == JOB_HAS_POINTS;
     head.kind_case = SEALIFT__HEAD__KIND_OPEN;
     head.open = &open;
     AUTO(net_message) struct net_message message = {0};

@@ -61,6 +61,7 @@ static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, 
     dialler->credit = opened->credit_bytes < DIALLER_CREDIT_MAX ? opened->credit_bytes : DIALLER_CREDIT_MAX;
     if (!dialler->opened_once) {
         dialler->opened.head_number = opened->head_number;
+        dialler->opened.job_point = opened->job_point;
         if (opened->repository.len == ID_LEN)
             memcpy(dialler->opened.repository.bytes, opened->repository.data, ID_LEN);
         if (opened->head_hash.len == HASH_LEN)

@@ -100,7 +100,7 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
 }
 
 bool run_dial(struct run *run, enum conversation_kind conversation, const struct id *seal,
-              struct span point_file, struct dialler **out, struct err *err)
+              struct span point_file, enum job_question question, struct dialler **out, struct err *err)
 {
     const struct run_environment *environment = &run->environment;
     struct dialler_options options = {
@@ -112,6 +112,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .attempt = run->attempt,
         .seal = *seal,
         .point_file = point_file,
+        .question = question,
         .lease_ms = environment->lease_ms,
         .waiting_bytes = &run->counters.waiting_bytes,
     };

@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/outlet_repository.h"
+#include "transporter/repository/care.h"
 #include "transporter/session/outlet_remote.h"
 #include "transporter/session/run_object.h"
 #include "transporter/session/serve_ingest.h"
@@ -25,6 +26,8 @@ struct source {
     struct compress_spec compress;
     char *cache_dir;
     struct stat_cache *cache;
+    enum cache_found found;
+    bool told;    /* that there is no cache although there were runs */
     bool missing; /* the last commit lacked references */
 };
 
@@ -102,15 +105,27 @@ static void open_cache(struct source *source)
     struct span bound[] = {span_of(place.bytes, HASH_LEN), span_of(epoch, sizeof(epoch))};
     struct hash binding = hash_of_parts(bound, 2);
     hex_encode(place.bytes, HASH_LEN, name);
-    enum cache_found found;
     source->cache_dir = xasprintf("%s/cache/%s", run->environment.state_dir, name);
-    if (await_cache(source, &binding, &found, &err)) {
-        const char *reason = reason_to_read_all(found);
+    if (await_cache(source, &binding, &source->found, &err)) {
+        const char *reason = reason_to_read_all(source->found);
         if (reason) run_note(run, reason);
         return;
     }
     (void)err_wrap(&err, "the cache of earlier runs cannot be used, everything is read");
     run_warn(run, span_of(NULL, 0), &err);
+}
+
+/* Nothing here tells a first run from one whose cache was removed whole: the repository does. */
+static bool asks_for_earlier_runs(const struct source *source)
+{
+    return source->cache && source->found == CACHE_NEW && !source->told;
+}
+
+static void take_job_point(struct source *source, uint64_t number)
+{
+    if (!asks_for_earlier_runs(source) || number == 0) return;
+    source->told = true;
+    run_note(source->run, reason_to_read_all(CACHE_LOST));
 }
 
 /* --- the outlet, watched for commits --- */
@@ -235,6 +250,7 @@ static bool talk(struct source *source, struct dialler *dialler, const struct ru
     if (!dialler_await(dialler, &opened, err)) return false;
     if (!id_eq(&opened.repository, &run->repository->id))
         return err_set(err, ERR_PROTOCOL, "the target has opened another repository");
+    take_job_point(source, opened.job_point);
     struct id point = point_of(source, key);
     struct backup_identity identity = identity_of(source, &point);
     identity.head_number = opened.head_number;
@@ -250,9 +266,10 @@ static bool pass_remote(struct source *source, const struct run_key *key, bool l
 {
     struct run *run = source->run;
     bool sealed = run_job(run)->placement == SEALIFT__PLACEMENT__PLACE_SOURCE;
+    enum job_question question = asks_for_earlier_runs(source) ? JOB_HAS_POINTS : JOB_NOT_ASKED;
     struct dialler *dialler = NULL;
     if (!run_dial(run, sealed ? CONVERSATION_SEALED : CONVERSATION_UNSEALED, &key->seal, span_of(NULL, 0),
-                  &dialler, err))
+                  question, &dialler, err))
         return false;
     bool done = run_enter(run, run_stop_dialler, dialler, err) && talk(source, dialler, key, err);
     run_leave(run);
@@ -283,6 +300,11 @@ static bool store(struct source *source, struct repository *repository, struct l
     struct run *run = source->run;
     struct repository_info info;
     repository_info(repository, &info);
+    struct err unknown;
+    uint64_t number;
+    if (asks_for_earlier_runs(source) &&
+        repository_job_point(repository, run_job(run)->name, &number, &unknown))
+        take_job_point(source, number);
     struct id point = point_of(source, key);
     struct backup_identity identity = identity_of(source, &point);
     identity.head_number = info.head_number;

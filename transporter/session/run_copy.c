@@ -54,7 +54,7 @@ static bool send_copies(struct run *run, struct err *err)
     struct id seal = id_random();
     struct dialler_opened opened;
     if (!run_repository(run, run->from, &from, err) ||
-        !run_dial(run, CONVERSATION_COPY, &seal, span_of(NULL, 0), &dialler, err))
+        !run_dial(run, CONVERSATION_COPY, &seal, span_of(NULL, 0), JOB_NOT_ASKED, &dialler, err))
         return false;
     struct outlet outlet = outlet_remote(dialler);
     bool done = run_enter(run, run_stop_dialler, dialler, err) && dialler_await(dialler, &opened, err);

@@ -79,8 +79,8 @@ struct run {
     struct restore_progress restore;
     struct id point;
     bool has_point;
-    char summary[256];          /* what is said of a run that ended well; no names */
-    struct stat_cache *renewal; /* to be made current once the end was told; or NULL */
+    char summary[256];             /* what is said of a run that ended well; no names */
+    struct stat_cache *renewal;    /* to be made current once the end was told; or NULL */
     struct run_findings *findings; /* of a check; NULL: none was made */
 };
 
@@ -154,7 +154,8 @@ void run_engine_warning(void *arg, struct span path, const struct err *what);
 bool run_listen(struct run *run, enum conversation_kind conversation, struct listener_session **out,
                 struct err *err) MUST_CHECK;
 bool run_dial(struct run *run, enum conversation_kind conversation, const struct id *seal,
-              struct span point_file, struct dialler **out, struct err *err) MUST_CHECK;
+              struct span point_file, enum job_question question, struct dialler **out,
+              struct err *err) MUST_CHECK;
 /* `stop` for run_enter */
 void run_stop_session(void *session, const struct err *why);
 void run_stop_dialler(void *dialler, const struct err *why);

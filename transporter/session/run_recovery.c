@@ -202,7 +202,8 @@ bool run_serve_recovery(struct run *run, struct err *err)
         !check_point(run, buf_span(&file), repository, &point, err))
         return false;
     if (is_opened_there(run) && !open_key(run, point, &half, err)) return false;
-    if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), &dialler, err)) return false;
+    if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), JOB_NOT_ASKED, &dialler, err))
+        return false;
     bool done =
         run_enter(run, run_stop_dialler, dialler, err) && serve(run, dialler, repository, point, half, err);
     run_leave(run);

@@ -29,12 +29,12 @@ static void seal_to(struct run *run, const Sealift__Member *operator, struct spa
     run->warnings[run->warning_count++] = copy_of(operator->sign_pk.data, &sealed);
 }
 
-static void keep(struct run *run, struct span text)
+static void keep(struct run *run, const char *purpose, struct span text)
 {
     AUTO(buf) struct buf context = {0};
     if (!run->roster) return;
     const Sealift__RosterBody *body = roster_body(run->roster);
-    statement_box_context("warning", run_site(run), &run->id, span_of(NULL, 0), &context);
+    statement_box_context(purpose, run_site(run), &run->id, span_of(NULL, 0), &context);
     if (text.len > RUN_WARNING_TEXT_MAX) text.len = RUN_WARNING_TEXT_MAX;
     for (size_t i = 0; i < body->n_operators; i++)
         seal_to(run, body->operators[i], buf_span(&context), text);
@@ -57,7 +57,7 @@ void run_warn(struct run *run, struct span path, const struct err *what)
     /* one place is left for the reason of a failure */
     if (run->warnings_kept < RUN_WARNINGS_MAX - 1) {
         run->warnings_kept++;
-        keep(run, buf_span(&text));
+        keep(run, "warning", buf_span(&text));
     }
     (void)pthread_mutex_unlock(&run->lock);
 }
@@ -65,14 +65,14 @@ void run_warn(struct run *run, struct span path, const struct err *what)
 void run_explain(struct run *run, const struct err *why)
 {
     (void)pthread_mutex_lock(&run->lock);
-    keep(run, span_str(why->text));
+    keep(run, "warning", span_str(why->text));
     (void)pthread_mutex_unlock(&run->lock);
 }
 
 void run_note(struct run *run, const char *text)
 {
     (void)pthread_mutex_lock(&run->lock);
-    keep(run, span_str(text));
+    keep(run, "note", span_str(text));
     (void)pthread_mutex_unlock(&run->lock);
 }
 

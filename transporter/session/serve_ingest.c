@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/wire/stored.h"
+#include "transporter/repository/care.h"
 #include "transporter/session/asked.h"
 #include "transporter/session/outlet_ingest.h"
 
@@ -149,6 +150,16 @@ static bool begin_conversation(struct serve *serve, const struct id *seal, struc
 
 /* --- messages --- */
 
+/* 0 also if it cannot be told: nothing depends on it but a note. */
+static uint64_t point_of_job(const struct serve *serve, const Sealift__Open *open)
+{
+    uint64_t number = 0;
+    struct err ignored;
+    if (open->asks_job && serve->options->job)
+        (void)!repository_job_point(serve->options->repository, serve->options->job, &number, &ignored);
+    return number;
+}
+
 static void send_opened(struct serve *serve, const struct data_message *message)
 {
     struct repository_info info;
@@ -159,6 +170,7 @@ static void send_opened(struct serve *serve, const struct data_message *message)
     opened.repository = stored_bytes(span_of(info.repository.bytes, ID_LEN));
     opened.head_number = info.head_number;
     opened.head_hash = stored_bytes(span_of(info.head_hash.bytes, HASH_LEN));
+    opened.job_point = point_of_job(serve, message->head->open);
     head.serial = message->head->serial;
     head.kind_case = SEALIFT__HEAD__KIND_OPENED;
     head.opened = &opened;
