@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 120
+"""A device that cannot be read to its end. An image of it fails, with the device and the offset named, and commits
+nothing; a tree on it loses the files that lie there, each named, and keeps all others; once the device is whole
+again, so are the next runs. The device is a loop device whose backing file was cut off."""
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Failed, Site, expect, same
+
+MIB = 1 << 20
+SIZE = 48 * MIB
+
+
+def tool(*argv, check=True):
+    done = subprocess.run(argv, capture_output=True, text=True, env=dict(os.environ, PATH=os.environ["PATH"] + ":/sbin"))
+    if check and done.returncode:
+        raise Failed(f"{' '.join(argv)}: {done.stderr}")
+    return done
+
+
+class Disk:
+    """A file as a block device, under a name of its own."""
+
+    def __init__(self, image, link):
+        self.image, self.link, self.device, self.mounted = image, link, None, None
+
+    def attach(self):
+        # direct I/O: else the kernel makes zeros of what the file lacks
+        made = tool("losetup", "--find", "--show", "--direct-io=on", self.image, check=False)
+        if made.returncode:
+            print(f"skipped: loop devices with direct I/O are not permitted here: {made.stderr.strip()}")
+            sys.exit(77)
+        self.device = made.stdout.strip()
+        if os.path.lexists(self.link):
+            os.remove(self.link)
+        os.symlink(self.device, self.link)
+
+    def mount(self, at, *options):
+        os.makedirs(at, exist_ok=True)
+        tool("mount", *options, self.device, at)
+        self.mounted = at
+
+    def unmount(self):
+        if self.mounted:
+            tool("umount", self.mounted)
+        self.mounted = None
+
+    def detach(self):
+        self.unmount()
+        if self.device:
+            tool("losetup", "--detach", self.device)
+        self.device = None
+
+    def cut(self, at):
+        """Everything from there on cannot be read any more."""
+        os.truncate(self.image, at)
+        with open(self.device, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            file.seek(SIZE - MIB)
+            try:
+                file.read(4096)
+            except OSError:
+                return
+        print("skipped: this kernel reads what is beyond the end of a loop device's file as zeros")
+        sys.exit(77)
+
+    def mend(self, whole):
+        self.detach()
+        shutil.copyfile(whole, self.image)
+        self.attach()
+
+
+def points(site, job):
+    return json.loads(site.sealift("--json", "point", "list", "--job", job).stdout)["points"]
+
+
+def image(site, disk):
+    whole = site.path("whole.img")
+    data = random.Random(1).randbytes(MIB)
+    with open(disk.image, "wb") as file:
+        for i in range(SIZE // MIB):
+            file.write(data[i:] + data[:i] if i % 3 else bytes(MIB))
+    shutil.copyfile(disk.image, whole)
+    disk.attach()
+    cut = 31 * MIB + 8192
+    disk.cut(cut)
+    failed = site.sealift("--json", "job", "run", "disk", "--wait", code=3)
+    named = re.search(rf"cannot read '{disk.link}' at offset (\d+): [Ii]nput/output error", failed.stderr)
+    # a page or a request of the kernel before it
+    expect(named and 0 <= cut - int(named.group(1)) < MIB, f"device, offset and reason are named: {failed.stderr}")
+    expect(points(site, "disk") == [], "a point of a device that could not be read")
+    disk.mend(whole)
+    site.sealift("job", "run", "disk", "--wait")
+    site.sealift("restore", "disk@latest", "--to", f"source:{site.path('out', 'image')}", "--wait")
+    with open(site.path("out", "image"), "rb") as a, open(whole, "rb") as b:
+        expect(a.read() == b.read(), "the image of the device that was mended")
+    disk.detach()
+
+
+def first_block(disk, name):
+    """Where on the device the content of a file begins, and ends."""
+    said = tool("debugfs", "-R", f"blocks /tree/{name}", disk.device).stdout
+    blocks = [int(number) for number in re.findall(r"\d+", said)]
+    return min(blocks), max(blocks)
+
+
+def tree(site, disk):
+    whole, at = site.path("whole.img"), site.path("mount")
+    with open(disk.image, "wb") as file:
+        file.truncate(SIZE)
+    disk.attach()
+    tool("mkfs.ext4", "-q", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=0", disk.device)
+    disk.mount(at)
+    os.makedirs(at + "/tree")
+    names = [f"file-{i}" for i in range(5)]
+    for i, name in enumerate(names):
+        with open(f"{at}/tree/{name}", "wb") as file:
+            file.write(random.Random(i).randbytes(4 * MIB + 100))
+        tool("sync", "-f", at)
+    tool("cp", "-a", at + "/tree", site.path("copy"))
+    disk.unmount()
+    shutil.copyfile(disk.image, whole)
+    places = {name: first_block(disk, name) for name in names}
+    bad = max(names, key=lambda name: places[name][0])
+    end = max(places[name][1] for name in names if name != bad) + 1
+    expect(places[bad][0] >= end, f"no file lies behind all others: {places}")
+    disk.cut(places[bad][0] * 4096 + MIB)
+    disk.mount(at, "-o", "ro")
+    done = site.sealift("--json", "job", "run", "tree", "--wait", code=1)
+    expect(f"{at}/tree/{bad}: " in done.stderr and "nput/output error" in done.stderr, f"it is named: {done.stderr}")
+    expect(json.loads(done.stdout)["warnings"] == 1, f"and nothing else is: {done.stdout}")
+    expect([point["warnings"] for point in points(site, "tree")] == [1], "the point says so")
+
+    def restored(name):
+        out = site.path("out", name)
+        site.sealift("restore", "tree@latest", "--to", f"source:{out}", "--wait")
+        return out + at + "/tree"
+
+    found = restored("some")
+    expect(sorted(os.listdir(found)) == sorted(set(names) - {bad}), f"all others are kept: {os.listdir(found)}")
+    disk.mend(whole)
+    disk.mount(at, "-o", "ro")
+    site.sealift("job", "run", "tree", "--wait")
+    same(restored("all"), site.path("copy"), "once it can be read")
+
+
+with Site() as site:
+    disk = Disk(site.path("disk.img"), site.path("disk"))
+    try:
+        with open(disk.image, "wb") as file:
+            file.truncate(SIZE)
+        disk.attach()
+        disk.detach()
+        site.begin()
+        site.add_transporter("source", "trusted", read=[disk.link, site.path("mount")], restore=[site.path("out")])
+        site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
+        site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
+        site.sealift("key", "create", "main", "--description", "for tests", "--generate")
+        for job, what in (("disk", ("--image", f"source:{disk.link}")),
+                          ("tree", ("--backup", f"source:{site.path('mount')}/tree"))):
+            site.sealift("job", "create", job, *what, "--repository", "offsite", "--encrypt", "source", "--key", "main")
+        image(site, disk)
+        tree(site, disk)
+    finally:
+        disk.detach()
+print("what cannot be read is named, and nothing is taken for zeros")
