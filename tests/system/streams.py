@@ -60,7 +60,7 @@ def runs(pid):
         return False
 
 
-with Site() as site:
+with Site(lease="3s") as site:
     site.begin()
     data, fed, log = site.path("data"), site.path("fed"), site.path("log")
     hanging = f"hanging-{os.getpid()}"
@@ -165,8 +165,9 @@ with Site() as site:
     create("failing", "--stream", "source:failing", "--after", "thaw")
     failed = run_job(site, "failing", code=3).stderr
     expect("'failing' failed with exit status 3: no such table" in failed, f"a failing command: {failed}")
-    create("slow", "--stream", "source:slow")
+    create("slow", "--stream", "source:slow", "--before", "freeze", "--after", "thaw")
     expect("time limit of 1 s" in run_job(site, "slow", code=3).stderr, "the time limit is named")
+    expect("before slow\nafter slow failed\n" in open(log).read(), "'after' runs when the time is over")
     create("unknown", "--stream", "source:unknown")
     expect("no stream 'unknown'" in run_job(site, "unknown", code=5).stderr, "only what is configured is run")
 
@@ -188,6 +189,19 @@ with Site() as site:
     site.run_transporter("source").wait_for("event=director_connected")
     for job in ("failing", "slow", "unknown", "hanging"):
         expect(points(site, job) == [], f"'{job}' committed something")
+
+    # the target is lost, and stays away: 'after' runs then too
+    def newest():
+        return json.loads(site.sealift("--json", "job", "history", "hanging", "--limit", "1").stdout)["runs"][0]
+
+    wait_until(lambda: newest()["ended"], "the run of the transporter that was killed ends")
+    site.sealift("job", "run", "hanging")
+    wait_until(lambda: alive(hanging), "the command runs once more")
+    site.daemons["vault"].kill()
+    wait_until(lambda: "after hanging failed" in open(log).read(), "'after' runs when the target is lost")
+    expect(not alive(hanging), "the command has ended before")
+    site.run_transporter("vault").wait_for("event=director_connected")
+    expect(points(site, "hanging") == [], "'hanging' committed something")
 
     # scripts
     os.remove(log)

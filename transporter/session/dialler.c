@@ -10,7 +10,7 @@
 void dialler_fail(struct dialler *dialler, const struct err *why)
 {
     if (!dialler->failed) dialler->failure = *why;
-    dialler->failed = true;
+    atomic_store(&dialler->failed, true);
     (void)pthread_cond_broadcast(&dialler->changed);
 }
 
@@ -51,6 +51,18 @@ static bool is_alive(const struct dialler *dialler, struct err *err)
     if (!dialler->failed) return true;
     *err = dialler->failure;
     return false;
+}
+
+const _Atomic bool *dialler_failed(const struct dialler *dialler)
+{
+    return &dialler->failed;
+}
+
+void dialler_failure(struct dialler *dialler, struct err *err)
+{
+    (void)pthread_mutex_lock(&dialler->lock);
+    (void)is_alive(dialler, err);
+    (void)pthread_mutex_unlock(&dialler->lock);
 }
 
 /* --- making and ending --- */

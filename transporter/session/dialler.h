@@ -59,6 +59,10 @@ struct dialler_opened {
 bool dialler_await(struct dialler *dialler, struct dialler_opened *out, struct err *err) MUST_CHECK;
 /* Ends waiting calls with this error, and later ones; the first error stands. */
 void dialler_cancel(struct dialler *dialler, const struct err *why);
+/* Becomes true when the conversation has failed, by whichever side: for who waits for something else. */
+const _Atomic bool *dialler_failed(const struct dialler *dialler);
+/* Why it has; else *err stays. */
+void dialler_failure(struct dialler *dialler, struct err *err);
 
 /* --- backup and copy --- */
 

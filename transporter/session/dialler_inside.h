@@ -66,9 +66,9 @@ struct dialler {
     struct want *wants, **wants_end;
     size_t want_count;
 
-    bool failed;
-    struct err failure;
-    bool by_peer; /* the failure is the peer's word */
+    _Atomic bool failed;
+    struct err failure; /* of the first */
+    bool by_peer;       /* the failure is the peer's word */
     bool stop;
     struct net_message goodbye;
     bool has_goodbye;

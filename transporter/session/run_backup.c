@@ -201,7 +201,7 @@ static struct backup_identity identity_of(const struct source *source, const str
 
 static bool read_and_send(struct source *source, const struct run_key *key,
                           const struct backup_identity *identity, const struct outlet *outlet,
-                          struct backup_result *result, struct err *err)
+                          const _Atomic bool *stopped, struct backup_result *result, struct err *err)
 {
     struct run *run = source->run;
     const Sealift__JobBody *job = run_job(run);
@@ -222,7 +222,7 @@ static bool read_and_send(struct source *source, const struct run_key *key,
         .progress = &run->backup,
         .warning = run_engine_warning,
         .arg = run,
-        .cancelled = &run->cancelled,
+        .cancelled = stopped,
     };
     atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
     return run_object_back_up(&source->object, &options, result, err);
@@ -257,7 +257,12 @@ static bool talk(struct source *source, struct dialler *dialler, const struct ru
     identity.head_hash = opened.head_hash;
     struct outlet outlet = outlet_remote(dialler);
     struct backup_result result = {0};
-    if (!read_and_send(source, key, &identity, &outlet, &result, err)) return false;
+    /* a silent command must not hide that the target is gone; a cancel of the run ends the conversation too
+     */
+    if (!read_and_send(source, key, &identity, &outlet, dialler_failed(dialler), &result, err)) {
+        if (err->code == ERR_CANCELLED) dialler_failure(dialler, err); /* says more */
+        return false;
+    }
     note_result(run, &point, &result);
     return true;
 }
@@ -312,7 +317,7 @@ static bool store(struct source *source, struct repository *repository, struct l
     struct outlet outlet = outlet_repository_outlet(local->outlet);
     struct backup_result result = {0};
     AUTO(buf) struct buf file = {0};
-    if (!read_and_send(source, key, &identity, &outlet, &result, err)) return false;
+    if (!read_and_send(source, key, &identity, &outlet, &run->cancelled, &result, err)) return false;
     note_result(run, &point, &result);
     if (!repository_point_read(repository, &point, &file, err)) return false;
     run_tell_point(run, &point, result.receipt.number, result.receipt.time_ns, &result.receipt.log_hash,
