@@ -55,6 +55,29 @@ with Site() as site:
     expect(third["read_bytes"] < 100000, f"more than the new file was read: {third}")
     same(tree, restored(site, "web@latest", "web") + tree, "restore of 'web'")
 
+    # what is there is fetched again only when asked to; one file takes what it needs
+    def sent(to, *options, code=0):
+        done = site.sealift("--json", "restore", "web@latest", *options, "--to", f"source:{site.path('out', to)}", "--wait",
+                            code=code)
+        return json.loads(done.stdout)["sent_bytes"]
+
+    whole = site.path("out", "whole") + tree
+    everything = sent("whole")
+    shutil.rmtree(whole + "/d1")
+    os.truncate(whole + "/d2/e0/file-9", 100)
+    again = sent("whole", "--overwrite", "never", code=1)
+    expect(again < everything / 4, f"files that are there are fetched: {again} of {everything} bytes")
+    same(tree + "/d1", whole + "/d1", "what was missing")
+    expect(os.path.getsize(whole + "/d2/e0/file-9") == 100, "'never' has replaced a file")
+    again = sent("whole", "--overwrite", "changed")
+    expect(again < everything / 4, f"one file was changed, and {again} of {everything} bytes are fetched")
+    same(tree, whole, "a restore that goes on")
+    again = sent("whole", "--overwrite", "always")
+    expect(again > everything * 3 // 4, f"'always' fetches everything: {again} of {everything} bytes")
+    same(tree, whole, "a restore over another")
+    again = sent("one", os.path.join(tree, "added"))
+    expect(again < everything / 10, f"one small file takes {again} of {everything} bytes")
+
     # by path, cat, files
     out = restored(site, "web@latest", "part", os.path.join(tree, "d1"), os.path.join(tree, "hard-link"))
     same(os.path.join(tree, "d1"), out + tree + "/d1", "restore of one directory")

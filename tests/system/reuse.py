@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import shutil
+import struct
 import sys
 import threading
 import time
@@ -44,6 +45,29 @@ def lock_of(site):
     locks = glob.glob(site.path("source", "cache", "*", "lock"))
     expect(len(locks) == 1, f"one cache: {locks}")
     return locks[0]
+
+
+def padme(length):
+    """docs/format.md, Frame"""
+    exponent = length.bit_length() - 1
+    kept = exponent.bit_length()
+    step = 1 << max(exponent - kept, 0)
+    return (length + step - 1) // step * step
+
+
+def body_lengths(repository):
+    """Of every frame in its packs, as their trailers list them."""
+    for name in glob.glob(os.path.join(repository, "packs", "*", "*")):
+        with open(name, "rb") as file:
+            pack = file.read()
+        at = struct.unpack("<Q", pack[-16:-8])[0] + 16
+        for i in range(struct.unpack("<I", pack[at:at + 4])[0]):
+            kind, _, _, length, offset = struct.unpack_from("<BBHIQ", pack, at + 8 + 48 * i)
+            if kind == 2:
+                body = struct.unpack_from("<I", pack, offset + 4)[0]
+                nodes, data = struct.unpack_from("<HH", pack, offset + 56)
+                expect(length == 72 + 32 * (nodes + data) + body + 16, f"a frame of {length} bytes")
+                yield body
 
 
 def held(site, seconds):
@@ -113,6 +137,9 @@ with Site() as site:
         shown = json.loads(site.sealift("--json", "point", "show", f"{name}@latest").stdout)
         expect(shown["cipher"] == cipher, f"sealed with another cipher: {shown}")
         same(tree, restored(site, f"{name}@latest", name) + tree, f"restore of {name}")
+        lengths = list(body_lengths(site.path("store", name)))
+        expect(len(lengths) > 10 and all(padme(length) == length for length in lengths),
+               f"what is sealed has only lengths of Padmé: {sorted(lengths)}")
     print("stored bytes:", stored)
     expect(stored["none"] > 5000000 and stored["lz4"] < stored["none"] / 2 and stored["zstd"] < stored["lz4"],
            f"stored sizes: {stored}")

@@ -126,6 +126,22 @@ def configuration(site, config):
         for more in (["--check-config"], []):
             fails(site, 2, message, "broken.conf:", args=[*more, "--config", broken])
         expect(re.search(r"broken\.conf:\d+: ", site.run(PROGRAM, "--config", broken, code=2).stderr), "no line is named")
+    for commands, message in (
+            ('streams = ( { command = [ "/bin/cat" ]; } )', "streams[0].name: missing"),
+            ('streams = ( { name = "../db"; command = [ "/bin/cat" ]; } )', "streams[0].name: "),
+            ('streams = ( { name = "db"; } )', "'db' has no 'command'"),
+            ('streams = ( { name = "db"; command = [ ]; } )', "a list of a program's full path"),
+            ('streams = ( { name = "db"; command = [ "cat" ]; } )', "a list of a program's full path"),
+            ('streams = ( { name = "db"; command = "/bin/cat"; } )', "streams[0].command: "),
+            ('streams = ( { name = "db"; restore = [ "cat" ]; } )', "streams[0].restore: "),
+            ('streams = ( { name = "db"; command = [ "/bin/cat" ]; timeout = "0s"; } )', "streams[0].timeout: "),
+            ('streams = ( { name = "db"; command = [ "/bin/cat" ]; shell = 1; } )', "streams[0].shell: unknown setting"),
+            ('streams = ( { name = "db"; restore = [ "/a" ]; }, { name = "db"; command = [ "/b" ]; } )', "'db' is there twice"),
+            ('streams = "db"', "streams: "),
+            ('scripts = ( { name = "thaw"; restore = [ "/bin/cat" ]; } )', "scripts[0]"),
+            ('scripts = ( { name = "thaw"; } )', "'thaw' has no 'command'")):
+        write(broken, good + commands + ";\n", 0o644)
+        fails(site, 2, message, "broken.conf:", args=["--check-config", "--config", broken])
     write(broken, good.replace("state_dir", "# state_dir"), 0o644)
     fails(site, 2, "broken.conf: state_dir: missing", args=["--config", broken])
     write(broken, good, 0o666)

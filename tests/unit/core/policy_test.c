@@ -38,3 +38,13 @@ Test(policy, a_restore_beside_the_roots_or_by_no_plain_path_is_refused)
         cr_assert_null(root);
     }
 }
+
+Test(policy, a_read_path_is_listed_only_by_itself)
+{
+    static const struct policy reading = {.read_roots = roots, .read_count = 3};
+    cr_assert(policy_lists_read(&reading, "/srv"));
+    cr_assert(policy_lists_read(&reading, "/srv/data/restore"));
+    static const char *const others[] = {"/srv/data", "/srv/", "/sr", "/", "", "srv", "/srv/data/restore/x"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        cr_assert_not(policy_lists_read(&reading, others[i]), "'%s'", others[i]);
+}
