@@ -113,6 +113,7 @@ FRAME_NONCE = run_of(0xE0, 12)
 BOX_SK = run_of(0x70, 32)
 TRANSPORT_SK = run_of(0x90, 32)
 SALT = run_of(0xF0, 16)
+WRAPPING_KEY = run_of(0xC0, 32)
 DOMAIN = b"t:web"
 CONTENT = b"The quick brown fox jumps over the lazy dog. " * 5
 
@@ -191,6 +192,12 @@ def password_protector(password):
     return small_seal(key, NONCE, b"sealift password protector v1\0" + KEY_ID, S)
 
 
+def kms_file_wrap():
+    key = DERIVE("sealift v1 kms file key", WRAPPING_KEY)
+    return (b"\1\1" + DERIVE("sealift v1 kms file id", WRAPPING_KEY)[:16] +
+            small_seal(key, NONCE, b"sealift kms wrap v1\0" + KEY_ID, S))
+
+
 def identity_public(name):
     return b"\1" + bytes([len(name)]) + name + WRITER + x_pk(BOX_SK) + x_pk(TRANSPORT_SK)
 
@@ -244,6 +251,7 @@ FILES = {
         "keyring": keyring(),
         "write_half": UNLOCK_PK + DEDUP_KEY + PSK,
         "password_protector": password_protector(PASSWORD),
+        "kms_file_wrap": kms_file_wrap(),
     },
     "identity": {
         "public": identity_public(b"web-1"),

@@ -85,9 +85,9 @@ enum { ANSWERS = 5, READINGS = 6 };
 Test(kmip, answers_of_another_implementation_are_read)
 {
     AUTO(buf)
-    struct buf encrypted = golden("ttlv", "encrypted"),
-               decrypted = golden("ttlv", "decrypted"), got = golden("ttlv", "got"),
-               queried = golden("ttlv", "queried"), versions = golden("ttlv", "versions");
+    struct buf encrypted = golden("ttlv", "encrypted"), decrypted = golden("ttlv", "decrypted"),
+               got = golden("ttlv", "got"), queried = golden("ttlv", "queried"),
+               versions = golden("ttlv", "versions");
     struct kmip_sealed of;
     struct kmip_abilities able;
     struct span bytes;
