@@ -335,7 +335,7 @@ bool inspect_point(struct cli *cli, const struct args *args, struct err *err)
     {                                                                                                        \
         "level", "LEVEL",                                                                                    \
             "presence: everything that is referred to is there; hash (default): also every byte of the "     \
-            "packs;\ndecrypt: everything opens, by a trusted transporter; restore: every file is put "       \
+            "packs; decrypt: everything opens, by a trusted transporter; restore: every file is put "        \
             "together, and not written"                                                                      \
     }
 #define KEY_OPTIONS                                                                                          \
@@ -352,7 +352,7 @@ const struct option_spec inspect_options[] = {
     {"sample", "PERCENT",
      "with hash: so many of the packs, as 5%; each check goes on where the last one stopped. With decrypt "
      "and "
-     "restore:\nso many of the points, drawn by lot"},
+     "restore: so many of the points, drawn by lot"},
     {"wait", NULL, "wait until the check ends, and end as it does; with decrypt and restore it always does"},
     KEY_OPTIONS,
     STATS_OPTION,

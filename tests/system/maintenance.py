@@ -89,6 +89,7 @@ with Site("maintenance") as site:
     with open(site.path("vault.conf"), "a") as file:
         file.write('check = { bandwidth = "256KiB"; };\n')
     site.run_transporter("vault")
+    site.daemons["vault"].wait_for("event=repository_open")
     run = command(site, "repository", "check", "offsite")["run"]
     site.sealift("repository", "check", "offsite", code=6)  # it has one already
     expect(command(site, "job", "run", "web", "--wait")["state"] == "ok", "a backup beside a check")
@@ -104,6 +105,7 @@ with Site("maintenance") as site:
     with open(site.path("vault.conf"), "w") as file:
         file.write(text.replace('bandwidth = "256KiB"', 'bandwidth = "0"'))
     site.run_transporter("vault")
+    site.daemons["vault"].wait_for("event=repository_open")
     site.add_transporter("far", "untrusted", repositories=[site.path("far-store")])
     site.sealift("repository", "create", "second", "--on", "far", "--path", site.path("far-store", "second"))
     site.sealift("job", "create", "away", "--copy", "offsite", "--repository", "second")
