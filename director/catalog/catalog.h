@@ -116,20 +116,27 @@ struct catalog_point {
     uint64_t time_ns;
     struct hash log_hash;
     struct span file; /* PointFile */
+    bool held;        /* of a listed one; catalog_point_mark sets it */
 };
+/* Those that are there, or those that were removed and can be undeleted. */
+enum catalog_points_which { CATALOG_POINTS_THERE, CATALOG_POINTS_REMOVED };
 /* A point of the same number and bytes is fine; another one under the number: ERR_EXISTS. */
 bool catalog_point_put(struct catalog *catalog, const struct catalog_point *point,
                        struct err *err) MUST_CHECK;
 typedef bool catalog_point_fn(void *arg, const struct catalog_point *point, struct err *err);
 /* By number; of one repository (or all: NULL), of one job (or all: ""). */
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
-                    catalog_point_fn *each, void *arg, struct err *err) MUST_CHECK;
-/* One that the repository's log has removed; none is fine. */
-bool catalog_point_drop(struct catalog *catalog, const struct id *repository, const struct id *point,
-                        struct err *err) MUST_CHECK;
+                    enum catalog_points_which which, catalog_point_fn *each, void *arg,
+                    struct err *err) MUST_CHECK;
+/* How a point stands by now: removed by this log entry (0: it is there), or held. An unknown one is fine. */
+bool catalog_point_mark(struct catalog *catalog, const struct id *repository, const struct id *point,
+                        bool held, uint64_t removed, struct err *err) MUST_CHECK;
+/* Forgets what was removed by log entries up to this one. */
+bool catalog_points_void(struct catalog *catalog, const struct id *repository, uint64_t number,
+                         struct err *err) MUST_CHECK;
 /* Forgets the points of a repository, which reports them again. */
 bool catalog_points_drop(struct catalog *catalog, const struct id *repository, struct err *err) MUST_CHECK;
-/* The PointFile. Replaces `out`. ERR_NOT_FOUND */
+/* The PointFile of one that is there. Replaces `out`. ERR_NOT_FOUND */
 bool catalog_point_get(struct catalog *catalog, const struct id *point, struct buf *out,
                        struct err *err) MUST_CHECK;
 

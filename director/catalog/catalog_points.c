@@ -53,10 +53,11 @@ static void take_point(struct query *query, struct catalog_point *out)
     out->time_ns = query_take_u64(query);
     query_take_fixed(query, out->log_hash.bytes, HASH_LEN);
     out->file = query_take_blob(query);
+    out->held = query_take_u64(query) != 0;
 }
 
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
-                    catalog_point_fn *each, void *arg, struct err *err)
+                    enum catalog_points_which which, catalog_point_fn *each, void *arg, struct err *err)
 {
     AUTO(query) struct query query = query_of(catalog, QUERY_POINTS);
     if (repository)
@@ -64,6 +65,7 @@ bool catalog_points(struct catalog *catalog, const struct id *repository, const 
     else
         query_null(&query);
     query_text(&query, job);
+    query_u64(&query, which == CATALOG_POINTS_REMOVED);
     while (query_next(&query)) {
         struct catalog_point point = {0};
         take_point(&query, &point);
@@ -75,17 +77,34 @@ bool catalog_points(struct catalog *catalog, const struct id *repository, const 
 bool catalog_points_drop(struct catalog *catalog, const struct id *repository, struct err *err)
 {
     AUTO(query) struct query query = query_of(catalog, QUERY_POINTS_DROP);
+    AUTO(query) struct query marks = query_of(catalog, QUERY_MARKS_DROP);
     query_id(&query, repository);
+    query_id(&marks, repository);
+    return query_run(&query, err) && query_run(&marks, err);
+}
+
+bool catalog_point_mark(struct catalog *catalog, const struct id *repository, const struct id *point,
+                        bool held, uint64_t removed, struct err *err)
+{
+    bool plain = !held && removed == 0;
+    AUTO(query) struct query query = query_of(catalog, plain ? QUERY_POINT_UNMARK : QUERY_POINT_MARK);
+    query_id(&query, repository);
+    query_id(&query, point);
+    if (!plain) query_u64(&query, held);
+    if (!plain) query_u64(&query, removed);
     return query_run(&query, err);
 }
 
-bool catalog_point_drop(struct catalog *catalog, const struct id *repository, const struct id *point,
-                        struct err *err)
+bool catalog_points_void(struct catalog *catalog, const struct id *repository, uint64_t number,
+                         struct err *err)
 {
-    AUTO(query) struct query query = query_of(catalog, QUERY_POINT_DROP);
-    query_id(&query, repository);
-    query_id(&query, point);
-    return query_run(&query, err);
+    AUTO(query) struct query points = query_of(catalog, QUERY_POINTS_VOID);
+    AUTO(query) struct query marks = query_of(catalog, QUERY_MARKS_VOID);
+    query_id(&points, repository);
+    query_u64(&points, number);
+    query_id(&marks, repository);
+    query_u64(&marks, number);
+    return query_run(&points, err) && query_run(&marks, err);
 }
 
 bool catalog_point_get(struct catalog *catalog, const struct id *point, struct buf *out, struct err *err)

@@ -36,7 +36,10 @@ const char catalog_schema[] =
 const char catalog_schema_later[] =
     "CREATE TABLE IF NOT EXISTS agenda (kind INTEGER NOT NULL, repository BLOB NOT NULL, job BLOB NOT NULL,"
     " spec TEXT NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, good INTEGER NOT NULL,"
-    " PRIMARY KEY (kind, repository, job)) WITHOUT ROWID;";
+    " PRIMARY KEY (kind, repository, job)) WITHOUT ROWID;"
+    /* points that are held or removed (by which log entry); the others have no row */
+    "CREATE TABLE IF NOT EXISTS mark (repository BLOB NOT NULL, point BLOB NOT NULL, held INTEGER NOT NULL,"
+    " removed INTEGER NOT NULL, PRIMARY KEY (repository, point)) WITHOUT ROWID;";
 
 static const char *const texts[QUERIES] = {
     [QUERY_BEGIN] = "BEGIN IMMEDIATE",
@@ -73,10 +76,18 @@ static const char *const texts[QUERIES] = {
     [QUERY_POINT_PUT] = "INSERT INTO point VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_POINT_AT] = "SELECT point, log_hash, file FROM point WHERE repository = ? AND number = ?",
     [QUERY_POINTS] =
-        ("SELECT repository, number, point, run, job, time, log_hash, file FROM point"
-         " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) ORDER BY repository, number"),
-    [QUERY_POINT_GET] = "SELECT file FROM point WHERE point = ? LIMIT 1",
-    [QUERY_POINT_DROP] = "DELETE FROM point WHERE repository = ? AND point = ?",
+        ("SELECT repository, number, point, run, job, time, log_hash, file, ifnull(held, 0) FROM point"
+         " LEFT JOIN mark USING (repository, point)"
+         " WHERE (?1 IS NULL OR repository = ?1) AND (?2 = '' OR job = ?2) AND (ifnull(removed, 0) > 0) = ?3"
+         " ORDER BY repository, number"),
+    [QUERY_POINT_GET] = ("SELECT file FROM point LEFT JOIN mark USING (repository, point)"
+                         " WHERE point = ? AND ifnull(removed, 0) = 0 LIMIT 1"),
+    [QUERY_POINT_MARK] = "INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)",
+    [QUERY_POINT_UNMARK] = "DELETE FROM mark WHERE repository = ? AND point = ?",
+    [QUERY_POINTS_VOID] = ("DELETE FROM point WHERE repository = ?1 AND point IN (SELECT point FROM mark"
+                           " WHERE repository = ?1 AND removed BETWEEN 1 AND ?2)"),
+    [QUERY_MARKS_VOID] = "DELETE FROM mark WHERE repository = ? AND removed BETWEEN 1 AND ?",
+    [QUERY_MARKS_DROP] = "DELETE FROM mark WHERE repository = ?",
     [QUERY_POINTS_DROP] = "DELETE FROM point WHERE repository = ?",
     [QUERY_HEAD_PUT] = "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [QUERY_HEAD_GET] =

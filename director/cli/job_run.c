@@ -197,7 +197,7 @@ static void mark_runs(struct cli *cli, const char *job, json_t *runs)
     AUTO(points) struct points points = {0};
     struct err why = {0};
     if (json_array_size(runs) == 0) return;
-    if (!points_get(cli, NULL, job, &points, &why)) {
+    if (!points_get(cli, NULL, job, POINTS_THERE, &points, &why)) {
         output_warning(&cli->output, "which points are crash-consistent only cannot be told: %s", why.text);
         return;
     }

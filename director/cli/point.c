@@ -65,6 +65,7 @@ static bool verify(const struct cli *cli, const Sealift__PointRow *row, struct p
     point->repository = stored_id(&row->repository);
     point->number = row->number;
     point->time_ns = row->time_ns;
+    point->held = row->held != 0;
     buf_put(&point->bytes, row->point_file.data, row->point_file.len);
     point->hash = hash_of(buf_span(&point->bytes));
     if (!open_point(access_roster(cli), point, err)) return false;
@@ -121,8 +122,8 @@ static bool fetch(struct cli *cli, struct client *client, const Sealift__PointLi
     return true;
 }
 
-bool points_get(struct cli *cli, const struct id *repository, const char *job, struct points *out,
-                struct err *err)
+bool points_get(struct cli *cli, const struct id *repository, const char *job, enum points_which which,
+                struct points *out, struct err *err)
 {
     struct client *client = NULL;
     AUTO(points) struct points points = {0};
@@ -130,6 +131,7 @@ bool points_get(struct cli *cli, const struct id *repository, const char *job, s
     Sealift__PointList body = SEALIFT__POINT_LIST__INIT;
     if (repository) body.repository = lent_bytes(repository->bytes, ID_LEN);
     if (job) body.job = lent_text(job);
+    body.removed = which == POINTS_REMOVED;
     size_t got = 0;
     uint64_t all = 0;
     do {
@@ -259,8 +261,8 @@ static bool repository_id(struct cli *cli, const char *name, struct id *out, str
     return true;
 }
 
-bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
-                   struct err *err)
+static bool resolve(struct cli *cli, const char *text, const char *repository, enum points_which which,
+                    struct point **out, struct err *err)
 {
     struct id only;
     enum point_word word;
@@ -269,7 +271,8 @@ bool point_resolve(struct cli *cli, const char *text, const char *repository, st
     AUTO(points) struct points points = {0};
     if (!point_word_parse(text, clock_real_ns(), &word, job, &limit_ns, err)) return false;
     if (repository && !repository_id(cli, repository, &only, err)) return false;
-    if (!points_get(cli, repository ? &only : NULL, word == POINT_BY_PREFIX ? NULL : job, &points, err))
+    if (!points_get(cli, repository ? &only : NULL, word == POINT_BY_PREFIX ? NULL : job, which, &points,
+                    err))
         return false;
     AUTO(point) struct point *point = NULL;
     bool found = word == POINT_BY_PREFIX ? by_prefix(&points, text, &point, err)
@@ -279,4 +282,16 @@ bool point_resolve(struct cli *cli, const char *text, const char *repository, st
     *out = point;
     point = NULL;
     return true;
+}
+
+bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
+                   struct err *err)
+{
+    return resolve(cli, text, repository, POINTS_THERE, out, err);
+}
+
+bool point_resolve_removed(struct cli *cli, const char *text, const char *repository, struct point **out,
+                           struct err *err)
+{
+    return resolve(cli, text, repository, POINTS_REMOVED, out, err);
 }

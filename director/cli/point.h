@@ -14,6 +14,7 @@ struct point {
     uint64_t revoked_since; /* when its writer stopped being trusted; UINT64_MAX: it is trusted */
     struct buf bytes;       /* the exact PointFile */
     struct hash hash;       /* of it: what an order names */
+    bool held;              /* it stays until it is released; the repository's word */
     Sealift__PointFile *file;
     Sealift__PointBody *body;
     Sealift__UnlockSection *unlock; /* NULL in a plaintext repository */
@@ -36,15 +37,20 @@ struct points {
 void points_deinit(struct points *points);
 DEFINE_AUTO_IN_PLACE(points, struct points, points_deinit)
 
+/* What is there; or what was removed, and no sweep has taken yet. */
+enum points_which { POINTS_THERE, POINTS_REMOVED };
 /* `repository` or `job` (a label) NULL: all. Points that do not verify are left out and named as warnings. */
-bool points_get(struct cli *cli, const struct id *repository, const char *job, struct points *out,
-                struct err *err) MUST_CHECK;
+bool points_get(struct cli *cli, const struct id *repository, const char *job, enum points_which which,
+                struct points *out, struct err *err) MUST_CHECK;
 
 /* Takes an id or a unique prefix of at least 4 digits, JOB@latest, or JOB@TIME: the newest one made not after
  * that time, or on that day or before (time_word_parse). `repository` is where it is to be read from, or
  * NULL: where it was first. ERR_NOT_FOUND; ERR_USAGE: not unique. */
 bool point_resolve(struct cli *cli, const char *text, const char *repository, struct point **out,
                    struct err *err) MUST_CHECK;
+/* The same among points that were removed. */
+bool point_resolve_removed(struct cli *cli, const char *text, const char *repository, struct point **out,
+                           struct err *err) MUST_CHECK;
 
 enum point_word { POINT_BY_PREFIX, POINT_LATEST, POINT_BEFORE };
 /* What the words mean; pure. `job` gets the label for the last two, *time_ns the moment of the last.

@@ -135,23 +135,43 @@ static bool delete (struct cli *cli, const struct args *args, struct err *err)
                "deleted; 'sealift point undelete' brings it back until a sweep", err);
 }
 
-/* The director forgets removed points: the whole id says which. */
-static bool undelete(struct cli *cli, const struct args *args, struct err *err)
+/* Of a point that the director does not know, as after a loss of its catalog, the whole id and the repository
+ * say enough. */
+static bool removed_by_id(struct cli *cli, const char *word, const char *name, struct point_order *order,
+                          struct err *err)
 {
     AUTO(statements) struct statements repositories = {0};
     const struct statement *repository = NULL;
-    const char *word = args_operand(args, 0), *name = args_value(args, "repository");
-    struct point_order order = {.kind = SEALIFT__ORDER_KIND__ORDER_UNDELETE};
-    char what[2 * ID_LEN + 8];
-    struct id run;
-    if (!name) return err_set(err, ERR_USAGE, "--repository R is needed: where the point was");
-    if (!hex_decode(word, order.point.bytes, ID_LEN, err))
-        return err_set(err, ERR_USAGE, "a removed point is named by all 32 digits of its id, not '%s'", word);
+    struct err ignored;
+    struct err unknown = *err;
+    struct id id;
+    if (err->code != ERR_NOT_FOUND || !hex_decode(word, id.bytes, ID_LEN, &ignored)) return false;
+    if (!name)
+        return err_set(err, ERR_NOT_FOUND, "%s: if it was removed, --repository R says where from",
+                       unknown.text);
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !statements_named(&repositories, name, &repository, err))
         return false;
-    order.repository = repository->id;
-    (void)snprintf(what, sizeof(what), "point %s", word);
+    order->repository = repository->id;
+    order->point = id;
+    return true;
+}
+
+static bool undelete(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(point) struct point *point = NULL;
+    const char *word = args_operand(args, 0), *name = args_value(args, "repository");
+    struct point_order order = {.kind = SEALIFT__ORDER_KIND__ORDER_UNDELETE};
+    char what[2 * ID_LEN + 8], hex[2 * ID_LEN + 1];
+    struct id run;
+    if (point_resolve_removed(cli, word, name, &point, err)) {
+        order.repository = point->repository;
+        order.point = point->id;
+    } else if (!removed_by_id(cli, word, name, &order, err)) {
+        return false;
+    }
+    hex_encode(order.point.bytes, ID_LEN, hex);
+    (void)snprintf(what, sizeof(what), "point %s", hex);
     return put_order(cli, &order, &run, err) && conclude(cli, &run, FOLLOW_ASK, what, "is back", err);
 }
 
@@ -170,7 +190,7 @@ static const struct option_spec delete_options[] = {
     {0},
 };
 static const struct option_spec undelete_options[] = {
-    {"repository", "R", "where it was (needed)"},
+    {"repository", "R", "where it was, where others have copies"},
     {0},
 };
 
@@ -202,9 +222,11 @@ const struct command care_commands[] = {
      "$ sealift point delete 3f2a91c0 --yes\n"
      "point 3f2a91c0d4e7…: deleted; 'sealift point undelete' brings it back until a sweep",
      delete_options, 1, 1, delete},
-    {"point", "undelete", "ID --repository R",
-     "Brings a removed point back, until a sweep has taken its data.",
-     "$ sealift point undelete 3f2a91c0d4e7b2a65f0c11d98e3a7742 --repository offsite\n"
+    {"point", "undelete", "ID [--repository R]",
+     "Brings a removed point back, until a sweep has taken its data: 'sealift point list --removed' shows "
+     "which.\n"
+     "ID is the start of its id, JOB@latest (the newest that was removed), or JOB@2026-11-20.",
+     "$ sealift point undelete 3f2a91c0\n"
      "point 3f2a91c0d4e7…: is back",
      undelete_options, 1, 1, undelete},
     {0},

@@ -1,4 +1,5 @@
 /* sealift point … */
+#include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/crypto/frame.h"
 #include "director/cli/inspect.h"
@@ -7,6 +8,38 @@
 #include "director/cli/verbs.h"
 
 #include <string.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* Until when no order and no rule removes it: what the jobs that write such points there have promised. */
+static uint64_t immutable_until(const struct point *point, const struct statements *jobs)
+{
+    uint64_t longest_s = 0;
+    for (size_t i = 0; i < jobs->count; i++) {
+        const Sealift__JobBody *job = jobs->items[i]->body.job;
+        const char *label = job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
+        bool writes = job->retention && job->repository.len == ID_LEN &&
+                      memcmp(job->repository.data, point->repository.bytes, ID_LEN) == 0 &&
+                      (!label[0] || strcmp(label, point->body->job) == 0);
+        if (writes && job->retention->immutable_s > longest_s) longest_s = job->retention->immutable_s;
+    }
+    uint64_t most_s = (UINT64_MAX - point->time_ns) / NS_PER_S;
+    return longest_s == 0 ? 0 : point->time_ns + (longest_s < most_s ? longest_s : most_s) * NS_PER_S;
+}
+
+static void add_kept(const struct point *point, const struct statements *jobs, json_t *object)
+{
+    uint64_t until_ns = immutable_until(point, jobs);
+    bool immutable = until_ns > clock_real_ns();
+    (void)json_object_set_new(object, "held", json_boolean(point->held));
+    (void)json_object_set_new(object, "immutable_until", json_time(immutable ? until_ns : 0));
+    char until[21] = "";
+    if (immutable) time_format(until_ns, until);
+    (void)json_object_set_new(object, "kept",
+                              point->held ? json_string("held")
+                              : immutable ? json_sprintf("until %s", until)
+                                          : json_null());
+}
 
 static json_t *point_json(const struct point *point, const struct statements *repositories)
 {
@@ -55,19 +88,26 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"warnings", "WARNINGS", COLUMN_NUMBER},
         {"key", "KEY", COLUMN_TEXT},
         {"trusted", "TRUSTED", COLUMN_YES},
+        {"kept", "KEPT", COLUMN_TEXT},
         {0},
     };
-    AUTO(statements) struct statements repositories = {0};
+    AUTO(statements) struct statements repositories = {0}, jobs = {0};
     AUTO(points) struct points points = {0};
+    enum points_which which = args_flag(args, "removed") ? POINTS_REMOVED : POINTS_THERE;
     const struct statement *repository = NULL;
     const char *name = args_value(args, "repository");
-    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err)) return false;
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err))
+        return false;
     if (name && !statements_named(&repositories, name, &repository, err)) return false;
-    if (!points_get(cli, repository ? &repository->id : NULL, args_value(args, "job"), &points, err))
+    if (!points_get(cli, repository ? &repository->id : NULL, args_value(args, "job"), which, &points, err))
         return false;
     json_t *rows = json_array();
-    for (size_t i = 0; i < points.count; i++)
-        (void)json_array_append_new(rows, point_row(cli, points.items[i], &repositories));
+    for (size_t i = 0; i < points.count; i++) {
+        json_t *row = point_row(cli, points.items[i], &repositories);
+        add_kept(points.items[i], &jobs, row);
+        (void)json_array_append_new(rows, row);
+    }
     output_table(&cli->output, "points", columns, rows);
     if (points.doubt.code == ERR_NONE) return true;
     *err = points.doubt;
@@ -131,14 +171,17 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"opened_by", "opened by", COLUMN_TEXT},
         {"run", "run", COLUMN_TEXT},
         {"hash", "hash of the file", COLUMN_TEXT},
+        {"kept", "is kept", COLUMN_TEXT},
         {0},
     };
-    AUTO(statements) struct statements repositories = {0};
+    AUTO(statements) struct statements repositories = {0}, jobs = {0};
     AUTO(point) struct point *point = NULL;
     if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err) ||
-        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err))
         return false;
     json_t *object = point_row(cli, point, &repositories);
+    add_kept(point, &jobs, object);
     (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
     (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
     add_key(point, object);
@@ -154,6 +197,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
 static const struct option_spec list_options[] = {
     {"job", "J", "only the points of this job"},
     {"repository", "R", "only those in this repository"},
+    {"removed", NULL, "those that were removed and can still be undeleted"},
     {0},
 };
 
@@ -163,13 +207,13 @@ static const struct option_spec show_options[] = {
 };
 
 const struct command point_commands[] = {
-    {"point", "list", "[--job J] [--repository R]",
+    {"point", "list", "[--job J] [--repository R] [--removed]",
      "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
      "$ sealift point list --job web\n"
      "POINT         JOB  REPOSITORY  NUMBER  TIME                  HOLDS  FILES     SIZE  WARNINGS  KEY   "
-     "TRUSTED\n"
+     "TRUSTED  KEPT\n"
      "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z  tree    1180  1.2 GiB         0  main  "
-     "yes",
+     "yes      held",
      list_options, 0, 0, list},
     {"point", "show", "ID [--repository R]",
      "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",

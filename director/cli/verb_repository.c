@@ -6,6 +6,7 @@
 #include "director/cli/inspect.h"
 #include "director/cli/member.h"
 #include "director/cli/mend.h"
+#include "director/cli/point.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 #include "director/cli/upkeep.h"
@@ -184,6 +185,40 @@ static void add_path(struct cli *cli, const struct statement *statement, json_t 
         output_note(&cli->output, "the path is not shown: %s", err.text);
 }
 
+/* Of each job that writes there: its points, and what its runs have stored, as far as the director remembers
+ * them. What a sweep took is not subtracted. */
+static bool add_jobs(struct cli *cli, const struct statement *repository, json_t *object, struct err *err)
+{
+    AUTO(statements) struct statements jobs = {0};
+    AUTO(points) struct points points = {0};
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err) ||
+        !points_get(cli, &repository->id, NULL, POINTS_THERE, &points, err))
+        return false;
+    AUTO(json) json_t *rows = json_array();
+    AUTO(json) json_t *lines = json_array();
+    for (size_t i = 0; i < jobs.count; i++) {
+        const Sealift__JobBody *job = jobs.items[i]->body.job;
+        AUTO(payload_run_list) Sealift__RunListAnswer *runs = NULL;
+        uint64_t stored = 0, count = 0;
+        char size[16];
+        if (job->deleted || memcmp(job->repository.data, repository->id.bytes, ID_LEN) != 0) continue;
+        if (!ask_runs(cli, &jobs.items[i]->id, RUNS_MAX, &runs, err)) return false;
+        const char *label = job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
+        for (size_t at = 0; at < runs->n_rows; at++)
+            if (runs->rows[at]->counters) stored += runs->rows[at]->counters->stored_bytes;
+        for (size_t at = 0; at < points.count; at++)
+            count += strcmp(points.items[at]->body->job, label) == 0;
+        size_format(stored, size);
+        (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:o}", "job", job->name, "points",
+                                                    json_count(count), "stored_bytes", json_count(stored)));
+        (void)json_array_append_new(
+            lines, json_sprintf("%s: %llu points, %s", job->name, (unsigned long long)count, size));
+    }
+    bool text = cli->output.form == OUTPUT_TEXT;
+    (void)json_object_set(object, "jobs", text ? lines : rows);
+    return true;
+}
+
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -206,6 +241,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"swept", "last sweep", COLUMN_TEXT},
         {"check_schedule", "is checked", COLUMN_TEXT},
         {"sweep_schedule", "is swept and pruned", COLUMN_TEXT},
+        {"jobs", "stored by the job", COLUMN_TEXT},
         {0},
     };
     AUTO(statements) struct statements repositories = {0};
@@ -219,6 +255,10 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     json_t *object = repository_json(cli, statement, status);
     upkeep_json(statement, status, runs, clock_real_ns(), object);
     upkeep_warn(cli, statement_name(statement), object);
+    if (!add_jobs(cli, statement, object, err)) {
+        json_decref(object);
+        return false;
+    }
     add_path(cli, statement, object);
     output_record(&cli->output, columns, object);
     return witness_heads(cli, status, &repositories, err);

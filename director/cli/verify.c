@@ -355,7 +355,8 @@ bool verify_repository(struct cli *cli, const struct args *args, const struct ve
     AUTO(points) struct points points = {0};
     AUTO(verifying) struct verifying verifying = begin(cli, args, request);
     const struct identity *identity = NULL;
-    if (!access_identity(cli, &identity, err) || !points_get(cli, &repository->id, NULL, &points, err) ||
+    if (!access_identity(cli, &identity, err) ||
+        !points_get(cli, &repository->id, NULL, POINTS_THERE, &points, err) ||
         !group_points(&verifying, &points, err))
         return false;
     if (points.doubt.code != ERR_NONE) {

@@ -238,6 +238,7 @@ static bool point_list_add(void *arg, const struct catalog_point *point, struct 
     row->repository = copy_of(point->repository.bytes, ID_LEN);
     row->number = point->number;
     row->time_ns = point->time_ns;
+    row->held = point->held;
     row->point_file = copy_of(point->file.data, point->file.len);
     list->rows[list->count++] = row;
     list->bytes += point->file.len + 64;
@@ -250,8 +251,9 @@ void list_points(struct director *director, struct operator_link *link, const Se
     struct id repository = stored_id(&ask->repository);
     struct err err;
     AUTO(point_list) struct point_list list = {.skip = ask->from};
-    if (!catalog_points(director->catalog, ask->repository.len ? &repository : NULL, ask->job, point_list_add,
-                        &list, &err)) {
+    if (!catalog_points(director->catalog, ask->repository.len ? &repository : NULL, ask->job,
+                        ask->removed ? CATALOG_POINTS_REMOVED : CATALOG_POINTS_THERE, point_list_add, &list,
+                        &err)) {
         operator_fail(link, head->serial, &err);
         return;
     }

@@ -241,13 +241,17 @@ static bool keep_point(struct director *director, struct host_link *host,
     return kept;
 }
 
-static bool drop_point(struct director *director, const struct id *repository, const Sealift__PointNews *news,
-                       struct err *err)
+/* A point that was removed can come back until a sweep. */
+static bool take_removal(struct director *director, const struct id *repository,
+                         const Sealift__PointNews *news, struct err *err)
 {
+    enum { REMOVED = 1, SWEPT = 2 };
     struct id point = stored_id(&news->point);
-    if (news->point.len != ID_LEN || news->removed != 1)
+    if (news->removed == SWEPT && news->point.len == 0)
+        return catalog_points_void(director->catalog, repository, news->number, err);
+    if (news->removed != REMOVED || news->point.len != ID_LEN)
         return err_set(err, ERR_PROTOCOL, "a removed point without its id");
-    return catalog_point_drop(director->catalog, repository, &point, err);
+    return catalog_point_mark(director->catalog, repository, &point, false, news->number, err);
 }
 
 static bool take_point(struct director *director, struct host_link *host, const Sealift__PointNews *news,
@@ -256,7 +260,7 @@ static bool take_point(struct director *director, struct host_link *host, const 
     struct id id;
     const Sealift__RepositoryBody *repository = owned(director, host, &news->repository, &id, err);
     if (!repository || !news_check(news, err)) return false;
-    if (news->removed) return drop_point(director, &id, news, err);
+    if (news->removed) return take_removal(director, &id, news, err);
     AUTO(stored_body)
     Sealift__PointBody *body = open_point(registry_roster(director->registry), payload, err);
     if (!body) return false;
@@ -268,7 +272,9 @@ static bool take_point(struct director *director, struct host_link *host, const 
                                   .time_ns = news->time_ns,
                                   .log_hash = stored_hash(&news->log_hash),
                                   .file = payload};
-    if (!keep_point(director, host, repository, &point, err)) return false;
+    if (!keep_point(director, host, repository, &point, err) ||
+        !catalog_point_mark(director->catalog, &id, &point.point, news->held != 0, 0, err))
+        return false;
     run_table_point(director->runs, &director->now, host->sign_pk, &id, &point.run, &point.point, effects);
     return true;
 }

@@ -74,9 +74,17 @@ with Site() as site:
     expect(len(points(site, "one")) == 3, "a dry run removes nothing")
     expect("1 points removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "prune")
     expect(points(site, "one") == [middle, newest], "the catalog follows the log")
-    # until a sweep it comes back
-    site.sealift("point", "undelete", oldest, "--repository", "one")
+    rows = json.loads(site.sealift("--json", "point", "list", "--repository", "one").stdout)["points"]
+    expect([row["held"] for row in rows] == [True, False], f"what is held is shown: {rows}")
+    # until a sweep it comes back: named by its beginning, or as the newest that was removed
+    gone = json.loads(site.sealift("--json", "point", "list", "--removed").stdout)["points"]
+    expect([row["id"] for row in gone] == [oldest], f"what was removed is listed: {gone}")
+    site.sealift("point", "undelete", oldest[:8])
     expect(oldest in points(site, "one"), "undelete")
+    site.sealift("point", "delete", oldest, "--yes")
+    site.sealift("point", "undelete", "web@latest")
+    expect(oldest in points(site, "one"), "undelete by the name of the job")
+    site.sealift("point", "undelete", oldest[:8], code=4)
     site.sealift("point", "delete", oldest, "--yes")
     site.sealift("point", "release", middle)
     site.sealift("point", "delete", middle, "--yes")
@@ -88,7 +96,11 @@ with Site() as site:
     swept = site.sealift("repository", "sweep", "one").stdout
     expect("taken away" in swept, swept)
     expect(stored(site, "vault") < before - (7 << 20), f"{before} bytes before, {stored(site, 'vault')} after")
+    expect(json.loads(site.sealift("--json", "point", "list", "--removed").stdout)["points"] == [], "all was swept")
+    site.sealift("point", "undelete", oldest, code=4)
     site.sealift("point", "undelete", oldest, "--repository", "one", code=5)
+    shown = json.loads(site.sealift("--json", "repository", "show", "one").stdout)["jobs"]
+    expect(len(shown) == 1 and shown[0]["points"] == 1 and shown[0]["stored_bytes"] > 12 << 20, f"by job: {shown}")
     restored(site, newest, "one", tree, "after-sweep")
     expect("nothing" in site.sealift("repository", "sweep", "one").stdout, "a second sweep")
 
@@ -108,6 +120,16 @@ with Site() as site:
     for repository in ("one", "two"):
         restored(site, newest, repository, tree, f"web-from-{repository}")
         restored(site, latest, repository, tree, f"app-from-{repository}")
+
+    # a copy of all jobs rules what it brought, and nothing that has a job of its own there
+    site.sealift("repository", "create", "third", "--on", "far", "--path", site.path("far-store", "third"))
+    site.sealift("job", "create", "both", "--copy", "two", "--repository", "third", "--keep-last", "1")
+    run_job(site, "both")
+    expect(len(points(site, "third", "app")) == 2, "two points of 'app' were copied")
+    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "both", "--yes").stdout, "prune of a copy of all")
+    expect(len(points(site, "third", "app")) == len(points(site, "third", "web")) == 1, "one of each job stays")
+    site.sealift("job", "create", "back", "--copy", "third", "--repository", "two", "--keep-last", "1")
+    expect("0 points removed, 0 stay" in site.sealift("job", "prune", "back", "--yes").stdout, "others' points")
 
     # a start after all that, and a check without a key
     site.daemons["vault"].stop()

@@ -99,6 +99,7 @@ static void put_point(const struct log_answer *answer, const struct repository_p
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
     news.number = point->number;
     news.time_ns = point->time_ns;
+    news.held = point->hold == REPOSITORY_HELD;
     put_news(answer, &news, log_hash, file);
 }
 
@@ -121,18 +122,26 @@ static bool tell_point(void *arg, const struct repository_point *point)
     return true;
 }
 
-static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry,
+enum { NEWS_REMOVED = 1, NEWS_SWEPT = 2 };
+
+static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry, uint32_t removed,
                         const struct hash *log_hash)
 {
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
     news.number = entry->number;
     news.time_ns = entry->time_ns;
-    news.removed = 1;
-    news.point = entry->object;
+    news.removed = removed;
+    if (removed == NEWS_REMOVED) news.point = entry->object;
     put_news(answer, &news, log_hash, span_of(NULL, 0));
 }
 
-/* Points that were removed, or came back: told as they are now. */
+static bool is_about_a_point(Sealift__LogKind kind)
+{
+    return kind == SEALIFT__LOG_KIND__LOG_REMOVED || kind == SEALIFT__LOG_KIND__LOG_UNDELETED ||
+           kind == SEALIFT__LOG_KIND__LOG_HELD || kind == SEALIFT__LOG_KIND__LOG_RELEASED;
+}
+
+/* Points that were removed, came back, or are held: told as they are now. */
 static bool tell_change(void *arg, uint64_t number, struct span file)
 {
     const struct log_answer *answer = arg;
@@ -144,12 +153,12 @@ static bool tell_change(void *arg, uint64_t number, struct span file)
     (void)number;
     if (!stored_verify(file, "log", &payload, signer, &err) || !stored_log_decode(payload, &entry, &err))
         return true; /* opening the repository has verified it */
-    if (entry->kind != SEALIFT__LOG_KIND__LOG_REMOVED && entry->kind != SEALIFT__LOG_KIND__LOG_UNDELETED)
-        return true;
     struct id id = stored_id(&entry->object);
     struct hash log_hash = hash_of(file);
+    if (entry->kind == SEALIFT__LOG_KIND__LOG_SWEPT) put_removed(answer, entry, NEWS_SWEPT, &log_hash);
+    if (!is_about_a_point(entry->kind)) return true;
     if (!repository_point_find(answer->store, &id, &point, &err))
-        put_removed(answer, entry, &log_hash);
+        put_removed(answer, entry, NEWS_REMOVED, &log_hash);
     else if (point.number < answer->from) /* the others have been told */
         tell_one(answer, &point);
     return true;

@@ -87,7 +87,7 @@ static void is_left_out(const struct id *repository, const char *job, const char
 {
     AUTO(points) struct points points = {0};
     struct err err = {0};
-    cr_assert(points_get(&site.cli, repository, job, &points, &err), "%s", err.text);
+    cr_assert(points_get(&site.cli, repository, job, POINTS_THERE, &points, &err), "%s", err.text);
     cr_expect_eq(points.count, 0);
     cr_expect_eq(points.doubt.code, ERR_NOT_AUTHENTIC);
     cr_expect_not_null(strstr(points.doubt.text, text), "%s", points.doubt.text);
@@ -98,7 +98,7 @@ Test(point, what_was_asked_for_is_believed)
     AUTO(points) struct points points = {0};
     struct err err = {0};
     make_point(site.web, "web");
-    cr_assert(points_get(&site.cli, &offsite, "web", &points, &err), "%s", err.text);
+    cr_assert(points_get(&site.cli, &offsite, "web", POINTS_THERE, &points, &err), "%s", err.text);
     cr_assert_eq(points.count, 1);
     cr_assert_eq(points.doubt.code, ERR_NONE);
 }

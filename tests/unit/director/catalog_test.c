@@ -442,10 +442,10 @@ Test(catalog, lists_points_of_a_repository_and_of_a_job)
         MUST(catalog_point_put(catalog, &points[i], &err));
     reopen();
     AUTO(buf) struct buf all = {0};
-    MUST(catalog_points(catalog, NULL, "", collect_point, &all, &err));
+    MUST(catalog_points(catalog, NULL, "", CATALOG_POINTS_THERE, collect_point, &all, &err));
     cr_assert(span_eq(buf_span(&all), span_of("\x11\x12\x13\x21", 4)));
     buf_clear(&all);
-    MUST(catalog_points(catalog, &(struct id){{1}}, "a", collect_point, &all, &err));
+    MUST(catalog_points(catalog, &(struct id){{1}}, "a", CATALOG_POINTS_THERE, collect_point, &all, &err));
     cr_assert(span_eq(buf_span(&all), span_of("\x12\x13", 2)));
     AUTO(buf) struct buf file = {0};
     MUST(catalog_point_get(catalog, &(struct id){{3}}, &file, &err));
@@ -459,7 +459,7 @@ Test(catalog, forgets_the_points_of_a_repository)
         MUST(catalog_point_put(catalog, &points[i], &err));
     MUST(catalog_points_drop(catalog, &(struct id){{1}}, &err));
     AUTO(buf) struct buf all = {0};
-    MUST(catalog_points(catalog, NULL, "", collect_point, &all, &err));
+    MUST(catalog_points(catalog, NULL, "", CATALOG_POINTS_THERE, collect_point, &all, &err));
     cr_assert(span_eq(buf_span(&all), span_of("\x21", 1)));
 }
 
@@ -567,4 +567,43 @@ Test(catalog, keeps_the_agenda_and_forgets_it)
     next = found;
     cr_assert(catalog_agenda(catalog, note_item, &next, &err));
     cr_assert_eq(next - found, 0);
+}
+
+static bool note_point(void *arg, const struct catalog_point *point, struct err *why)
+{
+    (void)why;
+    buf_put_u8(arg, (uint8_t)(point->number + (point->held ? 0x80 : 0)));
+    return true;
+}
+
+static void expect_points(enum catalog_points_which which, const char *numbers)
+{
+    AUTO(buf) struct buf found = {0};
+    MUST(catalog_points(catalog, &(struct id){{1}}, "", which, note_point, &found, &err));
+    cr_assert(span_eq(buf_span(&found), span_str(numbers)), "%zu points", found.len);
+}
+
+Test(catalog, tells_held_and_removed_points_from_others_until_they_are_swept)
+{
+    AUTO(buf) struct buf file = {0};
+    struct catalog_point first = some_point(1, 1, "a"), second = some_point(1, 2, "a");
+    struct catalog_point other = some_point(2, 3, "a");
+    MUST(catalog_point_put(catalog, &first, &err));
+    MUST(catalog_point_put(catalog, &second, &err));
+    MUST(catalog_point_put(catalog, &other, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &first.point, true, 0, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 7, &err));
+    reopen();
+    expect_points(CATALOG_POINTS_THERE, "\x81");
+    expect_points(CATALOG_POINTS_REMOVED, "\x02");
+    MUST(catalog_points_void(catalog, &first.repository, 6, &err));
+    expect_points(CATALOG_POINTS_REMOVED, "\x02");
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 0, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &first.point, false, 0, &err));
+    expect_points(CATALOG_POINTS_THERE, "\x01\x02");
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 9, &err));
+    FAILS(catalog_point_get(catalog, &second.point, &file, &err), ERR_NOT_FOUND);
+    MUST(catalog_points_void(catalog, &first.repository, 9, &err));
+    expect_points(CATALOG_POINTS_REMOVED, "");
+    expect_points(CATALOG_POINTS_THERE, "\x01");
 }

@@ -213,3 +213,95 @@ Test(loop_points, ends_an_unknown_run_by_what_the_log_shows)
     loop_expect_event(&loop.anna, STATE(OK), &heard);
     cr_assert_eq(heard.head->run_event->row->point.len, ID_LEN);
 }
+
+/* How many points the director lists. */
+static size_t listed(uint32_t removed, uint32_t *held)
+{
+    Sealift__PointList list = SEALIFT__POINT_LIST__INIT;
+    list.removed = removed;
+    Sealift__Head head = caller_head(&loop.anna, SEALIFT__HEAD__KIND_POINT_LIST);
+    head.point_list = &list;
+    AUTO(heard) struct heard heard = {0};
+    caller_ask(&loop.anna, &head, (struct span){0}, &heard);
+    AUTO(payload_point_list) Sealift__PointListAnswer *rows = NULL;
+    struct err err;
+    cr_assert(payload_point_list_decode(buf_span(&heard.payload), &rows, &err), "%s", err.text);
+    if (held) *held = rows->n_rows ? rows->rows[0]->held : 0;
+    return rows->n_rows;
+}
+
+static void send_news(struct caller *caller, const struct id *point, uint64_t number, uint32_t removed,
+                      bool ok)
+{
+    static const uint8_t hash[HASH_LEN] = {5};
+    Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
+    news.repository = lent_id(&loop_store);
+    news.number = number;
+    news.time_ns = 5;
+    news.log_hash = stored_bytes(span_of(hash, sizeof(hash)));
+    news.removed = removed;
+    if (point) news.point = lent_id(point);
+    Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_POINT_NEWS);
+    head.point_news = &news;
+    caller_send(caller, &head, (struct span){0});
+    AUTO(heard) struct heard heard = {0};
+    caller_await(caller, ok ? SEALIFT__HEAD__KIND_DONE : SEALIFT__HEAD__KIND_FAIL, &heard);
+}
+
+static void send_held(struct caller *caller, const struct buf *file)
+{
+    static const uint8_t hash[HASH_LEN] = {1};
+    Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
+    news.repository = lent_id(&loop_store);
+    news.number = 3;
+    news.time_ns = 5;
+    news.log_hash = stored_bytes(span_of(hash, sizeof(hash)));
+    news.held = 1;
+    Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_POINT_NEWS);
+    head.point_news = &news;
+    caller_send(caller, &head, buf_span(file));
+    AUTO(heard) struct heard heard = {0};
+    caller_await(caller, SEALIFT__HEAD__KIND_DONE, &heard);
+}
+
+Test(loop_points, a_removed_point_is_listed_apart_until_it_comes_back_or_is_swept)
+{
+    uint32_t held = 0;
+    loop_put_store();
+    loop_connect_hosts();
+    AUTO(buf) struct buf file = {0};
+    struct id point = {{0x70}}, run = {{0x71}}, unknown = {{0x79}};
+    signing_point(&loop.dock.signing, WEB, &run, "web-daily", &point, &file);
+    send_point(&loop.nas, &loop_store, 3, 1, &file, true);
+    send_news(&loop.nas, &point, 4, 1, true);
+    send_news(&loop.nas, &unknown, 5, 1, true);
+    cr_assert_eq(listed(0, NULL), 0);
+    cr_assert_eq(listed(1, NULL), 1);
+    send_point(&loop.nas, &loop_store, 3, 1, &file, true); /* undeleted */
+    cr_assert_eq(listed(0, NULL), 1);
+    cr_assert_eq(listed(1, NULL), 0);
+    send_held(&loop.nas, &file);
+    cr_assert_eq(listed(0, &held), 1);
+    cr_assert_eq(held, 1);
+    send_news(&loop.nas, &point, 7, 1, true);
+    send_news(&loop.nas, NULL, 6, 2, true); /* the sweep was before that */
+    cr_assert_eq(listed(1, NULL), 1);
+    send_news(&loop.nas, NULL, 8, 2, true);
+    cr_assert_eq(listed(0, NULL) + listed(1, NULL), 0);
+}
+
+Test(loop_points, nobody_but_the_owner_removes_points_and_only_by_their_ids)
+{
+    loop_put_store();
+    loop_connect_hosts();
+    AUTO(buf) struct buf file = {0};
+    struct id point = {{0x70}}, run = {{0x71}};
+    signing_point(&loop.dock.signing, WEB, &run, "web-daily", &point, &file);
+    send_point(&loop.nas, &loop_store, 3, 1, &file, true);
+    send_news(&loop.web, &point, 4, 1, false);
+    send_news(&loop.nas, NULL, 4, 1, false);
+    send_news(&loop.nas, &point, 4, 2, false);
+    send_news(&loop.nas, &point, 4, 3, false);
+    send_news(&loop.nas, &point, 0, 1, false);
+    cr_assert_eq(listed(0, NULL), 1);
+}
