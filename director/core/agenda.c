@@ -58,6 +58,14 @@ static void spread_of(const struct agenda_item *item, struct id *out)
     if (item->kind == AGENDA_CHECK) out->bytes[0] ^= 0xff; /* not when the sweep does */
 }
 
+/* Of maintenance whose hour nobody has chosen: a new repository is left alone at first. */
+static uint64_t first_moment(const struct agenda_item *item, uint64_t now_ns)
+{
+    bool chosen = item->kind == AGENDA_JOB || strchr(item->spec, ':');
+    bool waits = !chosen && item->schedule.period_s > AGENDA_RETRY_S;
+    return schedule_next(&item->schedule, waits ? now_ns + AGENDA_RETRY_S * NS_PER_S : now_ns);
+}
+
 static void plan_item(struct agenda *agenda, const struct moment *now, const struct agenda_item *wanted,
                       struct agenda *out)
 {
@@ -69,7 +77,7 @@ static void plan_item(struct agenda *agenda, const struct moment *now, const str
     const struct agenda_item *old = find(agenda, wanted->kind, &wanted->repository, &wanted->job);
     bool same = old && strcmp(old->spec, wanted->spec) == 0;
     item.since_ns = same ? old->since_ns : now->wall_ns;
-    item.next_ns = same ? old->next_ns : schedule_next(&item.schedule, now->wall_ns);
+    item.next_ns = same ? old->next_ns : first_moment(&item, now->wall_ns);
     item.good_ns = old ? old->good_ns : 0;
     item.unfinished = old && old->unfinished;
     item.changed = !same || old->changed;

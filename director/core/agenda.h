@@ -6,6 +6,8 @@
  * clock that steps forward makes things due early, once; one that steps back by less than a period makes
  * nothing happen twice, and one that steps back further makes nothing wait for longer than two periods.
  *
+ * Maintenance whose hour nobody has chosen does not come within the first hour of a repository.
+ *
  * Maintenance begins when its transporter has a slot that no run has or waits for, one run at a time on a
  * transporter, so that backups are not held up. Pure; one thread. */
 #ifndef SEALIFT_DIRECTOR_AGENDA_H

@@ -337,6 +337,20 @@ Test(agenda, what_failed_for_good_waits_for_its_next_time_and_what_was_lost_is_t
     cr_assert_leq(agenda_at(agenda, 0)->next_ns, stage.now.wall_ns + AGENDA_RETRY_S * NS);
 }
 
+Test(agenda, a_new_repository_is_left_alone_for_an_hour_unless_a_time_was_chosen)
+{
+    for (uint8_t i = 0; i < 100; i++) {
+        want(AGENDA_CHECK, &(struct id){{i}}, 0, "daily", stage_target);
+        plan();
+        uint64_t wait_ns = agenda_at(agenda, 0)->next_ns - stage.now.wall_ns;
+        cr_assert(wait_ns > 3600 * NS && wait_ns <= (DAY + 3600) * NS);
+        wanted_count = 0;
+    }
+    want(AGENDA_CHECK, &one, 0, "daily 00:05", stage_target); /* it is midnight */
+    plan();
+    cr_assert_eq(agenda_at(agenda, 0)->next_ns - stage.now.wall_ns, 300 * NS);
+}
+
 Test(agenda, a_dry_run_of_a_prune_counts_for_nothing)
 {
     stage_connect(&stage);
