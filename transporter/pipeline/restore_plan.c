@@ -16,8 +16,9 @@ struct restore_plan {
     struct node_loader *nodes;      /* of the walk */
     struct node_loader *side_nodes; /* of refs nodes and of link targets: keeps the walk's read-ahead */
     struct manifest_reader *reader;
-    struct manifest_reader *side_reader; /* made when first needed */
-    struct restore_writer writer;        /* for files that need no frame, and its cursor */
+    struct manifest_reader *side_reader;   /* made when first needed */
+    struct restore_writer writer;          /* for files that need no frame, and its cursor */
+    struct destination_cursor first_names; /* of hard links */
     struct restore_window *window;
     struct restore_spill *directories, *links;
     struct buf last_path; /* of the entry that was planned last */
@@ -30,6 +31,7 @@ bool restore_plan_new(struct restore_run *run, struct restore_plan **out, struct
     plan->run = run;
     plan->writer.run = run;
     destination_cursor_init(&plan->writer.cursor, run->destination);
+    destination_cursor_init(&plan->first_names, run->destination);
     if (!node_loader_new(options->opener, &options->inlet, &options->root, &plan->nodes, err)) return false;
     if (!node_loader_new(options->opener, &options->inlet, &options->root, &plan->side_nodes, err))
         return false;
@@ -62,6 +64,7 @@ void restore_plan_free(struct restore_plan *plan)
     node_loader_free(plan->nodes);
     node_loader_free(plan->side_nodes);
     destination_cursor_deinit(&plan->writer.cursor);
+    destination_cursor_deinit(&plan->first_names);
     restore_spill_free(plan->directories);
     restore_spill_free(plan->links);
     buf_deinit(&plan->last_path);
@@ -427,21 +430,17 @@ static bool is_ours(struct restore_plan *plan, int dir, const char *name, struct
 
 static bool make_link(struct restore_plan *plan, struct span path, struct span target, struct err *err)
 {
-    struct destination_cursor from;
-    destination_cursor_init(&from, plan->run->destination);
     int dir, target_dir;
     char name[256], target_name[256];
     struct entry entry = {.type = ENTRY_HARD_LINK};
-    bool ok = destination_parent(&from, target, &target_dir, target_name, err) &&
-              destination_parent(&plan->writer.cursor, path, &dir, name, err);
-    if (ok) {
-        enum in_the_way way = make_way(plan, dir, name, &entry, err);
-        ok = way == WAY_KEEP || (way == WAY_FREE && is_ours(plan, target_dir, target_name, target, err) &&
-                                 (linkat(target_dir, target_name, dir, name, 0) == 0 ||
-                                  err_sys(err, errno, "cannot link it to its first name")));
-    }
-    destination_cursor_deinit(&from);
-    return ok;
+    if (!destination_parent(&plan->first_names, target, &target_dir, target_name, err) ||
+        !destination_parent(&plan->writer.cursor, path, &dir, name, err))
+        return false;
+    enum in_the_way way = make_way(plan, dir, name, &entry, err);
+    if (way != WAY_FREE) return way == WAY_KEEP;
+    return is_ours(plan, target_dir, target_name, target, err) &&
+           (linkat(target_dir, target_name, dir, name, 0) == 0 ||
+            err_sys(err, errno, "cannot link it to its first name"));
 }
 
 static bool finish_link(void *arg, struct span path, struct span target,
