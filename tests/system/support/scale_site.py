@@ -212,6 +212,8 @@ class Scale:
         expect(said == "the content of file 0", f"one file reads '{said}'")
         step("check of presence", "repository", "check", "offsite", "--level", "presence", "--wait")
         step("check of hashes", "repository", "check", "offsite", "--wait")
+        step("check that decrypts", "point", "verify", "web@latest", "--level", "decrypt")
+        step("check that restores", "point", "verify", "web@latest", "--level", "restore")
         oldest = self.points()[-1]
         step("delete of a point", "point", "delete", oldest, "--yes")
         step("sweep", "repository", "sweep", "offsite")
