@@ -135,6 +135,7 @@ void attach_add(struct attach *attach, struct statement *repository)
 {
     struct waiting *waiting = xcalloc(1, sizeof(*waiting));
     waiting->repository = repository;
+    stores_expect(attach->stores, repository);
     (void)pthread_mutex_lock(&attach->lock);
     *attach->last = waiting;
     attach->last = &waiting->next;

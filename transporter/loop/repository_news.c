@@ -171,7 +171,8 @@ void repository_news_answer(const struct repository_news *news, uint64_t serial,
     if (ask->repository.len != ID_LEN) return;
     answer.repository = stored_id(&ask->repository);
     bool ok = stores_get(news->stores, &answer.repository, &answer.store, &err);
-    if (!ok && err.code == ERR_NOT_FOUND) return; /* still being opened: its state is told then */
+    if (!ok && (err.code == ERR_NOT_FOUND || err.code == ERR_BUSY))
+        return; /* still being opened: its state is told then */
     ok = ok && repository_points(answer.store, tell_point, &answer, &err) &&
          repository_log(answer.store, ask->from, tell_change, &answer, &err);
     put_state(news, serial, &answer.repository, ok ? answer.store : NULL, &err);

@@ -123,12 +123,30 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
     return dialler_new(&options, out, err);
 }
 
+/* After a start repositories are opened one after another, and runs come meanwhile. They wait up to where the
+ * other side would give them up. */
+static bool await_repository(struct run *run, const struct id *id, struct repository **out, struct err *err)
+{
+    enum { LOOK_MS = 50 };
+    struct err cancelled;
+    uint64_t until_ms = clock_steady_ms() + run->environment.lease_ms / 2;
+    for (;;) {
+        bool expected =
+            stores_is_expected(run->environment.stores, id); /* asked first: it may end in between */
+        if (stores_get(run->environment.stores, id, out, err)) return true;
+        if (!expected || clock_steady_ms() >= until_ms || !run_going_on(run, &cancelled)) return false;
+        (void)pthread_mutex_lock(&run->lock);
+        clock_wait(&run->changed, &run->lock, clock_steady_ms() + LOOK_MS);
+        (void)pthread_mutex_unlock(&run->lock);
+    }
+}
+
 bool run_repository(struct run *run, const struct statement *statement, struct repository **out,
                     struct err *err)
 {
     struct repository *repository = NULL;
     struct repository_info info;
-    if (!stores_get(run->environment.stores, &statement->id, &repository, err)) return false;
+    if (!await_repository(run, &statement->id, &repository, err)) return false;
     repository_info(repository, &info);
     bool plain = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
     if ((info.kind == REPOSITORY_PLAINTEXT) != plain)

@@ -9,9 +9,10 @@
 
 #include <string.h>
 
-/* One repository that we own. `store` NULL: `failure` says why it is not open. */
+/* One repository that we own. `open` NULL: `failure` says why it is not open. */
 struct store {
     struct id id;
+    bool expected; /* it is going to be opened for the first time */
     char *name;
     char *path;
     struct repository *open;
@@ -138,6 +139,26 @@ static bool open_store(const struct stores *stores, const struct statement *stat
     return open_at(stores, statement, store->path, &store->open, err);
 }
 
+void stores_expect(struct stores *stores, const struct statement *statement)
+{
+    LOCK_HERE(&stores->lock);
+    if (find(stores, &statement->id)) return;
+    struct store *store = xcalloc(1, sizeof(*store));
+    store->id = statement->id;
+    store->name = xstrdup(statement->body.repository->name);
+    store->expected = true;
+    (void)err_set(&store->failure, ERR_BUSY, "the repository '%s' is still being opened", store->name);
+    store->next = stores->first;
+    stores->first = store;
+}
+
+bool stores_is_expected(struct stores *stores, const struct id *id)
+{
+    LOCK_HERE(&stores->lock);
+    const struct store *store = find(stores, id);
+    return store && store->expected;
+}
+
 static bool is_open(struct stores *stores, const struct id *id)
 {
     LOCK_HERE(&stores->lock);
@@ -197,7 +218,8 @@ void stores_each(struct stores *stores, stores_each_fn *each, void *arg)
 {
     LOCK_HERE(&stores->lock);
     for (const struct store *store = stores->first; store; store = store->next)
-        each(arg, &store->id, store->name, store->open, store->open ? NULL : &store->failure);
+        if (!store->expected)
+            each(arg, &store->id, store->name, store->open, store->open ? NULL : &store->failure);
 }
 
 void stores_paths(struct stores *stores, void (*each)(void *arg, const char *path), void *arg)

@@ -14,12 +14,16 @@ struct stores *stores_new(const char *state_dir, const struct identity *self, co
 void stores_free(struct stores *stores);
 DEFINE_AUTO(stores, struct stores *, stores_free)
 
+/* A repository will soon be opened by stores_attach: until then it is ERR_BUSY, not unknown. */
+void stores_expect(struct stores *stores, const struct statement *repository);
+bool stores_is_expected(struct stores *stores, const struct id *repository);
 /* Opens the repository that a statement names; creates it when the directory is absent or empty and the
  * statement is new here. Local policy decides about the directory. ERR_POLICY and the errors of
  * repository_create and repository_open; after those it may be called again. The statement must have been
  * accepted by the authority. One thread at a time; the others are not held up. */
 bool stores_attach(struct stores *stores, const struct statement *repository, struct err *err) MUST_CHECK;
-/* ERR_NOT_FOUND names the repository; if it failed to open, that error again. Borrowed until stores_free. */
+/* ERR_NOT_FOUND names the repository; ERR_BUSY: it is still being opened; if it failed to open, that error
+ * again. Borrowed until stores_free. */
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
                 struct err *err) MUST_CHECK;
 typedef void stores_each_fn(void *arg, const struct id *repository, const char *name,

@@ -169,7 +169,7 @@ static bool fail_at(struct scene *scene, enum fault_disk_how how, int at)
         return false;
     }
     if (how == FAULT_DISK_DIE || how == FAULT_DISK_DIE_READS) cr_assert(run.died, "%s", what);
-    if (how == FAULT_DISK_SHORT) cr_assert(run.succeeded, "%s", what);
+    if (how == FAULT_DISK_SHORT || how == FAULT_DISK_READ_HALF) cr_assert(run.succeeded, "%s", what);
     step_holds(scene, how, at, what);
     return true;
 }
@@ -350,6 +350,40 @@ Test(crash, a_sync_that_fails_and_a_kill_before_that_is_known, .timeout = 300)
 Test(crash, a_read_that_fails, .timeout = 300)
 {
     fail_disk(FAULT_DISK_READ);
+}
+
+Test(crash, reads_that_give_less_than_they_were_asked_for, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_READ_HALF);
+}
+
+Test(crash, files_that_seem_to_end_early, .timeout = 300)
+{
+    fail_disk(FAULT_DISK_READ_END);
+}
+
+/* Marking, moving and removing; each of the ways at other steps. */
+static void fail_sweep(enum fault_disk_how how, int stride)
+{
+    AUTO(scene) struct scene *scene = scene_new("sweep", INGEST_WRITER, 2, 2);
+    scene->sweeps = true;
+    scene->stride = stride_of(stride);
+    scene->shift = (int)how % scene->stride;
+    play_all(scene, how);
+}
+
+Test(crash, a_read_that_fails_in_a_sweep, .timeout = 300)
+{
+    fail_sweep(FAULT_DISK_READ, 4);
+    fail_sweep(FAULT_DISK_READ_HALF, 8);
+    fail_sweep(FAULT_DISK_READ_END, 4);
+}
+
+Test(crash, a_full_or_failing_disk_in_a_sweep, .timeout = 300)
+{
+    fail_sweep(FAULT_DISK_ENOSPC, 4);
+    fail_sweep(FAULT_DISK_EIO, 4);
+    fail_sweep(FAULT_DISK_SHORT, 8);
 }
 
 Test(crash, a_sync_that_fails_in_a_sweep, .timeout = 300)

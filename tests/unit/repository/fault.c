@@ -8,7 +8,7 @@ struct fault *fault_new(const struct storage *inner)
 {
     struct fault *fault = xcalloc(1, sizeof(*fault));
     fault->inner = *inner;
-    fault->fail_at = -1;
+    fault->fail_at = fault->read_fail_at = -1;
     (void)pthread_mutex_init(&fault->lock, NULL);
     (void)pthread_cond_init(&fault->changed, NULL);
     return fault;
@@ -67,15 +67,31 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
     return fails(how, name, err);
 }
 
+static bool read_fails(struct fault *fault, const char *name, struct err *err)
+{
+    (void)pthread_mutex_lock(&fault->lock);
+    bool fails_now = fault->reads++ == fault->read_fail_at;
+    fault->read_hits += fails_now;
+    (void)pthread_mutex_unlock(&fault->lock);
+    if (!fails_now) return false;
+    if (fault->read_how == FAULT_SHORT)
+        (void)err_set(err, ERR_TRUNCATED, "'%s' ends early", name);
+    else
+        (void)err_sys(err, EIO, "cannot read '%s'", name);
+    return true;
+}
+
 static bool get(void *self, const char *name, size_t limit, struct buf *out, struct err *err)
 {
     struct fault *fault = self;
+    if (read_fails(fault, name, err)) return false;
     return fault->inner.ops->get(fault->inner.self, name, limit, out, err);
 }
 
 static bool get_range(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err)
 {
     struct fault *fault = self;
+    if (read_fails(fault, name, err)) return false;
     return fault->inner.ops->get_range(fault->inner.self, name, offset, out, len, err);
 }
 

@@ -21,11 +21,14 @@ struct fault {
     enum fault_how how;
     int fail_at; /* the number of the changing call that fails, from 0; later ones fail too if sticky */
     int sticky;
-    int calls;             /* changing calls so far */
-    int hits;              /* calls that failed */
-    int syncs;             /* journal_sync and journal_publish calls */
-    int held;              /* journal_sync waits while set */
-    int waiting;           /* calls that wait now */
+    int calls;               /* changing calls so far */
+    int hits;                /* calls that failed */
+    int syncs;               /* journal_sync and journal_publish calls */
+    int held;                /* journal_sync waits while set */
+    int waiting;             /* calls that wait now */
+    enum fault_how read_how; /* FAULT_EIO, or FAULT_SHORT: the object seems to end early */
+    int read_fail_at;        /* the number of the reading call that fails, from 0; -1: none */
+    int reads, read_hits;
     uint64_t pretend_free; /* what free_space says, unless 0 */
 };
 

@@ -25,11 +25,18 @@ static void *hook_arg;
 const char *fault_disk_how_name(enum fault_disk_how how)
 {
     static const char *const names[FAULT_DISK_HOWS] = {
-        [FAULT_DISK_NONE] = "nothing",      [FAULT_DISK_DIE] = "killed",
-        [FAULT_DISK_EIO] = "EIO",           [FAULT_DISK_EIO_STAYS] = "EIO for good",
-        [FAULT_DISK_ENOSPC] = "disk full",  [FAULT_DISK_SHORT] = "short write",
-        [FAULT_DISK_SYNC] = "failed fsync", [FAULT_DISK_SYNC_DIE] = "failed fsync and killed",
-        [FAULT_DISK_READ] = "failed read",  [FAULT_DISK_DIE_READS] = "killed, also between reads",
+        [FAULT_DISK_NONE] = "nothing",
+        [FAULT_DISK_DIE] = "killed",
+        [FAULT_DISK_EIO] = "EIO",
+        [FAULT_DISK_EIO_STAYS] = "EIO for good",
+        [FAULT_DISK_ENOSPC] = "disk full",
+        [FAULT_DISK_SHORT] = "short write",
+        [FAULT_DISK_SYNC] = "failed fsync",
+        [FAULT_DISK_SYNC_DIE] = "failed fsync and killed",
+        [FAULT_DISK_READ] = "failed read",
+        [FAULT_DISK_READ_HALF] = "short read",
+        [FAULT_DISK_READ_END] = "file that ends early",
+        [FAULT_DISK_DIE_READS] = "killed, also between reads",
     };
     return names[how];
 }
@@ -141,6 +148,8 @@ static bool concerns(enum need need)
     case FAULT_DISK_SYNC_DIE:
         return need == IS_SYNC;
     case FAULT_DISK_READ:
+    case FAULT_DISK_READ_HALF:
+    case FAULT_DISK_READ_END:
         return need == IS_READ;
     default:
         return true;
@@ -273,11 +282,11 @@ ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset);
 ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset)
 {
     WATCHED();
-    bool counts = watched &&
-                  (fault_trace->how == FAULT_DISK_READ || fault_trace->how == FAULT_DISK_DIE_READS) &&
-                  node_of_fd(fd) >= 0;
+    bool counts = watched && fault_trace->how >= FAULT_DISK_READ && node_of_fd(fd) >= 0;
     enum fault_disk_how how = counts ? meet(IS_READ, "read") : FAULT_DISK_NONE;
-    return how == FAULT_DISK_NONE ? __real_pread64(fd, bytes, len, offset) : fail_with(how);
+    if (how == FAULT_DISK_READ_HALF && len > 1) len /= 2;
+    if (how == FAULT_DISK_READ_END) return 0;
+    return how == FAULT_DISK_READ ? fail_with(how) : __real_pread64(fd, bytes, len, offset);
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t offset);

@@ -38,7 +38,9 @@ enum fault_disk_how {
     FAULT_DISK_SHORT,     /* a write takes only half of what it was given: no failure */
     FAULT_DISK_SYNC,      /* a sync fails: what it should have written is lost, though it can be read */
     FAULT_DISK_SYNC_DIE,  /* the same, and the process ends before the next step */
-    FAULT_DISK_READ,      /* a read fails; in this and the next, reads are steps too */
+    FAULT_DISK_READ,      /* a read fails; in this and those that follow, reads are steps too */
+    FAULT_DISK_READ_HALF, /* a read gives only half of what was asked for: no failure */
+    FAULT_DISK_READ_END,  /* a read finds the file's end where there is none */
     FAULT_DISK_DIE_READS, /* the process ends before the step */
     FAULT_DISK_HOWS
 };
