@@ -8,6 +8,7 @@
 #include "common/chunk/compress.h"
 #include "common/crypto/seal/frame_key.h"
 #include "transporter/main/bench_sample.h"
+#include "transporter/main/bench_scratch.h"
 #include "transporter/main/bench_send.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ static bool pass_store(struct bench *bench, uint64_t *bytes, struct err *err)
 {
     AUTO(fd) int fd = -1;
     *bytes = bench->frames.len;
-    if (!bench_open_nameless(bench->options->store, &fd, err)) return false;
+    if (!bench_scratch_open(bench->options->store, &fd, err)) return false;
     for (size_t i = 0; i < bench->count; i++)
         if (!fd_write_all(fd, bench->chunks[i].frame, bench->options->store, err)) return false;
     if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync a file in '%s'", bench->options->store);

@@ -3,10 +3,10 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "transporter/main/bench_scratch.h"
 #include "transporter/source/file_reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 enum {
     PIECE = 1 << 20, /* bytes of one read */
@@ -19,22 +19,11 @@ void bench_sample_deinit(struct bench_sample *sample)
     buf_deinit(&sample->bytes);
 }
 
-bool bench_open_nameless(const char *directory, int *out, struct err *err)
-{
-    AUTO(free) char *path = xasprintf("%s/.sealift-bench.XXXXXX", directory);
-    AUTO(fd) int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0) return err_sys(err, errno, "cannot create a file in '%s'", directory);
-    if (unlink(path) != 0) return err_sys(err, errno, "cannot remove '%s'", path);
-    *out = fd;
-    fd = -1;
-    return true;
-}
-
 /* --- files --- */
 
 struct reading {
     struct bench_sample *sample;
-    struct buf piece;
+    uint8_t *piece; /* PIECE bytes */
     uint64_t end_ms;
 };
 
@@ -62,8 +51,8 @@ static bool read_piece(struct reading *reading, const struct file_reader *file, 
         return true;
     }
     size_t len = extent.length < PIECE ? extent.length : PIECE;
-    if (!file_reader_read(file, offset, reading->piece.data, len, got, &err) || *got == 0) return false;
-    keep(reading->sample, reading->piece.data, *got);
+    if (!file_reader_read(file, offset, reading->piece, len, got, &err) || *got == 0) return false;
+    keep(reading->sample, reading->piece, *got);
     return true;
 }
 
@@ -99,12 +88,10 @@ bool bench_sample_read(const char *path, struct bench_sample *out, struct err *e
     AUTO(free) char *root = realpath(path, NULL);
     if (!root) return err_sys(err, errno, "cannot open '%s'", path);
     AUTO(bench_sample) struct bench_sample sample = {0};
+    AUTO(free) uint8_t *piece = xmalloc(PIECE);
     uint64_t began_ms = clock_steady_ms();
-    struct reading reading = {.sample = &sample, .end_ms = began_ms + BENCH_READ_MS};
-    (void)buf_grow(&reading.piece, PIECE);
-    bool done = read_tree(&reading, root, err);
-    buf_deinit(&reading.piece);
-    if (!done) return false;
+    struct reading reading = {.sample = &sample, .piece = piece, .end_ms = began_ms + BENCH_READ_MS};
+    if (!read_tree(&reading, root, err)) return false;
     if (sample.bytes.len == 0) return err_set(err, ERR_NOT_FOUND, "'%s' has no data that can be read", path);
     sample.read_ms = clock_steady_ms() - began_ms;
     *out = sample;
@@ -142,7 +129,7 @@ bool bench_sample_make(const char *store, struct bench_sample *out, struct err *
     AUTO(bench_sample) struct bench_sample sample = {0};
     AUTO(fd) int fd = -1;
     make_up(&sample.bytes);
-    if (!bench_open_nameless(store, &fd, err) || !fd_write_all(fd, buf_span(&sample.bytes), store, err))
+    if (!bench_scratch_open(store, &fd, err) || !fd_write_all(fd, buf_span(&sample.bytes), store, err))
         return false;
     uint64_t began_ms = clock_steady_ms();
     do {

@@ -24,10 +24,8 @@ DEFINE_AUTO_IN_PLACE(bench_sample, struct bench_sample, bench_sample_deinit)
  * source's threads, opened and read by this one. What cannot be read is left out; ERR_NOT_FOUND if nothing is
  * left. */
 bool bench_sample_read(const char *path, struct bench_sample *out, struct err *err) MUST_CHECK;
-/* Data of which LZ4 leaves about a half, the same each time, written to a file in `store` and read back. */
+/* Data of which LZ4 leaves about two thirds, the same each time, written to a file in `store` and read back.
+ */
 bool bench_sample_make(const char *store, struct bench_sample *out, struct err *err) MUST_CHECK;
-
-/* A new file in `directory` that has no name any more: nothing of it is left, however the process ends. */
-bool bench_open_nameless(const char *directory, int *out, struct err *err) MUST_CHECK;
 
 #endif
