@@ -261,16 +261,39 @@ def round_trip(bench):
     for time_ms in wanted:
         with bench.site() as site:
             lines = []
-            site.advertise_vault_at(lambda port: lines.append(Line(port, time_ms / 1e3, LINE_BYTES_PER_S)) or lines[0].port)
+
+            def line_to(port, time_s=time_ms / 1e3, lines=lines):
+                lines.append(Line(port, time_s, LINE_BYTES_PER_S))
+                return lines[-1].port
+
+            site.advertise_at("vault", line_to)  # a backup dials the one,
+            site.advertise_at("source", line_to)  # a restore the other
             site.job("noise", tree)
             backup, _ = site.run("noise")
             again, _ = site.run("noise")
             restore = site.restore("noise@latest", out)
-            lines[0].stop()
+            for line in lines:
+                line.stop()
         shutil.rmtree(out)
         yield {"round_trip_ms": time_ms, "backup_share": total / LINE_BYTES_PER_S / backup.wall_s,
                "restore_share": total / LINE_BYTES_PER_S / restore.wall_s, "unchanged_s": again.wall_s}
 
 
-PARTS = {"files": files, "data": data, "cores": cores, "points": points, "increments": increments,
-         "transporters": transporters, "round-trip": round_trip}
+# --- each stage alone ---
+
+
+def stages(bench):
+    """What `sealift-transporter --bench` says of itself, with made-up data and with tree A; medians of three."""
+    for name in bench.missing("data", ("made up", "tree A")):
+        chosen = []
+        if name == "tree A":
+            warm(bench.data_path("A"))
+            chosen = ["--path", bench.data_path("A")]
+        answers = [bench.transporter_bench(*chosen) for _ in range(1 if bench.size == "quick" else 3)]
+        yield {"data": name, "left_percent": 100 * answers[0]["compressed_bytes"] / answers[0]["sample_bytes"],
+               **{stage: statistics.median(answer["mb_per_s"][stage] for answer in answers)
+                  for stage in answers[0]["mb_per_s"]}}
+
+
+PARTS = {"stages": stages, "cores": cores, "round-trip": round_trip, "transporters": transporters, "data": data,
+         "points": points, "increments": increments, "files": files}

@@ -241,6 +241,9 @@ def markdown(result, peers, undisturbed=1):
 
 
 CURVES = {
+    "stages": ("Each stage alone, MB/s of what it is given: `sealift-transporter --bench`, medians of three.",
+               {"data": "data", "read": "read", "cut": "cut", "hash": "hash", "compress": "compress",
+                "left_percent": "LZ4 leaves, %", "seal": "seal", "send": "send", "store": "store"}),
     "files": ("Files: small ones (32 bytes, no two alike), a thousand in a directory.",
               {"files": "files", "first_s": "first backup, s", "unchanged_s": "nothing changed, s",
                "one_file_s": "one file restored, s", "source_mb": "source, MB", "vault_mb": "target, MB",
@@ -270,7 +273,7 @@ CURVES = {
 
 
 def cell(value):
-    return f"{value:,}" if isinstance(value, int) else number(value)
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def curve(name, rows):

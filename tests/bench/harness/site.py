@@ -43,17 +43,18 @@ class Running:
     def restore(self, point, to, *paths):
         return self.cost("restore", point, *paths, "--to", f"source:{to}", "--wait")
 
-    def advertise_vault_at(self, port_of):
-        """From now on sources dial what port_of(port of the vault) answers."""
-        port = int(re.search(r'data="?tcp://127\.0\.0\.1:(\d+)', "\n".join(self.site.daemons["vault"].lines())).group(1))
-        self.site.daemons["vault"].stop()
-        with open(self.site.path("vault.conf"), encoding="utf-8") as file:
+    def advertise_at(self, name, port_of):
+        """From now on peers of this transporter dial what port_of(its own port) answers."""
+        daemon = self.site.daemons[name]
+        port = int(re.search(r'data="?tcp://127\.0\.0\.1:(\d+)', "\n".join(daemon.lines())).group(1))
+        daemon.stop()
+        with open(self.site.path(f"{name}.conf"), encoding="utf-8") as file:
             text = file.read()
         text = text.replace('listen = "tcp://127.0.0.1:0";',
                             f'listen = "tcp://127.0.0.1:{port}"; advertise = "tcp://127.0.0.1:{port_of(port)}";')
-        with open(self.site.path("vault.conf"), "w", encoding="utf-8") as file:
+        with open(self.site.path(f"{name}.conf"), "w", encoding="utf-8") as file:
             file.write(text)
-        self.site.run_transporter("vault").wait_for("event=repository_open")
+        self.site.run_transporter(name).wait_for("event=director_connected")
 
 
 def anonymous_mb(cost, program):
