@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POINTS_AN_ORDER = 1000 };
+enum { POINTS_AN_ORDER = 500 }; /* an order has at most 1 MiB, with a copy of its plan for each operator */
 
 /* Points that one order can be about. */
 struct group {
@@ -34,6 +34,7 @@ struct verifying {
     struct err worst;
     bool interrupted;
     /* of the order under way */
+    const Sealift__Member *opener;
     struct order order;
     bool answered;
 };
@@ -114,18 +115,51 @@ static void give_up(struct verifying *verifying, const struct group *group, cons
     weigh(verifying, why);
 }
 
+/* By the transporter that was to open, for this order: no director can say that all is well. */
+static bool open_verdict(const struct verifying *verifying, struct span bytes, struct span *out,
+                         struct err *err)
+{
+    struct span verdict;
+    uint8_t signer[SIGN_PK_LEN];
+    if (!stored_verify(bytes, "verdict", &verdict, signer, err)) return false;
+    if (memcmp(signer, verifying->opener->sign_pk.data, SIGN_PK_LEN) != 0 || verdict.len < ID_LEN ||
+        memcmp(verdict.data, verifying->order.id.bytes, ID_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is not signed by '%s', for this order",
+                       verifying->opener->name);
+    *out = span_of(verdict.data + ID_LEN, verdict.len - ID_LEN);
+    return true;
+}
+
+/* The exit code follows from what was signed, whatever the director says of the run. */
+static void weigh_findings(struct verifying *verifying, const Sealift__Warnings *found)
+{
+    struct err why = {0};
+    bool told = false;
+    (void)err_set(&why, ERR_DAMAGED, "findings");
+    for (size_t i = 0; i < found->n_findings; i++) {
+        if (found->findings[i]->code == 0) continue;
+        told = true;
+        why.code = check_code(client_code(found->findings[i]->code));
+        weigh(verifying, &why);
+    }
+    if (!told && found->check->findings > 0) weigh(verifying, &why);
+}
+
 static bool take_answer(void *arg, uint64_t number, bool last, struct span sealed, struct err *err)
 {
     struct verifying *verifying = arg;
     AUTO(secret) struct secret *plain = NULL;
     AUTO(payload_warnings) Sealift__Warnings *found = NULL;
+    struct span verdict;
     if (!order_answer_open(verifying->cli, &verifying->order, number, last, sealed, &plain, err) ||
-        !payload_warnings_decode(span_of(plain->data, plain->len), &found, err))
+        !open_verdict(verifying, span_of(plain->data, plain->len), &verdict, err) ||
+        !payload_warnings_decode(verdict, &found, err))
         return err_wrap(err, "what the check found");
     if (!found->check || verifying->answered)
         return err_set(err, ERR_PROTOCOL, "what the check found is not what was asked for");
     verifying->answered = true;
     inspect_add_findings(found, verifying->rows);
+    weigh_findings(verifying, found);
     const Sealift__CheckReport *report = found->check;
     verifying->points += report->points;
     verifying->nodes += report->nodes;
@@ -166,6 +200,7 @@ static bool put_order(struct verifying *verifying, const struct group *group, st
                                     .target = group->opener,
                                     .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
                                     .plan = &plan};
+    verifying->opener = group->opener;
     return recover_order(verifying->cli, verifying->args, &request, &verifying->order, err);
 }
 
@@ -190,7 +225,7 @@ static bool follow(struct verifying *verifying, const struct group *group, struc
     verifying->interrupted = result.interrupted;
     if (verifying->answered && !result.interrupted) {
         (void)err_set(&why, result.code, "what was found in %zu points", group->count);
-        if (result.code != ERR_NONE) weigh(verifying, &why);
+        if (result.code != ERR_NONE && verifying->worst.code == ERR_NONE) weigh(verifying, &why);
         return true;
     }
     if (!follow_conclude(verifying->cli, &request, &result, &why)) give_up(verifying, group, &why);

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* What a point, and a finding around its texts, take as encoded. */
+enum { POINT_BYTES = ID_LEN + 2, ITEM_BYTES = 32 };
+
 struct run_findings {
     Sealift__CheckReport report;
     Sealift__Finding **items;
@@ -78,14 +81,46 @@ static Sealift__Finding *known_as(struct run_findings *findings, const struct ch
     return NULL;
 }
 
-static void add_points(Sealift__Finding *item, const struct check_finding *finding)
+static void add_points(struct run_findings *findings, Sealift__Finding *item,
+                       const struct check_finding *finding)
 {
-    for (size_t i = 0; i < finding->point_count && item->n_points < RUN_FINDING_POINTS_MAX; i++) {
+    for (size_t i = 0; i < finding->point_count && item->n_points < RUN_FINDING_POINTS_MAX &&
+                       findings->bytes + POINT_BYTES <= RUN_FINDINGS_BYTES;
+         i++) {
         uint8_t *id = xmalloc(ID_LEN);
         memcpy(id, finding->points[i].bytes, ID_LEN);
         item->points = xreallocarray(item->points, item->n_points + 1, sizeof(*item->points));
         item->points[item->n_points++] = stored_bytes(span_of(id, ID_LEN));
+        findings->bytes += POINT_BYTES;
     }
+}
+
+static void add(struct run_findings *findings, const struct check_finding *finding, const char *text,
+                struct span path)
+{
+    if (finding->code != ERR_NONE) {
+        findings->report.findings++;
+        weigh(findings, finding, text);
+    }
+    size_t bytes =
+        strlen(finding->object) + strlen(text) + path.len + finding->point_count * POINT_BYTES + ITEM_BYTES;
+    if (findings->count >= RUN_FINDINGS_MAX || findings->bytes + bytes > RUN_FINDINGS_BYTES) return;
+    Sealift__Finding *item = item_of(finding, text);
+    if (path.len) {
+        uint8_t *copy = xmalloc(path.len);
+        memcpy(copy, path.data, path.len);
+        item->path = stored_bytes(span_of(copy, path.len));
+    }
+    findings->items = xreallocarray(findings->items, findings->count + 1, sizeof(Sealift__Finding *));
+    findings->items[findings->count++] = item;
+    findings->bytes += bytes;
+}
+
+void run_findings_add(void *arg, const struct check_finding *finding)
+{
+    AUTO(buf) struct buf text = {0};
+    public_text(finding->text, &text);
+    add(arg, finding, buf_cstr(&text), span_of(NULL, 0));
 }
 
 void run_findings_add_to(struct run_findings *findings, const struct check_finding *finding, struct span path)
@@ -93,34 +128,10 @@ void run_findings_add_to(struct run_findings *findings, const struct check_findi
     AUTO(buf) struct buf text = {0};
     public_text(finding->text, &text);
     Sealift__Finding *known = known_as(findings, finding, buf_cstr(&text), path);
-    if (known) {
-        add_points(known, finding);
-        return;
-    }
-    size_t before = findings->count;
-    run_findings_add(findings, finding);
-    if (findings->count == before || path.len == 0) return;
-    Sealift__Finding *item = findings->items[before];
-    uint8_t *bytes = xmalloc(path.len);
-    memcpy(bytes, path.data, path.len);
-    item->path = stored_bytes(span_of(bytes, path.len));
-    findings->bytes += path.len;
-}
-
-void run_findings_add(void *arg, const struct check_finding *finding)
-{
-    struct run_findings *findings = arg;
-    AUTO(buf) struct buf text = {0};
-    public_text(finding->text, &text);
-    if (finding->code != ERR_NONE) {
-        findings->report.findings++;
-        weigh(findings, finding, buf_cstr(&text));
-    }
-    size_t bytes = strlen(finding->object) + text.len + finding->point_count * (ID_LEN + 2) + 16;
-    if (findings->count >= RUN_FINDINGS_MAX || findings->bytes + bytes > RUN_FINDINGS_BYTES) return;
-    findings->items = xreallocarray(findings->items, findings->count + 1, sizeof(Sealift__Finding *));
-    findings->items[findings->count++] = item_of(finding, buf_cstr(&text));
-    findings->bytes += bytes;
+    if (known)
+        add_points(findings, known, finding);
+    else
+        add(findings, finding, buf_cstr(&text), path);
 }
 
 Sealift__CheckReport *run_findings_report(struct run_findings *findings)
