@@ -31,13 +31,13 @@ def document(name):
 
 
 def blocks(text):
-    """[(host, command)] of all fenced blocks, in order; a line continues behind a backslash"""
+    """[(host, command)] of all fenced blocks, in order; a line continues behind a backslash, and ends before a comment"""
     found = []
     for block in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             match = COMMAND.match(line)
             if match:
-                found.append((match.group(1), match.group(2)))
+                found.append((match.group(1), re.sub(r"\s+#.*", "", match.group(2))))
     return found
 
 

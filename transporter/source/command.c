@@ -333,12 +333,20 @@ bool command_finish(struct command *command, const _Atomic bool *stopped, struct
     return true;
 }
 
-static void end_group(const struct command *command)
+/* It may have left the group for one of its own. */
+static void signal_all(const struct command *command, int signal)
+{
+    (void)kill(-command->group, signal);
+    (void)kill(-command->pid, signal);
+    (void)kill(command->pid, signal);
+}
+
+static void end_all(const struct command *command)
 {
     struct pollfd watched = {.fd = command->ended_fd, .events = POLLIN};
-    (void)kill(-command->group, SIGTERM);
+    signal_all(command, SIGTERM);
     if (command->ended_fd >= 0) (void)poll(&watched, 1, GRACE_MS);
-    (void)kill(-command->group, SIGKILL);
+    signal_all(command, SIGKILL);
 }
 
 static void reap(pid_t pid)
@@ -350,7 +358,7 @@ static void reap(pid_t pid)
 void command_free(struct command *command)
 {
     if (!command) return;
-    if (command->pid > 0 && !command->finished) end_group(command);
+    if (command->pid > 0 && !command->finished) end_all(command);
     if (command->group > 0) (void)kill(command->group, SIGKILL); /* what a finished command left may stay */
     reap(command->pid);
     reap(command->group);

@@ -220,6 +220,16 @@ Test(command, one_that_ignores_sigterm_is_killed)
     assert_is_gone((const char *)trial.out);
 }
 
+Test(command, one_that_leaves_its_group_is_killed)
+{
+    AUTO(trial) struct trial trial = {0};
+    start(&trial, COMMAND_READ, "exec setsid sh -c 'sleep 1000 & echo $!; wait'");
+    read_some(&trial);
+    command_free(trial.command);
+    trial.command = NULL;
+    assert_is_gone((const char *)trial.out);
+}
+
 Test(command, that_takes_too_long_has_failed)
 {
     AUTO(trial) struct trial trial = {0};
