@@ -6,10 +6,17 @@ enum { WRAP_VERSION = 1, WRAP_HEADER_LEN = 2 };
 
 static bool driver_of(const struct kms_entry *entry, const struct kms_driver **out, struct err *err)
 {
-    if (entry->uri->kind != KMS_FILE)
-        return err_set(err, ERR_CONFIG, "KMS '%s': this program can use file:///PATH only", entry->name);
-    *out = &kms_file_driver;
-    return true;
+    switch (entry->uri->kind) {
+    case KMS_FILE:
+        *out = &kms_file_driver;
+        return true;
+    case KMS_KMIP:
+        *out = &kms_kmip_driver;
+        return true;
+    case KMS_AWS:
+        break;
+    }
+    return err_set(err, ERR_CONFIG, "KMS '%s': this program cannot use AWS KMS", entry->name);
 }
 
 /* What a wrap is bound to. */
@@ -59,7 +66,7 @@ static bool unwrap(const struct kms_driver *driver, const struct kms_entry *entr
 bool kms_unwrap(const struct kms_entry *entry, struct span wrap, const struct hash *key_id, struct secret **s,
                 struct err *err)
 {
-    const struct kms_driver *driver;
+    const struct kms_driver *driver = NULL;
     if (!driver_of(entry, &driver, err)) return false;
     return (check_header(driver, wrap, err) && unwrap(driver, entry, wrap, key_id, s, err)) ||
            err_wrap(err, "KMS '%s'", entry->name);
@@ -84,7 +91,7 @@ static bool wrap(const struct kms_driver *driver, const struct kms_entry *entry,
 bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_LEN],
               const struct hash *key_id, struct buf *out, struct err *err)
 {
-    const struct kms_driver *driver;
+    const struct kms_driver *driver = NULL;
     AUTO(buf) struct buf bytes = {0};
     if (!driver_of(entry, &driver, err)) return false;
     if (!wrap(driver, entry, s, key_id, &bytes, err)) return err_wrap(err, "KMS '%s'", entry->name);
@@ -94,7 +101,7 @@ bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_L
 
 bool kms_describe(const struct kms_entry *entry, char out[static KMS_MASTER_MAX], struct err *err)
 {
-    const struct kms_driver *driver;
+    const struct kms_driver *driver = NULL;
     char found[KMS_MASTER_MAX];
     if (!driver_of(entry, &driver, err)) return false;
     if (!driver->describe(entry, found, err)) return err_wrap(err, "KMS '%s'", entry->name);

@@ -8,6 +8,7 @@
 /* The second byte of a wrap. */
 enum kms_wrap_kind {
     KMS_WRAP_FILE = 1,
+    KMS_WRAP_KMIP = 2,
 };
 
 struct kms_driver {
@@ -21,6 +22,6 @@ struct kms_driver {
     enum kms_wrap_kind kind;
 };
 
-extern const struct kms_driver kms_file_driver;
+extern const struct kms_driver kms_file_driver, kms_kmip_driver;
 
 #endif

@@ -1,0 +1,265 @@
+#include "transporter/kms/kmip_link.h"
+
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "transporter/kms/kmip.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct kmip_link {
+    const struct kms_uri *uri;
+    uint64_t end_ms; /* of everything, on the monotonic clock */
+    int fd;
+    SSL_CTX *context;
+    SSL *tls;
+    bool greeted; /* the server has answered once: it takes our certificate */
+};
+
+void kmip_link_close(struct kmip_link *link)
+{
+    if (!link) return;
+    SSL_free(link->tls);
+    SSL_CTX_free(link->context);
+    if (link->fd >= 0) (void)close(link->fd);
+    free(link);
+}
+
+static bool unreachable(const struct kmip_link *link, const char *why, struct err *err)
+{
+    return err_set(err, ERR_UNREACHABLE, "cannot reach the KMIP server %s, port %u: %s", link->uri->host,
+                   (unsigned)link->uri->port, why);
+}
+
+/* What OpenSSL says of its first error, which is the cause of the others. */
+static const char *tls_reason(char out[static 256])
+{
+    unsigned long code = ERR_get_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    (void)snprintf(out, 256, "%s", reason ? reason : "the connection was cut");
+    ERR_clear_error();
+    return out;
+}
+
+/* --- waiting --- */
+
+static bool wait_for(const struct kmip_link *link, short events, struct err *err)
+{
+    for (;;) {
+        struct pollfd one = {.fd = link->fd, .events = events};
+        uint64_t now_ms = clock_steady_ms();
+        if (now_ms >= link->end_ms) return unreachable(link, "no answer in time", err);
+        int ready = poll(&one, 1, (int)(link->end_ms - now_ms));
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) return err_sys(err, errno, "cannot wait for the KMIP server");
+    }
+}
+
+/* --- TCP --- */
+
+static bool connect_to(struct kmip_link *link, const struct addrinfo *at, struct err *err)
+{
+    int failure = 0;
+    socklen_t len = sizeof(failure);
+    AUTO(fd) int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol);
+    if (fd < 0) return err_sys(err, errno, "cannot make a socket");
+    if (connect(fd, at->ai_addr, at->ai_addrlen) != 0) {
+        if (errno != EINPROGRESS) return unreachable(link, strerror(errno), err);
+        link->fd = fd;
+        bool waited = wait_for(link, POLLOUT, err);
+        link->fd = -1;
+        if (!waited) return false;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0) failure = errno;
+        if (failure) return unreachable(link, strerror(failure), err);
+    }
+    link->fd = fd;
+    fd = -1;
+    return true;
+}
+
+static bool dial(struct kmip_link *link, struct err *err)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char port[8];
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)link->uri->port);
+    int code = getaddrinfo(link->uri->host, port, &hints, &found);
+    if (code) return unreachable(link, gai_strerror(code), err);
+    bool ok = false;
+    for (struct addrinfo *at = found; at && !ok; at = at->ai_next)
+        ok = connect_to(link, at, err);
+    freeaddrinfo(found);
+    return ok;
+}
+
+/* --- TLS --- */
+
+/* Without this, OpenSSL would ask the terminal for the password of a key file. */
+static int no_password(char *out, int size, int writing, void *arg)
+{
+    (void)out, (void)size, (void)writing, (void)arg;
+    return 0;
+}
+
+static bool cannot_use(const char *what, const char *path, struct err *err)
+{
+    char reason[256];
+    return err_set(err, ERR_CONFIG, "cannot use the %s '%s': %s", what, path, tls_reason(reason));
+}
+
+static bool load_files(struct kmip_link *link, struct err *err)
+{
+    const struct kms_uri *uri = link->uri;
+    SSL_CTX_set_default_passwd_cb(link->context, no_password);
+    if (SSL_CTX_load_verify_file(link->context, uri->ca_file) != 1)
+        return cannot_use("CA file", uri->ca_file, err);
+    if (SSL_CTX_use_certificate_chain_file(link->context, uri->cert_file) != 1)
+        return cannot_use("certificate", uri->cert_file, err);
+    if (SSL_CTX_use_PrivateKey_file(link->context, uri->key_file, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(link->context) != 1)
+        return cannot_use("certificate's key", uri->key_file, err);
+    return true;
+}
+
+static bool expect_host(SSL *tls, const char *host)
+{
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host) == 1) return true;
+    ERR_clear_error(); /* it is a name */
+    SSL_set_hostflags(tls, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(tls, host) == 1 && SSL_set_tlsext_host_name(tls, host) == 1;
+}
+
+static bool prepare(struct kmip_link *link, struct err *err)
+{
+    link->context = SSL_CTX_new(TLS_client_method());
+    if (!link->context || SSL_CTX_set_min_proto_version(link->context, TLS1_2_VERSION) != 1)
+        return err_set(err, ERR_FAILED, "cannot set up TLS");
+    if (!load_files(link, err)) return false;
+    SSL_CTX_set_verify(link->context, SSL_VERIFY_PEER, NULL);
+    link->tls = SSL_new(link->context);
+    if (!link->tls || !expect_host(link->tls, link->uri->host) || SSL_set_fd(link->tls, link->fd) != 1)
+        return err_set(err, ERR_FAILED, "cannot set up TLS");
+    return true;
+}
+
+/* After a call on the connection that did not succeed: waits for what it needs, or says why it cannot. Where
+ * TLS 1.3 is spoken, a server refuses our certificate only after we take the handshake to be done. */
+static bool go_on(struct kmip_link *link, int result, struct err *err)
+{
+    char reason[256];
+    int why = SSL_get_error(link->tls, result);
+    if (why == SSL_ERROR_WANT_READ) return wait_for(link, POLLIN, err);
+    if (why == SSL_ERROR_WANT_WRITE) return wait_for(link, POLLOUT, err);
+    long verified = SSL_get_verify_result(link->tls);
+    if (verified != X509_V_OK) {
+        ERR_clear_error();
+        return err_set(err, ERR_NOT_AUTHENTIC, "the KMIP server %s is not who it should be: %s",
+                       link->uri->host, X509_verify_cert_error_string(verified));
+    }
+    bool alert = why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) >= SSL_AD_REASON_OFFSET;
+    if (alert && !link->greeted)
+        return err_set(err, ERR_POLICY, "the KMIP server %s refuses the connection: %s", link->uri->host,
+                       tls_reason(reason));
+    return unreachable(link, tls_reason(reason), err);
+}
+
+static bool greet(struct kmip_link *link, struct err *err)
+{
+    for (;;) {
+        ERR_clear_error();
+        int result = SSL_connect(link->tls);
+        if (result == 1) return true;
+        if (!go_on(link, result, err)) return false;
+    }
+}
+
+/* OpenSSL writes to the socket by write(2), which would end a process whose server has hung up. */
+struct quiet {
+    sigset_t before;
+};
+
+static struct quiet quiet_begin(void)
+{
+    struct quiet quiet;
+    sigset_t pipe;
+    (void)sigemptyset(&pipe);
+    (void)sigaddset(&pipe, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe, &quiet.before);
+    return quiet;
+}
+
+/* The signal, if there was one, is of this thread: it is taken before it can be delivered. */
+static void quiet_end(struct quiet *quiet)
+{
+    const struct timespec now = {0};
+    sigset_t pipe;
+    (void)sigemptyset(&pipe);
+    (void)sigaddset(&pipe, SIGPIPE);
+    if (sigismember(&quiet->before, SIGPIPE) == 0) (void)sigtimedwait(&pipe, NULL, &now);
+    (void)pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+}
+DEFINE_AUTO_IN_PLACE(quiet, struct quiet, quiet_end)
+
+bool kmip_link_open(const struct kms_uri *uri, uint32_t timeout_ms, struct kmip_link **out, struct err *err)
+{
+    AUTO(quiet) struct quiet quiet = quiet_begin();
+    AUTO(kmip_link) struct kmip_link *link = xcalloc(1, sizeof(*link));
+    *link = (struct kmip_link){.uri = uri, .end_ms = clock_steady_ms() + timeout_ms, .fd = -1};
+    if (!dial(link, err) || !prepare(link, err) || !greet(link, err)) return false;
+    *out = link;
+    link = NULL;
+    return true;
+}
+
+/* --- asking --- */
+
+static bool send_all(struct kmip_link *link, struct span bytes, struct err *err)
+{
+    while (bytes.len > 0) {
+        size_t sent = 0;
+        ERR_clear_error();
+        int result = SSL_write_ex(link->tls, bytes.data, bytes.len, &sent);
+        if (result != 1 && !go_on(link, result, err)) return false;
+        bytes = span_of(bytes.data + sent, bytes.len - sent);
+    }
+    return true;
+}
+
+static bool receive_all(struct kmip_link *link, uint8_t *out, size_t len, struct err *err)
+{
+    while (len > 0) {
+        size_t got = 0;
+        ERR_clear_error();
+        int result = SSL_read_ex(link->tls, out, len, &got);
+        if (result != 1 && !go_on(link, result, err)) return false;
+        out += got;
+        len -= got;
+    }
+    link->greeted = true;
+    return true;
+}
+
+bool kmip_link_ask(struct kmip_link *link, struct span request, struct secret **answer, struct err *err)
+{
+    AUTO(quiet) struct quiet quiet = quiet_begin();
+    uint8_t header[TTLV_HEADER_LEN];
+    size_t len = 0;
+    if (!send_all(link, request, err) || !receive_all(link, header, sizeof(header), err)) return false;
+    if (!ttlv_message_len(header, KMIP_RESPONSE_MESSAGE, &len, err))
+        return err_wrap(err, "the KMIP server's answer");
+    AUTO(secret) struct secret *bytes = secret_new(len);
+    memcpy(bytes->data, header, sizeof(header));
+    if (!receive_all(link, bytes->data + sizeof(header), len - sizeof(header), err)) return false;
+    secret_free(*answer);
+    *answer = bytes;
+    bytes = NULL;
+    return true;
+}
