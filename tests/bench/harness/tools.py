@@ -316,8 +316,7 @@ class SealiftDaemons(Sealift):
         return [*self.cli, "repository", "check", "offsite", "--level", "hash", "--wait"]
 
     def check_decrypt(self):
-        return [*self.cli, "offline", "check", self.repository, "--level", "decrypt", "--key-file",
-                os.path.join(self.dir, "key")]
+        return [*self.cli, "repository", "check", "offsite", "--level", "decrypt", "--wait"]
 
     def restore(self, out):
         return [*self.cli, "restore", "tree@latest", "--to", f"source:{out}", "--wait"]
