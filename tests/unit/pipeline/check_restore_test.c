@@ -20,7 +20,7 @@ static void note(void *arg, struct span path, const struct err *what)
     struct checking *checking = arg;
     checking->count++;
     checking->last = *what;
-    memcpy(checking->path, path.data, path.len);
+    if (path.len) memcpy(checking->path, path.data, path.len);
     checking->path[path.len] = '\0';
 }
 
