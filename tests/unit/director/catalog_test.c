@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -606,4 +607,24 @@ Test(catalog, tells_held_and_removed_points_from_others_until_they_are_swept)
     MUST(catalog_points_void(catalog, &first.repository, 9, &err));
     expect_points(CATALOG_POINTS_REMOVED, "");
     expect_points(CATALOG_POINTS_THERE, "\x01");
+}
+
+/* Tables that came later are made when a catalog of before is opened. */
+Test(catalog, of_a_version_without_schedules_and_marks_is_opened)
+{
+    AUTO(free) char *path = xasprintf("%s/%s", dir.path, CATALOG_FILE);
+    const struct catalog_point point = some_point(1, 1, "a");
+    struct agenda_item item = {.kind = AGENDA_CHECK, .repository = {{1}}, .spec = "daily"};
+    sqlite3 *db = NULL;
+    MUST(catalog_point_put(catalog, &point, &err));
+    catalog_close(catalog);
+    catalog = NULL;
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "DROP TABLE agenda; DROP TABLE mark", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    reopen();
+    expect_points(CATALOG_POINTS_THERE, "\x01");
+    MUST(catalog_agenda_put(catalog, &item, &err));
+    MUST(catalog_point_mark(catalog, &point.repository, &point.point, true, 0, &err));
+    expect_points(CATALOG_POINTS_THERE, "\x81");
 }
