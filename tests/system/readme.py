@@ -72,7 +72,7 @@ class Guide(Site):
 
     def words(self, host, command):
         # the source's `/etc` is not that of the host that restores it
-        words = [self.place(host, word) for word in shlex.split(command)]
+        words = [self.place(host, word) for word in shlex.split(command, comments=True)]
         words = [word.replace("KEY@director.example:9446", f"{self.key}@{self.operator}").replace("SITE-LINE", self.line)
                  .replace("vault.example:9448", f"127.0.0.1:{self.port}") for word in words]
         if "--init" in words and words[0] == "sealift-director":
@@ -214,7 +214,7 @@ NOUNS = ("operator", "transporter", "link", "repository", "key", "job", "point",
 
 def ask_help(site, host, command):
     """Every option that the command uses is in its verb's help"""
-    words = [word for word in shlex.split(command)[1:] if not re.match(r"^(--|[A-Z]+$)", word)]
+    words = [word for word in shlex.split(command, comments=True)[1:] if not re.match(r"^(--|[A-Z]+$)", word)]
     verb = words[:2] if words[0] in NOUNS else words[:1]
     shown = site.step(host, " ".join(["sealift", *verb, "--help"]))
     for option in re.findall(r"(?<!\S)--[a-z-]+", command):
@@ -237,7 +237,7 @@ def operations(site):
         if command.startswith("sealift restore"):
             same(site.path("web/etc/nginx"), site.path("web2/var/restore") + site.path("web/etc/nginx"), command)
         if "offline restore" in command:
-            back = site.place(host, shlex.split(command)[shlex.split(command).index("--to") + 1])
+            back = site.place(host, shlex.split(command, comments=True)[shlex.split(command, comments=True).index("--to") + 1])
             same(site.path("web/etc"), back + site.path("web/etc"), command)
         if "offline cat" in command:
             expect("web\n" in shown, "offline cat shows something else")
