@@ -404,12 +404,15 @@ Test(crash, a_sync_or_a_read_that_fails_while_mending_what_a_kill_left, .timeout
 
 /* --- runs that fill packs --- */
 
+/* Of some hundred steps: more than thirty samples. */
+enum { LARGE_STRIDE = 3 };
+
 static void sample_large(enum ingest_kind kind, enum fault_disk_how how)
 {
     if (!getenv("SEALIFT_LONG")) return;
     AUTO(scene) struct scene *scene = scene_of("large run", kind, PLAN_LARGE, 1, 2);
-    scene->stride = 7;
-    scene->shift = (int)how % 7;
+    scene->stride = LARGE_STRIDE;
+    scene->shift = (int)how % LARGE_STRIDE;
     play_all(scene, how);
 }
 
@@ -431,4 +434,13 @@ Test(crash_large, a_full_disk, .timeout = 1200)
 Test(crash_large, a_sync_that_fails, .timeout = 1200)
 {
     sample_large(INGEST_WRITER, FAULT_DISK_SYNC);
+}
+
+Test(crash_large, killed_in_a_prune_and_a_sweep, .timeout = 1200)
+{
+    if (!getenv("SEALIFT_LONG")) return;
+    AUTO(scene) struct scene *scene = scene_of("large sweep", INGEST_WRITER, PLAN_LARGE, 2, 2);
+    scene->sweeps = true;
+    scene->stride = LARGE_STRIDE;
+    play_all(scene, FAULT_DISK_DIE);
 }
