@@ -96,7 +96,11 @@ def certificates(kmip):
     call("describe", kmip.uri(who="foreign"), code=POLICY, says="refuses the connection")
     call("describe", kmip.uri(who="expired"), code=POLICY, says="refuses the connection")
     call("describe", kmip.uri(key_file="other"), code=CONFIG, says="certificate's key")
-    call("describe", kmip.uri(who="nobody"), code=CONFIG, says="nobody.pem")
+    call("describe", kmip.uri(who="nobody"), code=CONFIG, says="nobody.key")
+    call("describe", kmip.uri(who="nobody", key_file="client"), code=CONFIG, says="nobody.pem")
+    os.chmod(f"{kmip.dir}/client.key", 0o640)
+    call("describe", kmip.uri(), code=CONFIG, says="can be read by others")
+    os.chmod(f"{kmip.dir}/client.key", 0o600)
     call("describe", kmip.uri(ca="nothing"), code=CONFIG, says="nothing.pem")
 
 

@@ -13,6 +13,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+
+enum { POLL_MOST_MS = 60000 }; /* at a time: poll takes no 64 bits */
 
 struct kmip_link {
     const struct kms_uri *uri;
@@ -56,7 +59,8 @@ static bool wait_for(const struct kmip_link *link, short events, struct err *err
         struct pollfd one = {.fd = link->fd, .events = events};
         uint64_t now_ms = clock_steady_ms();
         if (now_ms >= link->end_ms) return unreachable(link, "no answer in time", err);
-        int ready = poll(&one, 1, (int)(link->end_ms - now_ms));
+        uint64_t left_ms = link->end_ms - now_ms;
+        int ready = poll(&one, 1, left_ms < POLL_MOST_MS ? (int)left_ms : POLL_MOST_MS);
         if (ready > 0) return true;
         if (ready < 0 && errno != EINTR) return err_sys(err, errno, "cannot wait for the KMIP server");
     }
@@ -115,9 +119,18 @@ static bool cannot_use(const char *what, const char *path, struct err *err)
     return err_set(err, ERR_CONFIG, "cannot use the %s '%s': %s", what, path, tls_reason(reason));
 }
 
+static bool check_key_file(const char *path, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return err_set(err, ERR_CONFIG, "cannot read '%s': %s", path, strerror(errno));
+    return (st.st_mode & (S_IRWXG | S_IRWXO)) == 0 ||
+           err_set(err, ERR_CONFIG, "'%s' can be read by others: its mode must be 0600", path);
+}
+
 static bool load_files(struct kmip_link *link, struct err *err)
 {
     const struct kms_uri *uri = link->uri;
+    if (!check_key_file(uri->key_file, err)) return false;
     SSL_CTX_set_default_passwd_cb(link->context, no_password);
     if (SSL_CTX_load_verify_file(link->context, uri->ca_file) != 1)
         return cannot_use("CA file", uri->ca_file, err);
@@ -143,6 +156,8 @@ static bool prepare(struct kmip_link *link, struct err *err)
     if (!link->context || SSL_CTX_set_min_proto_version(link->context, TLS1_2_VERSION) != 1)
         return err_set(err, ERR_FAILED, "cannot set up TLS");
     if (!load_files(link, err)) return false;
+    /* what was received may be a secret: OpenSSL keeps no copy of it */
+    (void)SSL_CTX_set_options(link->context, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(link->context, SSL_VERIFY_PEER, NULL);
     link->tls = SSL_new(link->context);
     if (!link->tls || !expect_host(link->tls, link->uri->host) || SSL_set_fd(link->tls, link->fd) != 1)

@@ -1,6 +1,6 @@
 /* Protectors outside: wrapping a key's secret S with something that this host's configuration names, and that
  * Sealift does not store (docs/format.md, section 2). Only transporters in the trust zone and the operator's
- * offline commands call it. Blocks for as long as an entry's time limit; any thread.
+ * offline commands call it. Blocks for as long as an entry's time limit, kms_wrap for twice that; any thread.
  *
  * Errors name the entry, never a secret, and tell apart: ERR_UNREACHABLE (no answer in time), ERR_POLICY (it
  * refuses), ERR_NOT_FOUND (no such master key), ERR_WRONG_KEY (wrapped by another master key), ERR_DAMAGED,
@@ -21,7 +21,7 @@ enum {
 struct kms_entry {
     const char *name;
     const struct kms_uri *uri;
-    uint32_t timeout_ms; /* of one call in all */
+    uint32_t timeout_ms; /* of one wrapping, unwrapping or asking in all */
 };
 
 /* Appends the wrap of S, whose key id is given. It has been unwrapped once: it works now. */
