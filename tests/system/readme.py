@@ -151,7 +151,7 @@ class Guide(Site):
         if words[0] == "sealift-director" and "--init" in words:
             self.key = re.search(r"\b[0-9a-f]{64}\b", shown).group(0)
             self.claim = re.search(r"claim code: *(\S+)", shown).group(1)
-        if words[0] == "sealift-transporter":
+        if words[0] == "sealift-transporter" and "--init" in words:
             self.fingerprints[host] = FINGERPRINT.search(shown).group(0)
         line = re.search(r"sealift1:\S+", shown)
         if line:
@@ -214,9 +214,9 @@ NOUNS = ("operator", "transporter", "link", "repository", "key", "job", "point",
 
 def ask_help(site, host, command):
     """Every option that the command uses is in its verb's help"""
-    words = [word for word in shlex.split(command, comments=True)[1:] if not re.match(r"^(--|[A-Z]+$)", word)]
-    verb = words[:2] if words[0] in NOUNS else words[:1]
-    shown = site.step(host, " ".join(["sealift", *verb, "--help"]))
+    program, *words = [word for word in shlex.split(command) if not re.match(r"^(--|[A-Z]+$)", word)]
+    verb = words[:2] if words and words[0] in NOUNS else words[:1]
+    shown = site.step(host, " ".join([program, *verb, "--help"]))
     for option in re.findall(r"(?<!\S)--[a-z-]+", command):
         expect(option in shown or option in ("--json", "--quiet", "--state"), f"'{option}' of: {command}")
 
@@ -228,6 +228,9 @@ def operations(site):
     expect(len(commands) >= 8, f"docs/operations.md: only {len(commands)} commands are found")
     site.owner["/var/restore"] = "web2"
     for host, command in commands:
+        if re.match(r"sealift (repository check|point verify) .*--level (decrypt|restore)", command):
+            ask_help(site, host, command)  # the host that would open is gone by then; verify.py does it
+            continue
         if re.search(r"\b(shop|srv)\b", command):  # streams and scripts are streams.py's: here, that there are such verbs
             ask_help(site, host, command)
             continue
