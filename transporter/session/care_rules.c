@@ -40,27 +40,38 @@ static void widen(struct retention *rule, const Sealift__Retention *by)
     rule->yearly = more(rule->yearly, by->yearly);
 }
 
+static bool is_empty(const struct retention *rule)
+{
+    return !rule->last && !rule->daily && !rule->weekly && !rule->monthly && !rule->yearly;
+}
+
 struct gathering {
     const struct id *repository;
     const char *label;
+    bool taken; /* the label: copies of all jobs have no say */
     struct retention rule;
+    bool keep_all; /* a job has no rule */
 };
+
+static void add_rule(struct gathering *gathering, const Sealift__Retention *by)
+{
+    struct retention rule = by ? rule_in(by) : (struct retention){0};
+    if (is_empty(&rule))
+        gathering->keep_all = true;
+    else
+        widen(&gathering->rule, by);
+}
 
 static void add_job(void *arg, const struct statement *statement)
 {
     struct gathering *gathering = arg;
     const Sealift__JobBody *job = statement->body.job;
     const char *label = care_label(job);
-    if (!job->retention || !writes_to(job, gathering->repository)) return;
+    if (!writes_to(job, gathering->repository)) return;
     if (*label && strcmp(label, gathering->label) != 0) return;
-    if (job->retention->immutable_s > gathering->rule.immutable_s)
+    if (job->retention && job->retention->immutable_s > gathering->rule.immutable_s)
         gathering->rule.immutable_s = job->retention->immutable_s;
-    if (*label && !job->deleted) widen(&gathering->rule, job->retention);
-}
-
-static bool is_empty(const struct retention *rule)
-{
-    return !rule->last && !rule->daily && !rule->weekly && !rule->monthly && !rule->yearly;
+    if (!job->deleted && (*label || !gathering->taken)) add_rule(gathering, job->retention);
 }
 
 static struct retention_floor floor_of(const struct statement *repository, const struct policy *policy)
@@ -76,9 +87,13 @@ struct care_rule care_rule_of(struct authority *authority, const struct statemen
                               struct span statement)
 {
     struct retention own = asked ? rule_in(asked) : (struct retention){0};
-    struct gathering gathering = {.repository = &repository->id, .label = label, .rule = own};
+    struct gathering gathering = {.repository = &repository->id,
+                                  .label = label,
+                                  .taken = care_label_is_taken(authority, &repository->id, label),
+                                  .rule = own};
     authority_each(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, add_job, &gathering);
-    if (is_empty(&own)) gathering.rule = (struct retention){.immutable_s = gathering.rule.immutable_s};
+    if (is_empty(&own) || gathering.keep_all)
+        gathering.rule = (struct retention){.immutable_s = gathering.rule.immutable_s};
     return (struct care_rule){.job = label,
                               .retention = gathering.rule,
                               .floor = floor_of(repository, policy),

@@ -11,9 +11,9 @@
 const char *care_label(const Sealift__JobBody *job);
 
 /* `asked`: whose retention is applied; NULL: nobody's, an order names the one point. Where several jobs write
- * points of this label here, what the rule of any of them keeps stays; a job without a rule that is asked
- * keeps all. The immutability is the longest that any job which ever wrote them promised, one that was
- * deleted included. `label` and `statement` are borrowed. */
+ * points of this label here, what the rule of any of them keeps stays; a job without a rule keeps all. Copies
+ * of all jobs are among them where the label is not taken. The immutability is the longest that any job which
+ * ever wrote them promised, one that was deleted included. `label` and `statement` are borrowed. */
 struct care_rule care_rule_of(struct authority *authority, const struct statement *repository,
                               const struct policy *policy, const char *label, const Sealift__Retention *asked,
                               struct span statement);

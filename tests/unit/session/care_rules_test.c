@@ -129,6 +129,31 @@ Test(care_rules, what_any_other_job_of_the_label_keeps_stays_too)
     cr_assert_eq(found.retention.daily, 7);
 }
 
+/* The rule of a job that keeps all is not the one that is asked for; a director asks for the other. */
+Test(care_rules, what_a_job_without_a_rule_keeps_is_pruned_by_no_other_job)
+{
+    told(&(struct draft){.id = 1, .name = "web", .repository = &here, .immutable_s = 9});
+    told(&(struct draft){.id = 2, .name = "c", .repository = &here, .copies = "web", .last = 1});
+    struct care_rule found = rule_for(1);
+    cr_assert_eq(found.retention.last, 0, "no rule: all stay");
+    cr_assert_eq(found.retention.immutable_s, 9);
+    told(&(struct draft){.id = 1, .version = 2, .name = "web", .repository = &here, .deleted = true});
+    cr_assert_eq(rule_for(1).retention.last, 1, "a deleted job has no say");
+}
+
+Test(care_rules, what_any_other_copy_of_all_jobs_keeps_stays_too)
+{
+    told(&(struct draft){.id = 1, .name = "near", .repository = &here, .copies = "", .last = 2});
+    told(&(struct draft){.id = 2, .name = "far", .repository = &here, .copies = "", .last = 90, .daily = 7});
+    struct care_rule found = rule_for(2);
+    cr_assert_eq(found.retention.last, 90);
+    cr_assert_eq(found.retention.daily, 7);
+    told(&(struct draft){.id = 3, .name = "all", .repository = &here, .copies = ""});
+    cr_assert_eq(rule_for(2).retention.last, 0, "this one keeps all");
+    told(&(struct draft){.id = 4, .name = "web", .repository = &here, .last = 3});
+    cr_assert_eq(rule_for(3).retention.last, 3, "the label has a job of its own");
+}
+
 Test(care_rules, other_labels_other_repositories_and_deleted_jobs_have_no_say_but_immutability_stays)
 {
     told(&(struct draft){.id = 1, .name = "app", .repository = &here, .last = 50, .immutable_s = 500});
