@@ -128,7 +128,7 @@ typedef bool catalog_point_fn(void *arg, const struct catalog_point *point, stru
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
                     enum catalog_points_which which, catalog_point_fn *each, void *arg,
                     struct err *err) MUST_CHECK;
-/* How a point stands by now: removed by this log entry (0: it is there), or held. An unknown one is fine. */
+/* How a point stands by now: removed by this log entry (0: it is there), or held. Of an unknown one nothing is kept. */
 bool catalog_point_mark(struct catalog *catalog, const struct id *repository, const struct id *point,
                         bool held, uint64_t removed, struct err *err) MUST_CHECK;
 /* Forgets what was removed by log entries up to this one. */

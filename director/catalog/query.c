@@ -82,7 +82,9 @@ static const char *const texts[QUERIES] = {
          " ORDER BY repository, number"),
     [QUERY_POINT_GET] = ("SELECT file FROM point LEFT JOIN mark USING (repository, point)"
                          " WHERE point = ? AND ifnull(removed, 0) = 0 LIMIT 1"),
-    [QUERY_POINT_MARK] = "INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)",
+    /* of a point that is known: whoever owns a repository could fill the disk with others */
+    [QUERY_POINT_MARK] = ("INSERT OR REPLACE INTO mark SELECT ?1, ?2, ?3, ?4"
+                          " WHERE EXISTS (SELECT 1 FROM point WHERE repository = ?1 AND point = ?2)"),
     [QUERY_POINT_UNMARK] = "DELETE FROM mark WHERE repository = ? AND point = ?",
     [QUERY_POINTS_VOID] = ("DELETE FROM point WHERE repository = ?1 AND point IN (SELECT point FROM mark"
                            " WHERE repository = ?1 AND removed BETWEEN 1 AND ?2)"),

@@ -5,6 +5,7 @@
 #include "transporter/core/manifest.h"
 #include "transporter/pipeline/node_loader.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* Contents are put together window by window: what is to be hashed in which order, and the chunks that it
@@ -164,14 +165,22 @@ static void play_data(struct checking *checking, const struct step *step)
     }
 }
 
-static void play_hole(struct checking *checking, uint64_t length)
+static bool is_cancelled(const struct checking *checking)
+{
+    return checking->sink->cancelled && atomic_load(checking->sink->cancelled);
+}
+
+/* Whoever wrote the point says how long it is: it may take years. */
+static bool play_hole(struct checking *checking, uint64_t length, struct err *err)
 {
     static const uint8_t zeros[64 * 1024];
     while (!checking->bad && length > 0) {
         size_t part = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
+        if (is_cancelled(checking)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
         hasher_add(&checking->hasher, zeros, part);
         length -= part;
     }
+    return true;
 }
 
 static void play_end(struct checking *checking, const struct step *step)
@@ -221,7 +230,7 @@ static bool play(struct checking *checking, struct err *err)
             play_data(checking, step);
             break;
         case STEP_HOLE:
-            play_hole(checking, step->length);
+            if (!play_hole(checking, step->length, err)) return false;
             break;
         case STEP_END:
         case STEP_END_OPENED:

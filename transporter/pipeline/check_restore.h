@@ -12,6 +12,7 @@ struct check_restore_sink {
     void (*finding)(void *arg, struct span path, const struct err *what);
     void (*progress)(void *arg, uint64_t files, uint64_t bytes); /* may be NULL; both only rise */
     void *arg;
+    const _Atomic bool *cancelled; /* may be NULL; ends the check with ERR_CANCELLED, also within a file */
 };
 
 struct check_restore_result {

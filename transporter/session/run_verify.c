@@ -96,7 +96,8 @@ static void on_files(void *arg, uint64_t files, uint64_t bytes)
 
 static bool put_together(struct verifying *verifying, const struct hash *root, struct err *err)
 {
-    const struct check_restore_sink sink = {.finding = on_file, .progress = on_files, .arg = verifying};
+    const struct check_restore_sink sink = {
+        .finding = on_file, .progress = on_files, .arg = verifying, .cancelled = &verifying->run->cancelled};
     struct recovery *recovery = verifying->recovery;
     verifying->shown_bytes = verifying->restored.bytes;
     return check_restore_point(recovery->opener, &recovery->inlet, root, &sink, &verifying->restored, err);

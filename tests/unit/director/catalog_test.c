@@ -609,6 +609,35 @@ Test(catalog, tells_held_and_removed_points_from_others_until_they_are_swept)
     expect_points(CATALOG_POINTS_THERE, "\x01");
 }
 
+static int64_t count_rows(const char *table)
+{
+    AUTO(free) char *path = xasprintf("%s/%s", dir.path, CATALOG_FILE);
+    AUTO(free) char *text = xasprintf("SELECT count(*) FROM %s", table);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    catalog_close(catalog);
+    catalog = NULL;
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
+    int64_t rows = sqlite3_column_int64(statement, 0);
+    cr_assert_eq(sqlite3_finalize(statement), SQLITE_OK);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    reopen();
+    return rows;
+}
+
+/* The owner of a repository says which points it removed: as many as it likes. */
+Test(catalog, keeps_nothing_of_removed_points_that_it_never_heard_of)
+{
+    struct catalog_point known = some_point(1, 1, "a");
+    MUST(catalog_point_put(catalog, &known, &err));
+    for (uint8_t i = 2; i < 6; i++)
+        MUST(catalog_point_mark(catalog, &known.repository, &(struct id){{i, i}}, false, i, &err));
+    MUST(catalog_point_mark(catalog, &known.repository, &known.point, false, 9, &err));
+    cr_assert_eq(count_rows("mark"), 1);
+}
+
 /* Tables that came later are made when a catalog of before is opened. */
 Test(catalog, of_a_version_without_schedules_and_marks_is_opened)
 {

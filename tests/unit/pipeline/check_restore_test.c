@@ -4,6 +4,8 @@
 #include "restore_rig.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -138,4 +140,26 @@ Test(check_restore, reads_images_and_their_references, .timeout = 60)
     cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
     cr_assert_eq(checking.result.files, 1);
     cr_assert_eq(checking.result.bytes, 9u << 20);
+}
+
+/* A writer names the length of a hole: nothing else would end a check of one that never does. */
+Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    static const _Atomic bool cancelled = true;
+    struct checking checking = {0};
+    int fd = openat(rig->tree.fd, "sparse", O_WRONLY | O_CREAT | O_EXCL, 0600);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(ftruncate(fd, 64 << 20), 0);
+    cr_assert_eq(close(fd), 0);
+    restore_rig_back_up(rig);
+    struct inlet inlet = restore_rig_inlet(rig);
+    struct check_restore_sink sink = {.finding = note, .arg = &checking, .cancelled = &cancelled};
+    cr_assert_not(check_restore_point(rig->opener, &inlet, &rig->root, &sink, &checking.result, &rig->err));
+    cr_assert_eq(rig->err.code, ERR_CANCELLED, "%s", rig->err.text);
+    cr_assert_eq(checking.count, 0);
+    sink.cancelled = NULL;
+    cr_assert(check_restore_point(rig->opener, &inlet, &rig->root, &sink, &checking.result, &rig->err), "%s",
+              rig->err.text);
+    cr_assert_eq(checking.result.files, 1);
 }
