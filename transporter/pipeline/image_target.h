@@ -1,5 +1,5 @@
-/* What an image or a stream is restored to: a file that takes its place when it is whole, or a block device. Nothing of
- * what was there before shows through. Private to the restore. */
+/* What an image or a stream is restored to: a file that takes its place when it is whole, or a block device.
+ * Nothing of what was there before shows through. Private to the restore. */
 #ifndef SEALIFT_PIPELINE_IMAGE_TARGET_H
 #define SEALIFT_PIPELINE_IMAGE_TARGET_H
 

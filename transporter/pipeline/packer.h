@@ -11,7 +11,7 @@
 #include "transporter/pipeline/sealing.h"
 
 enum {
-    PACKER_BATCH = 512 * 1024,          /* records in a batch before it is sent, about */
+    PACKER_BATCH = 512 * 1024,           /* records in a batch before it is sent, about */
     PACKER_PARK_CHUNKS = 64,             /* a question is asked at so many chunks … */
     PACKER_PARK_BYTES = 2 * 1024 * 1024, /* … or so many bytes of them, */
     PACKER_PROBE_BYTES = 512 * 1024,     /* while most chunks go unasked */

@@ -23,8 +23,8 @@ static void check_point(struct restore_rig *rig, struct checking *checking)
 {
     struct inlet inlet = restore_rig_inlet(rig);
     struct check_decrypt_sink sink = {.finding = note, .arg = checking};
-    cr_assert(check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, 2, checking->set, &sink, &checking->result,
-                                  &rig->err),
+    cr_assert(check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, 2, checking->set, &sink,
+                                  &checking->result, &rig->err),
               "%s", rig->err.text);
 }
 
@@ -128,8 +128,8 @@ Test(check_decrypt, ends_when_a_fetch_fails_or_tells_nothing)
         struct inlet inlet = restore_rig_inlet(rig);
         struct check_decrypt_sink sink = {.finding = note, .arg = &checking};
         *(i % 2 ? &rig->faulty.fail_at : &rig->faulty.tell_nothing_at) = i / 2 + 1;
-        cr_assert_not(
-            check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, 2, set, &sink, &checking.result, &rig->err));
+        cr_assert_not(check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, 2, set, &sink,
+                                          &checking.result, &rig->err));
         cr_assert_eq(rig->err.code, i % 2 ? ERR_UNREACHABLE : ERR_PROTOCOL, "%s", rig->err.text);
     }
 }
