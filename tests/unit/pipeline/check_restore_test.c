@@ -163,3 +163,19 @@ Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 60)
               rig->err.text);
     cr_assert_eq(checking.result.files, 1);
 }
+
+Test(check_restore, spends_no_time_on_the_holes_of_images, .timeout = 20)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    char path[128];
+    tree_file(&rig->tree, "disk", 7, 0);
+    (void)snprintf(path, sizeof(path), "%s/disk", rig->tree.path);
+    cr_assert_eq(truncate(path, (off_t)1 << 40), 0);
+    rig->image = path;
+    restore_rig_back_up(rig);
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
+    cr_assert_eq(checking.result.files, 1);
+    cr_assert_eq(checking.result.bytes, 0);
+}
