@@ -185,6 +185,32 @@ static void add_path(struct cli *cli, const struct statement *statement, json_t 
         output_note(&cli->output, "the path is not shown: %s", err.text);
 }
 
+/* The label of the points that a job writes into the repository; "" for a copy of all jobs. NULL: it writes
+ * to another. */
+static const char *label_in(const struct statement *job, const struct id *repository)
+{
+    const Sealift__JobBody *body = job->body.job;
+    if (memcmp(body->repository.data, repository->bytes, ID_LEN) != 0) return NULL;
+    return body->kind == SEALIFT__JOB_KIND__JOB_COPY ? body->from_job : body->name;
+}
+
+/* Points of this label; with "" those that no job of its own, perhaps deleted, writes there. */
+static uint64_t count_points(const struct points *points, const struct statements *jobs,
+                             const struct id *repository, const char *label)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < points->count; i++) {
+        const char *found = points->items[i]->body->job;
+        bool taken = false;
+        for (size_t at = 0; !*label && !taken && at < jobs->count; at++) {
+            const char *other = label_in(jobs->items[at], repository);
+            taken = other && strcmp(other, found) == 0;
+        }
+        count += *label ? strcmp(found, label) == 0 : !taken;
+    }
+    return count;
+}
+
 /* Of each job that writes there: its points, and what its runs have stored, as far as the director remembers
  * them. What a sweep took is not subtracted. */
 static bool add_jobs(struct cli *cli, const struct statement *repository, json_t *object, struct err *err)
@@ -199,15 +225,14 @@ static bool add_jobs(struct cli *cli, const struct statement *repository, json_t
     for (size_t i = 0; i < jobs.count; i++) {
         const Sealift__JobBody *job = jobs.items[i]->body.job;
         AUTO(payload_run_list) Sealift__RunListAnswer *runs = NULL;
-        uint64_t stored = 0, count = 0;
+        const char *label = label_in(jobs.items[i], &repository->id);
+        uint64_t stored = 0;
         char size[16];
-        if (job->deleted || memcmp(job->repository.data, repository->id.bytes, ID_LEN) != 0) continue;
+        if (job->deleted || !label) continue;
         if (!ask_runs(cli, &jobs.items[i]->id, RUNS_MAX, &runs, err)) return false;
-        const char *label = job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
         for (size_t at = 0; at < runs->n_rows; at++)
             if (runs->rows[at]->counters) stored += runs->rows[at]->counters->stored_bytes;
-        for (size_t at = 0; at < points.count; at++)
-            count += strcmp(points.items[at]->body->job, label) == 0;
+        uint64_t count = count_points(&points, &jobs, &repository->id, label);
         size_format(stored, size);
         (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:o}", "job", job->name, "points",
                                                     json_count(count), "stored_bytes", json_count(stored)));

@@ -110,6 +110,8 @@ with Site("maintenance") as site:
     site.sealift("repository", "create", "second", "--on", "far", "--path", site.path("far-store", "second"))
     site.sealift("job", "create", "away", "--copy", "offsite", "--repository", "second")
     command(site, "job", "run", "away", "--wait")
+    brought = command(site, "repository", "show", "second")["jobs"]
+    expect([row["job"] for row in brought] == ["away"] and brought[0]["points"] > 0, f"copies of all jobs: {brought}")
     wait_until(lambda: command(site, "job", "log", run[:12])["state"] == "failed", "the killed check is given up")
     rest = check(site)
     expect(stopped["packs"] < rest["packs_of_earlier_run"] < rest["packs_total"], f"{stopped} and then {rest}")
