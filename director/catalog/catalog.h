@@ -128,9 +128,11 @@ typedef bool catalog_point_fn(void *arg, const struct catalog_point *point, stru
 bool catalog_points(struct catalog *catalog, const struct id *repository, const char *job,
                     enum catalog_points_which which, catalog_point_fn *each, void *arg,
                     struct err *err) MUST_CHECK;
-/* How a point stands by now: removed by this log entry (0: it is there), or held. Of an unknown one nothing is kept. */
+enum catalog_hold { CATALOG_NOT_HELD, CATALOG_HELD };
+/* How a point stands by now: removed by this log entry (0: it is there), or held. Of an unknown one nothing
+ * is kept. */
 bool catalog_point_mark(struct catalog *catalog, const struct id *repository, const struct id *point,
-                        bool held, uint64_t removed, struct err *err) MUST_CHECK;
+                        enum catalog_hold hold, uint64_t removed, struct err *err) MUST_CHECK;
 /* Forgets what was removed by log entries up to this one. */
 bool catalog_points_void(struct catalog *catalog, const struct id *repository, uint64_t number,
                          struct err *err) MUST_CHECK;

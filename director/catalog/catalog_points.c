@@ -84,13 +84,13 @@ bool catalog_points_drop(struct catalog *catalog, const struct id *repository, s
 }
 
 bool catalog_point_mark(struct catalog *catalog, const struct id *repository, const struct id *point,
-                        bool held, uint64_t removed, struct err *err)
+                        enum catalog_hold hold, uint64_t removed, struct err *err)
 {
-    bool plain = !held && removed == 0;
+    bool plain = hold == CATALOG_NOT_HELD && removed == 0;
     AUTO(query) struct query query = query_of(catalog, plain ? QUERY_POINT_UNMARK : QUERY_POINT_MARK);
     query_id(&query, repository);
     query_id(&query, point);
-    if (!plain) query_u64(&query, held);
+    if (!plain) query_u64(&query, hold == CATALOG_HELD);
     if (!plain) query_u64(&query, removed);
     return query_run(&query, err);
 }

@@ -251,7 +251,7 @@ static bool take_removal(struct director *director, const struct id *repository,
         return catalog_points_void(director->catalog, repository, news->number, err);
     if (news->removed != REMOVED || news->point.len != ID_LEN)
         return err_set(err, ERR_PROTOCOL, "a removed point without its id");
-    return catalog_point_mark(director->catalog, repository, &point, false, news->number, err);
+    return catalog_point_mark(director->catalog, repository, &point, CATALOG_NOT_HELD, news->number, err);
 }
 
 static bool take_point(struct director *director, struct host_link *host, const Sealift__PointNews *news,
@@ -272,8 +272,9 @@ static bool take_point(struct director *director, struct host_link *host, const 
                                   .time_ns = news->time_ns,
                                   .log_hash = stored_hash(&news->log_hash),
                                   .file = payload};
+    enum catalog_hold hold = news->held ? CATALOG_HELD : CATALOG_NOT_HELD;
     if (!keep_point(director, host, repository, &point, err) ||
-        !catalog_point_mark(director->catalog, &id, &point.point, news->held != 0, 0, err))
+        !catalog_point_mark(director->catalog, &id, &point.point, hold, 0, err))
         return false;
     run_table_point(director->runs, &director->now, host->sign_pk, &id, &point.run, &point.point, effects);
     return true;

@@ -592,17 +592,17 @@ Test(catalog, tells_held_and_removed_points_from_others_until_they_are_swept)
     MUST(catalog_point_put(catalog, &first, &err));
     MUST(catalog_point_put(catalog, &second, &err));
     MUST(catalog_point_put(catalog, &other, &err));
-    MUST(catalog_point_mark(catalog, &first.repository, &first.point, true, 0, &err));
-    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 7, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &first.point, CATALOG_HELD, 0, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, CATALOG_NOT_HELD, 7, &err));
     reopen();
     expect_points(CATALOG_POINTS_THERE, "\x81");
     expect_points(CATALOG_POINTS_REMOVED, "\x02");
     MUST(catalog_points_void(catalog, &first.repository, 6, &err));
     expect_points(CATALOG_POINTS_REMOVED, "\x02");
-    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 0, &err));
-    MUST(catalog_point_mark(catalog, &first.repository, &first.point, false, 0, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, CATALOG_NOT_HELD, 0, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &first.point, CATALOG_NOT_HELD, 0, &err));
     expect_points(CATALOG_POINTS_THERE, "\x01\x02");
-    MUST(catalog_point_mark(catalog, &first.repository, &second.point, false, 9, &err));
+    MUST(catalog_point_mark(catalog, &first.repository, &second.point, CATALOG_NOT_HELD, 9, &err));
     FAILS(catalog_point_get(catalog, &second.point, &file, &err), ERR_NOT_FOUND);
     MUST(catalog_points_void(catalog, &first.repository, 9, &err));
     expect_points(CATALOG_POINTS_REMOVED, "");
@@ -633,8 +633,8 @@ Test(catalog, keeps_nothing_of_removed_points_that_it_never_heard_of)
     struct catalog_point known = some_point(1, 1, "a");
     MUST(catalog_point_put(catalog, &known, &err));
     for (uint8_t i = 2; i < 6; i++)
-        MUST(catalog_point_mark(catalog, &known.repository, &(struct id){{i, i}}, false, i, &err));
-    MUST(catalog_point_mark(catalog, &known.repository, &known.point, false, 9, &err));
+        MUST(catalog_point_mark(catalog, &known.repository, &(struct id){{i, i}}, CATALOG_NOT_HELD, i, &err));
+    MUST(catalog_point_mark(catalog, &known.repository, &known.point, CATALOG_NOT_HELD, 9, &err));
     cr_assert_eq(count_rows("mark"), 1);
 }
 
@@ -654,6 +654,6 @@ Test(catalog, of_a_version_without_schedules_and_marks_is_opened)
     reopen();
     expect_points(CATALOG_POINTS_THERE, "\x01");
     MUST(catalog_agenda_put(catalog, &item, &err));
-    MUST(catalog_point_mark(catalog, &point.repository, &point.point, true, 0, &err));
+    MUST(catalog_point_mark(catalog, &point.repository, &point.point, CATALOG_HELD, 0, &err));
     expect_points(CATALOG_POINTS_THERE, "\x81");
 }
