@@ -137,19 +137,46 @@ bool chain_next(struct chain *chain, const struct storage *storage, Sealift__Log
            chain_step(chain, buf_span(&file), entry, err);
 }
 
+struct lowest_of_log {
+    uint64_t above, number; /* number 0: none */
+};
+
+static bool note_lowest(void *arg, const char *name, uint64_t size)
+{
+    struct lowest_of_log *lowest = arg;
+    uint64_t number;
+    if (!chain_parse_name(name, &number) || number <= lowest->above) return true;
+    if (lowest->number == 0 || number < lowest->number) lowest->number = number;
+    return true;
+}
+
+/* Up to the next entry that is there: a name may be any number, and is not to be counted up to. */
+static void skip_missing(struct chain *chain, const struct storage *storage)
+{
+    struct lowest_of_log lowest = {.above = chain->number + 1};
+    struct err ignored;
+    bool listed = storage->ops->list(storage->self, "log", note_lowest, &lowest, &ignored);
+    chain->number = listed && lowest.number ? lowest.number - 1 : chain->number + 1;
+}
+
 void chain_skip(struct chain *chain, const struct storage *storage)
 {
-    chain->number++;
     char name[CHAIN_NAME_LEN];
     struct span payload;
     uint8_t signer[SIGN_PK_LEN];
-    struct err ignored;
+    uint64_t size;
+    struct err err;
     AUTO(buf) struct buf file = {0};
     AUTO(stored_log) Sealift__LogEntry *entry = NULL;
     chain_name(chain->number + 1, name);
-    if (storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &ignored) &&
-        stored_verify(buf_span(&file), "log", &payload, signer, &ignored) &&
-        stored_log_decode(payload, &entry, &ignored))
+    if (!storage->ops->size(storage->self, name, &size, &err) && err.code == ERR_NOT_FOUND)
+        skip_missing(chain, storage);
+    else
+        chain->number++;
+    chain_name(chain->number + 1, name);
+    if (storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &err) &&
+        stored_verify(buf_span(&file), "log", &payload, signer, &err) &&
+        stored_log_decode(payload, &entry, &err))
         chain->hash = stored_hash(&entry->previous);
 }
 

@@ -38,8 +38,8 @@ bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **entry
 bool chain_next(struct chain *chain, const struct storage *storage, Sealift__LogEntry **entry,
                 struct err *err) MUST_CHECK;
 
-/* Steps over an entry that is missing or not right, behind the first: the next one's previous hash is then
- * taken as that one says. */
+/* Steps over an entry that is not right, or over all that are missing up to the next that is there, behind
+ * the first: the next one's previous hash is then taken as that one says. */
 void chain_skip(struct chain *chain, const struct storage *storage);
 
 /* Fills in everything of `entry` but what its kind carries, signs it, stores it durably and moves on.

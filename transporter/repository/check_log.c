@@ -43,6 +43,20 @@ static bool look_beyond(struct check *check, struct err *err)
     return true;
 }
 
+/* Of one entry, or of several that are missing. */
+static void tell_skipped(struct check *check, uint64_t first, uint64_t last, const struct err *why)
+{
+    char name[CHAIN_NAME_LEN];
+    chain_name(first, name);
+    if (why->code != ERR_NOT_FOUND)
+        (void)check_add(check, why->code, name, "%s", why->text);
+    else if (first == last)
+        (void)check_add(check, ERR_NOT_FOUND, name, "log entry %" PRIu64 " is missing", first);
+    else
+        (void)check_add(check, ERR_NOT_FOUND, name, "log entries %" PRIu64 " to %" PRIu64 " are missing",
+                        first, last);
+}
+
 bool check_log(struct check *check, struct err *err)
 {
     struct repository *repository = check->repository;
@@ -54,14 +68,10 @@ bool check_log(struct check *check, struct err *err)
         AUTO(stored_log) Sealift__LogEntry *entry = NULL;
         struct err why;
         if (chain_next(&chain, storage, &entry, &why)) continue;
-        char name[CHAIN_NAME_LEN];
-        chain_name(chain.number + 1, name);
-        if (why.code == ERR_NOT_FOUND)
-            (void)check_add(check, ERR_NOT_FOUND, name, "log entry %" PRIu64 " is missing", chain.number + 1);
-        else
-            (void)check_add(check, why.code, name, "%s", why.text);
+        uint64_t first = chain.number + 1;
         memcpy(chain.owner, info.owner, SIGN_PK_LEN);
         chain_skip(&chain, storage);
+        tell_skipped(check, first, chain.number, &why);
     }
     return look_beyond(check, err);
 }

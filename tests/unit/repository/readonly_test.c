@@ -186,3 +186,25 @@ Test(readonly, of_a_log_with_holes_the_rest_is_read_and_the_holes_are_named)
         cr_expect_not(repository_open(&options, &repository, &err));
     }
 }
+
+/* One empty file costs nothing: it must not cost those who need the rest a day. */
+Test(readonly, an_entry_far_behind_the_others_is_named_and_holds_nothing_up, .timeout = 20)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct hash first = back_up(place->repository, 1, 0, 3);
+    (void)back_up(place->repository, 2, 50, 3);
+    place_close(place);
+    shell("cd '%s/log' && : > 9999999999 && mv 0000000003 0000000007", place->path);
+    struct repository *repository = NULL;
+    struct repository_options options = {.path = place->path, .damage = REPOSITORY_READ_DAMAGED};
+    cr_assert(repository_open(&options, &repository, &err), "%s", err.text);
+    cr_expect(restores(repository, &first, NULL));
+    AUTO(buf) struct buf objects = {0};
+    struct check_result result;
+    struct check_sink sink = {.finding = note_object, .arg = &objects};
+    cr_expect(
+        repository_check(repository, &(struct check_options){.level = CHECK_PRESENCE}, &sink, &result, &err));
+    cr_expect_str_eq(buf_cstr(&objects), "log/0000000003\nlog/0000000007\nlog/0000000008\nlog/9999999999\n");
+    repository_close(repository);
+}
