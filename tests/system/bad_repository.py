@@ -162,7 +162,7 @@ def look(site):
     opened(site, "good")
     says(refused(site, "file"), "'file'", "Not a directory")
     says(refused(site, "gone"), "'gone'", "it was here before: is its disk mounted?", "No such file")
-    says(refused(site, "dangling"), "'dangling'", "it was here before: is its disk mounted?")
+    says(refused(site, "dangling"), "'dangling'", "is a link that leads nowhere: is its disk mounted?")
     # as which the link's target is met first decides between two reasons
     expect(re.search("'link'.*(the state kept here belongs to|is in use by another owner)", refused(site, "link")), "link")
     says(refused(site, "denied"), "'denied'", "Permission denied")
