@@ -58,9 +58,10 @@ static void on_time(struct control *control)
         if (control->join_pause_ms < JOIN_LONGEST_MS) control->join_pause_ms += JOIN_GROWS_MS;
     }
     bool due = now - control->ends_told_ms >= ENDS_EVERY_MS || run_news_ends_due(control->run_news);
-    if (control->greeted && due) greeting_tell_ends(control);
+    /* first: who waits for the end then asks for the repository, and is to see it as it is now */
     if (control->greeted && run_news_take_changed(control->run_news))
         repository_news_tell_all(&control->repositories);
+    if (control->greeted && due) greeting_tell_ends(control);
 }
 
 static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, struct err *err)

@@ -130,10 +130,12 @@ static void on_changed(void *arg)
     outbox_wake(news->outbox);
 }
 
+/* A run that stored anything, also one that failed, has changed what is free and what there is. */
 static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings)
 {
     struct run_news *news = arg;
     struct id run = stored_id(&end->run);
+    atomic_store(&news->repositories_due, true);
     keep_end(news, end, warnings);
     run_table_mark_ended(news->runs, &run, end->attempt);
     outbox_wake(news->outbox);
