@@ -167,10 +167,10 @@ static bool by_prefix(struct points *points, const char *text, struct point **ou
         char hex[2 * ID_LEN + 1];
         hex_encode(points->items[i]->id.bytes, ID_LEN, hex);
         if (strncasecmp(hex, text, strlen(text)) != 0) continue;
-        /* a copy in a second repository is the same point */
+        /* a copy in a second repository is the same point: where it was first */
         if (found < points->count && !id_eq(&points->items[found]->id, &points->items[i]->id))
             return err_set(err, ERR_USAGE, "'%s' begins the ids of several points: give more digits", text);
-        if (found == points->count) found = i;
+        if (found == points->count || points->items[i]->time_ns < points->items[found]->time_ns) found = i;
     }
     if (found == points->count) return missing(points, text, err);
     *out = take_out(points, found);

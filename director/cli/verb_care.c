@@ -102,13 +102,31 @@ static bool put_order(struct cli *cli, const struct point_order *order, struct i
     return put_statement(cli, &request, run, NULL, err);
 }
 
+/* What holds or removes a point does so in one repository: where others have copies, it is not guessed which
+ * one is meant. */
+static bool is_only_there(struct cli *cli, const struct point *point, struct err *err)
+{
+    AUTO(points) struct points points = {0};
+    if (!points_get(cli, NULL, point->body->job, POINTS_THERE, &points, err)) return false;
+    for (size_t i = 0; i < points.count; i++)
+        if (id_eq(&points.items[i]->id, &point->id) &&
+            !id_eq(&points.items[i]->repository, &point->repository))
+            return err_set(
+                err, ERR_USAGE,
+                "the point is in several repositories, as 'sealift point list' shows: say in which "
+                "with --repository");
+    return true;
+}
+
 static bool act(struct cli *cli, const struct args *args, Sealift__OrderKind kind, const char *done,
                 struct err *err)
 {
     AUTO(point) struct point *point = NULL;
     char name[2 * ID_LEN + 8], hex[2 * ID_LEN + 1], question[128];
     struct id run;
-    if (!point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &point, err)) return false;
+    const char *repository = args_value(args, "repository");
+    if (!point_resolve(cli, args_operand(args, 0), repository, &point, err)) return false;
+    if (!repository && !is_only_there(cli, point, err)) return false;
     hex_encode(point->id.bytes, ID_LEN, hex);
     (void)snprintf(name, sizeof(name), "point %s", hex);
     (void)snprintf(question, sizeof(question), "delete the point %.12s of the job '%.60s'", hex,
@@ -145,7 +163,10 @@ static bool removed_by_id(struct cli *cli, const char *word, const char *name, s
     struct err ignored;
     struct err unknown = *err;
     struct id id;
-    if (err->code != ERR_NOT_FOUND || !hex_decode(word, id.bytes, ID_LEN, &ignored)) return false;
+    if (err->code != ERR_NOT_FOUND) return false;
+    if (!hex_decode(word, id.bytes, ID_LEN, &ignored))
+        return err_set(err, ERR_NOT_FOUND,
+                       "no removed point is '%s': 'sealift point list --removed' shows them", word);
     if (!name)
         return err_set(err, ERR_NOT_FOUND, "%s: if it was removed, --repository R says where from",
                        unknown.text);
@@ -181,11 +202,11 @@ static const struct option_spec prune_options[] = {
     {0},
 };
 static const struct option_spec point_options[] = {
-    {"repository", "R", "of this repository, where others have copies"},
+    {"repository", "R", "in this repository; needed where others have copies"},
     {0},
 };
 static const struct option_spec delete_options[] = {
-    {"repository", "R", "of this repository, where others have copies"},
+    {"repository", "R", "in this repository; needed where others have copies"},
     CONFIRM_OPTION,
     {0},
 };
