@@ -19,6 +19,8 @@ static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBod
     (void)json_object_set_new(row, "directories", json_count(counts ? counts->directories : 0));
     (void)json_object_set_new(row, "content_bytes", json_count(counts ? counts->content_bytes : 0));
     (void)json_object_set_new(row, "warnings", json_count(counts ? counts->warnings : 0));
+    (void)json_object_set_new(row, "written",
+                              body->writer_time_ns ? json_time(body->writer_time_ns) : json_null());
     (void)json_object_set_new(row, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     if (body->key_id.len != HASH_LEN) return;
     char fingerprint[UNLOCK_FINGERPRINT_LEN];
@@ -45,6 +47,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     static const struct column columns[] = {
         {"id", "POINT", COLUMN_ID},
         {"time", "TIME", COLUMN_TEXT},
+        {"written", "WRITTEN", COLUMN_TEXT},
         {"number", "NUMBER", COLUMN_NUMBER},
         {"job", "JOB", COLUMN_TEXT},
         {"object", "HOLDS", COLUMN_TEXT},
@@ -103,18 +106,23 @@ static const struct option_spec cat_options[] = {OFFLINE_KEY_OPTIONS, OFFLINE_SI
 
 const struct command offline_commands[] = {
     {"offline", "list", "REPOSITORY [--site LINE]",
-     "Lists the recovery points of a repository on this machine. No key is needed.",
+     "Lists the recovery points of a repository on this machine. No key is needed. TIME is when a point came "
+     "into\n"
+     "this repository, of a copy when it was copied; WRITTEN is when it was made, by its writer's clock.",
      "$ sealift offline list /mnt/usb/repo\n"
-     "POINT         TIME                  NUMBER  JOB  HOLDS  FILES     SIZE  WARNINGS  CIPHER       KEY   "
-     "FINGERPRINT\n"
-     "3f2a91c0d4e7  2026-11-20T03:00:02Z      12  web  tree    1180  1.2 GiB         0  aes-256-gcm  main  "
-     "K3QD-…",
+     "POINT         TIME                  WRITTEN               NUMBER  JOB  HOLDS  FILES     SIZE  WARNINGS "
+     " "
+     "CIPHER       KEY   FINGERPRINT\n"
+     "3f2a91c0d4e7  2026-11-20T03:00:02Z  2026-11-20T03:00:02Z      12  web  tree    1180  1.2 GiB         0 "
+     " "
+     "aes-256-gcm  main  K3QD-…",
      list_options, 1, 1, list},
     {"offline", "check",
      "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file FILE|--password] [--site LINE]",
      "Checks a repository on this machine, names what is damaged and which points that hits. The exit code "
      "is\n"
-     "that of the worst finding, 0 when there is none.",
+     "that of the worst finding, 0 when there is none. For decrypt and restore this operator's own copy of "
+     "the\nkey will do, where neither a key file nor a password is given.",
      "$ sealift offline check /mnt/usb/repo --level decrypt --key-file main.key\n"
      "level:     decrypt\n"
      "points:    12\n"

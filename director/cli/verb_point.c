@@ -50,6 +50,8 @@ static json_t *point_json(const struct point *point, const struct statements *re
         json_pack("{s:o, s:s, s:s, s:o, s:o, s:s}", "id", json_hex(point->id.bytes, ID_LEN), "job", body->job,
                   "repository", repository, "number", json_count(point->number), "time",
                   json_time(point->time_ns), "writer", body->writer_name);
+    (void)json_object_set_new(object, "written",
+                              body->writer_time_ns ? json_time(body->writer_time_ns) : json_null());
     const Sealift__PointCounts *counts = body->counts;
     (void)json_object_set_new(object, "entries", json_count(counts ? counts->entries : 0));
     (void)json_object_set_new(object, "files", json_count(counts ? counts->files : 0));
@@ -155,6 +157,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"repository", "repository", COLUMN_TEXT},
         {"number", "number", COLUMN_NUMBER},
         {"time", "time", COLUMN_TEXT},
+        {"written", "written at", COLUMN_TEXT},
         {"writer", "written by", COLUMN_TEXT},
         {"trusted", "writer trusted", COLUMN_TEXT},
         {"object", "holds", COLUMN_TEXT},
@@ -222,9 +225,9 @@ const struct command point_commands[] = {
      "job:    web",
      show_options, 1, 1, show},
     {"point", "verify", "ID [--level presence|hash|decrypt|restore]",
-     "Checks one recovery point and waits for it: the first two levels where it is kept, without a key; the "
-     "others\nby a trusted transporter, which opens it. Ends with 22 (damaged), 23 (truncated) or 26 (not "
-     "authentic) if\nanything is found, with 20 or 21 if nobody can open it.",
+     "Checks one recovery point and waits for it. The first two levels are checked where it is kept, without "
+     "a\nkey; the others by a trusted transporter, which opens it. Ends with 22 (damaged), 23 (truncated) or "
+     "26 (not\nauthentic) if anything is found, with 20 or 21 if nobody can open it.",
      "$ sealift point verify web@latest --level restore\n"
      "point:               3f2a91c0d4e7…\n"
      "level:               restore\n"
