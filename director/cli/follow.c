@@ -228,9 +228,11 @@ void follow_summary(const struct follow_result *result, struct buf *out)
     size_format(result->counters.sent_bytes, sent);
     size_format(result->counters.deduplicated_bytes, deduplicated);
     size_format(result->counters.stored_bytes, stored);
-    buf_printf(out, "%llu entries, %llu files, %s; deduplicated %s, sent %s, stored %s",
-               (unsigned long long)result->counters.entries, (unsigned long long)result->counters.files,
-               content, deduplicated, sent, stored);
+    if (result->counters.entries > 0) /* a copy opens nothing, and counts none */
+        buf_printf(out, "%llu entries, %llu files, %s; deduplicated %s, ",
+                   (unsigned long long)result->counters.entries, (unsigned long long)result->counters.files,
+                   content, deduplicated);
+    buf_printf(out, "sent %s, stored %s", sent, stored);
     if (result->ended_ns > result->started_ns)
         buf_printf(out, "; %.1f s", (double)(result->ended_ns - result->started_ns) / 1e9);
 }

@@ -71,9 +71,16 @@ static bool from_password(const struct args *args, struct draft *draft, struct e
     return password_hash(password, draft->salt, &PWHASH_MODERATE, &draft->s, err);
 }
 
+/* Where the password is read from says that there is one. */
+static bool from_a_password(const struct args *args)
+{
+    return args_flag(args, "password") || args_value(args, "password-file") ||
+           args_value(args, "password-fd");
+}
+
 static bool make_secret(const struct args *args, struct draft *draft, struct err *err)
 {
-    if (args_flag(args, "password")) return from_password(args, draft, err);
+    if (from_a_password(args)) return from_password(args, draft, err);
     if (args_value(args, "from-file")) {
         draft->origin = SEALIFT__KEY_ORIGIN__KEY_FROM_FILE;
         return key_file_read(args_value(args, "from-file"), &draft->s, err);
@@ -86,7 +93,7 @@ static bool make_secret(const struct args *args, struct draft *draft, struct err
 
 static bool one_origin(const struct args *args, struct err *err)
 {
-    int said = (args_flag(args, "password") ? 1 : 0) + (args_value(args, "from-file") ? 1 : 0) +
+    int said = (from_a_password(args) ? 1 : 0) + (args_value(args, "from-file") ? 1 : 0) +
                (args_flag(args, "generate") ? 1 : 0) + (args_value(args, "own") ? 1 : 0);
     if (said == 1) return true;
     return err_set(err, ERR_USAGE,

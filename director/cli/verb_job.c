@@ -7,8 +7,10 @@
 #include "director/cli/job_run.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
+#include "director/cli/time_word.h"
 #include "director/cli/verbs.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +39,31 @@ static json_t *retention_json(const Sealift__Retention *retention)
                      json_count(retention->daily), "weekly", json_count(retention->weekly), "monthly",
                      json_count(retention->monthly), "yearly", json_count(retention->yearly), "immutable_s",
                      json_count(retention->immutable_s));
+}
+
+/* The retention for people; null where no rule is signed: every point stays. */
+static json_t *keep_words(const Sealift__JobBody *body)
+{
+    const Sealift__Retention *retention = body->retention;
+    AUTO(buf) struct buf words = {0};
+    if (!retention) return json_null();
+    const struct {
+        const char *what;
+        uint64_t count;
+    } rules[] = {{"last", retention->last},
+                 {"daily", retention->daily},
+                 {"weekly", retention->weekly},
+                 {"monthly", retention->monthly},
+                 {"yearly", retention->yearly}};
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i].count > 0)
+            buf_printf(&words, "%s%s %" PRIu64, words.len ? ", " : "", rules[i].what, rules[i].count);
+    if (retention->immutable_s > 0) {
+        char age[24];
+        time_word_age((uint64_t)retention->immutable_s * 1000000000, age);
+        buf_printf(&words, "%simmutable for %s", words.len ? ", " : "", age);
+    }
+    return words.len ? json_string(buf_cstr(&words)) : json_null();
 }
 
 static json_t *job_json(const struct cli *cli, const struct statement *job,
@@ -91,10 +118,15 @@ static bool get_tables(struct cli *cli, struct job_tables *out, struct err *err)
 static bool list(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
-        {"name", "NAME", COLUMN_TEXT},         {"kind", "KIND", COLUMN_TEXT},
-        {"source", "SOURCE", COLUMN_TEXT},     {"repository", "REPOSITORY", COLUMN_TEXT},
-        {"encrypt", "ENCRYPT", COLUMN_TEXT},   {"key", "KEY", COLUMN_TEXT},
-        {"compress", "COMPRESS", COLUMN_TEXT}, {0},
+        {"name", "NAME", COLUMN_TEXT},
+        {"kind", "KIND", COLUMN_TEXT},
+        {"source", "SOURCE", COLUMN_TEXT},
+        {"repository", "REPOSITORY", COLUMN_TEXT},
+        {"encrypt", "ENCRYPT", COLUMN_TEXT},
+        {"key", "KEY", COLUMN_TEXT},
+        {"compress", "COMPRESS", COLUMN_TEXT},
+        {"schedule", "SCHEDULE", COLUMN_TEXT},
+        {0},
     };
     AUTO(job_tables) struct job_tables tables = {0};
     if (!get_tables(cli, &tables, err)) return false;
@@ -169,6 +201,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"compress", "compress", COLUMN_TEXT},
         {"connection", "connection", COLUMN_TEXT},
         {"schedule", "schedule", COLUMN_TEXT},
+        {"keep", "keeps", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
         {0},
     };
@@ -178,6 +211,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         return false;
     json_t *object = job_json(cli, job, &tables.repositories);
     add_plan(cli, job, object);
+    if (cli->output.form == OUTPUT_TEXT) (void)json_object_set_new(object, "keep", keep_words(job->body.job));
     output_record(&cli->output, columns, object);
     return true;
 }
@@ -259,8 +293,8 @@ const struct command job_commands[] = {
      job_create_options, 1, OPERANDS_MANY, job_create},
     {"job", "list", "", "Lists the jobs.",
      "$ sealift job list\n"
-     "NAME  KIND    SOURCE  REPOSITORY  ENCRYPT  KEY   COMPRESS\n"
-     "web   backup  web1    offsite     source   main  lz4",
+     "NAME  KIND    SOURCE  REPOSITORY  ENCRYPT  KEY   COMPRESS  SCHEDULE\n"
+     "web   backup  web1    offsite     source   main  lz4       daily 02:30",
      NULL, 0, 0, list},
     {"job", "show", "NAME", "Shows one job. Its paths are sealed to the operators.",
      "$ sealift job show web\n"

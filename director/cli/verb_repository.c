@@ -319,22 +319,20 @@ const struct command repository_commands[] = {
      "kept by:  vault\n"
      "path:     /srv/backup",
      NULL, 1, 1, show},
-    {"repository", "set", "NAME [--sweep SPEC] [--check SPEC] [--check-sample PERCENT] [--no-maintenance]",
+    {"repository", "set",
+     "NAME [--sweep SPEC] [--check SPEC] [--check-sample PERCENT] [--no-maintenance] "
+     "[--accept-log]",
      "Signs other schedules for the maintenance of a repository. What is not given stays as it is.",
      "$ sealift repository set offsite --sweep 'weekly sat 22:00' --check 'daily 04:00'\n"
      "offsite: sweeps weekly sat 22:00, checks daily 04:00",
      upkeep_set_options, 1, 1, upkeep_set},
     {"repository", "check", "NAME [--level presence|hash|decrypt|restore] [--sample PERCENT] [--wait]",
-     "Checks a repository beside backups and restores: presence and hash where it is kept, without a key; "
-     "decrypt\n"
-     "and restore by a trusted transporter, which opens every point. Ends with 22 (damaged), 23 (truncated) "
-     "or "
-     "26\n"
-     "(not authentic) if it finds anything, with 20 or 21 if points could not be opened; what is damaged is "
-     "brought\n"
-     "again by the next run of the job. Files are named by restore, and by decrypt with --names: sealed to "
-     "you "
-     "alone.",
+     "Checks a repository beside backups and restores. Presence and hash are checked where it is kept, "
+     "without "
+     "a\nkey; decrypt and restore by a trusted transporter, which opens every point. Ends with 22 (damaged), "
+     "23\n(truncated) or 26 (not authentic) if it finds anything, with 20 or 21 if points could not be "
+     "opened; what\nis damaged is brought again by the next run of the job. Files are named by restore, and "
+     "by decrypt with\n--names: sealed to you alone.",
      "$ sealift repository check offsite --sample 5% --wait\n"
      "repository:      offsite\n"
      "level:           hash\n"
@@ -343,12 +341,11 @@ const struct command repository_commands[] = {
      "packs in all:    1318",
      inspect_options, 1, 1, inspect_repository},
     {"repository", "repair", "NAME --from REPOSITORY [--wait]",
-     "Brings back what a check found damaged or lost, from a repository that holds a copy, by the signed job "
-     "that\n"
-     "copies from there. Without a copy the next run of the backup job brings back what the source still "
-     "has.",
+     "Brings back what a check found damaged or lost, from a copy. The signed job that copies from there "
+     "does "
+     "it.\nWithout a copy the next run of the backup job brings back what the source still has.",
      "$ sealift repository repair offsite --from second --wait\n"
-     "back: ok: 0 entries, 0 files, 0 B; deduplicated 0 B, sent 1.2 MiB, stored 1.2 MiB; 0.3 s",
+     "back: ok: sent 1.2 MiB, stored 1.2 MiB; 0.3 s",
      mend_options, 1, 1, mend_repository},
     {0},
 };

@@ -36,6 +36,10 @@ expect 0 --help
 overview=$(sed -n '/^$/,/^Not there yet/p' "$TMPDIR/out" | sed -n 's/^  \([a-z][a-z]*\( [a-z]*\)\?\)  .*/\1/p')
 [ "$(echo "$overview" | wc -l)" -ge 30 ] || fail "the overview lists too little: $overview"
 [ "$(LC_ALL=C.UTF-8 wc -L <"$TMPDIR/out")" -le 80 ] || fail "the overview has lines of more than 80 columns"
+# what stands there of each command is a whole sentence
+cut=$(sed "/^Not there yet/,\$d" "$TMPDIR/out" |
+    awk '/^  [a-z]/ && last != "" && last !~ /\.$/ { print last } /^  / { last = $0 }')
+[ -z "$cut" ] || fail "the overview cuts a sentence: $cut"
 absent=$(sed -n '/^Not there yet/,$p' "$TMPDIR/out" | sed -n 's/^  //p')
 
 while read -r noun verb; do

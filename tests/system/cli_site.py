@@ -229,6 +229,13 @@ def runs(site):
     site.sealift("job", "run", "copied", "--wait")
     points = answer(site, "point", "list", "--job", "job", "--repository", "offsite")["points"]
     expect([p["number"] for p in points] == sorted(p["number"] for p in points) and len(points) == 2, f"{points}")
+    # each run's end brings the news of its repositories with it
+    now = {row["repository"]: row["points"] for row in answer(site, "status")["repositories"]}
+    expect(now["offsite"] == 2 and now["local"] == 2, f"the points there are: {now}")
+    says(site.sealift("point", "hold", points[0]["id"], code=2), "several repositories", "--repository")
+    says(site.sealift("point", "delete", points[0]["id"], "--yes", code=2), "several repositories")
+    site.sealift("point", "hold", points[0]["id"], "--repository", "offsite")
+    site.sealift("point", "release", points[0]["id"], "--repository", "offsite")
     latest = answer(site, "point", "show", "job@latest", "--repository", "offsite")
     expect(latest["id"] == points[-1]["id"] and latest["key"] == "main" and latest["trusted"], f"{latest}")
     expect(answer(site, "point", "show", points[0]["id"][:10], "--repository", "offsite")["id"] == points[0]["id"], "prefix")
