@@ -98,7 +98,7 @@ with Site("schedule") as site:
     wait_until("a check and a sweep end well",
                lambda: all(command(site, "repository", "show", "r")[key] for key in ("swept", "check_hash")))
 
-    # the director starts again: nothing is done twenty times, and it goes on
+    # the director starts again, and it goes on
     site.daemons["director"].stop()
     time.sleep(2)
     site.run_director()
