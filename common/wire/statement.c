@@ -37,6 +37,11 @@ const char *statement_type_name(Sealift__StatementType type)
     return known ? known->name : "none";
 }
 
+const char *statement_job_label(const Sealift__JobBody *job)
+{
+    return job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
+}
+
 static struct span span_of_bytes(const ProtobufCBinaryData *bytes)
 {
     return span_of(bytes->data, bytes->len);

@@ -56,6 +56,8 @@ bool statement_sign(const struct sign_pair *signer, const struct statement_draft
 void statement_body_encode(const void *body, struct buf *out);
 /* "roster", "grant", "repository", "job", "order" */
 const char *statement_type_name(Sealift__StatementType type);
+/* The label of the points that a job writes; "" for a copy of all jobs. Borrowed. */
+const char *statement_job_label(const Sealift__JobBody *job);
 
 /* Plans inside sealed copies; the same care as for bodies. */
 #define STATEMENT_PLAN(name, type)                                                                           \

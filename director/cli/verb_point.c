@@ -17,7 +17,7 @@ static uint64_t immutable_until(const struct point *point, const struct statemen
     uint64_t longest_s = 0;
     for (size_t i = 0; i < jobs->count; i++) {
         const Sealift__JobBody *job = jobs->items[i]->body.job;
-        const char *label = job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
+        const char *label = statement_job_label(job);
         bool writes = job->retention && job->repository.len == ID_LEN &&
                       memcmp(job->repository.data, point->repository.bytes, ID_LEN) == 0 &&
                       (!label[0] || strcmp(label, point->body->job) == 0);

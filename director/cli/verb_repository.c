@@ -191,7 +191,7 @@ static const char *label_in(const struct statement *job, const struct id *reposi
 {
     const Sealift__JobBody *body = job->body.job;
     if (memcmp(body->repository.data, repository->bytes, ID_LEN) != 0) return NULL;
-    return body->kind == SEALIFT__JOB_KIND__JOB_COPY ? body->from_job : body->name;
+    return statement_job_label(body);
 }
 
 /* Points of this label; with "" those that no job of its own, perhaps deleted, writes there. */

@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-const char *care_label(const Sealift__JobBody *job)
-{
-    return job->kind == SEALIFT__JOB_KIND__JOB_COPY ? job->from_job : job->name;
-}
-
 static bool writes_to(const Sealift__JobBody *job, const struct id *repository)
 {
     return job->repository.len == ID_LEN && memcmp(job->repository.data, repository->bytes, ID_LEN) == 0;
@@ -66,7 +61,7 @@ static void add_job(void *arg, const struct statement *statement)
 {
     struct gathering *gathering = arg;
     const Sealift__JobBody *job = statement->body.job;
-    const char *label = care_label(job);
+    const char *label = statement_job_label(job);
     if (!writes_to(job, gathering->repository)) return;
     if (*label && strcmp(label, gathering->label) != 0) return;
     if (job->retention && job->retention->immutable_s > gathering->rule.immutable_s)
@@ -112,7 +107,7 @@ static void look_for(void *arg, const struct statement *statement)
 {
     struct claim *claim = arg;
     const Sealift__JobBody *job = statement->body.job;
-    const char *label = care_label(job);
+    const char *label = statement_job_label(job);
     claim->found =
         claim->found || (*label && writes_to(job, claim->repository) && strcmp(label, claim->label) == 0);
 }

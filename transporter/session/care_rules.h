@@ -7,9 +7,6 @@
 #include "transporter/repository/care.h"
 #include "transporter/session/authority.h"
 
-/* The label of the points that a job writes; "" for a copy of all jobs. Borrowed. */
-const char *care_label(const Sealift__JobBody *job);
-
 /* `asked`: whose retention is applied; NULL: nobody's, an order names the one point. Where several jobs write
  * points of this label here, what the rule of any of them keeps stays; a job without a rule keeps all. Copies
  * of all jobs are among them where the label is not taken. The immutability is the longest that any job which

@@ -114,7 +114,7 @@ bool run_prune(struct run *run, struct err *err)
         !prunable(run, job->body.job, err) || !run_repository(run, run->repository, &repository, err))
         return false;
     struct pruning pruning = {.run = run, .repository = repository, .job = job};
-    const char *label = care_label(job->body.job);
+    const char *label = statement_job_label(job->body.job);
     bool done = *label ? prune_label(&pruning, label, err) : prune_copies(&pruning, err);
     if (!run->work.dry_run) tell_changed(run);
     if (!done) return false;
