@@ -12,6 +12,9 @@
 #define HEAD_MAX 4096u
 #define PAYLOAD_MAX (9u * 1024 * 1024)
 
+/* PointNews.removed: a point is no longer there; a sweep has taken what was removed before. 0: it is there. */
+enum { NEWS_REMOVED = 1, NEWS_SWEPT = 2 };
+
 /* Where a message travels; each kind is legal on one channel in one direction. */
 enum channel {
     CHANNEL_OPERATOR_TO_DIRECTOR,

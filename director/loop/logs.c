@@ -245,11 +245,10 @@ static bool keep_point(struct director *director, struct host_link *host,
 static bool take_removal(struct director *director, const struct id *repository,
                          const Sealift__PointNews *news, struct err *err)
 {
-    enum { REMOVED = 1, SWEPT = 2 };
     struct id point = stored_id(&news->point);
-    if (news->removed == SWEPT && news->point.len == 0)
+    if (news->removed == NEWS_SWEPT && news->point.len == 0)
         return catalog_points_void(director->catalog, repository, news->number, err);
-    if (news->removed != REMOVED || news->point.len != ID_LEN)
+    if (news->removed != NEWS_REMOVED || news->point.len != ID_LEN)
         return err_set(err, ERR_PROTOCOL, "a removed point without its id");
     return catalog_point_mark(director->catalog, repository, &point, CATALOG_NOT_HELD, news->number, err);
 }

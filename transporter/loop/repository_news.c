@@ -122,8 +122,6 @@ static bool tell_point(void *arg, const struct repository_point *point)
     return true;
 }
 
-enum { NEWS_REMOVED = 1, NEWS_SWEPT = 2 };
-
 static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry, uint32_t removed,
                         const struct hash *log_hash)
 {
