@@ -92,6 +92,13 @@ static bool locate(struct walker *walker, const struct hash *id, struct index_lo
     return true;
 }
 
+static bool locate_all(struct walker *walker, const struct hash *id, struct buf *places, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    return index_view_open(walker->check->repository->index, &view, err) &&
+           index_locate_all(view, id, walker->domain, INDEX_FOR_TRACING, places, err);
+}
+
 /* An id that no pack was ever known to have: all such share one finding. */
 static void hit_nowhere(struct walker *walker, const struct hash *id, struct hits *hits)
 {
@@ -179,16 +186,18 @@ static bool walk_below(struct walker *walker, struct span clear, size_t nodes, u
 static bool walk_copies(struct walker *walker, const struct hash *id, unsigned depth, struct hits *hits,
                         struct err *err)
 {
-    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(buf) struct buf places = {0};
     AUTO(hits) struct hits why = {0};
     AUTO(buf) struct buf first = {0};
-    size_t count, first_nodes = 0, good = 0;
-    if (!locate(walker, id, places, &count, err)) return false;
-    for (size_t i = 0; i < count; i++) {
+    size_t first_nodes = 0, good = 0;
+    if (!locate_all(walker, id, &places, err)) return false;
+    for (size_t at = 0; at < places.len; at += sizeof(struct index_location)) {
         AUTO(buf) struct buf clear = {0};
+        struct index_location place;
         size_t nodes = 0;
-        if (places[i].type != FRAME_NODE || !is_good(walker, &places[i], &why) ||
-            !read_clear(walker, id, &places[i], &clear, &nodes, &why))
+        memcpy(&place, places.data + at, sizeof(place));
+        if (place.type != FRAME_NODE || !is_good(walker, &place, &why) ||
+            !read_clear(walker, id, &place, &clear, &nodes, &why))
             continue;
         if (good++ == 0) {
             buf_put_span(&first, buf_span(&clear));

@@ -126,6 +126,10 @@ enum index_use {
  * INDEX_MAX_LOCATIONS. Returns their number. */
 size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                     struct index_location out[static INDEX_MAX_LOCATIONS]);
+/* All of them, in no order: appended to `out`, a struct index_location each. For who must not pass over one:
+ * whoever writes in a domain may put any number of others before it. */
+bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                      struct buf *out, struct err *err) MUST_CHECK;
 /* Every frame of every pack, with the first 16 bytes of its id, in no order; one that is added meanwhile may
  * be left out. The location's state is not set. */
 typedef void index_chunk_fn(void *arg, const uint8_t *id, const struct index_location *location);

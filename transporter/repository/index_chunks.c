@@ -244,6 +244,36 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
     return count;
 }
 
+static int put_location(struct index_view *view, const MDB_val *value, uint32_t domain, enum index_use use,
+                        struct buf *out)
+{
+    struct index_pack pack;
+    if (value->mv_size != INDEX_CHUNK_LEN) return MDB_CORRUPTED;
+    struct index_location location = decode_chunk(value->mv_data);
+    if (domain != INDEX_ANY_DOMAIN && location.domain != domain) return 0;
+    if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, use)) return 0;
+    location.state = pack.state;
+    buf_put(out, &location, sizeof(location));
+    return 0;
+}
+
+bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                      struct buf *out, struct err *err)
+{
+    MDB_cursor *cursor;
+    MDB_val key = index_val(id->bytes, INDEX_ID_LEN);
+    MDB_val value;
+    int code = mdb_cursor_open(view->txn, view->index->tables[TABLE_CHUNKS], &cursor);
+    if (code != 0) return index_error(view->index, err, code, "read");
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
+    while (code == 0) {
+        code = put_location(view, &value, domain, use, out);
+        if (code == 0) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND || index_error(view->index, err, code, "read");
+}
+
 /* --- going through all --- */
 
 enum { CHUNKS_A_VIEW = 100000 };

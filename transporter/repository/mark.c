@@ -61,17 +61,21 @@ static bool walk_copy(struct marking *marking, const struct hash *id, const stru
 static bool walk_node(struct marking *marking, const struct hash *id, uint32_t domain, struct id_set *met,
                       struct err *err)
 {
-    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(buf) struct buf places = {0};
     AUTO(index_view) struct index_view *view = NULL;
-    if (!index_view_open(marking->repository->index, &view, err)) return false;
-    size_t count = index_locate(view, id, domain, INDEX_FOR_READING, places);
+    if (!index_view_open(marking->repository->index, &view, err) ||
+        !index_locate_all(view, id, domain, INDEX_FOR_READING, &places, err))
+        return false;
     index_view_close(view);
     view = NULL;
     size_t walked = 0;
     struct err why;
     (void)err_set(&why, ERR_NOT_FOUND, "it is in no pack");
-    for (size_t i = 0; i < count; i++)
-        if (places[i].type == FRAME_NODE) walked += walk_copy(marking, id, &places[i], met, &why);
+    for (size_t at = 0; at < places.len; at += sizeof(struct index_location)) {
+        struct index_location place;
+        memcpy(&place, places.data + at, sizeof(place));
+        if (place.type == FRAME_NODE) walked += walk_copy(marking, id, &place, met, &why);
+    }
     if (walked > 0) return true;
     char digits[2 * HASH_LEN + 1];
     hex_encode(id->bytes, HASH_LEN, digits);

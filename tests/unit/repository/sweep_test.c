@@ -440,6 +440,41 @@ Test(sweep, a_node_planted_in_another_domain_takes_nothing_away)
     cr_assert_eq(have, 1);
 }
 
+/* Who has the write half of our domain may name our nodes, as often as he likes, and in packs whose places
+ * the index tells before ours: with nothing below them. */
+Test(sweep, a_node_planted_many_times_in_the_same_domain_takes_nothing_away, .timeout = 120)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 20);
+    uint32_t next = 0;
+    struct err err;
+    for (uint8_t i = 0; next < 255; i++) {
+        (void)back_up(place->repository, (uint8_t)(10 + i), (uint32_t)(1000 * (i + 1)), 1);
+        cr_assert(index_next_pack(place->repository->index, &next, &err), "%s", err.text);
+    }
+    AUTO(writer) struct writer *thief = writer_new(REPOSITORY_ENCRYPTED, 200);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, thief, 200);
+    struct hash leaf = {{0}};
+    (void)writer_data(thief, 4000000, 10);
+    session_send(ingest, thief, PACK_DATA);
+    for (int i = 0; i < 2 * INDEX_MAX_LOCATIONS; i++)
+        leaf = writer_node(thief, 1000000, NULL, 0, NULL, 0);
+    struct hash own = writer_node(thief, 4000000, &leaf, 1, NULL, 0);
+    session_send(ingest, thief, PACK_META);
+    (void)session_commit(ingest, thief, 200, &own);
+    ingest_close(ingest);
+    ingest = NULL;
+    for (int round = 0; round < 2; round++) {
+        (void)sweep(place);
+        AUTO(writer) struct writer *ours = writer_new(REPOSITORY_ENCRYPTED, 2);
+        AUTO(ingest) struct ingest *session = session_open(place->repository, ours, 2);
+        struct hash data = writer_id(ours, FRAME_DATA, 0, 1000);
+        uint8_t have = 0;
+        cr_assert(ingest_has(session, &data, 1, &have, &err), "%s", err.text);
+        cr_assert_eq(have, 1, "sweep %d", round);
+    }
+}
+
 Test(sweep, two_repositories_with_copies_of_each_other_stay_whole)
 {
     AUTO(place) struct place *a = place_new(REPOSITORY_ENCRYPTED);
