@@ -12,7 +12,8 @@
 #define HEAD_MAX 4096u
 #define PAYLOAD_MAX (9u * 1024 * 1024)
 
-/* PointNews.removed: a point is no longer there; a sweep has taken what was removed before. 0: it is there. */
+/* PointNews.removed: a point is no longer there; a sweep has taken what was removed before. 0: it is there.
+ */
 enum { NEWS_REMOVED = 1, NEWS_SWEPT = 2 };
 
 /* Where a message travels; each kind is legal on one channel in one direction. */
@@ -37,8 +38,8 @@ DEFINE_AUTO(head, Sealift__Head *, head_free)
  * that is too long is our own bug. */
 void head_encode(Sealift__Head *head, struct buf *out);
 
-/* How a reason begins that was the peer's, in errors and in the text of a RunEnd: the peer's own report of the
- * same run says more, and names whose it is. */
+/* How a reason begins that was the peer's, in errors and in the text of a RunEnd: the peer's own report of
+ * the same run says more, and names whose it is. */
 #define HEAD_BY_PEER "the other side: "
 
 const char *head_name(Sealift__Head__KindCase kind);
