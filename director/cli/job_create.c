@@ -407,11 +407,12 @@ static void say_created(const struct draft *draft)
                 copy ? draft->from->name : draft->source->name, draft->to->name,
                 sealed ? ", encrypted on the " : "", sealed ? where[body->placement] : "",
                 sealed ? " with the key " : "", sealed ? body->key_label : "");
+    if (body->schedule[0] && strcmp(body->schedule, "none") != 0)
+        output_note(&draft->cli->output, "the director starts it %s (UTC)", body->schedule);
     if (body->retention)
         output_note(&draft->cli->output,
                     "the --keep rules are signed with the job; points that they do not keep are removed "
-                    "after each sweep "
-                    "of '%s', or by 'sealift job prune %s'",
+                    "after each scheduled sweep of '%s', or by 'sealift job prune %s'",
                     draft->to->name, body->name);
 }
 

@@ -126,11 +126,21 @@ static bool log_is_believed(struct cli *cli, const struct args *args, const stru
                    state->text);
 }
 
+static bool says_something(const struct args *args)
+{
+    return args_value(args, "sweep") || args_value(args, "check") || args_value(args, "check-sample") ||
+           args_flag(args, "no-maintenance") || args_flag(args, "accept-log");
+}
+
 bool upkeep_set(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(statements) struct statements repositories = {0};
     const struct statement *repository = NULL;
     const char *name = args_operand(args, 0);
+    if (!says_something(args))
+        return err_set(err, ERR_USAGE,
+                       "say what is to be another: one of --sweep, --check, --check-sample, "
+                       "--no-maintenance, --accept-log");
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !statements_named(&repositories, name, &repository, err))
         return false;

@@ -276,22 +276,30 @@ static void say_limits(struct verifying *verifying)
                         "too many to look for the file of each");
 }
 
+#define WHAT_WAS_OPENED                                                                                      \
+    {"repository", "repository", COLUMN_TEXT}, {"point", "point", COLUMN_TEXT},                              \
+        {"level", "level", COLUMN_TEXT}, {"verdict", "verdict", COLUMN_TEXT},                                \
+        {"finding_count", "findings", COLUMN_NUMBER}, {"points", "points checked", COLUMN_NUMBER},           \
+    {                                                                                                        \
+        "nodes", "nodes opened", COLUMN_NUMBER                                                               \
+    }
+
+static const struct column decrypt_columns[] = {
+    WHAT_WAS_OPENED,
+    {"chunks", "chunks opened", COLUMN_NUMBER},
+    {"not_checked", "not checked", COLUMN_TEXT},
+    {0},
+};
+static const struct column restore_columns[] = {
+    WHAT_WAS_OPENED,
+    {"files", "files put together", COLUMN_NUMBER},
+    {"content_bytes", "their content", COLUMN_SIZE},
+    {"not_checked", "not checked", COLUMN_TEXT},
+    {0},
+};
+
 static bool answer(struct verifying *verifying, const char *kind, const char *name, struct err *err)
 {
-    static const struct column columns[] = {
-        {"repository", "repository", COLUMN_TEXT},
-        {"point", "point", COLUMN_TEXT},
-        {"level", "level", COLUMN_TEXT},
-        {"verdict", "verdict", COLUMN_TEXT},
-        {"finding_count", "findings", COLUMN_NUMBER},
-        {"points", "points checked", COLUMN_NUMBER},
-        {"nodes", "nodes opened", COLUMN_NUMBER},
-        {"chunks", "chunks opened", COLUMN_NUMBER},
-        {"files", "files put together", COLUMN_NUMBER},
-        {"content_bytes", "their content", COLUMN_SIZE},
-        {"not_checked", "not checked", COLUMN_TEXT},
-        {0},
-    };
     bool whole = verifying->request->level == SEALIFT__VERIFY_LEVEL__VERIFY_RESTORE;
     if (verifying->interrupted) return true;
     say_limits(verifying);
@@ -305,7 +313,7 @@ static bool answer(struct verifying *verifying, const char *kind, const char *na
         json_count(verifying->chunks), "files", json_count(verifying->files), "content_bytes",
         json_count(verifying->content_bytes), "not_checked", verifying->not_checked, "runs", verifying->runs);
     inspect_put_findings(verifying->cli, json_incref(verifying->rows), object);
-    output_record(&verifying->cli->output, columns, object);
+    output_record(&verifying->cli->output, whole ? restore_columns : decrypt_columns, object);
     if (verifying->worst.code == ERR_NONE) return true;
     *err = verifying->worst;
     if (verifying->findings)
