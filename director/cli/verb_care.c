@@ -219,7 +219,7 @@ const struct command care_commands[] = {
     {"repository", "sweep", "NAME",
      "Takes away what no point refers to, beside running backups and restores. It needs no key.",
      "$ sealift repository sweep offsite\n"
-     "offsite: 12 packs taken away with 398458880 bytes, of which 1048576 were written anew; 0 packs spared",
+     "offsite: 12 packs taken away with 380.0 MiB, of which 1.0 MiB were written anew; 0 packs spared",
      NULL, 1, 1, sweep},
     {"job", "prune", "NAME [--dry-run] [--yes]",
      "Removes the points of a job that its signed retention does not keep. The newest stays always, and what "

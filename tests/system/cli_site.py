@@ -203,7 +203,7 @@ def jobs(site):
          "absolute")
     says(create("j", *base, "offsite", "--encrypt", "source", "--key", "main", "--compress", "zip", code=2), "zip")
     done = create("job", *base, "offsite", "--encrypt", "source", "--key", "main", "--exclude", "*.skip", "--keep-last", "3")
-    says(done, "granted the write half of 'main' to 'web'", "t:web", "removed after each sweep")
+    says(done, "granted the write half of 'main' to 'web'", "t:web", "removed after each scheduled sweep")
     done = create("shared", *base, "offsite", "--encrypt", "source", "--key", "shared")
     says(done, "d:all")
     done = create("second", *base, "offsite", "--encrypt", "source", "--key", "main")

@@ -143,6 +143,17 @@ static void warn_of(struct run *run, const struct sweep_result *result)
     }
 }
 
+static void tell_swept(const struct sweep_result *result, char *text, size_t size)
+{
+    char freed[16], moved[16];
+    size_format(result->freed_bytes, freed);
+    size_format(result->moved_bytes, moved);
+    (void)snprintf(text, size,
+                   "%" PRIu64 " packs taken away with %s, of which %s were written anew; %" PRIu64
+                   " packs spared",
+                   result->swept_packs, freed, moved, result->spared_packs);
+}
+
 bool run_sweep(struct run *run, struct err *err)
 {
     struct repository *repository = NULL;
@@ -164,10 +175,7 @@ bool run_sweep(struct run *run, struct err *err)
                        " running backups may still use them: sweep again when they have ended",
                        result.condemned_packs, result.sessions);
     else
-        (void)snprintf(text, size,
-                       "%" PRIu64 " packs taken away with %" PRIu64 " bytes, of which %" PRIu64
-                       " were written anew; %" PRIu64 " packs spared",
-                       result.swept_packs, result.freed_bytes, result.moved_bytes, result.spared_packs);
+        tell_swept(&result, text, size);
     warn_of(run, &result);
     return true;
 }
