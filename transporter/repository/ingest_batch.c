@@ -226,7 +226,7 @@ static bool enough_space(struct ingest *ingest, struct err *err)
     if (free_bytes >= least) return true;
     return err_set(err, ERR_NO_SPACE,
                    "only %" PRIu64 " MiB are free where the repository lies: backups stop below %" PRIu64
-                   " MiB",
+                   " MiB; 'job prune' and then 'repository sweep' make room",
                    free_bytes >> 20, least >> 20);
 }
 
