@@ -303,9 +303,10 @@ static bool answer(struct verifying *verifying, const char *kind, const char *na
     bool whole = verifying->request->level == SEALIFT__VERIFY_LEVEL__VERIFY_RESTORE;
     if (verifying->interrupted) return true;
     say_limits(verifying);
-    const char *verdict = verifying->findings ? "damaged"
-                          : verifying->points ? "sound"
-                                              : "not known: nothing was opened";
+    const char *verdict = verifying->findings                 ? "damaged"
+                          : !verifying->points                ? "not known: nothing was opened"
+                          : verifying->worst.code != ERR_NONE ? "sound as far as it was opened"
+                                                              : "sound";
     json_t *object = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O}", kind, name, "level",
         whole ? "restore" : "decrypt", "verdict", verdict, "finding_count", json_count(verifying->findings),

@@ -150,7 +150,7 @@ with Site("verify") as site:
         opened = options == ("--password-file", words)
         expect(report["points"] == (1 if opened else 0) and any("2 points of the key 'main'" in line for line in lines)
                and len(lines) == (1 if opened else 2), f"{options}: {report}")
-        expect(report["verdict"] == "sound" if opened else "nothing was opened" in report["verdict"], f"{report}")
+        expect(("sound as far as it was opened" if opened else "nothing was opened") in report["verdict"], f"{report}")
     site.sealift("point", "verify", "web@latest", "--level", "restore", env=ben, code=20)
 
     # a damaged chunk: which one, and with the key which file, and the director hears of no name
