@@ -36,6 +36,8 @@ bool upkeep_read(const struct args *args, Sealift__RepositoryBody *body, struct 
            (!sample || inspect_parse_sample(sample, &body->check_ppm, err));
 }
 
+enum { PPM_OF_PERCENT = 10000 };
+
 /* --- what is told --- */
 
 static const Sealift__ScheduleRow *row_of(const Sealift__StatusAnswer *status, const struct id *repository,
@@ -97,6 +99,8 @@ void upkeep_json(const struct statement *repository, const Sealift__StatusAnswer
             "sweep_schedule", body->sweep[0] ? body->sweep : AGENDA_SWEEP_DEFAULT, now_ns, object, overdue);
     add_one(row_of(status, &repository->id, SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK), "check",
             "check_schedule", body->check[0] ? body->check : AGENDA_CHECK_DEFAULT, now_ns, object, overdue);
+    uint32_t sample_ppm = body->check_ppm ? body->check_ppm : AGENDA_SAMPLE_DEFAULT;
+    (void)json_object_set_new(object, "check_sample_percent", json_real(sample_ppm / (double)PPM_OF_PERCENT));
     (void)json_object_set_new(
         object, "checked_percent_30d",
         json_integer((json_int_t)checked_percent(runs, state ? state->pack_bytes : 0, now_ns)));

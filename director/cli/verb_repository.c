@@ -244,6 +244,17 @@ static bool add_jobs(struct cli *cli, const struct statement *repository, json_t
     return true;
 }
 
+/* For people the share that a scheduled check reads stands beside its schedule. */
+static void say_sample(json_t *object)
+{
+    const char *spec = json_string_value(json_object_get(object, "check_schedule"));
+    double percent = json_real_value(json_object_get(object, "check_sample_percent"));
+    if (!spec || strcmp(spec, "none") == 0) return;
+    char words[96];
+    (void)snprintf(words, sizeof(words), "%.48s, %.4g %% of the packs each time", spec, percent);
+    (void)json_object_set_new(object, "check_schedule", json_string(words));
+}
+
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -285,6 +296,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         return false;
     }
     add_path(cli, statement, object);
+    if (cli->output.form == OUTPUT_TEXT) say_sample(object);
     output_record(&cli->output, columns, object);
     return witness_heads(cli, status, &repositories, err);
 }

@@ -81,6 +81,8 @@ with Site("schedule") as site:
     said = site.sealift("repository", "set", "r", "--sweep", "every 2s", "--check", "every 3s", "--check-sample",
                         "40%").stdout
     expect("sweeps every 2s, checks every 3s" in said, said)
+    said = site.sealift("repository", "show", "r").stdout
+    expect("every 3s, 40 % of the packs each time" in said, said)
     site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "r", "--encrypt", "source",
                  "--key", "main", "--keep-last", "2", "--schedule", "every 1s")
     expect(command(site, "job", "show", "web")["schedule"] == "every 1s", "the schedule is shown")
