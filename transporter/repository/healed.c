@@ -4,16 +4,21 @@
 
 #include <string.h>
 
-#define CHUNKS_MAX (4u * 1024 * 1024)
+#define REFUTED_MAX 4096u
 
 struct bad_chunk {
     struct id id;
     struct index_location at;
 };
 
+struct refuted {
+    uint32_t pack, offset;
+};
+
 void healed_deinit(struct healed *healed)
 {
     buf_deinit(&healed->chunks);
+    buf_deinit(&healed->refuted);
 }
 
 void healed_clear(struct healed *healed)
@@ -30,43 +35,82 @@ bool healed_is_bad(struct repository *repository, const struct index_pack *pack)
 void healed_note(struct healed *healed, const uint8_t *id, const struct index_location *location)
 {
     struct bad_chunk chunk = {.at = *location};
-    if (healed->chunks.len >= CHUNKS_MAX * sizeof(chunk)) return;
+    if (healed->chunks.len >= HEALED_AT_ONCE * sizeof(chunk)) return;
     memcpy(chunk.id.bytes, id, ID_LEN);
     buf_put(&healed->chunks, &chunk, sizeof(chunk));
 }
 
+void healed_refute(struct healed *healed, uint32_t pack, uint32_t offset)
+{
+    struct refuted place = {.pack = pack, .offset = offset};
+    if (healed->refuted.len < REFUTED_MAX * sizeof(place)) buf_put(&healed->refuted, &place, sizeof(place));
+}
+
+static bool is_refuted(const struct healed *healed, const struct index_location *at)
+{
+    for (size_t i = 0; i < healed->refuted.len; i += sizeof(struct refuted)) {
+        struct refuted place;
+        memcpy(&place, healed->refuted.data + i, sizeof(place));
+        if (place.pack == at->pack && place.offset == at->offset) return true;
+    }
+    return false;
+}
+
+/* A frame as it reads at one place, with its envelope (empty: it needs none). */
+struct reading {
+    struct buf frame, envelope;
+};
+
+static void reading_deinit(struct reading *reading)
+{
+    buf_deinit(&reading->frame);
+    buf_deinit(&reading->envelope);
+}
+DEFINE_AUTO_IN_PLACE(reading, struct reading, reading_deinit)
+
 /* Whether the frame that the index names there is one of that id. */
 static bool reads(struct repository *repository, const struct bad_chunk *chunk,
-                  const struct index_location *place)
+                  const struct index_location *place, struct reading *out)
 {
     struct index_pack pack;
     struct frame_view frame;
     struct err ignored;
-    AUTO(buf) struct buf bytes = {0};
-    AUTO(buf) struct buf envelope = {0};
     return index_pack_get(repository->index, place->pack, &pack, &ignored) &&
-           frame_reader_record(repository, &pack, RECORD_FRAME, place->offset, place->len, &bytes,
+           frame_reader_record(repository, &pack, RECORD_FRAME, place->offset, place->len, &out->frame,
                                &ignored) &&
-           frame_parse(buf_span(&bytes), &frame, &ignored) && frame.type == chunk->at.type &&
+           frame_parse(buf_span(&out->frame), &frame, &ignored) && frame.type == chunk->at.type &&
            memcmp(frame.chunk.bytes, chunk->id.bytes, ID_LEN) == 0 &&
            (id_is_zero(&frame.seal) ||
-            frame_reader_envelope(repository, &pack, &frame.seal, &envelope, &ignored));
+            frame_reader_envelope(repository, &pack, &frame.seal, &out->envelope, &ignored));
 }
 
-static bool is_healed(struct repository *repository, const struct bad_chunk *chunk, bool *out,
-                      struct err *err)
+/* All places: whoever writes in the domain may put any number of others before the one that is wanted. */
+static bool find_places(struct repository *repository, const struct bad_chunk *chunk, struct buf *places,
+                        struct err *err)
 {
-    struct index_location places[INDEX_MAX_LOCATIONS];
     struct hash id = {{0}};
     AUTO(index_view) struct index_view *view = NULL;
     memcpy(id.bytes, chunk->id.bytes, ID_LEN);
-    if (!index_view_open(repository->index, &view, err)) return false;
-    size_t count = index_locate(view, &id, chunk->at.domain, INDEX_FOR_KEEPING, places);
-    index_view_close(view);
-    view = NULL;
+    return index_view_open(repository->index, &view, err) &&
+           index_locate_all(view, &id, chunk->at.domain, INDEX_FOR_KEEPING, places, err);
+}
+
+/* here: how it reads where it is; NULL: it does not. */
+static bool is_elsewhere(struct repository *repository, const struct bad_chunk *chunk,
+                         const struct reading *here, bool *out, struct err *err)
+{
+    AUTO(buf) struct buf places = {0};
+    if (!find_places(repository, chunk, &places, err)) return false;
     *out = false;
-    for (size_t i = 0; i < count && !*out; i++)
-        *out = places[i].state == INDEX_PACK && reads(repository, chunk, &places[i]);
+    for (size_t at = 0; at < places.len && !*out; at += sizeof(struct index_location)) {
+        struct index_location place;
+        AUTO(reading) struct reading there = {0};
+        memcpy(&place, places.data + at, sizeof(place));
+        if (place.state != INDEX_PACK || (here && place.len != chunk->at.len)) continue;
+        *out = reads(repository, chunk, &place, &there) &&
+               (!here || (span_eq(buf_span(&there.frame), buf_span(&here->frame)) &&
+                          span_eq(buf_span(&there.envelope), buf_span(&here->envelope))));
+    }
     return true;
 }
 
@@ -75,10 +119,12 @@ bool healed_find(struct repository *repository, struct healed *healed, healed_fn
 {
     for (size_t at = 0; at < healed->chunks.len; at += sizeof(struct bad_chunk)) {
         struct bad_chunk chunk;
-        bool found = false;
+        bool elsewhere = false;
+        AUTO(reading) struct reading here = {0};
         memcpy(&chunk, healed->chunks.data + at, sizeof(chunk));
-        if (!is_healed(repository, &chunk, &found, err)) return false;
-        if (found) each(arg, &chunk.at);
+        bool good = reads(repository, &chunk, &chunk.at, &here) && !is_refuted(healed, &chunk.at);
+        if (!is_elsewhere(repository, &chunk, good ? &here : NULL, &elsewhere, err)) return false;
+        if (elsewhere || good) each(arg, &chunk.at, elsewhere ? HEALED_ELSEWHERE : HEALED_HERE);
     }
     return true;
 }

@@ -92,6 +92,7 @@ struct copying {
     const struct index_pack *from;
     struct buf envelopes; /* ENVELOPE_LEN bytes each */
     struct buf frames;    /* records */
+    struct buf places;    /* of these frames, a uint32_t each: for who wants to tell them */
     struct id seal;       /* of the frames since the last list */
 };
 
@@ -99,6 +100,7 @@ static void copying_deinit(struct copying *copying)
 {
     buf_deinit(&copying->envelopes);
     buf_deinit(&copying->frames);
+    buf_deinit(&copying->places);
 }
 DEFINE_AUTO_IN_PLACE(copying, struct copying, copying_deinit)
 
@@ -192,15 +194,19 @@ static bool is_copy(struct copying *copying, const struct index_location *place,
 static bool lies_elsewhere(struct copying *copying, const struct frame_view *frame,
                            const struct record_view *record, bool *out, struct err *err)
 {
-    struct index_location places[INDEX_MAX_LOCATIONS];
+    AUTO(buf) struct buf places = {0};
     AUTO(index_view) struct index_view *view = NULL;
-    if (!index_view_open(copying->rewrite->repository->index, &view, err)) return false;
-    size_t count = index_locate(view, &frame->chunk, INDEX_ANY_DOMAIN, INDEX_FOR_KEEPING, places);
+    if (!index_view_open(copying->rewrite->repository->index, &view, err) ||
+        !index_locate_all(view, &frame->chunk, INDEX_ANY_DOMAIN, INDEX_FOR_KEEPING, &places, err))
+        return false;
     index_view_close(view);
     view = NULL;
     *out = false;
-    for (size_t i = 0; i < count && !*out; i++)
-        *out = places[i].len == record->payload.len && is_copy(copying, &places[i], &record->payload_hash);
+    for (size_t at = 0; at < places.len && !*out; at += sizeof(struct index_location)) {
+        struct index_location place;
+        memcpy(&place, places.data + at, sizeof(place));
+        *out = place.len == record->payload.len && is_copy(copying, &place, &record->payload_hash);
+    }
     return true;
 }
 
@@ -258,6 +264,113 @@ bool rewrite_pack(struct rewrite *rewrite, const struct index_pack *pack, struct
         if (!pack_scan_next(&scan, &record, err)) return bad_source(name, err);
         if (!take_record(&copying, &record, err)) return false;
     }
+    return true;
+}
+
+/* --- a damaged pack --- */
+
+static bool list_names(const struct seal_list_view *list, const struct hash *hash)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (memcmp(list->hashes + i * HASH_LEN, hash->bytes, HASH_LEN) == 0) return true;
+    return false;
+}
+
+/* Of the frames since the last list only those that this one names. */
+static void keep_named(struct copying *copying, const struct seal_list_view *list, struct healed *healed)
+{
+    size_t kept = 0, total = 0;
+    struct err ignored;
+    if (copying->rewrite->repository->kind == REPOSITORY_ENCRYPTED) copying->seal = list->seal;
+    for (size_t at = 0, i = 0; at < copying->frames.len; at += total, i++) {
+        struct record_view record;
+        uint32_t place;
+        uint8_t *bytes = copying->frames.data + at;
+        if (!record_parse(span_of(bytes, copying->frames.len - at), &record, &ignored)) break;
+        total = record.total_len;
+        memcpy(&place, copying->places.data + i * sizeof(place), sizeof(place));
+        if (!list_names(list, &record.payload_hash)) {
+            healed_refute(healed, copying->from->no, place);
+            continue;
+        }
+        memmove(copying->frames.data + kept, bytes, total);
+        kept += total;
+    }
+    copying->frames.len = kept;
+}
+
+/* A group that does not keep the rules of packs stays where it is. */
+static bool end_good_group(struct copying *copying, struct span bytes, struct healed *healed, struct err *err)
+{
+    struct seal_list_view list;
+    struct err why;
+    bool done = true;
+    if (seal_list_parse(bytes, &list, &why)) {
+        keep_named(copying, &list, healed);
+        done = end_group(copying, bytes, err);
+    }
+    buf_clear(&copying->frames);
+    buf_clear(&copying->places);
+    return done || err->code == ERR_DAMAGED || err->code == ERR_NOT_AUTHENTIC || err->code == ERR_TRUNCATED ||
+           err->code == ERR_VERSION || err->code == ERR_POLICY;
+}
+
+static bool take_good_frame(struct copying *copying, uint32_t offset, struct span payload, struct err *err)
+{
+    struct frame_view frame;
+    struct err ignored;
+    struct record_view record = {.kind = RECORD_FRAME, .payload = payload, .payload_hash = hash_of(payload)};
+    size_t before = copying->frames.len;
+    if (!frame_parse(payload, &frame, &ignored)) return true;
+    if (!take_frame(copying, &record, err)) return false;
+    if (copying->frames.len > before) buf_put(&copying->places, &offset, sizeof(offset));
+    return true;
+}
+
+static bool take_entry(struct copying *copying, const struct pack_entry *entry, struct healed *healed,
+                       struct err *err)
+{
+    struct repository *repository = copying->rewrite->repository;
+    struct id seal = pack_entry_seal(entry);
+    struct err ignored;
+    AUTO(buf) struct buf bytes = {0};
+    if (entry->kind == RECORD_ENVELOPE) { /* another pack's will do */
+        (void)!frame_reader_envelope(repository, copying->from, &seal, &copying->envelopes, &ignored);
+        return true;
+    }
+    bool good = frame_reader_record(repository, copying->from, entry->kind, entry->offset, entry->len, &bytes,
+                                    &ignored);
+    if (entry->kind == RECORD_LIST) return end_good_group(copying, buf_span(&bytes), healed, err);
+    return !good || take_good_frame(copying, entry->offset, buf_span(&bytes), err);
+}
+
+/* The trailer tells where the next record begins behind a bad one; without it, as far as they follow each
+ * other. */
+static void find_entries(struct repository *repository, const char *name, struct pack_toc *toc)
+{
+    const struct storage *storage = &repository->storage;
+    struct err ignored;
+    uint64_t size = 0;
+    AUTO(pack_prefix) struct pack_prefix prefix = {0};
+    if (!storage->ops->size(storage->self, name, &size, &ignored) ||
+        pack_toc_read_tail(storage, name, size, toc, &ignored) ||
+        !pack_scan_prefix(storage, name, NULL, repository->kind, &prefix, &ignored))
+        return;
+    *toc = prefix.rules.toc;
+    pack_toc_init(&prefix.rules.toc);
+}
+
+bool rewrite_good_of(struct rewrite *rewrite, const struct index_pack *pack, struct healed *healed,
+                     struct err *err)
+{
+    char name[BYTES_NAME_LEN];
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    bytes_name(pack, name);
+    find_entries(rewrite->repository, name, &toc);
+    AUTO(copying) struct copying copying = {.rewrite = rewrite, .from = pack};
+    for (size_t i = 0; i < toc.count; i++)
+        if (!take_entry(&copying, &toc.entries[i], healed, err)) return false;
     return true;
 }
 

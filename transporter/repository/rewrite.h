@@ -3,6 +3,7 @@
 #ifndef SEALIFT_REPOSITORY_REWRITE_H
 #define SEALIFT_REPOSITORY_REWRITE_H
 
+#include "transporter/repository/healed.h"
 #include "transporter/repository/inside.h"
 #include "transporter/repository/live_set.h"
 
@@ -23,6 +24,11 @@ bool rewrite_confirms_dead(const struct rewrite *rewrite, const struct index_pac
  * ERR_TRUNCATED, ERR_NOT_AUTHENTIC, ERR_VERSION: the pack has a fault, or cannot be read, and must stay for a
  * repair; the rewrite can go on with others. Any other failure ends it. */
 bool rewrite_pack(struct rewrite *rewrite, const struct index_pack *pack, struct err *err) MUST_CHECK;
+/* Copies the same of a damaged pack, as far as frames read and a list that reads names them: what it passes
+ * over stays where it is. Frames that their list does not name are told to `healed`. Fails where writing
+ * fails, and not for what is wrong with the pack. */
+bool rewrite_good_of(struct rewrite *rewrite, const struct index_pack *pack, struct healed *healed,
+                     struct err *err) MUST_CHECK;
 /* Publishes what is left: from then on every pack that was copied can go. */
 bool rewrite_finish(struct rewrite *rewrite, struct err *err) MUST_CHECK;
 /* of the packs published so far */

@@ -21,12 +21,15 @@ struct sweep {
     struct usage *usage;
     uint32_t packs; /* numbers in use, of `usage` too */
     struct healed healed;
-    uint64_t room; /* bytes that may still be written in this round */
+    uint64_t bad_chunks;  /* referred to, in packs that are damaged or lost */
+    uint64_t parts, part; /* in so many parts, by their ids, these are looked for */
+    uint64_t room;        /* bytes that may still be written in this round */
 };
 
-/* What of a pack's frames is referred to. Of a pack that is damaged or lost: and cannot be read elsewhere. */
+/* What of a pack's frames is referred to. Of a pack that is damaged or lost: and must stay there. */
 struct usage {
     uint64_t live, all;
+    uint64_t movable; /* of a bad pack's `live`: still reads */
     bool bad;
 };
 
@@ -48,14 +51,40 @@ static void count_chunk(void *arg, const uint8_t *id, const struct index_locatio
     usage->all += location->len;
     if (!live_set_has(&sweep->mark.live, id)) return;
     usage->live += location->len;
-    if (usage->bad) healed_note(&sweep->healed, id, location);
+    sweep->bad_chunks += usage->bad;
+}
+
+static void note_bad_chunk(void *arg, const uint8_t *id, const struct index_location *location)
+{
+    struct sweep *sweep = arg;
+    if (location->pack >= sweep->packs || !sweep->usage[location->pack].bad) return;
+    if ((le32_get(id) * sweep->parts) >> 32 != sweep->part || !live_set_has(&sweep->mark.live, id)) return;
+    healed_note(&sweep->healed, id, location);
 }
 
 /* What was brought again is not needed where it is damaged or lost. */
-static void subtract_healed(void *arg, const struct index_location *location)
+static void subtract_healed(void *arg, const struct index_location *location, enum healed_where where)
 {
     struct sweep *sweep = arg;
-    sweep->usage[location->pack].live -= location->len;
+    struct usage *usage = &sweep->usage[location->pack];
+    if (where == HEALED_ELSEWHERE)
+        usage->live -= location->len;
+    else
+        usage->movable += location->len;
+}
+
+/* In parts of which each fits, with room for parts that are larger than others. */
+static bool look_elsewhere(struct sweep *sweep, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    sweep->parts = sweep->bad_chunks ? 1 + sweep->bad_chunks / (HEALED_AT_ONCE / 4 * 3) : 0;
+    for (sweep->part = 0; sweep->part < sweep->parts; sweep->part++) {
+        healed_clear(&sweep->healed);
+        if (!index_each_chunk(repository->index, note_bad_chunk, sweep, err) ||
+            !healed_find(repository, &sweep->healed, subtract_healed, sweep, err))
+            return false;
+    }
+    return true;
 }
 
 static bool find_bad(struct sweep *sweep, struct err *err)
@@ -75,16 +104,42 @@ static bool measure(struct sweep *sweep, struct err *err)
     sweep->usage = xcalloc((size_t)packs + 1, sizeof(*sweep->usage));
     sweep->packs = packs;
     mark_deinit(&sweep->mark);
-    healed_clear(&sweep->healed);
+    sweep->bad_chunks = 0;
     return find_bad(sweep, err) && mark_points(repository, &sweep->mark, err) &&
-           index_each_chunk(repository->index, count_chunk, sweep, err) &&
-           healed_find(repository, &sweep->healed, subtract_healed, sweep, err);
+           index_each_chunk(repository->index, count_chunk, sweep, err) && look_elsewhere(sweep, err);
 }
 
 static bool is_worth_sweeping(const struct usage *usage)
 {
     if (usage->bad) return usage->live == 0;
     return usage->live * 100 < usage->all * SWEEP_REWRITE_BELOW_PERCENT;
+}
+
+/* --- room --- */
+
+/* What of a free disk a sweep may fill. */
+static bool find_room(struct sweep *sweep, struct err *err)
+{
+    const struct storage *storage = &sweep->repository->storage;
+    uint64_t free_bytes = 0, total_bytes = 0;
+    if (!storage->ops->free_space(storage->self, &free_bytes, &total_bytes, err)) return false;
+    sweep->room = free_bytes > RESERVE_MARGIN ? free_bytes - RESERVE_MARGIN : 0;
+    return true;
+}
+
+/* Whether what must be moved out of the pack fits: its live frames, and at most all that is no frame. */
+static bool fits(struct sweep *sweep, const struct index_pack *pack, const struct usage *usage)
+{
+    struct sweep_result *result = sweep->result;
+    uint64_t needed = usage->live + (pack->size > usage->all ? pack->size - usage->all : 0);
+    if (needed <= sweep->room) {
+        sweep->room -= needed;
+        return true;
+    }
+    uint64_t lacking = needed - sweep->room;
+    if (result->postponed_packs == 0 || lacking < result->short_bytes) result->short_bytes = lacking;
+    result->postponed_packs++;
+    return false;
 }
 
 /* --- an entry with its packs --- */
@@ -109,6 +164,41 @@ static bool append_packs(struct repository *repository, Sealift__LogKind kind, s
     entry.n_packs = count;
     entry.object_hash = stored_bytes(span_of(list.bytes, HASH_LEN));
     return load_append(repository, &entry, err);
+}
+
+/* --- rescuing --- */
+
+/* Whether moving what still reads is all that it takes for the pack to go. */
+static bool is_rescuable(const struct usage *usage)
+{
+    return usage->bad && usage->live > 0 && usage->live == usage->movable;
+}
+
+static bool rescue_packs(struct sweep *sweep, uint32_t young, bool *any, struct err *err)
+{
+    struct repository *repository = sweep->repository;
+    AUTO(rewrite) struct rewrite *rewrite = rewrite_new(repository, &sweep->mark.live);
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1) {
+        if (pack.state != INDEX_DAMAGED || pack.no >= young || pack.no >= sweep->packs) continue;
+        const struct usage *usage = &sweep->usage[pack.no];
+        if (!is_rescuable(usage) || !fits(sweep, &pack, usage)) continue;
+        if (!rewrite_good_of(rewrite, &pack, &sweep->healed, err)) return false;
+        *any = true;
+    }
+    if (err->code != ERR_NOT_FOUND || !rewrite_finish(rewrite, err)) return false;
+    sweep->result->moved_bytes += rewrite_bytes(rewrite);
+    return true;
+}
+
+/* What is still good in damaged packs is copied out of them as it is. Whether a pack may go then is found out
+ * by looking again at what is elsewhere. */
+static bool rescue(struct sweep *sweep, uint32_t young, struct err *err)
+{
+    bool any = false;
+    if (sweep->bad_chunks == 0) return true;
+    if (!find_room(sweep, err) || !rescue_packs(sweep, young, &any, err)) return false;
+    return !any || measure(sweep, err);
 }
 
 /* --- condemning --- */
@@ -153,8 +243,8 @@ static bool condemn(struct sweep *sweep, struct err *err)
     struct repository *repository = sweep->repository;
     uint32_t young = 0;
     AUTO(buf) struct buf names = {0};
-    if (!first_young_pack(repository, &young, err) || !measure(sweep, err) || !forget_lost(sweep, err) ||
-        !choose(sweep, young, &names, err))
+    if (!first_young_pack(repository, &young, err) || !measure(sweep, err) || !rescue(sweep, young, err) ||
+        !forget_lost(sweep, err) || !choose(sweep, young, &names, err))
         return false;
     sweep->result->condemned_packs += names.len / HASH_LEN;
     if (names.len == 0) return true;
@@ -182,31 +272,6 @@ static uint64_t count_pinning(struct repository *repository, uint64_t condemned)
 static bool is_pack_fault(enum err_code code)
 {
     return code == ERR_DAMAGED || code == ERR_TRUNCATED || code == ERR_NOT_AUTHENTIC || code == ERR_VERSION;
-}
-
-/* What of a free disk a sweep may fill. */
-static bool find_room(struct sweep *sweep, struct err *err)
-{
-    const struct storage *storage = &sweep->repository->storage;
-    uint64_t free_bytes = 0, total_bytes = 0;
-    if (!storage->ops->free_space(storage->self, &free_bytes, &total_bytes, err)) return false;
-    sweep->room = free_bytes > RESERVE_MARGIN ? free_bytes - RESERVE_MARGIN : 0;
-    return true;
-}
-
-/* Whether what must be moved out of the pack fits: its live frames, and at most all that is no frame. */
-static bool fits(struct sweep *sweep, const struct index_pack *pack, const struct usage *usage)
-{
-    struct sweep_result *result = sweep->result;
-    uint64_t needed = usage->live + (pack->size > usage->all ? pack->size - usage->all : 0);
-    if (needed <= sweep->room) {
-        sweep->room -= needed;
-        return true;
-    }
-    uint64_t lacking = needed - sweep->room;
-    if (result->postponed_packs == 0 || lacking < result->short_bytes) result->short_bytes = lacking;
-    result->postponed_packs++;
-    return false;
 }
 
 /* Decides about one condemned pack, and has moved what it must keep when it may go. */

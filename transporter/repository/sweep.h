@@ -5,6 +5,9 @@
  * again; what is referred to by now is spared, or moved into new packs as it is; then the log says what is
  * swept, and then it is removed. Killed at any instant, the next sweep goes on from what the log says.
  *
+ * What still reads in a damaged pack is first copied out of it, as it is; the pack goes as another does once
+ * nothing in it is needed there any more (healed.h).
+ *
  * Only so much is moved as fits on the disk; what that frees lets more be moved, in as many rounds as it
  * takes. */
 #ifndef SEALIFT_REPOSITORY_SWEEP_H
