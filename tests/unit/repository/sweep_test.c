@@ -815,6 +815,11 @@ Test(sweep, a_frame_put_in_the_place_of_another_is_not_moved)
     memcpy(at, places.data, sizeof(at));
     cr_assert_lt(at[0].pack, at[1].pack);
     substitute(place, &at[1], &at[0]);
+    char name[BYTES_NAME_LEN];
+    name_of(place, at[1].pack, name);
+    AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
+    flip_at(path, at[1].offset + 100); /* these bytes are nowhere else */
+    (void)back_up(place->repository, 3, 0, 20);
     cr_assert_gt(findings_of(place->repository), 0);
     cr_assert_eq(originals_left(place, &originals), 19);
     cr_assert_eq(sweep(place).outcome, SWEEP_DONE);
