@@ -132,3 +132,86 @@ Test(sweep_faults, work_done_but_reported_as_failed, .timeout = 60)
 {
     stop_everywhere(FAULT_AFTER, 1, "failed after the fact");
 }
+
+/* --- moving out of a damaged pack --- */
+
+/* A pack of which one frame is bad, and all of them anew under another seal. */
+static void fill_damaged(struct place *place, struct hash *root)
+{
+    struct err err;
+    struct index_pack pack;
+    struct check_result result;
+    struct check_sink sink = {.finding = note_finding};
+    char name[BYTES_NAME_LEN];
+    *root = back_up(place->repository, 1, 0, 20);
+    cr_assert(index_pack_from(place->repository->index, 0, &pack, &err)); /* the first one: data */
+    bytes_name(&pack, name);
+    shell("chmod u+w '%s/%s' && printf XXXX | dd of='%s/%s' bs=1 seek=600 conv=notrunc 2>/dev/null",
+          place->path, name, place->path, name);
+    cr_assert(repository_check(place->repository, &(struct check_options){.level = CHECK_HASH}, &sink,
+                               &result, &err),
+              "%s", err.text);
+    cr_assert_gt(result.findings, 0);
+    (void)back_up(place->repository, 2, 0, 20);
+}
+
+/* Sweeps until there is nothing to do; what the packs hold then. */
+static uint64_t bytes_when_swept(struct place *place, int at)
+{
+    struct sweep_result result = {.outcome = SWEEP_DONE};
+    struct repository_info info;
+    struct err err;
+    for (int i = 0; i < 3 && result.outcome != SWEEP_CLEAN; i++)
+        cr_assert(repository_sweep(place->repository, &result, &err), "at %d: %s", at, err.text);
+    cr_assert_eq(result.outcome, SWEEP_CLEAN, "at %d", at);
+    repository_info(place->repository, &info);
+    return info.pack_bytes;
+}
+
+/* Neither is anything that still reads lost, nor is it left twice. */
+static void stop_while_rescuing(enum fault_how how, int sticky)
+{
+    struct hash root;
+    int at = 0;
+    AUTO(place) struct place *undisturbed = place_new(REPOSITORY_ENCRYPTED);
+    fill_damaged(undisturbed, &root);
+    uint64_t expected = bytes_when_swept(undisturbed, -1);
+    for (int hits = 1; hits > 0; at++) {
+        struct sweep_result result;
+        struct err err;
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        fill_damaged(place, &root);
+        place_close(place);
+        struct fault *fault = place_open_faulty(place);
+        fault->how = how;
+        fault->sticky = sticky;
+        fault->calls = 0;
+        fault->fail_at = at;
+        bool done = repository_sweep(place->repository, &result, &err);
+        hits = fault->hits;
+        fault->fail_at = -1;
+        cr_assert(hits > 0 || done, "%s", err.text);
+        cr_assert(restores(place->repository, &root, NULL), "at %d: still open", at);
+        place_close(place);
+        if (at % 2) shell("rm -r '%s/index'", place->state);
+        place_open(place);
+        cr_assert_eq(bytes_when_swept(place, at), expected, "at %d", at);
+        expect_whole(place, &root, "swept", at);
+    }
+    cr_assert_gt(at, 8, "only %d calls were tried", at);
+}
+
+Test(sweep_faults, stopped_for_good_while_moving_out_of_a_damaged_pack, .timeout = 60)
+{
+    stop_while_rescuing(FAULT_EIO, 1);
+}
+
+Test(sweep_faults, a_single_error_while_moving_out_of_a_damaged_pack, .timeout = 60)
+{
+    stop_while_rescuing(FAULT_EIO, 0);
+}
+
+Test(sweep_faults, work_reported_as_failed_while_moving_out_of_a_damaged_pack, .timeout = 60)
+{
+    stop_while_rescuing(FAULT_AFTER, 1);
+}
