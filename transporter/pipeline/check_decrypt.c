@@ -128,7 +128,9 @@ struct reading {
     struct buf plain;
     struct buf *node; /* where a node's plaintext goes; NULL: data */
     bool here;
-    size_t told; /* ids of the window that were answered */
+    size_t told;    /* ids of the window that were answered */
+    unsigned skip;  /* copies of these that were findings */
+    struct buf bad; /* struct hash each: chunks whose copy is a finding; another one may be sound */
 };
 
 static void count(struct check *check, enum frame_type type, uint64_t bytes)
@@ -225,6 +227,7 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     if (ok && reading->node) ok = check_clear(reading->check, frame, buf_span(plain), &why);
     if (!ok) {
         find(reading->check, id, &why);
+        buf_put(&reading->bad, id->bytes, HASH_LEN);
         return true;
     }
     reading->here = true;
@@ -237,19 +240,39 @@ static bool on_missing(void *arg, const struct hash *id, const struct err *why, 
     (void)err;
     struct reading *reading = arg;
     reading->told++;
-    find(reading->check, id, why);
+    if (reading->skip == 0) find(reading->check, id, why); /* else it has been told of the copies before */
     return true;
 }
 
-static bool fetch(struct reading *reading, const struct hash *ids, size_t length, struct err *err)
+static bool fetch_copies(struct reading *reading, const struct hash *ids, size_t length, struct err *err)
 {
-    struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = reading};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = reading,
+                              .skip = reading->skip};
     const struct inlet *inlet = reading->check->inlet;
     reading->told = 0;
     if (!inlet->ops->fetch(inlet->self, ids, length, &sink, err)) return false;
     return reading->told == length ||
            err_set(err, ERR_PROTOCOL, "%zu chunks were asked for, %zu were answered", length, reading->told);
+}
+
+/* Every copy that does not open is a finding, until one does. */
+static bool fetch(struct reading *reading, const struct hash *ids, size_t length, struct err *err)
+{
+    AUTO(buf) struct buf again = {0};
+    reading->skip = 0;
+    buf_clear(&reading->bad);
+    if (!fetch_copies(reading, ids, length, err)) return false;
+    while (reading->bad.len > 0 && ++reading->skip < INLET_PLACES) {
+        buf_clear(&again);
+        buf_put_span(&again, buf_span(&reading->bad));
+        buf_clear(&reading->bad);
+        if (!fetch_copies(reading, (const struct hash *)(const void *)again.data, again.len / HASH_LEN, err))
+            return false;
+    }
+    return true;
 }
 
 /* --- data: several threads --- */
@@ -286,6 +309,7 @@ static void *data_main(void *arg)
     opener_thread_free(reading.thread);
     wipe(reading.plain.data, reading.plain.cap);
     buf_deinit(&reading.plain);
+    buf_deinit(&reading.bad);
     return NULL;
 }
 
@@ -362,6 +386,7 @@ static bool walk_nodes(struct walk *walk, const struct hash *root, struct err *e
     }
     ok = ok && hand_over(walk->check, &walk->window, err);
     opener_thread_free(walk->reading.thread);
+    buf_deinit(&walk->reading.bad);
     free(walk->window);
     free(walk->nodes);
     return ok;

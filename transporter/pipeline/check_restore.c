@@ -34,6 +34,7 @@ struct chunk {
     struct hash id;
     struct buf plain;
     bool here;
+    bool bad;       /* the copy that came does not open */
     struct err why; /* not here */
 };
 
@@ -95,10 +96,7 @@ static struct chunk *chunk_of(struct checking *checking, const struct hash *id)
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
     struct checking *checking = arg;
-    struct err why = {0};
-    if (opener_envelope(checking->opener, envelope, &why) || is_damage(why.code)) return true;
-    *err = why; /* of a damaged one, the frames of its seal say that it is missing */
-    return false;
+    return opener_take_envelope(checking->opener, envelope, err);
 }
 
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
@@ -107,6 +105,7 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     struct chunk *chunk = chunk_of(checking, id);
     if (!chunk) return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
     chunk->here = opener_frame(checking->thread, id, frame, &chunk->plain, &chunk->why);
+    chunk->bad = !chunk->here;
     return true;
 }
 
@@ -119,6 +118,20 @@ static bool on_missing(void *arg, const struct hash *id, const struct err *why, 
     return true;
 }
 
+/* What a restore does, too: it is damage only if no copy opens. */
+static bool fetch_other_copies(struct checking *checking, struct err *err)
+{
+    for (size_t i = 0; i < checking->chunk_count; i++) {
+        struct chunk *chunk = &checking->chunks[i];
+        if (!chunk->bad) continue;
+        chunk->bad = false;
+        if (!opener_other_copy(checking->thread, checking->inlet, &chunk->id, &chunk->plain, &chunk->here,
+                               err))
+            return false;
+    }
+    return true;
+}
+
 static bool fetch(struct checking *checking, struct err *err)
 {
     struct hash ids[CHUNKS_MAX];
@@ -127,7 +140,9 @@ static bool fetch(struct checking *checking, struct err *err)
         if (!checking->chunks[i].here) ids[count++] = checking->chunks[i].id;
     const struct inlet_sink sink = {
         .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = checking};
-    return count == 0 || checking->inlet->ops->fetch(checking->inlet->self, ids, count, &sink, err);
+    if (count > 0 && !checking->inlet->ops->fetch(checking->inlet->self, ids, count, &sink, err))
+        return false;
+    return fetch_other_copies(checking, err);
 }
 
 /* --- putting together --- */

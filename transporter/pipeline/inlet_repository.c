@@ -30,6 +30,8 @@ void inlet_repository_free(struct inlet_repository *inlet)
     free(inlet);
 }
 
+_Static_assert(INLET_PLACES == FETCH_PLACES, "the same places");
+
 /* Stands between a fetch and the reader, so that cancelling takes effect at the next frame. */
 struct pass {
     struct inlet_repository *inlet;
@@ -63,8 +65,11 @@ static bool fetch(void *self, const struct hash *ids, size_t count, const struct
                   struct err *err)
 {
     struct pass pass = {.inlet = self, .sink = sink};
-    struct fetch_sink to = {
-        .envelope = pass_envelope, .frame = pass_frame, .missing = pass_missing, .arg = &pass};
+    struct fetch_sink to = {.envelope = pass_envelope,
+                            .frame = pass_frame,
+                            .missing = pass_missing,
+                            .arg = &pass,
+                            .skip = sink->skip};
     if (pass.inlet->has_domain) to.domain = &pass.inlet->domain;
     return going_on(&pass, err) &&
            repository_fetch(pass.inlet->repository, ids, count, FETCH_FRAMES, &to, err);

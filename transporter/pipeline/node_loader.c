@@ -34,6 +34,7 @@ struct node_loader {
     size_t ahead; /* how many to bring at once: grows while they are asked for in order */
     struct slot slots[AHEAD];
     size_t slot_count;
+    struct err bad; /* why the copy of the wanted node that came does not open */
     struct kept kept[KEPT];
     size_t next_kept; /* is replaced next */
 };
@@ -131,12 +132,8 @@ static void plan_window(struct node_loader *loader, const struct hash *content)
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
     struct node_loader *loader = arg;
-    struct err why = {0};
-    if (opener_envelope(loader->opener, envelope, &why)) return true;
     /* it may be that of a node ahead; the wanted node says that its envelope is missing */
-    if (why.code == ERR_DAMAGED || why.code == ERR_NOT_AUTHENTIC) return true;
-    *err = why;
-    return false;
+    return opener_take_envelope(loader->opener, envelope, err);
 }
 
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
@@ -148,9 +145,8 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
         struct err why = {0};
         slot->here = opener_frame(loader->thread, id, frame, &slot->node, &why);
         /* only the node that is wanted now may fail the load; one ahead is asked for again in its turn */
-        if (slot->here || i > 0) return true;
-        *err = why;
-        return false;
+        if (!slot->here && i == 0) loader->bad = why;
+        return true;
     }
     return err_set(err, ERR_PROTOCOL, "a node that was not asked for");
 }
@@ -168,9 +164,16 @@ static bool fetch_window(struct node_loader *loader, struct err *err)
         ids[i] = loader->slots[i].id;
     struct inlet_sink sink = {
         .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = loader};
+    struct slot *wanted = &loader->slots[0];
+    loader->bad = (struct err){0};
     if (!loader->inlet->ops->fetch(loader->inlet->self, ids, loader->slot_count, &sink, err)) return false;
-    return loader->slots[0].here ||
-           err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
+    if (loader->bad.code != ERR_NONE) {
+        if (!opener_other_copy(loader->thread, loader->inlet, &wanted->id, &wanted->node, &wanted->here, err))
+            return false;
+        if (!wanted->here) *err = loader->bad;
+        return wanted->here;
+    }
+    return wanted->here || err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
 }
 
 static bool recall(struct node_loader *loader, const struct hash *content, struct buf *node)

@@ -84,6 +84,15 @@ bool opener_envelope(struct opener *opener, struct span envelope, struct err *er
     return envelope_open(envelope, opener->half, &run, err) && seal_keys_add(opener->seals, run, err);
 }
 
+bool opener_take_envelope(struct opener *opener, struct span envelope, struct err *err)
+{
+    struct err why = {0};
+    if (opener_envelope(opener, envelope, &why)) return true;
+    if (why.code == ERR_DAMAGED || why.code == ERR_NOT_AUTHENTIC || why.code == ERR_WRONG_KEY) return true;
+    *err = why;
+    return false;
+}
+
 /* --- frames --- */
 
 static bool check_id(const struct opener *opener, const struct hash *id, enum frame_type type,
@@ -129,27 +138,40 @@ bool opener_frame(struct opener_thread *thread, const struct hash *id, struct sp
     return false;
 }
 
-/* --- one node --- */
+/* --- one chunk --- */
 
 struct one {
     struct opener_thread *thread;
     const struct hash *id;
     struct buf *plain;
     bool found;
+    bool missing;   /* there is no further copy */
+    bool told;      /* of the copy that is being asked for */
+    struct err why; /* what was wrong with the first copy */
 };
+
+static void blame(struct one *one, const struct err *why)
+{
+    if (one->why.code == ERR_NONE) one->why = *why;
+}
 
 static bool one_envelope(void *arg, struct span envelope, struct err *err)
 {
+    (void)err;
     struct one *one = arg;
-    return opener_envelope(one->thread->opener, envelope, err);
+    struct err why = {0};
+    if (!opener_envelope(one->thread->opener, envelope, &why)) blame(one, &why);
+    return true;
 }
 
 static bool one_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
 {
     struct one *one = arg;
+    struct err why = {0};
     if (!hash_eq(id, one->id)) return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
-    if (!opener_frame(one->thread, id, frame, one->plain, err)) return false;
-    one->found = true;
+    one->told = true;
+    one->found = opener_frame(one->thread, id, frame, one->plain, &why);
+    if (!one->found) blame(one, &why);
     return true;
 }
 
@@ -162,18 +184,42 @@ bool opener_missing(const struct err *why, struct err *err)
 
 static bool one_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
-    (void)arg;
     (void)id;
-    return opener_missing(why, err);
+    (void)err;
+    struct one *one = arg;
+    struct err what = {0};
+    if (!opener_missing(why, &what)) blame(one, &what);
+    one->told = one->missing = true;
+    return true;
+}
+
+static bool ask_copies(struct one *one, const struct inlet *inlet, unsigned first, struct err *err)
+{
+    for (unsigned skip = first; skip < INLET_PLACES && !one->found && !one->missing; skip++) {
+        struct inlet_sink sink = {
+            .envelope = one_envelope, .frame = one_frame, .missing = one_missing, .arg = one, .skip = skip};
+        one->told = false;
+        if (!inlet->ops->fetch(inlet->self, one->id, 1, &sink, err)) return false;
+        if (!one->told) return err_set(err, ERR_DAMAGED, "the repository side told nothing about a chunk");
+    }
+    return true;
+}
+
+bool opener_other_copy(struct opener_thread *thread, const struct inlet *inlet, const struct hash *id,
+                       struct buf *plain, bool *found, struct err *err)
+{
+    struct one one = {.thread = thread, .id = id, .plain = plain};
+    if (!ask_copies(&one, inlet, 1, err)) return false;
+    *found = one.found;
+    return true;
 }
 
 bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,
                  struct buf *node, struct err *err)
 {
     struct one one = {.thread = thread, .id = chunk, .plain = node};
-    struct inlet_sink sink = {
-        .envelope = one_envelope, .frame = one_frame, .missing = one_missing, .arg = &one};
-    if (!inlet->ops->fetch(inlet->self, chunk, 1, &sink, err)) return false;
+    if (!ask_copies(&one, inlet, 0, err)) return false;
     if (one.found) return true;
-    return err_set(err, ERR_DAMAGED, "the repository side told nothing about a node");
+    *err = one.why;
+    return false;
 }

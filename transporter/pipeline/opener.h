@@ -25,12 +25,19 @@ DEFINE_AUTO(opener_thread, struct opener_thread *, opener_thread_free)
 struct hash opener_chunk_id(const struct opener *opener, enum frame_type type, const struct hash *content);
 /* Envelopes may repeat. ERR_NOT_AUTHENTIC, ERR_WRONG_KEY, ERR_DAMAGED. */
 bool opener_envelope(struct opener *opener, struct span envelope, struct err *err) MUST_CHECK;
+/* The same for one of many: one that does not open, which anybody who writes may have stored, is passed over,
+ * and the frames of its seal say that it is missing. */
+bool opener_take_envelope(struct opener *opener, struct span envelope, struct err *err) MUST_CHECK;
 /* Opens a frame to its plaintext; checks that it is the frame of `id`. ERR_DAMAGED, ERR_TRUNCATED. */
 bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
                   struct err *err) MUST_CHECK;
 /* What a chunk that the repository side lacks is to who must read it: damage, not "no such thing". False. */
 bool opener_missing(const struct err *why, struct err *err) MUST_CHECK;
-/* One node by chunk id, such as the root of a point: fetched and opened. */
+/* Of a chunk whose first copy did not open: asks for one copy after the other until one does. false only when
+ * the asking failed. */
+bool opener_other_copy(struct opener_thread *thread, const struct inlet *inlet, const struct hash *id,
+                       struct buf *plain, bool *found, struct err *err) MUST_CHECK;
+/* One node by chunk id, such as the root of a point: fetched and opened, from whichever copy opens. */
 bool opener_root(struct opener_thread *thread, const struct inlet *inlet, const struct hash *chunk,
                  struct buf *node, struct err *err) MUST_CHECK;
 

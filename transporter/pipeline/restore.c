@@ -96,6 +96,20 @@ void restore_window_done(struct restore_run *run, struct restore_window *window)
     restore_window_free(window);
 }
 
+bool restore_ask_again(struct restore_run *run, struct restore_item *item, const struct err *why)
+{
+    if (item->skip + 1 >= INLET_PLACES || atomic_load(&run->stopping)) return false;
+    if (item->why.code == ERR_NONE) item->why = *why;
+    item->skip++;
+    buf_deinit(&item->frame);
+    (void)pthread_mutex_lock(&run->lock);
+    item->next = run->again;
+    run->again = item;
+    (void)pthread_cond_broadcast(&run->window_moved);
+    (void)pthread_mutex_unlock(&run->lock);
+    return true;
+}
+
 /* --- the fetching threads --- */
 
 struct fetch {
@@ -125,12 +139,9 @@ static bool hand_on(struct fetch *fetch, const struct hash *id, struct span fram
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
     struct fetch *fetch = arg;
-    struct err why = {0};
-    if (opener_envelope(fetch->run->options->opener, envelope, &why)) return true;
-    /* a key that does not fit stops all; one damaged envelope loses the files of its seal only */
-    if (why.code == ERR_DAMAGED || why.code == ERR_NOT_AUTHENTIC) return true;
-    *err = why;
-    return false;
+    /* one bad envelope loses the files of its seal only; a key that does not fit the point has not opened the
+     * root either */
+    return opener_take_envelope(fetch->run->options->opener, envelope, err);
 }
 
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
@@ -151,7 +162,7 @@ static void abandon(struct restore_writer *writer, struct restore_window *window
         atomic_store(&file->failed, true);
         restore_file_done(writer, file);
     }
-    atomic_fetch_sub(&window->users, 1);
+    restore_window_done(writer->run, window);
 }
 
 static void fetch_window(struct restore_run *run, struct restore_writer *writer,
@@ -176,16 +187,81 @@ static void fetch_window(struct restore_run *run, struct restore_writer *writer,
     restore_window_done(run, window);
 }
 
-static struct restore_window *next_window(struct restore_run *run)
+/* One chunk, of which a copy did not open. Writers must not ask themselves: who fetches may wait for them. */
+struct again {
+    struct restore_run *run;
+    struct restore_item *item; /* NULL: it was told */
+    struct hash id;
+    bool handed_on;
+};
+
+static bool hand_back(struct again *again, const struct hash *id, struct span frame, struct err *err)
+{
+    struct restore_item *item = again->item;
+    if (!item || !hash_eq(id, &again->id))
+        return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
+    buf_put_span(&item->frame, frame);
+    atomic_fetch_add(&again->run->progress->fetched_bytes, frame.len);
+    again->item = NULL; /* the queue takes it or frees it */
+    again->handed_on = restore_queue_put(&again->run->frames, item);
+    if (again->handed_on) return true;
+    return restore_going_on(again->run, err) && err_set(err, ERR_CANCELLED, "the restore has stopped");
+}
+
+static bool again_envelope(void *arg, struct span envelope, struct err *err)
+{
+    const struct again *again = arg;
+    return opener_take_envelope(again->run->options->opener, envelope, err);
+}
+
+static bool again_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    return hand_back(arg, id, frame, err);
+}
+
+static bool again_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    (void)why; /* what was wrong with the first copy says more */
+    return hand_back(arg, id, span_of(NULL, 0), err);
+}
+
+static void fetch_again(struct restore_run *run, struct restore_writer *writer, struct restore_item *item)
+{
+    const struct inlet *inlet = &run->options->inlet;
+    struct restore_window *window = item->window;
+    uint32_t index = item->index;
+    struct again again = {.run = run, .item = item, .id = window->ids[index]};
+    struct inlet_sink sink = {.envelope = again_envelope,
+                              .frame = again_frame,
+                              .missing = again_missing,
+                              .arg = &again,
+                              .skip = item->skip};
+    struct err err = {0};
+    bool ok = restore_going_on(run, &err) && inlet->ops->fetch(inlet->self, &again.id, 1, &sink, &err);
+    if (ok && again.item) ok = err_set(&err, ERR_DAMAGED, "the repository side told nothing about a chunk");
+    if (!ok) restore_stop(run, &err);
+    if (again.handed_on) return;
+    abandon(writer, window, index);
+    restore_item_free(again.item);
+}
+
+/* A window or a chunk to fetch; false at the end, when nobody is left who may ask for a chunk again. */
+static bool next_work(struct restore_run *run, struct restore_window **window, struct restore_item **again)
 {
     (void)pthread_mutex_lock(&run->lock);
-    while (!run->window && !run->planned)
+    while (!run->window && !run->again && (!run->planned || run->ahead > 0))
         (void)pthread_cond_wait(&run->window_moved, &run->lock);
-    struct restore_window *window = run->window;
-    run->window = NULL;
+    *again = run->again;
+    *window = NULL;
+    if (*again) {
+        run->again = (*again)->next;
+    } else {
+        *window = run->window;
+        run->window = NULL;
+    }
     (void)pthread_cond_broadcast(&run->window_moved);
     (void)pthread_mutex_unlock(&run->lock);
-    return window;
+    return *again || *window;
 }
 
 static void fetch_over(struct restore_run *run)
@@ -201,8 +277,14 @@ static void *fetch_main(void *arg)
     struct restore_run *run = arg;
     struct restore_writer writer = {.run = run};
     destination_cursor_init(&writer.cursor, run->destination);
-    for (struct restore_window *window; (window = next_window(run));)
-        fetch_window(run, &writer, window);
+    struct restore_window *window;
+    struct restore_item *again;
+    while (next_work(run, &window, &again)) {
+        if (again)
+            fetch_again(run, &writer, again);
+        else
+            fetch_window(run, &writer, window);
+    }
     fetch_over(run);
     destination_cursor_deinit(&writer.cursor);
     return NULL;

@@ -178,7 +178,7 @@ static bool take_chunk(struct window *window, const struct hash *id, struct span
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
     const struct window *window = arg;
-    return opener_envelope(window->cat->opener, envelope, err);
+    return opener_take_envelope(window->cat->opener, envelope, err);
 }
 
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
@@ -287,13 +287,22 @@ static bool write_hole(const struct cat *cat, uint64_t length, struct err *err)
     return true;
 }
 
+static bool open_chunk(struct cat *cat, const struct chunk *chunk, struct err *err)
+{
+    struct err why = {0};
+    cat->here = opener_frame(cat->thread, &chunk->id, buf_span(&chunk->frame), &cat->plain, &why);
+    if (cat->here) return true;
+    if (!opener_other_copy(cat->thread, cat->inlet, &chunk->id, &cat->plain, &cat->here, err)) return false;
+    if (!cat->here) *err = why;
+    return cat->here;
+}
+
 static bool write_data(struct cat *cat, const struct chunk *chunk, const struct ref *ref, struct err *err)
 {
     if (!await_chunk(cat, chunk, err)) return false;
     if (!cat->here || !hash_eq(&chunk->id, &cat->id)) {
         cat->id = chunk->id;
-        cat->here = opener_frame(cat->thread, &chunk->id, buf_span(&chunk->frame), &cat->plain, err);
-        if (!cat->here) return false;
+        if (!open_chunk(cat, chunk, err)) return false;
     }
     if ((uint64_t)ref->offset + ref->length > cat->plain.len)
         return err_set(err, ERR_DAMAGED, "a chunk is shorter than the file's reference into it");

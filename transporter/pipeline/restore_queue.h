@@ -8,7 +8,8 @@ struct restore_item {
     struct restore_window *window;
     uint32_t index;   /* of the chunk in its window */
     struct buf frame; /* owned; empty: the chunk is missing */
-    struct err why;   /* of a missing chunk */
+    struct err why;   /* of a missing chunk, or of the first copy that did not open */
+    unsigned skip;    /* copies that did not open */
     struct restore_item *next;
 };
 

@@ -20,6 +20,7 @@ struct restore_run {
     pthread_mutex_t lock; /* windows, fetching, fatal, damage, warnings */
     pthread_cond_t window_moved;
     struct restore_window *window; /* planner -> fetch, one at a time */
+    struct restore_item *again;    /* chunks whose copy did not open: writers -> fetch */
     size_t ahead;                  /* memory of all windows that were handed over and are not done with */
     unsigned fetching;             /* threads; the last one closes the queue */
     bool planned;                  /* no more windows come */
@@ -69,6 +70,10 @@ bool restore_plan_finish(struct restore_plan *plan, struct err *err) MUST_CHECK;
 bool restore_hand_over(struct restore_run *run, struct restore_window *window, struct err *err) MUST_CHECK;
 /* One user of a window that was handed over is done with it; the last one frees it. */
 void restore_window_done(struct restore_run *run, struct restore_window *window);
+
+/* Takes a chunk whose copy did not open for this reason, to fetch the next one; false when there is no more
+ * to ask for. */
+bool restore_ask_again(struct restore_run *run, struct restore_item *item, const struct err *why) MUST_CHECK;
 
 /* One writer's own state. */
 struct restore_writer {

@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/secret.h"
+#include "common/base/text.h"
 #include "transporter/pipeline/image_target.h"
 
 #include <errno.h>
@@ -184,13 +185,43 @@ static void write_piece(struct restore_writer *writer, const struct restore_piec
     restore_file_done(writer, file);
 }
 
-static void write_chunk(struct restore_writer *writer, struct opener_thread *opener,
-                        struct restore_item *item, struct buf *plain)
+static void name_bad_copy(struct restore_writer *writer, const struct restore_item *item)
 {
+    const struct restore_window *window = item->window;
+    const struct restore_file *file = window->pieces[window->first[item->index] - 1].file;
+    struct err what = item->why;
+    char text[17];
+    hex_encode(window->ids[item->index].bytes, 8, text);
+    (void)err_wrap(&what, "a bad copy of chunk %s…, in place of which another was taken", text);
+    restore_warn(writer->run, file->path, &what);
+}
+
+/* Opens a frame, or sends for the next copy: then *item is empty. */
+static bool open_item(struct restore_writer *writer, struct opener_thread *opener, struct restore_item **item,
+                      struct buf *plain, struct err *err)
+{
+    struct restore_item *one = *item;
+    struct err why = {0};
+    if (one->frame.len > 0 && !atomic_load(&writer->run->stopping)) {
+        if (opener_frame(opener, &one->window->ids[one->index], buf_span(&one->frame), plain, &why)) {
+            if (one->skip > 0) name_bad_copy(writer, one);
+            return true;
+        }
+        if (restore_ask_again(writer->run, one, &why)) *item = NULL;
+    }
+    if (*item) *err = one->why.code == ERR_NONE ? why : one->why;
+    return false;
+}
+
+/* Leaves *item empty if the chunk comes again. */
+static void write_chunk(struct restore_writer *writer, struct opener_thread *opener,
+                        struct restore_item **item_at, struct buf *plain)
+{
+    struct err err = {0};
+    bool opened = open_item(writer, opener, item_at, plain, &err);
+    const struct restore_item *item = *item_at;
+    if (!item) return;
     struct restore_window *window = item->window;
-    struct err err = item->why;
-    bool opened = item->frame.len > 0 && !atomic_load(&writer->run->stopping) &&
-                  opener_frame(opener, &window->ids[item->index], buf_span(&item->frame), plain, &err);
     for (uint32_t at = window->first[item->index]; at;) {
         struct restore_piece piece = window->pieces[at - 1];
         at = piece.next;
@@ -215,7 +246,7 @@ void *restore_writer_main(void *arg)
     if (!opener_thread_new(run->options->opener, &opener, &err)) restore_stop(run, &err);
     /* without an opener the run is stopping: what is in the queue is let go of */
     for (struct restore_item *item; (item = restore_queue_get(&run->frames));) {
-        write_chunk(&writer, opener, item, &plain);
+        write_chunk(&writer, opener, &item, &plain);
         restore_item_free(item);
     }
     wipe(plain.data, plain.cap);

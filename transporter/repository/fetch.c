@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+_Static_assert(FETCH_PLACES == INDEX_MAX_LOCATIONS, "every place that is looked up can be asked for");
+
 struct fetching {
     struct repository *repository;
     const struct fetch_sink *sink;
@@ -156,10 +158,13 @@ bool repository_fetch(struct repository *repository, const struct hash *ids, siz
     if (count > FETCH_MAX_IDS)
         return err_set(err, ERR_LIMIT, "%zu ids asked for at once, at most %d are answered", count,
                        FETCH_MAX_IDS);
+    if (sink->skip >= FETCH_PLACES)
+        return err_set(err, ERR_LIMIT, "of each id at most %d places are told", FETCH_PLACES);
     AUTO(fetching) struct fetching fetching = {.repository = repository, .sink = sink, .proof = proof};
     pack_toc_init(&fetching.toc);
     struct frame_reader reader = {.repository = repository,
                                   .use = INDEX_FOR_READING,
+                                  .skip = sink->skip,
                                   .frame = tell_frame,
                                   .missing = tell_missing,
                                   .pack_done = pack_done,

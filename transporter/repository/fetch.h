@@ -6,6 +6,7 @@
 #include "transporter/repository/repository.h"
 
 #define FETCH_MAX_IDS 4096
+#define FETCH_PLACES 16 /* of one id that can be told */
 
 enum fetch_proof {
     FETCH_FRAMES,    /* frames and the envelopes they need */
@@ -24,6 +25,9 @@ struct fetch_sink {
     /* Only frames of this dedup domain: a writer of another domain can plant a frame under any id, and
      * its frame would open to other bytes, or not at all. NULL: of any (plaintext repositories). */
     const struct hash *domain;
+    /* Below FETCH_PLACES: how many places of each id are passed over, in the order in which they are tried.
+     * Whether a frame opens to what its id says only a key tells: who has it asks for the next place. */
+    unsigned skip;
 };
 
 /* At most FETCH_MAX_IDS. Envelopes are told once per call. When an id has several locations and one is

@@ -16,7 +16,7 @@ struct want {
     const struct hash *id;
     struct index_location at;
     size_t number;  /* in the order asked for */
-    unsigned tried; /* locations that were bad */
+    unsigned tried; /* locations that were bad, or are passed over */
 };
 
 struct reading {
@@ -322,6 +322,7 @@ bool frame_reader_run(const struct frame_reader *reader, const struct hash *ids,
     for (size_t i = 0; i < count; i++) {
         reading.wants[i].id = &ids[i];
         reading.wants[i].number = i;
+        reading.wants[i].tried = reader->skip;
     }
     while (reading.count > 0) {
         reading.retry_count = 0;

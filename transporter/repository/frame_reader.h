@@ -21,6 +21,7 @@ struct frame_reader {
     struct repository *repository;
     uint32_t domain; /* as in index_locate */
     enum index_use use;
+    unsigned skip; /* places of each id that are not tried */
     /* false with *err set ends the reading */
     bool (*frame)(void *arg, const struct frame_read *frame, struct err *err);
     /* no location is left; `why` is of the last one tried */

@@ -26,6 +26,7 @@ struct question {
     uint64_t serial;
     bool asked; /* on the current connection */
     struct arrival *first, **end;
+    unsigned skip;
     /* the caller's alone */
     const struct hash **sorted; /* ids in ascending order */
     uint8_t *told;              /* for each of them */
@@ -210,6 +211,7 @@ static void ask(struct inlet_remote *inlet, struct question *question)
     question->serial = ++inlet->serial;
     question->asked = true;
     want.count = (uint32_t)(payload.len / ASKED_LEN);
+    want.skip = question->skip;
     head.serial = question->serial;
     head.kind_case = SEALIFT__HEAD__KIND_WANT;
     head.want = &want;
@@ -377,7 +379,7 @@ static bool remote_fetch(void *self, const struct hash *ids, size_t count, const
                          struct err *err)
 {
     struct inlet_remote *inlet = self;
-    struct question question = {.count = count};
+    struct question question = {.count = count, .skip = sink->skip};
     if (count > INLET_MAX_IDS) return err_set(err, ERR_LIMIT, "%zu ids asked for at once", count);
     AUTO(free) const struct hash **sorted = xcalloc(count + 1, sizeof(*sorted));
     AUTO(free) uint8_t *told = xcalloc(count + 1, 1);

@@ -26,6 +26,8 @@ struct reopen {
     struct wanted *wanted; /* ascending by id */
     size_t wanted_count;
     struct buf absent; /* contents that are not there as this type: struct hash each */
+    struct buf bad;    /* contents whose copy did not open: struct hash each */
+    unsigned skip;     /* copies of each that did not open */
 };
 
 bool reopen_new(struct repository *repository, struct opener *opener, const struct hash *root,
@@ -62,6 +64,7 @@ void reopen_free(struct reopen *reopen)
     wipe_buf(&reopen->scratch);
     wipe_buf(&reopen->frame);
     buf_deinit(&reopen->absent);
+    buf_deinit(&reopen->bad);
     free(reopen->wanted);
     free(reopen);
 }
@@ -78,12 +81,12 @@ static const struct hash *content_of(const struct reopen *reopen, const struct h
     return found ? &found->content : NULL;
 }
 
-/* --- one pass: everything as data, and then what was not there as nodes --- */
+/* --- one pass: everything as data, and then what was not there as nodes; of each copy after copy --- */
 
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
     struct reopen *reopen = arg;
-    return opener_envelope(reopen->opener, envelope, err);
+    return opener_take_envelope(reopen->opener, envelope, err);
 }
 
 static bool tell_plain(struct reopen *reopen, const struct hash *content, struct err *err)
@@ -106,6 +109,15 @@ static bool tell_plain(struct reopen *reopen, const struct hash *content, struct
            reopen->sink->frame(reopen->sink->arg, content, buf_span(&reopen->frame), err);
 }
 
+/* No copy is left: as data it may be a node. */
+static bool tell_absent(struct reopen *reopen, const struct hash *content, const struct err *why,
+                        struct err *err)
+{
+    if (reopen->type == FRAME_NODE) return reopen->sink->missing(reopen->sink->arg, content, why, err);
+    buf_put(&reopen->absent, content->bytes, HASH_LEN);
+    return true;
+}
+
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
 {
     struct reopen *reopen = arg;
@@ -114,26 +126,26 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     if (!content) return err_set(err, ERR_FAILED, "a frame that was not asked for");
     if (opener_frame(reopen->thread, id, frame, &reopen->plain, &why))
         return tell_plain(reopen, content, err);
-    return reopen->sink->missing(reopen->sink->arg, content, &why, err);
+    if (reopen->skip + 1 == FETCH_PLACES) return tell_absent(reopen, content, &why, err);
+    buf_put(&reopen->bad, content->bytes, HASH_LEN);
+    return true;
 }
 
 static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
     struct reopen *reopen = arg;
-    const struct hash *content = content_of(reopen, id);
-    if (reopen->type == FRAME_NODE) return reopen->sink->missing(reopen->sink->arg, content, why, err);
-    buf_put(&reopen->absent, content->bytes, HASH_LEN);
-    return true;
+    return tell_absent(reopen, content_of(reopen, id), why, err);
 }
 
-static bool pass(struct reopen *reopen, enum frame_type type, const struct hash *contents, size_t count,
-                 struct err *err)
+static bool fetch_copies(struct reopen *reopen, enum frame_type type, const struct hash *contents,
+                         size_t count, struct err *err)
 {
     struct fetch_sink sink = {.envelope = on_envelope,
                               .frame = on_frame,
                               .missing = on_missing,
                               .arg = reopen,
-                              .domain = reopen->sink->domain};
+                              .domain = reopen->sink->domain,
+                              .skip = reopen->skip};
     AUTO(free) struct hash *ids = xcalloc(count + 1, sizeof(*ids));
     reopen->type = type;
     reopen->wanted_count = count;
@@ -146,9 +158,40 @@ static bool pass(struct reopen *reopen, enum frame_type type, const struct hash 
     return count == 0 || repository_fetch(reopen->repository, ids, count, FETCH_FRAMES, &sink, err);
 }
 
+static bool pass(struct reopen *reopen, enum frame_type type, const struct hash *contents, size_t count,
+                 struct err *err)
+{
+    AUTO(buf) struct buf again = {0};
+    reopen->skip = 0;
+    buf_clear(&reopen->bad);
+    if (!fetch_copies(reopen, type, contents, count, err)) return false;
+    while (reopen->bad.len > 0) {
+        buf_clear(&again);
+        buf_put_span(&again, buf_span(&reopen->bad));
+        buf_clear(&reopen->bad);
+        reopen->skip++;
+        if (!fetch_copies(reopen, type, (const struct hash *)(const void *)again.data, again.len / HASH_LEN,
+                          err))
+            return false;
+    }
+    return true;
+}
+
+/* What did not open here has no copy that does. */
+static bool tell_all_missing(const struct hash *contents, size_t count, const struct fetch_sink *sink,
+                             struct err *err)
+{
+    struct err why = {0};
+    (void)err_set(&why, ERR_DAMAGED, "no other copy opens");
+    for (size_t i = 0; i < count; i++)
+        if (!sink->missing(sink->arg, &contents[i], &why, err)) return false;
+    return true;
+}
+
 bool reopen_fetch(struct reopen *reopen, const struct hash *contents, size_t count,
                   const struct fetch_sink *sink, struct err *err)
 {
+    if (sink->skip > 0) return tell_all_missing(contents, count, sink, err);
     reopen->sink = sink;
     buf_clear(&reopen->absent);
     if (!pass(reopen, FRAME_DATA, contents, count, err)) return false;

@@ -98,7 +98,10 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
                               .frame = on_frame,
                               .missing = on_missing,
                               .arg = serve,
-                              .domain = serve->domain};
+                              .domain = serve->domain,
+                              .skip = message->head->want->skip};
+    if (sink.skip >= FETCH_PLACES)
+        return err_set(err, ERR_PROTOCOL, "another copy than the first %d was asked for", FETCH_PLACES);
     serve->connection = message->connection;
     serve->want = message->head->serial;
     serve->stale = false;

@@ -69,6 +69,30 @@ Test(check_decrypt, finds_a_chunk_that_does_not_open_for_each_point)
     }
 }
 
+Test(check_decrypt, names_each_planted_copy_and_goes_on_with_the_true_one)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_file(&rig->tree, "large", 7, 9 << 20);
+    restore_rig_back_up(rig);
+    struct repository_info info;
+    repository_info(rig->site->repository, &info);
+    struct hash id = restore_rig_chunk_of(rig, "large");
+    restore_rig_renew(rig);
+    restore_rig_plant(rig, FRAME_DATA, &id);
+    restore_rig_plant(rig, FRAME_DATA, &id);
+    rig->told_nothing = true;
+    restore_rig_back_up(rig);
+    struct hash same = restore_rig_chunk_of(rig, "large");
+    cr_assert(hash_eq(&same, &id));
+    AUTO(checked_set) struct checked_set *set = checked_set_new();
+    struct checking checking = {.set = set};
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 2, "%zu", checking.count);
+    cr_assert_eq(checking.result.findings, 2);
+    cr_assert_eq(checking.result.nodes + checking.result.chunks, info.chunks,
+                 "the chunk is opened all the same");
+}
+
 /* The root node again, sealed by the same run, with a clear list of its own. */
 static void seal_root(struct restore_rig *rig, const struct hash *nodes, size_t node_count)
 {

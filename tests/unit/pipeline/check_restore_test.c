@@ -179,3 +179,21 @@ Test(check_restore, spends_no_time_on_the_holes_of_images, .timeout = 20)
     cr_assert_eq(checking.result.files, 1);
     cr_assert_eq(checking.result.bytes, 0);
 }
+
+Test(check_restore, takes_another_copy_for_one_that_was_planted)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    struct checking checking;
+    tree_file(&rig->tree, "large", 7, 9 << 20);
+    restore_rig_back_up(rig);
+    struct hash id = restore_rig_chunk_of(rig, "large");
+    restore_rig_renew(rig);
+    restore_rig_plant(rig, FRAME_DATA, &id);
+    rig->told_nothing = true;
+    restore_rig_back_up(rig);
+    struct hash same = restore_rig_chunk_of(rig, "large");
+    cr_assert(hash_eq(&same, &id));
+    check_point(rig, &checking);
+    cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
+    cr_assert_eq(checking.result.files, 1);
+}

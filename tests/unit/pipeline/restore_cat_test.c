@@ -102,6 +102,23 @@ Test(restore_cat, what_comes_before_the_damage_is_written)
     buf_deinit(&sink.bytes);
 }
 
+Test(restore_cat, takes_another_copy_for_one_that_was_planted)
+{
+    AUTO(restore_rig) struct restore_rig *rig = large_rig();
+    struct sink sink = {0};
+    struct hash id = restore_rig_chunk_of(rig, "large");
+    restore_rig_renew(rig);
+    restore_rig_plant(rig, FRAME_DATA, &id);
+    restore_rig_plant(rig, FRAME_DATA, &id);
+    rig->told_nothing = true;
+    restore_rig_back_up(rig);
+    struct hash same = restore_rig_chunk_of(rig, "large");
+    cr_assert(hash_eq(&same, &id));
+    cr_assert(cat(rig, "large", &sink), "%s", rig->err.text);
+    assert_same(rig, "large", &sink);
+    buf_deinit(&sink.bytes);
+}
+
 Test(restore_cat, a_reader_that_is_gone_ends_what_is_fetched_ahead)
 {
     AUTO(restore_rig) struct restore_rig *rig = large_rig();

@@ -21,8 +21,9 @@ struct faulty_inlet {
     unsigned at_once; /* fetches worth having under way, as it tells the restore */
     size_t fail_at;   /* the n-th fetch fails, from 1; 0: none does */
     size_t tell_nothing_at;
-    size_t block_at;    /* waits there until it is cancelled */
-    struct hash spoilt; /* this chunk's frame has a flipped bit; zeros: none has */
+    size_t block_at;     /* waits there until it is cancelled */
+    struct hash spoilt;  /* this chunk's frame has a flipped bit; zeros: none has */
+    struct hash planted; /* before this chunk's frame lies another, bad one */
     struct hash missing;
     struct hash replaced;
     struct buf replacement; /* the frame that comes for `replaced` */
@@ -38,7 +39,8 @@ struct restore_rig {
     struct hash root;
     struct span paths[4];
     char path_text[4][512];
-    const char *image;       /* this file or device is backed up as an image, and restored as one */
+    bool told_nothing; /* a backup hears that the repository has none of its chunks */
+    const char *image; /* this file or device is backed up as an image, and restored as one */
     struct restore_options options;
     struct restore_progress progress;
     _Atomic bool cancelled;
@@ -57,6 +59,11 @@ void restore_rig_free(struct restore_rig *rig);
 DEFINE_AUTO(restore_rig, struct restore_rig *, restore_rig_free)
 
 void restore_rig_back_up(struct restore_rig *rig);
+/* Another repository in place of the one there is, empty, under the same keys. */
+void restore_rig_renew(struct restore_rig *rig);
+/* What somebody with the writer's half could store: a frame under the id of a chunk, sealed as any, with
+ * other content. In a pack of its own. */
+void restore_rig_plant(struct restore_rig *rig, enum frame_type type, const struct hash *id);
 struct inlet restore_rig_inlet(struct restore_rig *rig);
 /* A path of the tree; NULL: all of it. */
 void restore_rig_choose(struct restore_rig *rig, const char *path);

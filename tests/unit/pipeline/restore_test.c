@@ -382,6 +382,100 @@ Test(restore, damage_of_the_list_of_files_keeps_what_came_before)
     restore_rig_assert_same(rig, "dir009/file0299");
 }
 
+static struct hash top_node(struct restore_rig *rig)
+{
+    AUTO(opener_thread) struct opener_thread *thread = NULL;
+    AUTO(buf) struct buf node = {0};
+    struct manifest_root root;
+    cr_assert(opener_thread_new(rig->opener, &thread, &rig->err));
+    cr_assert(opener_root(thread, &rig->faulty.inner, &rig->root, &node, &rig->err), "%s", rig->err.text);
+    cr_assert(node_root_decode(buf_span(&node), &root, &rig->err), "%s", rig->err.text);
+    return opener_chunk_id(rig->opener, FRAME_NODE, &root.top);
+}
+
+/* One large file, cut the same way each time, in a repository whose first packs hold `copies` frames under
+ * the id of its first chunk. */
+static void back_up_among_planted_copies(struct restore_rig *rig, const char *path, unsigned copies)
+{
+    tree_file(&rig->tree, path, 4, 9 << 20);
+    restore_rig_back_up(rig);
+    struct hash data = restore_rig_chunk_of(rig, path);
+    restore_rig_renew(rig);
+    for (unsigned i = 0; i < copies; i++)
+        restore_rig_plant(rig, FRAME_DATA, &data);
+    rig->told_nothing = true;
+    restore_rig_back_up(rig);
+    struct hash same = restore_rig_chunk_of(rig, path);
+    cr_assert(hash_eq(&same, &data));
+}
+
+Test(restore, a_copy_that_somebody_planted_takes_no_file_away)
+{
+    static const unsigned copies[] = {1, 3, 15};
+    for (size_t i = 0; i < 3; i++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        back_up_among_planted_copies(rig, "large", copies[i]);
+        rig->options.threads = i == 0 ? 1 : 2;
+        rig->faulty.at_once = (unsigned)i;
+        restore_rig_run(rig, OVERWRITE_NEVER);
+        restore_rig_assert_same(rig, "large");
+        cr_assert_eq(rig->result.failed, 0);
+        cr_assert_eq(rig->warning_count, 1);
+        cr_assert_str_eq(rig->warned_path, tree_name(&rig->tree, "large"));
+        cr_assert_not_null(strstr(rig->warned.text, "a bad copy of chunk"), "%s", rig->warned.text);
+    }
+}
+
+Test(restore, a_bad_copy_of_a_node_takes_no_file_away)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_many(&rig->tree, 10, 300, 300);
+    restore_rig_back_up(rig);
+    const struct hash nodes[] = {rig->root, top_node(rig), find_leaf(rig)};
+    for (size_t i = 0; i < 3; i++) {
+        rig->faulty.planted = nodes[i];
+        restore_rig_run(rig, OVERWRITE_ALWAYS);
+        restore_rig_assert_same(rig, "dir009/file0299");
+        cr_assert_eq(rig->result.failed, 0);
+    }
+}
+
+Test(restore, a_chunk_without_any_copy_that_opens_is_damage)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    struct hash id = restore_rig_chunk_of(rig, "full/large");
+    for (unsigned i = 0; i < 20; i++)
+        restore_rig_plant(rig, FRAME_DATA, &id);
+    rig->faulty.spoilt = id;
+    cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+    cr_assert_eq(rig->err.code, ERR_DAMAGED, "%s", rig->err.text);
+    cr_assert_eq(rig->result.failed, 1);
+    cr_assert_eq(rig->warning_count, 1);
+    cr_assert_not(restore_rig_exists(rig, "full/large"));
+    restore_rig_assert_same(rig, "full/middle");
+}
+
+Test(restore, ends_when_the_fetch_of_another_copy_fails)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    back_up_among_planted_copies(rig, "large", 3);
+    restore_rig_run(rig, OVERWRITE_NEVER);
+    size_t count = rig->faulty.fetches;
+    for (size_t at = 1; at <= count; at++) {
+        for (int silent = 0; silent < 2; silent++) {
+            rig->faulty.fetches = 0;
+            rig->faulty.cancelled = false;
+            *(silent ? &rig->faulty.tell_nothing_at : &rig->faulty.fail_at) = at;
+            cr_assert_not(restore_rig_try(rig, OVERWRITE_ALWAYS), "fetch %zu", at);
+            cr_assert_eq(rig->err.code, silent ? ERR_DAMAGED : ERR_UNREACHABLE, "fetch %zu: %s", at,
+                         rig->err.text);
+            rig->faulty.tell_nothing_at = rig->faulty.fail_at = 0;
+        }
+    }
+}
+
 /* --- ends --- */
 
 Test(restore, ends_when_any_fetch_fails)

@@ -294,6 +294,27 @@ Test(fetch, when_one_copy_is_bad_the_next_is_taken)
     }
 }
 
+/* Only who has the key sees that a copy does not open: he asks for the next one. */
+Test(fetch, passes_over_as_many_copies_as_it_is_told)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 5);
+    (void)back_up(place->repository, 2, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
+    AUTO(told) struct told told = {0};
+    struct fetch_sink sink = {
+        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = &told};
+    struct err err = {0};
+    for (sink.skip = 0; sink.skip < FETCH_PLACES; sink.skip++)
+        cr_assert(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err), "%s", err.text);
+    (void)buf_cstr(&told.order);
+    cr_assert_str_eq(order(&told), "EFEFMMMMMMMMMMMMMM");
+    cr_assert_not(span_eq(buf_span(&told.bytes[0]), buf_span(&told.bytes[1])), "two runs sealed them");
+    cr_assert_not(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+}
+
 Test(fetch, a_damaged_envelope_is_replaced_by_the_one_in_another_pack)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);

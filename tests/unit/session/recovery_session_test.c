@@ -1,4 +1,5 @@
 #include "cargo.h"
+#include "common/crypto/record.h"
 #include "ends.h"
 #include "tests/unit/pipeline/chunks.h"
 #include "transporter/pipeline/outlet_repository.h"
@@ -8,6 +9,8 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+
+enum { PLANTED = 7 }; /* chunks of the cargo */
 
 /* A repository with one point in it, served by the source over the wire to the listening end. */
 struct served {
@@ -22,7 +25,51 @@ struct served {
     struct serve_open open; /* where the source opens */
 };
 
-static void fill(struct served *served)
+/* Other content under the ids of chunks of the cargo, in a pack before those of the point. */
+static void plant(struct ends *ends)
+{
+    struct err err = {0};
+    AUTO(ingest) struct ingest *ingest = NULL;
+    AUTO(outlet_repository) struct outlet_repository *outlet = NULL;
+    AUTO(run_key) struct run_key *run = run_key_new();
+    struct ingest_options options = {.session = {{8}},
+                                     .kind = INGEST_WRITER,
+                                     .seal = run->seal,
+                                     .domain = domain_id(ends->keys.write->dedup_key->data),
+                                     .min_free_bytes = 1};
+    memcpy(options.writer, ends->keys.writer->pk, SIGN_PK_LEN);
+    cr_assert(ingest_open(ends->repository, &options, &ingest, &err), "%s", err.text);
+    cr_assert(outlet_repository_new(ingest, OUTLET_REPOSITORY_QUEUE, &outlet, &err), "%s", err.text);
+    struct sealing_options to = keys_sealing(&ends->keys, outlet_repository_outlet(outlet));
+    to.run = run;
+    AUTO(sealing) struct sealing *sealing = NULL;
+    AUTO(frame_sealer) struct frame_sealer *sealer = NULL;
+    AUTO(buf) struct buf batch = {0};
+    struct hash hashes[PLANTED];
+    cr_assert(sealing_new(&to, &sealing, &err) && sealing_sealer(sealing, &sealer, &err), "%s", err.text);
+    for (uint64_t i = 0; i < PLANTED; i++) {
+        AUTO(buf) struct buf frame = {0};
+        struct hash content = chunk_content(i, CARGO_CHUNK_LEN);
+        struct frame_input input = {.type = FRAME_DATA,
+                                    .chunk = sealing_id(sealing, FRAME_DATA, &content),
+                                    .raw_len = 5,
+                                    .stored = span_str("other")};
+        uint8_t *out = buf_grow(&frame, frame_sealed_len(sealer, &input));
+        cr_assert(frame_seal(sealer, &input, out, &err), "%s", err.text);
+        hashes[i] = hash_of(buf_span(&frame));
+        record_append(&batch, RECORD_FRAME, buf_span(&frame));
+    }
+    cr_assert(sealing_send(sealing, PACK_DATA, &batch, hashes, PLANTED, NULL, &err), "%s", err.text);
+}
+
+static bool has_nothing(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
+                        uint8_t *have, struct err *err)
+{
+    memset(have, 0, count);
+    return true;
+}
+
+static void fill(struct served *served, unsigned planted)
 {
     struct ends *ends = served->ends;
     struct err err = {0};
@@ -39,6 +86,9 @@ static void fill(struct served *served)
     struct sealing_options sealing = ends->kind == REPOSITORY_PLAINTEXT
                                          ? keys_plain(&ends->keys, outlet_repository_outlet(outlet))
                                          : keys_sealing(&ends->keys, outlet_repository_outlet(outlet));
+    struct outlet_ops deaf = *sealing.outlet.ops; /* or the chunks that were planted would not be sent */
+    deaf.ask = has_nothing;
+    if (planted) sealing.outlet.ops = &deaf;
     AUTO(cargo) struct cargo cargo;
     AUTO(buf) struct buf missing = {0};
     cargo_open(&cargo, &sealing);
@@ -58,21 +108,27 @@ static void *serve_main(void *arg)
     struct dialler_opened opened;
     served->done = dialler_await(served->dialler, &opened, &served->err) &&
                    serve_fetch(served->dialler, served->ends->repository, plain ? NULL : &domain,
-                               served->open.opener ? &served->open : NULL, &served->sent,
-                               &served->err);
+                               served->open.opener ? &served->open : NULL, &served->sent, &served->err);
     dialler_free(served->dialler, served->done ? NULL : &served->err);
     return NULL;
 }
 
-static struct served *served_new(enum repository_kind kind)
+static struct served *served_with(enum repository_kind kind, unsigned planted)
 {
     struct served *served = calloc(1, sizeof(*served));
     struct err err = {0};
     served->ends = ends_new(kind);
-    fill(served);
+    for (unsigned i = 0; i < planted; i++)
+        plant(served->ends);
+    fill(served, planted);
     ends_admit(served->ends, CONVERSATION_RECOVERY);
     cr_assert(inlet_remote_new(served->ends->session, &served->inlet, &err), "%s", err.text);
     return served;
+}
+
+static struct served *served_new(enum repository_kind kind)
+{
+    return served_with(kind, 0);
 }
 
 static void begin(struct served *served)
@@ -164,6 +220,31 @@ Test(recovery_session, a_source_that_opens_serves_a_target_without_any_key)
     }
 }
 
+Test(recovery_session, planted_copies_are_passed_over_whoever_opens)
+{
+    for (int opened = 0; opened < 2; opened++) {
+        AUTO(served) struct served *served = served_with(REPOSITORY_ENCRYPTED, 2);
+        AUTO(opener) struct opener *keyed = opener_new(served->ends->keys.read, KEYS_DOMAIN);
+        AUTO(opener) struct opener *opener = opener_new_opened();
+        static const struct hash zeros = {{0}};
+        if (opened) served->open = (struct serve_open){.opener = keyed, .root = served->root};
+        read_by(served, opened ? opener : keyed, opened ? &zeros : &served->root);
+    }
+}
+
+Test(recovery_session, a_question_for_a_copy_beyond_all_is_a_breach_of_protocol)
+{
+    AUTO(served) struct served *served = served_new(REPOSITORY_ENCRYPTED);
+    struct inlet inlet = inlet_remote_inlet(served->inlet);
+    struct inlet_sink sink = {.skip = INLET_PLACES};
+    struct err err = {0};
+    begin(served);
+    cr_assert_not(inlet.ops->fetch(inlet.self, &served->root, 1, &sink, &err));
+    (void)pthread_join(served->thread, NULL);
+    cr_assert_not(served->done);
+    cr_assert_eq(served->err.code, ERR_PROTOCOL, "%s", served->err.text);
+}
+
 Test(recovery_session, what_is_stored_is_read_back_over_the_wire)
 {
     for (int plain = 0; plain < 2; plain++) {
@@ -247,7 +328,8 @@ Test(recovery_session, a_peer_that_stays_away_ends_it_by_its_lease)
     listener_session_set_lease(served->ends->session, 200);
     atomic_store(&served->ends->relay->refuse, true);
     struct seen seen = {0};
-    struct inlet_sink sink = {.envelope = see_envelope, .frame = see_frame, .missing = see_missing, .arg = &seen};
+    struct inlet_sink sink = {
+        .envelope = see_envelope, .frame = see_frame, .missing = see_missing, .arg = &seen};
     cr_assert_not(inlet.ops->fetch(inlet.self, &served->root, 1, &sink, &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE, "%s", err.text);
     (void)err_set(&err, ERR_CANCELLED, "over");
