@@ -33,11 +33,44 @@ void ingest_close_pack(struct ingest *ingest, enum pack_class class_)
 
 /* --- envelopes that this session may use --- */
 
+enum { ENVELOPES_COMPARED = 16 };
+
+static bool nth_stored(struct repository *repository, const struct id *seal, size_t nth,
+                       struct index_location *at, struct index_pack *pack, bool *found, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(repository->index, &view, err)) return false;
+    *found = index_nth_envelope(view, seal, nth, at) && index_view_pack(view, at->pack, pack);
+    return true;
+}
+
+/* A seal's id is no secret, and whoever reads takes one envelope of it: a writer who brought another one
+ * would hide all frames under it. */
+static bool is_as_stored(const struct ingest *ingest, const struct envelope_view *view, struct err *err)
+{
+    for (size_t nth = 0; nth < ENVELOPES_COMPARED; nth++) {
+        AUTO(buf) struct buf stored = {0};
+        struct index_location at;
+        struct index_pack pack;
+        bool found;
+        struct err unreadable;
+        if (!nth_stored(ingest->repository, &view->seal, nth, &at, &pack, &found, err)) return false;
+        if (!found) return true;
+        if (!frame_reader_record(ingest->repository, &pack, RECORD_ENVELOPE, at.offset, ENVELOPE_LEN, &stored,
+                                 &unreadable))
+            continue;
+        return memcmp(stored.data, view->bytes, ENVELOPE_LEN) == 0 ||
+               err_set(err, ERR_POLICY, "another envelope of the seal is in the repository");
+    }
+    return true;
+}
+
 static bool learn_seal(struct ingest *ingest, const struct envelope_view *view, struct err *err)
 {
     const struct known_seal *known = seal_table_find(&ingest->seals, &view->seal);
     if (known && memcmp(known->bytes, view->bytes, ENVELOPE_LEN) == 0) return true;
     if (known) return err_set(err, ERR_PROTOCOL, "a second, other envelope of the same seal");
+    if (ingest->options.kind == INGEST_WRITER && !is_as_stored(ingest, view, err)) return false;
     struct known_seal seal = {.seal = view->seal};
     if (!seal_table_admit(&ingest->seals, &view->domain, err) ||
         !index_domain(ingest->repository->index, &view->domain, &seal.domain, err))

@@ -209,6 +209,33 @@ Test(ingest, a_sealed_batch_without_its_envelope_is_refused)
     cr_assert_eq(session_send_code(ingest, 1, buf_span(&batch)), ERR_PROTOCOL);
 }
 
+/* Whoever writes in the domain knows the seals of others: their frames' clear headers name them. */
+Test(ingest, another_envelope_of_a_seal_that_is_stored_is_refused)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(writer) struct writer *thief = writer_new(REPOSITORY_ENCRYPTED, 2);
+    struct err err;
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+        struct hash root = session_tree(ingest, writer, 0, 3, 100);
+        (void)session_commit(ingest, writer, 1, &root);
+    }
+    {
+        AUTO(ingest) struct ingest *again = session_open(place->repository, writer, 2);
+        cr_assert(ingest_envelope(again, span_of(writer->envelope, ENVELOPE_LEN), &err), "%s", err.text);
+    }
+    thief->seal = thief->run->seal = writer->seal;
+    cr_assert(envelope_seal(thief->run, thief->half, thief->pair, thief->envelope, &err), "%s", err.text);
+    AUTO(ingest) struct ingest *ingest = NULL;
+    struct ingest_options options = {
+        .session = id_of(3), .seal = thief->seal, .domain = thief->domain, .min_free_bytes = 1};
+    memcpy(options.writer, thief->pair->pk, SIGN_PK_LEN);
+    cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
+    cr_assert_not(ingest_envelope(ingest, span_of(thief->envelope, ENVELOPE_LEN), &err));
+    cr_assert_eq(err.code, ERR_POLICY, "%s", err.text);
+}
+
 Test(ingest, an_envelope_of_another_writer_seal_or_domain_is_refused)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
