@@ -59,10 +59,7 @@ with Site(lease="3s") as site:
         run = start_run(site)
         until_stored(site, (3 + 12 * (round % 3)) << 20, run)
         site.daemons[who].kill()
-        if who == "director":
-            site.run_director()
-        else:
-            site.run_transporter(who)
+        site.run_daemon(who)
         out, err = run.communicate(timeout=120)
         expect(run.returncode in (0, 3, 6, 7), f"the interrupted command: {run.returncode} {out} {err}")
         again = run_again(site, who)

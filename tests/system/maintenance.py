@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect, make_tree, same, wait_until
+from sealift_site import Site, expect, flip, make_tree, same, wait_until
 
 
 def command(site, *args, code=0):
@@ -25,14 +25,6 @@ def check(site, *args, code=0, repository="offsite"):
 
 def packs(site):
     return sorted(glob.glob(site.path("vault-store", "offsite", "packs", "*", "*")))
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 1]))
 
 
 def name_of(path):

@@ -12,7 +12,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect, make_tree
+from sealift_site import Site, expect, flip, make_tree
 
 
 def command(site, *args, code=0):
@@ -30,14 +30,6 @@ def start_vault(site):
 
 def check_again(site):
     return command(site, "repository", "check", "offsite", "--wait")
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 1]))
 
 
 def frames(path):

@@ -90,10 +90,7 @@ class Loop:
         time.sleep(self.random.uniform(0, 1.1 * self.took[operation]))
         at = time.monotonic() - began
         site.daemons[who].kill()
-        if who == "director":
-            site.run_director()
-        else:
-            site.run_transporter(who)
+        site.run_daemon(who)
         out, err = run.communicate(timeout=120)
         expect(run.returncode in (0, 1, *AGAIN), f"{operation}, {who} killed: {run.returncode} {out} {err}")
         return f"{operation}, {who} killed after {at:.3f} s"

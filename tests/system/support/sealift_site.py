@@ -164,6 +164,13 @@ class Site:
         self.daemons[name].wait_for("event=ready")
         return self.daemons[name]
 
+    def run_daemon(self, name):
+        """Starts it again, be it the director or a transporter."""
+        if name == "director":
+            self.run_director()
+        else:
+            self.run_transporter(name)
+
     def begin(self):
         """A director, an operator: what every site starts from."""
         self.start_director()
@@ -236,6 +243,15 @@ def same(a, b, what):
     for path in sorted(set(left) | set(right)):
         if left.get(path) != right.get(path):
             raise Failed(f"{what}: '{path}' differs: {left.get(path)} and {right.get(path)}")
+
+
+def flip(path, at):
+    """One bit of a file."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
 
 
 def expect(holds, what):

@@ -194,6 +194,19 @@ void restore_rig_plant(struct restore_rig *rig, enum frame_type type, const stru
     local_site_end(rig->site);
 }
 
+struct hash restore_rig_plant_before(struct restore_rig *rig, const char *path, unsigned copies)
+{
+    struct hash id = restore_rig_chunk_of(rig, path);
+    restore_rig_renew(rig);
+    for (unsigned i = 0; i < copies; i++)
+        restore_rig_plant(rig, FRAME_DATA, &id);
+    rig->told_nothing = true;
+    restore_rig_back_up(rig);
+    struct hash same = restore_rig_chunk_of(rig, path);
+    cr_assert(hash_eq(&same, &id));
+    return id;
+}
+
 static bool has_nothing(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
                         uint8_t *have, struct err *err)
 {
