@@ -6,6 +6,7 @@ what is gone, what hangs and what lies is told apart."""
 
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -40,7 +41,8 @@ class Kmip:
         self.dir = directory
         os.makedirs(directory)
         self.process = subprocess.Popen([os.path.join(HERE, "support", "kmip_server.py"), directory, *options],
-                                        stdout=subprocess.PIPE, stderr=open(os.path.join(directory, "err"), "wb"))
+                                        stdout=subprocess.PIPE, stderr=open(os.path.join(directory, "err"), "wb"),
+                                        start_new_session=True)  # the server has helpers of its own
         line = self.process.stdout.readline()
         if not line:
             with open(os.path.join(directory, "err"), encoding="utf-8") as file:
@@ -53,7 +55,7 @@ class Kmip:
                 f"&key={at}/{key_file or who}.key&ca={at}/{ca}.pem")
 
     def stop(self):
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
