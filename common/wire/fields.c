@@ -48,6 +48,7 @@ static const struct rule rules[] = {
     {"target", 32, 32, NEVER_EMPTY},
     {"point_hash", 32, 32, NEVER_EMPTY},
     {"secret", 1, 256, MAY_BE_EMPTY},
+    {"wrapped", 1, 16 * 1024, NEVER_EMPTY},
     {"answer_to", 32, 32, MAY_BE_EMPTY},
     {"paths", 1, 4096, NEVER_EMPTY},
     {"excludes", 1, 4096, NEVER_EMPTY},

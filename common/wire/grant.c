@@ -35,6 +35,12 @@ void order_secret_context(const struct id *site, const struct id *order, const s
     statement_box_context("order secret", site, order, span_of(key_id->bytes, HASH_LEN), out);
 }
 
+void order_key_back_context(const struct id *site, const struct id *order, const struct hash *key_id,
+                            struct buf *out)
+{
+    statement_box_context("key back", site, order, span_of(key_id->bytes, HASH_LEN), out);
+}
+
 bool sealed_copy_open(Sealift__SealedCopy *const *copies, size_t count, const uint8_t recipient[SIGN_PK_LEN],
                       const struct box_pair *pair, const char *purpose, const struct id *site,
                       const struct id *id, struct secret **out, struct err *err)

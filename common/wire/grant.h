@@ -18,6 +18,10 @@ void grant_box_context(const struct id *site, const struct id *id, const Sealift
 void order_secret_context(const struct id *site, const struct id *order, const struct hash *key_id,
                           struct buf *out);
 
+/* Context of Warnings.keys_back: purpose "key back", the order's id, then key id. */
+void order_key_back_context(const struct id *site, const struct id *order, const struct hash *key_id,
+                            struct buf *out);
+
 /* Finds the copy for `recipient` and opens it with `pair`. Purposes: "repository", "job", "order".
  * ERR_NO_KEY when there is no copy for the recipient; errors of box_open. */
 bool sealed_copy_open(Sealift__SealedCopy *const *copies, size_t count, const uint8_t recipient[SIGN_PK_LEN],

@@ -45,8 +45,8 @@ void head_encode(Sealift__Head *head, struct buf *out);
 const char *head_name(Sealift__Head__KindCase kind);
 size_t head_payload_limit(Sealift__Head__KindCase kind);
 
-/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings in payloads: decode with the same care, at
- * most PAYLOAD_MAX. */
+/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings, UnlockReport in payloads: decode with the
+ * same care, at most PAYLOAD_MAX. */
 #define HEAD_PAYLOAD(name, type)                                                                             \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
     void payload_##name##_encode(const type *value, struct buf *out);                                        \
@@ -58,5 +58,6 @@ HEAD_PAYLOAD(status, Sealift__StatusAnswer)
 HEAD_PAYLOAD(run_list, Sealift__RunListAnswer)
 HEAD_PAYLOAD(point_list, Sealift__PointListAnswer)
 HEAD_PAYLOAD(warnings, Sealift__Warnings)
+HEAD_PAYLOAD(unlock, Sealift__UnlockReport)
 
 #endif

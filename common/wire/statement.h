@@ -11,6 +11,7 @@
 #include "proto/statement.pb-c.h"
 
 #define STATEMENT_MAX (1024u * 1024)
+#define ORDER_WRAPS_MAX 64 /* OrderBody.kms */
 
 /* A decoded statement with a valid signature; nothing about authority yet. Owns everything. */
 struct statement {

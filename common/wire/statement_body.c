@@ -115,7 +115,9 @@ static bool order_check(const struct statement *statement, struct err *err)
            rule(body->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE || body->answer_to.len == SIGN_PK_LEN,
                 "a browse order names the operator that is answered", err) &&
            rule(body->secret.len == 0 || body->key_id.len == HASH_LEN, "an order carries a secret of no key",
-                err);
+                err) &&
+           rule(body->n_kms == 0 || body->key_id.len == HASH_LEN, "an order carries wraps of no key", err) &&
+           rule(body->n_kms <= ORDER_WRAPS_MAX, "an order carries too many wraps", err);
 }
 
 bool statement_body_check(const struct statement *statement, struct err *err)

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { KEYS_BACK_MAX = 4 /* of one run for one operator: each side sends one at most */ };
+
 /* ---- events */
 
 static void send_event(struct operator_link *link, const struct run *run, uint32_t ended, struct span payload)
@@ -27,6 +29,8 @@ struct gathered {
     size_t side_count;
     Sealift__SealedCopy **copies;
     size_t count, cap;
+    Sealift__SealedCopy *keys_back[KEYS_BACK_MAX];
+    size_t key_count;
     const Sealift__Warnings *found; /* the side that has findings; a maintenance run has one side only */
 };
 
@@ -38,6 +42,13 @@ static void gathered_deinit(struct gathered *gathered)
 }
 DEFINE_AUTO_IN_PLACE(gathered, struct gathered, gathered_deinit)
 
+static void gather_keys(struct gathered *gathered, const Sealift__Warnings *side)
+{
+    for (size_t i = 0; i < side->n_keys_back && gathered->key_count < KEYS_BACK_MAX; i++)
+        if (memcmp(side->keys_back[i]->recipient.data, gathered->recipient, SIGN_PK_LEN) == 0)
+            gathered->keys_back[gathered->key_count++] = side->keys_back[i];
+}
+
 static bool gather(void *arg, struct span bytes, struct err *err)
 {
     struct gathered *gathered = arg;
@@ -46,6 +57,7 @@ static bool gather(void *arg, struct span bytes, struct err *err)
     if (!payload_warnings_decode(bytes, &side, err)) return false;
     gathered->sides[gathered->side_count++] = side;
     if (side->check || side->n_findings > 0) gathered->found = side;
+    gather_keys(gathered, side);
     for (size_t i = 0; i < side->n_copies; i++) {
         Sealift__SealedCopy *copy = side->copies[i];
         if (memcmp(copy->recipient.data, gathered->recipient, SIGN_PK_LEN) != 0) continue;
@@ -69,6 +81,8 @@ static void send_end(struct director *director, struct operator_link *link, cons
     if (catalog_warnings(director->catalog, &run->id, gather, &gathered, &err)) {
         mine.n_copies = gathered.count;
         mine.copies = gathered.copies;
+        mine.n_keys_back = gathered.key_count;
+        mine.keys_back = gathered.keys_back;
         if (gathered.found) {
             mine.n_findings = gathered.found->n_findings;
             mine.findings = gathered.found->findings;
