@@ -25,7 +25,8 @@ static void wiped_deinit(struct buf *text)
 }
 DEFINE_AUTO_IN_PLACE(wiped, struct buf, wiped_deinit)
 
-static bool check_file(int fd, const char *path, enum conf_readers readers, size_t *size, struct err *err)
+/* *readers: who may read it, in, and who can, out. */
+static bool check_file(int fd, const char *path, enum conf_readers *readers, size_t *size, struct err *err)
 {
     struct stat st;
 
@@ -33,15 +34,16 @@ static bool check_file(int fd, const char *path, enum conf_readers readers, size
     if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
     if (st.st_mode & S_IWOTH)
         return err_set(err, ERR_CONFIG, "'%s' can be written by everybody (chmod o-w)", path);
-    if (readers == CONF_READ_BY_OWNER_AND_GROUP && (st.st_mode & S_IROTH))
+    if (*readers == CONF_READ_BY_OWNER_AND_GROUP && (st.st_mode & S_IROTH))
         return err_set(err, ERR_CONFIG, "'%s' holds secrets and can be read by everybody (chmod o-r)", path);
     if (st.st_size > CONF_FILE_MOST)
         return err_set(err, ERR_CONFIG, "'%s' is larger than %d bytes", path, CONF_FILE_MOST);
     *size = (size_t)st.st_size;
+    *readers = st.st_mode & S_IROTH ? CONF_READ_BY_ALL : CONF_READ_BY_OWNER_AND_GROUP;
     return true;
 }
 
-static bool read_file(const char *path, enum conf_readers readers, struct buf *out, struct err *err)
+static bool read_file(const char *path, enum conf_readers *readers, struct buf *out, struct err *err)
 {
     /* O_NONBLOCK: opening a fifo does not wait */
     AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -68,6 +70,7 @@ static struct conf *conf_new(const char *name)
 
     config_init(&conf->config);
     conf->name = xstrdup(name);
+    conf->readers = CONF_READ_BY_OWNER_AND_GROUP;
     return conf;
 }
 
@@ -76,10 +79,11 @@ bool conf_load(const char *path, enum conf_readers readers, struct conf **out, s
     AUTO(conf) struct conf *conf = conf_new(path);
     AUTO(wiped) struct buf text = {0};
 
-    if (!read_file(path, readers, &text, err)) {
+    if (!read_file(path, &readers, &text, err)) {
         err->code = ERR_CONFIG; /* err->sys still tells why */
         return false;
     }
+    conf->readers = readers;
     if (!build_tree(conf, &text, err)) return false;
     *out = conf;
     conf = NULL;
@@ -190,6 +194,17 @@ static unsigned line_of(struct conf_group at, const char *key)
     return setting ? config_setting_source_line(setting) : 0;
 }
 
+void conf_place(struct conf_group at, const char *key, struct buf *out)
+{
+    AUTO(buf) struct buf path = {0};
+    unsigned line = line_of(at, key);
+
+    put_member_path(&path, at, key);
+    buf_put_str(out, at.conf->name);
+    if (line > 0) buf_printf(out, ":%u", line);
+    buf_printf(out, ": %s", buf_cstr(&path));
+}
+
 bool conf_reject(struct conf_group at, const char *key, struct err *err, const char *fmt, ...)
 {
     AUTO(buf) struct buf path = {0};
@@ -289,6 +304,11 @@ bool conf_demand(struct conf_group at, const char *key, int type, const char *du
 struct conf_group conf_root(struct conf *conf)
 {
     return (struct conf_group){.conf = conf, .setting = config_root_setting(&conf->config)};
+}
+
+enum conf_readers conf_readers_of(struct conf_group group)
+{
+    return group.conf->readers;
 }
 
 bool conf_has(struct conf_group at, const char *key)

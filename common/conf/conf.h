@@ -54,6 +54,9 @@ struct conf_group {
 };
 
 struct conf_group conf_root(struct conf *conf);
+/* Who may read the file: for settings that may hold secrets or not. What was not read from a file is the
+ * owner's. */
+enum conf_readers conf_readers_of(struct conf_group group);
 /* whether there is such a setting; does not count as asking for it */
 bool conf_has(struct conf_group at, const char *key);
 /* the group's own key; NULL for the whole file and in lists */
@@ -129,6 +132,9 @@ bool conf_get_word(struct conf_group at, const char *key, const struct conf_word
                    struct err *err) MUST_CHECK;
 bool conf_get_word_or(struct conf_group at, const char *key, const struct conf_word *words, int fallback,
                       int *out, struct err *err) MUST_CHECK;
+
+/* "FILE:LINE: KEY", appended: for what is found wrong with a setting only later. */
+void conf_place(struct conf_group at, const char *key, struct buf *out);
 
 /* For what the caller finds wrong itself, in the same form: sets err to "FILE:LINE: KEY: ..." and
  * returns false. The second names an element of a list. */

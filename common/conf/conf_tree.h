@@ -8,8 +8,9 @@
 
 struct conf {
     config_t config;
-    char *name;   /* of the file */
-    void **owned; /* what getters made, released with the file */
+    char *name;                /* of the file */
+    enum conf_readers readers; /* who may read it */
+    void **owned;              /* what getters made, released with the file */
     size_t owned_count;
 };
 

@@ -14,8 +14,25 @@ static void put_text(const char *text, enum column_form form, struct buf *out)
     output_escape(span_of(text, form == COLUMN_ID && len > ID_SHOWN ? ID_SHOWN : len), out);
 }
 
+/* Names with a word on each. */
+static void show_names(json_t *names, struct buf *out)
+{
+    const char *between = "", *name;
+    json_t *word;
+    json_object_foreach(names, name, word)
+    {
+        buf_put_str(out, between);
+        put_text(name, COLUMN_TEXT, out);
+        buf_put_str(out, " (");
+        put_text(json_string_value(word), COLUMN_TEXT, out);
+        buf_put_str(out, ")");
+        between = ", ";
+    }
+    if (!*between) buf_put_str(out, "-");
+}
+
 /* One value as people see it. */
-static void show(const json_t *value, enum column_form form, struct buf *out)
+static void show(json_t *value, enum column_form form, struct buf *out)
 {
     if (json_is_string(value)) {
         put_text(json_string_value(value), form, out);
@@ -27,6 +44,8 @@ static void show(const json_t *value, enum column_form form, struct buf *out)
         buf_printf(out, "%lld", (long long)json_integer_value(value));
     } else if (json_is_boolean(value)) {
         buf_put_str(out, json_is_true(value) ? "yes" : form == COLUMN_YES ? "-" : "no");
+    } else if (json_is_object(value)) {
+        show_names(value, out);
     } else if (json_is_array(value)) {
         size_t count = json_array_size(value);
         for (size_t i = 0; i < count; i++) {
@@ -149,7 +168,7 @@ static size_t title_width(const struct column *columns)
     return width;
 }
 
-static void print_pair(const char *title, size_t width, const json_t *value, enum column_form form)
+static void print_pair(const char *title, size_t width, json_t *value, enum column_form form)
 {
     AUTO(buf) struct buf text = {0};
     show(value, form == COLUMN_ID ? COLUMN_TEXT : form, &text); /* there is room for all of an id */
@@ -165,7 +184,7 @@ void output_record(const struct output *output, const struct column *columns, js
     }
     size_t width = title_width(columns);
     for (const struct column *column = columns; column->key; column++) {
-        const json_t *value = json_object_get(object, column->key);
+        json_t *value = json_object_get(object, column->key);
         if (!is_shown(column) || !value) continue;
         if (!json_is_array(value) || json_array_size(value) == 0) {
             print_pair(column->title, width, value, column->form);

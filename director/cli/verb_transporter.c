@@ -49,6 +49,18 @@ static json_t *own_key_json(const Sealift__TransporterStatus *status)
     return json_string(fingerprint);
 }
 
+/* Names with their kinds. What a director says is not believed to be names. */
+static json_t *kms_json(const Sealift__TransporterStatus *status)
+{
+    struct err err;
+    json_t *object = json_object();
+    for (size_t i = 0; status && i < status->n_kms; i++)
+        if (identity_name_check(status->kms[i]->name, &err) &&
+            identity_name_check(status->kms[i]->kind, &err))
+            (void)json_object_set_new(object, status->kms[i]->name, json_string(status->kms[i]->kind));
+    return object;
+}
+
 static json_t *transporter_json(const Sealift__Member *member, const Sealift__TransporterStatus *status)
 {
     char fingerprint[FINGERPRINT_TEXT_LEN];
@@ -63,6 +75,7 @@ static json_t *transporter_json(const Sealift__Member *member, const Sealift__Tr
     (void)json_object_set_new(object, "busy_slots", json_integer(status ? status->busy_slots : 0));
     (void)json_object_set_new(object, "slots", json_integer(status ? status->slots : 0));
     (void)json_object_set_new(object, "own_key", own_key_json(status));
+    (void)json_object_set_new(object, "kms", kms_json(status));
     return object;
 }
 
@@ -111,6 +124,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"busy_slots", "busy slots", COLUMN_NUMBER},
         {"slots", "slots", COLUMN_NUMBER},
         {"own_key", "own key", COLUMN_TEXT},
+        {"kms", "KMS", COLUMN_TEXT},
         {0},
     };
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;

@@ -29,6 +29,7 @@ static void host_free(struct host_link *host)
 {
     line_deinit(&host->line);
     free(host->questions);
+    free(host->kms);
     free(host);
 }
 
@@ -159,10 +160,28 @@ void hosts_join(struct director *director, const struct net_peer *peer, const Se
 
 /* ---- coming and going */
 
+/* What is no name is left out: people will read it. */
+static void take_kms(struct host_link *host, const Sealift__Hello *hello)
+{
+    struct err err;
+    size_t most = hello->n_kms < HOST_KMS_MAX ? hello->n_kms : HOST_KMS_MAX;
+    free(host->kms);
+    host->kms = xcalloc(most + 1, sizeof(*host->kms));
+    host->kms_count = 0;
+    for (size_t i = 0; i < most; i++) {
+        const Sealift__KmsOffer *offer = hello->kms[i];
+        if (!identity_name_check(offer->name, &err) || !identity_name_check(offer->kind, &err)) continue;
+        struct host_kms *kms = &host->kms[host->kms_count++];
+        run_text_set(kms->name, sizeof(kms->name), offer->name);
+        run_text_set(kms->kind, sizeof(kms->kind), offer->kind);
+    }
+}
+
 static void take_facts(struct host_link *host, const Sealift__Hello *hello)
 {
     run_text_set(host->version, sizeof(host->version), hello->version);
     host->slots = hello->slots < 1024 ? hello->slots : 1024;
+    take_kms(host, hello);
     const Sealift__OwnKey *own = hello->own_key;
     host->has_own_key = own && own->key_id.len == 32 && own->domain_id.len == 32;
     if (!host->has_own_key) return;

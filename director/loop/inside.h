@@ -2,6 +2,7 @@
 #ifndef SEALIFT_DIRECTOR_INSIDE_H
 #define SEALIFT_DIRECTOR_INSIDE_H
 
+#include "common/crypto/identity.h"
 #include "common/net/net_monitor.h"
 #include "common/net/net_zap.h"
 #include "common/wire/head.h"
@@ -34,6 +35,13 @@ enum host_stage {
     HOST_CONNECTED,
 };
 
+/* What a transporter calls a protector outside that it can ask. */
+struct host_kms {
+    char name[IDENTITY_NAME_MAX + 1];
+    char kind[8];
+};
+#define HOST_KMS_MAX 64
+
 /* A transporter of the roster. */
 struct host_link {
     uint8_t sign_pk[SIGN_PK_LEN];
@@ -45,6 +53,8 @@ struct host_link {
     char version[64];
     bool has_own_key;
     uint8_t own_key_id[32], own_domain_id[32];
+    struct host_kms *kms; /* by its last Hello to this process */
+    size_t kms_count;
     struct log_question *questions;
     size_t question_count, question_cap;
 };

@@ -271,7 +271,21 @@ struct host_row {
     struct catalog_host known;
     Sealift__TransporterStatus status;
     Sealift__OwnKey own_key;
+    Sealift__KmsOffer offers[HOST_KMS_MAX];
+    Sealift__KmsOffer *kms[HOST_KMS_MAX];
 };
+
+static void fill_kms(const struct host_link *host, struct host_row *out)
+{
+    out->status.n_kms = host->kms_count;
+    out->status.kms = out->kms;
+    for (size_t i = 0; i < host->kms_count; i++) {
+        Sealift__KmsOffer *offer = out->kms[i] = &out->offers[i];
+        sealift__kms_offer__init(offer);
+        offer->name = host->kms[i].name;
+        offer->kind = host->kms[i].kind;
+    }
+}
 
 static void fill_host(struct director *director, const Sealift__Member *member, struct host_row *out)
 {
@@ -287,6 +301,7 @@ static void fill_host(struct director *director, const Sealift__Member *member, 
     status->version = out->known.version;
     status->busy_slots = run_table_busy(director->runs, member->sign_pk.data);
     status->slots = host ? host->slots : 0;
+    if (host) fill_kms(host, out);
     if (!out->known.has_own_key) return;
     sealift__own_key__init(&out->own_key);
     out->own_key.key_id = lent_bytes(out->known.own_key_id, 32);

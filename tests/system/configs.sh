@@ -12,7 +12,7 @@ bad() { # PROGRAM TEXT EXPECTED
     printf '%b' "$2" >"$TMPDIR/bad.conf"
     "$BUILD_DIR/bin/$1" --check-config --config "$TMPDIR/bad.conf" >"$TMPDIR/out" 2>&1
     local code=$? said
-    said=$(sed "s#$TMPDIR/##" "$TMPDIR/out")
+    said=$(sed "s#$TMPDIR/##g" "$TMPDIR/out")
     if [ $code -ne 2 ] || [ "$said" != "$1: $3" ]; then
         printf 'exit code %s\n  said:     %s\n  expected: %s\n' $code "$said" "$1: $3"
         failed=1
@@ -40,4 +40,7 @@ bad $t "${state}control = \"listen\";\n" "bad.conf:2: control: 'listen' is not t
 bad $t "${state}read = ( \"relative\" );\n" "bad.conf:2: read[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}restore = ( \"/a/../b\" );\n" "bad.conf:2: restore[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must be tcp://HOST:PORT, with a port from 0 to 65535"
+kms='kms = ( { name = "eu"; '
+bad $t "${state}${kms}uri = \"aws:///k?REGION=r&COLOUR=x\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': the aws://… URI: unknown parameter 'COLOUR'"
+bad $t "${state}${kms}uri = \"file://$TMPDIR/none.key\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot open 'none.key': No such file or directory"
 exit $failed

@@ -60,8 +60,15 @@ with Site() as site:
     wrong_file = put(site.path("wrong.key"), bytes(32))
     own_file = put(site.path("own.key"), os.urandom(32))
 
+    wrapping = put(site.path("wrapping.key"), os.urandom(32))
     site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")],
-                         repositories=[site.path("near")], extra=f'own_key = "{own_file}";\n')
+                         repositories=[site.path("near")],
+                         extra=f'own_key = "{own_file}";\nkms = ( {{ name = "here"; uri = "file://{wrapping}"; }},\n'
+                               '{ name = "eu"; uri = "aws:///k?REGION=eu-west-1&AUTH=implicit"; } );\n')
+    shown = json.loads(site.sealift("transporter", "show", "source", "--json").stdout)
+    expect(shown["kms"] == {"here": "file", "eu": "aws"}, f"operators see which protectors a host can ask: {shown}")
+    expect("KMS:" in site.sealift("transporter", "show", "source").stdout
+           and "here (file), eu (aws)" in site.sealift("transporter", "show", "source").stdout, "and read it")
     site.add_transporter("other", "trusted", restore=[site.path("out")])
     site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
     site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))

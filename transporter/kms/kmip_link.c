@@ -150,12 +150,17 @@ static bool expect_host(SSL *tls, const char *host)
     return SSL_set1_host(tls, host) == 1 && SSL_set_tlsext_host_name(tls, host) == 1;
 }
 
-static bool prepare(struct kmip_link *link, struct err *err)
+static bool make_context(struct kmip_link *link, struct err *err)
 {
     link->context = SSL_CTX_new(TLS_client_method());
     if (!link->context || SSL_CTX_set_min_proto_version(link->context, TLS1_2_VERSION) != 1)
         return err_set(err, ERR_FAILED, "cannot set up TLS");
-    if (!load_files(link, err)) return false;
+    return load_files(link, err);
+}
+
+static bool prepare(struct kmip_link *link, struct err *err)
+{
+    if (!make_context(link, err)) return false;
     /* what was received may be a secret: OpenSSL keeps no copy of it */
     (void)SSL_CTX_set_options(link->context, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(link->context, SSL_VERIFY_PEER, NULL);
@@ -232,6 +237,14 @@ bool kmip_link_open(const struct kms_uri *uri, uint32_t timeout_ms, struct kmip_
     *out = link;
     link = NULL;
     return true;
+}
+
+bool kmip_link_check(const struct kms_uri *uri, struct err *err)
+{
+    AUTO(kmip_link) struct kmip_link *link = xcalloc(1, sizeof(*link));
+    *link = (struct kmip_link){.uri = uri, .fd = -1};
+    ERR_clear_error();
+    return make_context(link, err);
 }
 
 /* --- asking --- */

@@ -15,6 +15,9 @@ bool kmip_link_open(const struct kms_uri *uri, uint32_t timeout_ms, struct kmip_
 void kmip_link_close(struct kmip_link *link);
 DEFINE_AUTO(kmip_link, struct kmip_link *, kmip_link_close)
 
+/* The files that the URI names, without connecting. ERR_CONFIG. */
+bool kmip_link_check(const struct kms_uri *uri, struct err *err) MUST_CHECK;
+
 /* The answer takes the place of what `answer` held, one whole message; it may hold a secret. ERR_UNREACHABLE,
  * ERR_PROTOCOL, ERR_POLICY. */
 bool kmip_link_ask(struct kmip_link *link, struct span request, struct secret **answer,

@@ -99,6 +99,13 @@ bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_L
     return true;
 }
 
+bool kms_check(const struct kms_entry *entry, struct err *err)
+{
+    const struct kms_driver *driver = NULL;
+    if (!driver_of(entry, &driver, err)) return false;
+    return driver->check(entry, err) || err_wrap(err, "KMS '%s'", entry->name);
+}
+
 bool kms_describe(const struct kms_entry *entry, char out[static KMS_MASTER_MAX], struct err *err)
 {
     const struct kms_driver *driver = NULL;

@@ -30,6 +30,8 @@ bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_L
 /* KEY_SECRET_LEN bytes that have this key id. */
 bool kms_unwrap(const struct kms_entry *entry, struct span wrap, const struct hash *key_id, struct secret **s,
                 struct err *err) MUST_CHECK;
+/* What can be told without asking anybody: the files that the URI names are there, and nobody else's. */
+bool kms_check(const struct kms_entry *entry, struct err *err) MUST_CHECK;
 /* The id of the master key that wraps at present, for people and for naming wraps by. */
 bool kms_describe(const struct kms_entry *entry, char out[static KMS_MASTER_MAX], struct err *err) MUST_CHECK;
 

@@ -19,6 +19,7 @@ struct kms_driver {
     bool (*unwrap)(const struct kms_entry *entry, struct span associated, struct span wrap, struct secret **s,
                    struct err *err);
     bool (*describe)(const struct kms_entry *entry, char out[static KMS_MASTER_MAX], struct err *err);
+    bool (*check)(const struct kms_entry *entry, struct err *err);
     enum kms_wrap_kind kind;
 };
 

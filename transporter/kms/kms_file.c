@@ -102,5 +102,14 @@ static bool file_describe(const struct kms_entry *entry, char out[static KMS_MAS
     return true;
 }
 
-const struct kms_driver kms_file_driver = {
-    .wrap = file_wrap, .unwrap = file_unwrap, .describe = file_describe, .kind = KMS_WRAP_FILE};
+static bool file_check(const struct kms_entry *entry, struct err *err)
+{
+    AUTO(wrapping_key) struct wrapping_key key = {0};
+    return load(entry, &key, err);
+}
+
+const struct kms_driver kms_file_driver = {.wrap = file_wrap,
+                                           .unwrap = file_unwrap,
+                                           .describe = file_describe,
+                                           .check = file_check,
+                                           .kind = KMS_WRAP_FILE};

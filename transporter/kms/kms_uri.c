@@ -369,6 +369,12 @@ bool kms_uri_parse(const char *text, struct kms_uri *out, struct err *err)
 
 /* --- printing --- */
 
+const char *kms_kind_name(enum kms_kind kind)
+{
+    static const char *const names[] = {[KMS_FILE] = "file", [KMS_KMIP] = "kmip", [KMS_AWS] = "aws"};
+    return names[kind];
+}
+
 /* What is not a character of a value is encoded, and so is what would end it. */
 static void put_encoded(struct buf *out, const char *text)
 {

@@ -42,6 +42,9 @@ struct kms_uri {
     char *endpoint;               /* "https://HOST[:PORT]"; NULL: the region's own */
 };
 
+/* "aws", "kmip", "file": as wraps and listings name it */
+const char *kms_kind_name(enum kms_kind kind);
+
 /* An endpoint without TLS, which would show the secrets that are wrapped, may only be this very machine. */
 bool kms_uri_parse(const char *text, struct kms_uri *out, struct err *err) MUST_CHECK;
 void kms_uri_deinit(struct kms_uri *uri);

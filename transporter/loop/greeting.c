@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/wire/stored.h"
+#include "transporter/kms/kms_set.h"
 
 static uint64_t own_roster_version(struct authority *authority)
 {
@@ -13,8 +14,27 @@ static uint64_t own_roster_version(struct authority *authority)
     return version;
 }
 
+struct offers {
+    Sealift__KmsOffer offers[KMS_SET_MOST];
+    Sealift__KmsOffer *items[KMS_SET_MOST];
+};
+
+static void offer_kms(const struct kms_set *kms, struct offers *out, Sealift__Hello *hello)
+{
+    hello->n_kms = kms_set_count(kms);
+    hello->kms = out->items;
+    for (size_t i = 0; i < hello->n_kms; i++) {
+        const struct kms_entry *entry = kms_set_at(kms, i);
+        Sealift__KmsOffer *offer = out->items[i] = &out->offers[i];
+        sealift__kms_offer__init(offer);
+        offer->name = stored_lent(entry->name);
+        offer->kind = stored_lent(kms_kind_name(entry->uri->kind));
+    }
+}
+
 static void put_hello(struct control *control)
 {
+    struct offers offers;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Hello hello = SEALIFT__HELLO__INIT;
     Sealift__OwnKey own = SEALIFT__OWN_KEY__INIT;
@@ -30,6 +50,7 @@ static void put_hello(struct control *control)
     hello.slots = control->options.slots;
     hello.n_runs = count;
     hello.runs = runs;
+    offer_kms(control->environment.kms, &offers, &hello);
     if (control->options.own_key_id) {
         own.key_id = stored_bytes(span_of(control->options.own_key_id->bytes, HASH_LEN));
         own.domain_id = stored_bytes(span_of(control->options.own_domain_id->bytes, HASH_LEN));

@@ -60,14 +60,17 @@ static void write_config(const struct init_options *options, struct buf *out)
     put_list(out, "read", options->read[0] ? options->read : everything);
     put_list(out, "restore", options->restore);
     put_list(out, "repositories", options->repositories);
-    buf_put_str(out,
-                "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
-                "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
-                "slots = 6;            # runs at a time\n"
-                "lease = \"2m\";         # how long a run waits for a lost peer\n"
-                "log_level = \"info\";   # debug, info, warn, error\n"
-                "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
-                "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
+    buf_put_str(
+        out, "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
+             "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
+             "slots = 6;            # runs at a time\n"
+             "lease = \"2m\";         # how long a run waits for a lost peer\n"
+             "log_level = \"info\";   # debug, info, warn, error\n"
+             "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
+             "# Protectors of keys outside Sealift that this host may call, if it is in the trust zone:\n"
+             "# kms = ( { name = \"eu\"; uri = \"aws:///alias/backup?REGION=eu-west-1&AUTH=implicit\"; },\n"
+             "#         { name = \"vault\"; uri_file = \"/etc/sealift/vault.uri\"; timeout = \"10s\"; } );\n"
+             "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
 }
 
 static bool check_options(const struct init_options *options, struct site_line *site, struct err *err)

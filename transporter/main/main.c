@@ -105,6 +105,15 @@ static bool own_key_facts(const char *path, const struct identity_public *self, 
     return true;
 }
 
+/* Backups need no protector outside: they go on without. */
+static void warn_of_kms(const struct kms_set *kms)
+{
+    struct err err;
+    if (!kms_set_check(kms, &err))
+        log_event(LOG_WARN, "kms_cannot_work", "reason", err.text, "next", "keys are unlocked without it",
+                  NULL);
+}
+
 static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
 {
     struct site_line site;
@@ -142,6 +151,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                         .listener = listener,
                         .state_dir = settings->state_dir,
                         .own_key_file = settings->own_key_file,
+                        .kms = settings->kms,
                         .lease_ms = settings->lease_ms,
                         .check_bytes_per_s = settings->check_bytes_per_s},
         .director = settings->director ? settings->director : address,
@@ -174,8 +184,9 @@ static bool run_mode(const struct arguments *arguments, struct err *err)
     if (mode == DAEMON_INIT) return init_transporter(&arguments->init, err);
     if (mode == MODE_BENCH) return bench_run(&arguments->bench, err);
     if (!settings_load(config, &settings, err)) return false;
-    if (mode == DAEMON_CHECK) return printf("%s: good\n", config) > 0;
+    if (mode == DAEMON_CHECK) return kms_set_check(settings.kms, err) && printf("%s: good\n", config) > 0;
     log_init(PROGRAM, settings.log_level);
+    warn_of_kms(settings.kms);
     return run_daemon(&settings, config, err);
 }
 

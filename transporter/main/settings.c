@@ -28,6 +28,7 @@ void settings_deinit(struct settings *settings)
     free(settings->data_listen);
     free(settings->data_advertise);
     free(settings->own_key_file);
+    kms_set_free(settings->kms);
     policy_deinit(&settings->policy);
     *settings = (struct settings){0};
 }
@@ -214,8 +215,8 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
            conf_get_group_or_empty(root, "data", &data, err) &&
            get_endpoint(data, "listen", ENDPOINT_LISTEN, DATA_LISTEN, &settings->data_listen, err) &&
            get_endpoint(data, "advertise", ENDPOINT_DIAL, NULL, &settings->data_advertise, err) &&
-           get_policy(root, &settings->policy, err) && get_modes(root, settings, err) &&
-           get_limits(root, settings, err) && conf_finish(conf, err);
+           get_policy(root, &settings->policy, err) && kms_set_read(root, &settings->kms, err) &&
+           get_modes(root, settings, err) && get_limits(root, settings, err) && conf_finish(conf, err);
 }
 
 bool settings_load(const char *path, struct settings *out, struct err *err)

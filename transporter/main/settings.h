@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "transporter/core/policy.h"
+#include "transporter/kms/kms_set.h"
 
 #define DATA_PORT "9448"
 #define DATA_LISTEN "tcp://0.0.0.0:" DATA_PORT /* where nothing else is said */
@@ -22,6 +23,7 @@ struct settings {
     uint64_t drain_ms;          /* how long SIGTERM waits for runs */
     uint64_t check_bytes_per_s; /* how fast a check reads packs; 0: unlimited */
     enum log_level log_level;
+    struct kms_set *kms;
     struct policy policy;
 };
 
