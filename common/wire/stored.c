@@ -377,12 +377,23 @@ static bool wraps_ok(const Sealift__UnlockSection *unlock, struct err *err)
     return true;
 }
 
+/* What follows the fixed part: earlier S, and perhaps, behind a count, earlier dedup secrets. */
 static bool keyring_ok(const ProtobufCBinaryData *keyring, struct err *err)
 {
-    size_t earlier = keyring->len - KEYRING_FIXED_LEN;
-    if (keyring->len < KEYRING_FIXED_LEN || earlier % 32 != 0 || earlier / 32 > KEYRING_MAX_COUNT)
+    size_t rest = keyring->len - KEYRING_FIXED_LEN;
+    bool dedups = rest % 32 == 2 && rest > 2;
+    if (keyring->len < KEYRING_FIXED_LEN || (rest % 32 != 0 && !dedups) ||
+        rest / 32 > KEYRING_MAX_COUNT * (dedups ? 2 : 1))
         return err_set(err, ERR_DAMAGED, "%s: 'keyring' has %zu bytes, which no keyring has", unlock_what,
                        keyring->len);
+    return true;
+}
+
+static bool earlier_ok(const Sealift__UnlockSection *unlock, struct err *err)
+{
+    if (!at_most(unlock->n_earlier, KEYRING_MAX_COUNT, "earlier", unlock_what, err)) return false;
+    for (size_t i = 0; i < unlock->n_earlier; i++)
+        if (!exactly(&unlock->earlier[i], HASH_LEN, "earlier", unlock_what, err)) return false;
     return true;
 }
 
@@ -398,7 +409,7 @@ static bool unlock_ok(const Sealift__UnlockSection *unlock, struct err *err)
            exactly(&unlock->unlock_pk, 32, "unlock_pk", unlock_what, err) &&
            name_ok(unlock->label, "label", unlock_what, err) &&
            name_ok(unlock->shared_domain, "shared_domain", unlock_what, err) && wraps_ok(unlock, err) &&
-           keyring_ok(&unlock->keyring, err);
+           keyring_ok(&unlock->keyring, err) && earlier_ok(unlock, err);
 }
 
 bool stored_unlock_encode(const Sealift__UnlockSection *unlock, struct buf *out, struct err *err)

@@ -97,19 +97,9 @@ bool envelope_seal(const struct run_key *run, const struct write_half *half, con
 /* The unlock secret key that has the key id: of S, or of an earlier S. */
 static bool find_unlock_sk(const struct read_half *half, const struct hash *key_id, uint8_t out[static 32])
 {
-    if (hash_eq(&half->key_id, key_id)) {
-        memcpy(out, half->unlock_sk->data, 32);
-        return true;
-    }
-    for (size_t at = 0; half->earlier && at < half->earlier->len; at += KEY_SECRET_LEN) {
-        uint8_t unlock_pk[32];
-        struct hash earlier_id;
-        key_identity(half->earlier->data + at, unlock_pk, &earlier_id);
-        if (!hash_eq(&earlier_id, key_id)) continue;
-        key_unlock_sk(half->earlier->data + at, out);
-        return true;
-    }
-    return false;
+    const uint8_t *s = read_half_secret_of(half, key_id);
+    if (s) key_unlock_sk(s, out);
+    return s != NULL;
 }
 
 bool envelope_open(struct span bytes, const struct read_half *half, struct run_key **out, struct err *err)

@@ -32,6 +32,7 @@ void read_half_free(struct read_half *half)
     secret_free(half->dedup_secret);
     secret_free(half->psk);
     secret_free(half->earlier);
+    secret_free(half->earlier_dedup);
     free(half);
 }
 
@@ -85,25 +86,94 @@ struct read_half *read_half_new(const uint8_t s[static KEY_SECRET_LEN])
     return half;
 }
 
-static size_t earlier_count(const struct read_half *half)
+static size_t secrets_in(const struct secret *list)
 {
-    return half->earlier ? half->earlier->len / KEY_SECRET_LEN : 0;
+    return list ? list->len / KEY_SECRET_LEN : 0;
+}
+
+size_t read_half_earlier_count(const struct read_half *half)
+{
+    return secrets_in(half->earlier);
+}
+
+/* A list with one more at its front. */
+static struct secret *put_first(const struct secret *first, const struct secret *rest)
+{
+    struct secret *list = secret_new(first->len + (rest ? rest->len : 0));
+    memcpy(list->data, first->data, first->len);
+    if (rest) memcpy(list->data + first->len, rest->data, rest->len);
+    return list;
+}
+
+const uint8_t *read_half_secret_of(const struct read_half *half, const struct hash *key_id)
+{
+    if (hash_eq(&half->key_id, key_id)) return half->s->data;
+    for (size_t i = 0; i < secrets_in(half->earlier); i++) {
+        const uint8_t *s = half->earlier->data + i * KEY_SECRET_LEN;
+        uint8_t unlock_pk[32];
+        struct hash found;
+        key_identity(s, unlock_pk, &found);
+        if (hash_eq(&found, key_id)) return s;
+    }
+    return NULL;
+}
+
+static void rotate_dedup(const struct read_half *old, enum rotate_dedup dedup, struct read_half *half)
+{
+    if (dedup == ROTATE_NEW_DEDUP) {
+        half->dedup_secret = random_secret();
+        half->earlier_dedup = put_first(old->dedup_secret, old->earlier_dedup);
+        return;
+    }
+    half->dedup_secret = secret_copy(old->dedup_secret->data, old->dedup_secret->len);
+    if (old->earlier_dedup)
+        half->earlier_dedup = secret_copy(old->earlier_dedup->data, old->earlier_dedup->len);
 }
 
 bool read_half_rotate(const struct read_half *old, const uint8_t s[static KEY_SECRET_LEN],
-                      struct read_half **out, struct err *err)
+                      enum rotate_dedup dedup, struct read_half **out, struct err *err)
 {
-    size_t count = earlier_count(old);
+    size_t count = secrets_in(old->earlier);
     if (count >= KEYRING_MAX_EARLIER)
         return err_set(err, ERR_LIMIT, "key: it has been rotated %zu times, which is the limit", count);
-    struct read_half *half = half_around(s);
-    half->dedup_secret = secret_copy(old->dedup_secret->data, old->dedup_secret->len);
+    AUTO(read_half) struct read_half *half = half_around(s);
+    if (read_half_secret_of(old, &half->key_id))
+        return err_set(err, ERR_EXISTS, "key: this secret is, or was, its secret already");
     half->psk = secret_copy(old->psk->data, old->psk->len);
-    half->earlier = secret_new(KEY_SECRET_LEN * (count + 1));
-    memcpy(half->earlier->data, old->s->data, KEY_SECRET_LEN);
-    if (count) memcpy(half->earlier->data + KEY_SECRET_LEN, old->earlier->data, old->earlier->len);
+    half->earlier = put_first(old->s, old->earlier);
+    rotate_dedup(old, dedup, half);
     *out = half;
+    half = NULL;
     return true;
+}
+
+static struct secret *dedup_key_of(const uint8_t dedup_secret[static 32], const char *domain)
+{
+    const struct span parts[] = {{dedup_secret, 32}, span_str(domain)};
+    struct secret *key = secret_new(32);
+    hash_derive("sealift v1 dedup domain", parts, 2, key->data);
+    return key;
+}
+
+static bool yields(const uint8_t dedup_secret[static 32], const char *domain, const struct hash *id)
+{
+    AUTO(secret) struct secret *key = dedup_key_of(dedup_secret, domain);
+    struct hash found = domain_id(key->data);
+    return hash_eq(&found, id);
+}
+
+bool read_half_use_domain(struct read_half *half, const char *domain, const struct hash *id, struct err *err)
+{
+    if (yields(half->dedup_secret->data, domain, id)) return true;
+    for (size_t i = 0; i < secrets_in(half->earlier_dedup); i++) {
+        const uint8_t *earlier = half->earlier_dedup->data + i * KEY_SECRET_LEN;
+        if (!yields(earlier, domain, id)) continue;
+        struct secret *chosen = secret_copy(earlier, KEY_SECRET_LEN);
+        secret_free(half->dedup_secret);
+        half->dedup_secret = chosen;
+        return true;
+    }
+    return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
 }
 
 /* "sealift keyring v1" 00 key id, or the same of another use */
@@ -113,16 +183,28 @@ static void put_associated(struct buf *out, const char *use, const struct hash *
     buf_put(out, key_id->bytes, HASH_LEN);
 }
 
-void keyring_seal(const struct read_half *half, struct buf *out)
+/* dedup secret, pre-shared secret, earlier S with their count, and where there are any the same of earlier
+ * dedup secrets */
+static struct secret *keyring_pack(const struct read_half *half)
 {
-    size_t count = earlier_count(half);
-    assert(count <= KEYRING_MAX_EARLIER);
-    AUTO(secret) struct secret *plain = secret_new(KEYRING_FIXED_LEN + KEY_SECRET_LEN * count);
+    size_t count = secrets_in(half->earlier), dedups = secrets_in(half->earlier_dedup);
+    assert(count <= KEYRING_MAX_EARLIER && dedups <= KEYRING_MAX_EARLIER);
+    size_t end = KEYRING_FIXED_LEN + KEY_SECRET_LEN * count;
+    struct secret *plain = secret_new(end + (dedups ? 2 + KEY_SECRET_LEN * dedups : 0));
     memcpy(plain->data, half->dedup_secret->data, 32);
     memcpy(plain->data + 32, half->psk->data, 32);
     le16_put(plain->data + 64, (uint16_t)count);
     if (count) memcpy(plain->data + KEYRING_FIXED_LEN, half->earlier->data, half->earlier->len);
+    if (dedups) {
+        le16_put(plain->data + end, (uint16_t)dedups);
+        memcpy(plain->data + end + 2, half->earlier_dedup->data, half->earlier_dedup->len);
+    }
+    return plain;
+}
 
+void keyring_seal(const struct read_half *half, struct buf *out)
+{
+    AUTO(secret) struct secret *plain = keyring_pack(half);
     AUTO(wipe32) uint8_t key[32];
     derive_from_s("sealift v1 keyring", half->s->data, key);
     AUTO(buf) struct buf associated = {0};
@@ -133,12 +215,18 @@ void keyring_seal(const struct read_half *half, struct buf *out)
 
 static bool keyring_unpack(const struct secret *plain, struct read_half *half, struct err *err)
 {
-    size_t count = plain->len >= KEYRING_FIXED_LEN ? le16_get(plain->data + 64) : 0;
-    if (plain->len != KEYRING_FIXED_LEN + KEY_SECRET_LEN * count || count > KEYRING_MAX_EARLIER)
+    size_t count = plain->len >= KEYRING_FIXED_LEN ? le16_get(plain->data + 64) : SIZE_MAX;
+    if (count > KEYRING_MAX_EARLIER || plain->len < KEYRING_FIXED_LEN + KEY_SECRET_LEN * count)
+        return err_set(err, ERR_DAMAGED, "keyring: impossible length");
+    const uint8_t *tail = plain->data + KEYRING_FIXED_LEN + KEY_SECRET_LEN * count;
+    size_t left = (size_t)(plain->data + plain->len - tail);
+    size_t dedups = left >= 2 ? le16_get(tail) : 0;
+    if (left && (dedups == 0 || dedups > KEYRING_MAX_EARLIER || left != 2 + KEY_SECRET_LEN * dedups))
         return err_set(err, ERR_DAMAGED, "keyring: impossible length");
     half->dedup_secret = secret_copy(plain->data, 32);
     half->psk = secret_copy(plain->data + 32, 32);
     if (count) half->earlier = secret_copy(plain->data + KEYRING_FIXED_LEN, KEY_SECRET_LEN * count);
+    if (dedups) half->earlier_dedup = secret_copy(tail + 2, KEY_SECRET_LEN * dedups);
     return true;
 }
 
@@ -167,10 +255,7 @@ bool read_half_open(const uint8_t s[static KEY_SECRET_LEN], const struct hash *k
 
 struct secret *read_half_dedup_key(const struct read_half *half, const char *domain)
 {
-    const struct span parts[] = {{half->dedup_secret->data, half->dedup_secret->len}, span_str(domain)};
-    struct secret *key = secret_new(32);
-    hash_derive("sealift v1 dedup domain", parts, 2, key->data);
-    return key;
+    return dedup_key_of(half->dedup_secret->data, domain);
 }
 
 struct write_half *write_half_of(const struct read_half *half, const char *domain)

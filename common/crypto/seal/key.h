@@ -23,11 +23,13 @@ struct write_half {
 struct read_half {
     struct hash key_id;
     uint8_t unlock_pk[32];
-    struct secret *s;            /* 32 */
-    struct secret *unlock_sk;    /* 32 */
-    struct secret *dedup_secret; /* 32 */
-    struct secret *psk;          /* 32 */
-    struct secret *earlier;      /* n x 32, earlier S of the same key; NULL if none */
+    struct secret *s;             /* 32 */
+    struct secret *unlock_sk;     /* 32 */
+    struct secret *dedup_secret;  /* 32 */
+    struct secret *psk;           /* 32 */
+    struct secret *earlier;       /* n x 32, earlier S of the same key, the latest first; NULL if none */
+    struct secret *earlier_dedup; /* n x 32, dedup secrets of before a rotation that made a new one, the
+                                     latest first; NULL if none */
 };
 
 void write_half_free(struct write_half *half);
@@ -46,10 +48,21 @@ void key_fingerprint(const struct hash *key_id, char out[static KEY_FINGERPRINT_
 
 /* A new key around S: random dedup secret and pre-shared secret, no earlier S. */
 struct read_half *read_half_new(const uint8_t s[static KEY_SECRET_LEN]);
-/* The same key name around a new S: dedup secret and pre-shared secret are kept, the old S becomes
- * the first of the earlier ones. ERR_LIMIT when there are KEYRING_MAX_EARLIER already. */
+enum rotate_dedup { ROTATE_KEEP_DEDUP, ROTATE_NEW_DEDUP };
+/* The same key name around a new S: the pre-shared secret is kept, the old S becomes the first of the earlier
+ * ones. The dedup secret is kept too, or a random one takes its place and it becomes the first of the earlier
+ * ones. ERR_LIMIT when there are KEYRING_MAX_EARLIER already; ERR_EXISTS: S is one of this key's already. */
 bool read_half_rotate(const struct read_half *old, const uint8_t s[static KEY_SECRET_LEN],
-                      struct read_half **out, struct err *err) MUST_CHECK;
+                      enum rotate_dedup dedup, struct read_half **out, struct err *err) MUST_CHECK;
+/* How many earlier S there are. */
+size_t read_half_earlier_count(const struct read_half *half);
+/* The S that has this key id: the half's own, or one of the earlier. Borrowed, KEY_SECRET_LEN bytes; NULL: it
+ * holds none. */
+const uint8_t *read_half_secret_of(const struct read_half *half, const struct hash *key_id);
+/* For opening: makes the dedup secret that yields this id of the domain the half's own, where an earlier one
+ * does. No keyring may be sealed of the half afterwards. ERR_DAMAGED: none does. */
+bool read_half_use_domain(struct read_half *half, const char *domain, const struct hash *domain_id,
+                          struct err *err) MUST_CHECK;
 /* The keyring of a read half, sealed with its S; appended to `out`. */
 void keyring_seal(const struct read_half *half, struct buf *out);
 /* Opens a keyring with S. ERR_WRONG_KEY if S has not this key id; ERR_DAMAGED if the keyring does not

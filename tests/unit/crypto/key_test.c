@@ -90,7 +90,7 @@ Test(key, a_keyring_comes_back_with_and_without_history)
         struct read_half *next = NULL;
         uint8_t s[32];
         fill_run(s, (uint8_t)(0x80 + rotations), sizeof(s));
-        cr_assert(read_half_rotate(half, s, &next, &err), "%s", err.text);
+        cr_assert(read_half_rotate(half, s, ROTATE_KEEP_DEDUP, &next, &err), "%s", err.text);
         read_half_free(half);
         half = next;
     }
@@ -103,13 +103,62 @@ Test(key, rotation_keeps_what_deduplication_needs_and_puts_the_old_secret_first)
     AUTO(read_half) struct read_half *old = fixture_read_half();
     AUTO(read_half) struct read_half *fresh = NULL;
     fill_run(s, 0x55, sizeof(s));
-    cr_assert(read_half_rotate(old, s, &fresh, &err), "%s", err.text);
+    cr_assert(read_half_rotate(old, s, ROTATE_KEEP_DEDUP, &fresh, &err), "%s", err.text);
     cr_assert(!hash_eq(&old->key_id, &fresh->key_id));
     cr_assert(secret_is(old->dedup_secret, fresh->dedup_secret));
     cr_assert(secret_is(old->psk, fresh->psk));
     cr_assert_eq(fresh->earlier->len, 64);
     cr_assert_arr_eq(fresh->earlier->data, fixture_s(), 32);
     cr_assert_arr_eq(fresh->earlier->data + 32, fixture_s_earlier(), 32);
+}
+
+Test(key, a_new_dedup_secret_leaves_the_old_one_for_what_is_stored)
+{
+    uint8_t s[32];
+    struct err err;
+    AUTO(read_half) struct read_half *old = read_half_new(fixture_s());
+    AUTO(read_half) struct read_half *fresh = NULL;
+    AUTO(read_half) struct read_half *again = NULL;
+    AUTO(buf) struct buf keyring = {0};
+    fill_run(s, 0x55, sizeof(s));
+    cr_assert(read_half_rotate(old, s, ROTATE_NEW_DEDUP, &fresh, &err), "%s", err.text);
+    cr_assert(!secret_is(old->dedup_secret, fresh->dedup_secret));
+    cr_assert(secret_is(old->psk, fresh->psk), "the envelopes that are there need it");
+    keyring_seal(fresh, &keyring);
+    cr_assert(read_half_open(s, &fresh->key_id, buf_span(&keyring), &again, &err), "%s", err.text);
+    cr_assert(secret_is(again->dedup_secret, fresh->dedup_secret));
+    cr_assert(secret_is(again->earlier_dedup, old->dedup_secret));
+
+    AUTO(secret) struct secret *before = read_half_dedup_key(old, "t:web1");
+    AUTO(secret) struct secret *after = read_half_dedup_key(fresh, "t:web1");
+    struct hash old_id = domain_id(before->data), new_id = domain_id(after->data), none = {{1}};
+    cr_assert(read_half_use_domain(again, "t:web1", &new_id, &err));
+    cr_assert(secret_is(again->dedup_secret, fresh->dedup_secret));
+    cr_assert(read_half_use_domain(again, "t:web1", &old_id, &err), "%s", err.text);
+    cr_assert(secret_is(again->dedup_secret, old->dedup_secret));
+    cr_assert(!read_half_use_domain(again, "t:web1", &none, &err));
+    cr_assert_eq(err.code, ERR_DAMAGED);
+}
+
+Test(key, a_half_finds_its_own_secret_and_the_earlier_ones_by_their_ids_and_takes_none_twice)
+{
+    uint8_t s[32];
+    struct err err;
+    AUTO(read_half) struct read_half *old = read_half_new(fixture_s());
+    AUTO(read_half) struct read_half *fresh = NULL;
+    struct read_half *none = NULL;
+    struct hash unknown = {{7}};
+    fill_run(s, 0x55, sizeof(s));
+    cr_assert(read_half_rotate(old, s, ROTATE_KEEP_DEDUP, &fresh, &err), "%s", err.text);
+    cr_assert_eq(read_half_earlier_count(fresh), 1);
+    cr_assert_arr_eq(read_half_secret_of(fresh, &fresh->key_id), s, 32);
+    cr_assert_arr_eq(read_half_secret_of(fresh, &old->key_id), fixture_s(), 32);
+    cr_assert_null(read_half_secret_of(fresh, &unknown));
+    cr_assert_null(read_half_secret_of(old, &fresh->key_id));
+    cr_assert(!read_half_rotate(fresh, s, ROTATE_KEEP_DEDUP, &none, &err));
+    cr_assert_eq(err.code, ERR_EXISTS);
+    cr_assert(!read_half_rotate(fresh, fixture_s(), ROTATE_KEEP_DEDUP, &none, &err));
+    cr_assert_eq(err.code, ERR_EXISTS);
 }
 
 Test(key, a_full_keyring_is_sealed_and_opened_and_takes_no_more)
@@ -124,7 +173,7 @@ Test(key, a_full_keyring_is_sealed_and_opened_and_takes_no_more)
     cr_assert(read_half_open(fixture_s(), &half->key_id, buf_span(&keyring), &again, &err), "%s", err.text);
     cr_assert(secret_is(again->earlier, half->earlier));
     struct read_half *none = NULL;
-    cr_assert(!read_half_rotate(half, fixture_s_earlier(), &none, &err));
+    cr_assert(!read_half_rotate(half, fixture_s_earlier(), ROTATE_KEEP_DEDUP, &none, &err));
     cr_assert_eq(err.code, ERR_LIMIT);
     cr_assert_null(none);
 }
