@@ -41,7 +41,8 @@ struct check_sink {
     void (*finding)(void *arg, const struct check_finding *finding);
     /* may be NULL; any thread, one call at a time */
     void (*progress)(void *arg, uint64_t done_bytes, uint64_t total_bytes);
-    /* With one reader: every pack up to this name has been read, from `from` on. May be NULL. */
+    /* Every pack up to this name has been read, from `from` on. Any thread, one call at a time, in the order
+     * of the names. May be NULL. */
     void (*passed)(void *arg, const struct hash *name);
     /* whether a signer was admitted by the roster; NULL: any signature that verifies. Any thread, one
      * call at a time */

@@ -24,6 +24,7 @@ struct packing {
     size_t last;         /* the last of them */
     bool group_broken;   /* the frames since the last list cannot be judged by their list */
     bool *seal_bad;      /* by envelope */
+    struct buf *window;  /* the reader's, for one pack after the other */
 };
 
 static void packing_deinit(struct packing *packing)
@@ -243,7 +244,8 @@ static void check_bytes(struct packing *packing)
 {
     AUTO(pack_scan) struct pack_scan scan = {0};
     struct err why;
-    pack_scan_start(&scan, &packing->check->repository->storage, packing->name, packing->size);
+    pack_scan_start(&scan, &packing->check->repository->storage, packing->name, packing->size,
+                    packing->window);
     if (!read_all(packing, &scan, &why)) {
         if (why.code == ERR_NOT_FOUND && is_swept(packing)) return;
         if (check_cancelled(packing->check)) return;
@@ -251,7 +253,8 @@ static void check_bytes(struct packing *packing)
         check_add_range(packing->check, packing->pack.no, scan.pos, UINT32_MAX, finding);
         return;
     }
-    struct hash hash = hasher_result(&scan.hasher);
+    struct hasher hasher = pack_scan_hasher(&scan);
+    struct hash hash = hasher_result(&hasher);
     if (packing->told == 0 && !hash_eq(&hash, &packing->pack.name))
         (void)tell(packing, ERR_DAMAGED, "its bytes are not those that its name says");
 }
@@ -340,9 +343,10 @@ static void note_checked(struct packing *packing)
 }
 
 static bool check_pack(struct check *check, const struct index_pack *pack, enum check_depth depth,
-                       struct err *err)
+                       struct buf *window, struct err *err)
 {
-    AUTO(packing) struct packing packing = {.check = check, .pack = *pack, .depth = depth};
+    AUTO(packing)
+    struct packing packing = {.check = check, .pack = *pack, .depth = depth, .window = window};
     struct repository *repository = check->repository;
     bytes_name(pack, packing.name);
     pack_toc_init(&packing.toc);
@@ -360,43 +364,62 @@ static bool check_pack(struct check *check, const struct index_pack *pack, enum 
 
 /* --- all packs --- */
 
+/* Under the lock. */
+static void fail(struct check *check, const struct err *why)
+{
+    check->failed = true;
+    check->failure = *why;
+}
+
 /* A pack that was swept meanwhile is none any more. */
-static bool take_pack(struct check *check, struct index_pack *pack, enum check_depth *depth)
+static struct check_item *take_pack(struct check *check, struct index_pack *pack)
 {
     struct err err;
-    bool taken = false;
+    struct check_item *taken = NULL;
     (void)pthread_mutex_lock(&check->lock);
     while (!taken && !check->failed && !check_cancelled(check) && check->next_item < check->item_count) {
-        const struct check_item *item = &check->items[check->next_item++];
-        *depth = item->depth;
-        taken = index_pack_get(check->repository->index, item->no, pack, &err);
-        if (taken ? pack->state == INDEX_SWEPT : err.code == ERR_NOT_FOUND) {
-            taken = false;
-            continue;
-        }
-        if (taken) continue;
-        check->failed = true;
-        check->failure = err;
+        struct check_item *item = &check->items[check->next_item++];
+        bool there = index_pack_get(check->repository->index, item->no, pack, &err);
+        if (there ? pack->state == INDEX_SWEPT : err.code == ERR_NOT_FOUND)
+            item->state = ITEM_GONE;
+        else if (there)
+            taken = item;
+        else
+            fail(check, &err);
     }
     (void)pthread_mutex_unlock(&check->lock);
     return taken;
+}
+
+/* Under the lock. Readers end out of turn; what is told has no gaps. */
+static void tell_passed(struct check *check)
+{
+    for (; check->passed_item < check->item_count; check->passed_item++) {
+        const struct check_item *item = &check->items[check->passed_item];
+        struct index_pack pack;
+        struct err ignored;
+        if (item->state == ITEM_OPEN) return;
+        if (item->state == ITEM_DONE && item->depth == DEPTH_HASH && check->sink->passed &&
+            index_pack_get(check->repository->index, item->no, &pack, &ignored))
+            check->sink->passed(check->sink->arg, &pack.name);
+    }
 }
 
 static void *read_packs(void *arg)
 {
     struct check *check = arg;
     struct index_pack pack;
-    enum check_depth depth;
+    AUTO(buf) struct buf window = {0};
     struct err err;
-    while (take_pack(check, &pack, &depth)) {
-        if (!check_pack(check, &pack, depth, &err)) {
-            (void)pthread_mutex_lock(&check->lock);
-            check->failed = true;
-            check->failure = err;
-            (void)pthread_mutex_unlock(&check->lock);
-        } else if (depth == DEPTH_HASH && check->sink->passed && !check_cancelled(check)) {
-            check->sink->passed(check->sink->arg, &pack.name);
+    for (struct check_item *item; (item = take_pack(check, &pack));) {
+        bool ok = check_pack(check, &pack, item->depth, &window, &err);
+        (void)pthread_mutex_lock(&check->lock);
+        if (!ok) fail(check, &err);
+        if (ok && !check_cancelled(check)) {
+            item->state = ITEM_DONE;
+            tell_passed(check);
         }
+        (void)pthread_mutex_unlock(&check->lock);
     }
     return NULL;
 }

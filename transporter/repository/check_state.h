@@ -33,6 +33,7 @@ struct bad_seal {
 struct check_item {
     uint32_t no;
     enum check_depth { DEPTH_PRESENCE, DEPTH_HASH, DEPTH_HASH_AGAIN /* it was damaged before */ } depth;
+    enum { ITEM_OPEN, ITEM_DONE, ITEM_GONE /* swept meanwhile */ } state;
 };
 
 struct check {
@@ -53,7 +54,8 @@ struct check {
 
     struct check_item *items; /* in the order in which they are taken; does not change */
     size_t item_count, item_cap;
-    size_t next_item; /* for the readers to take */
+    size_t next_item;   /* for the readers to take */
+    size_t passed_item; /* those before it are done, and the sink was told of them */
     uint64_t began_ms, paced_bytes;
     bool failed;
     struct err failure;

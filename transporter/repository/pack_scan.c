@@ -2,21 +2,23 @@
 
 #include <string.h>
 
-enum { WINDOW = 4 * 1024 * 1024 };
+/* A window stays in the processor's cache until its bytes are hashed. */
+enum { WINDOW = 1024 * 1024, HASH_STEP = 64 * 1024 };
 
-/* Makes at least `len` bytes from pos on available, or all that are left. */
+/* Makes at least `len` bytes from pos on available, or all that are left. What is not hashed yet stays. */
 static bool fill(struct pack_scan *scan, size_t len, struct err *err)
 {
     uint64_t left = scan->size - scan->pos;
     if (len > left) len = (size_t)left;
     if (scan->pos + len <= scan->window_at + scan->window.len) return true;
-    size_t keep = (size_t)(scan->window_at + scan->window.len - scan->pos);
+    size_t keep = (size_t)(scan->window_at + scan->window.len - scan->hashed);
     memmove(scan->window.data, scan->window.data + scan->window.len - keep, keep);
     scan->window.len = keep;
-    scan->window_at = scan->pos;
-    size_t want = len > WINDOW ? len : WINDOW;
-    if (want > left) want = (size_t)left;
-    uint64_t offset = scan->pos + keep;
+    scan->window_at = scan->hashed;
+    size_t want = (size_t)(scan->pos - scan->hashed) + len;
+    if (want < WINDOW) want = WINDOW;
+    if (want > scan->size - scan->hashed) want = (size_t)(scan->size - scan->hashed);
+    uint64_t offset = scan->hashed + keep;
     uint8_t *fresh = buf_grow(&scan->window, want - keep);
     if (scan->storage->ops->get_range(scan->storage->self, scan->name, offset, fresh, want - keep, err))
         return true;
@@ -30,23 +32,44 @@ static struct span available(const struct pack_scan *scan)
     return span_of(scan->window.data + skip, scan->window.len - skip);
 }
 
-static void advance(struct pack_scan *scan, size_t len)
+static const uint8_t *not_hashed(const struct pack_scan *scan)
 {
-    hasher_add(&scan->hasher, available(scan).data, len);
-    scan->pos += len;
+    return scan->window.data + (size_t)(scan->hashed - scan->window_at);
 }
 
-void pack_scan_start(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size)
+static void advance(struct pack_scan *scan, size_t len)
 {
-    *scan = (struct pack_scan){.storage = storage, .name = name, .size = size};
+    scan->pos += len;
+    size_t step = (size_t)(scan->pos - scan->hashed) / HASH_STEP * HASH_STEP;
+    if (step == 0) return;
+    hasher_add(&scan->hasher, not_hashed(scan), step);
+    scan->hashed += step;
+}
+
+struct hasher pack_scan_hasher(const struct pack_scan *scan)
+{
+    struct hasher hasher = scan->hasher;
+    hasher_add(&hasher, not_hashed(scan), (size_t)(scan->pos - scan->hashed));
+    return hasher;
+}
+
+void pack_scan_start(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size,
+                     struct buf *window)
+{
+    *scan = (struct pack_scan){.storage = storage, .name = name, .size = size, .lent = window};
     hasher_init(&scan->hasher);
+    if (window) {
+        scan->window = *window;
+        *window = (struct buf){0};
+        buf_clear(&scan->window);
+    }
     buf_reserve(&scan->window, 1);
 }
 
 bool pack_scan_open(struct pack_scan *scan, const struct storage *storage, const char *name, uint64_t size,
                     const struct pack_header *owner, struct pack_header *header, struct err *err)
 {
-    pack_scan_start(scan, storage, name, size);
+    pack_scan_start(scan, storage, name, size, NULL);
     struct pack_header parsed;
     if (!fill(scan, PACK_HEADER_LEN, err) || !pack_header_parse(available(scan), owner, &parsed, err)) {
         pack_scan_close(scan);
@@ -59,7 +82,13 @@ bool pack_scan_open(struct pack_scan *scan, const struct storage *storage, const
 
 void pack_scan_close(struct pack_scan *scan)
 {
-    buf_deinit(&scan->window);
+    if (!scan->lent) {
+        buf_deinit(&scan->window);
+        return;
+    }
+    *scan->lent = scan->window;
+    scan->window = (struct buf){0};
+    scan->lent = NULL;
 }
 
 bool pack_scan_next(struct pack_scan *scan, struct record_view *record, struct err *err)
@@ -113,11 +142,11 @@ static bool scan_records(struct pack_scan *scan, struct pack_prefix *prefix, str
 {
     size_t complete = 0;
     struct record_view record;
-    prefix->hasher = scan->hasher;
+    prefix->hasher = pack_scan_hasher(scan);
     while (pack_scan_next(scan, &record, err) && pack_rules_add(&prefix->rules, &record, err)) {
         if (record.kind != RECORD_LIST) continue;
         complete = prefix->rules.toc.count;
-        prefix->hasher = scan->hasher;
+        prefix->hasher = pack_scan_hasher(scan);
     }
     pack_rules_cut(&prefix->rules, complete);
     return is_of_the_bytes(err);

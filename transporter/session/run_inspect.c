@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SAVE_EVERY_MS = 2000, NICENESS = 10 };
+enum { SAVE_EVERY_MS = 2000, NICENESS = 10, READERS_MAX = 4 /* what a fast disk gives */ };
 
 struct inspection {
     struct run *run;
@@ -48,6 +48,13 @@ static void save(struct inspection *inspection)
     inspection->saved_ms = clock_steady_ms();
     if (!check_position_save(inspection->path, &inspection->position, &err))
         run_warn(inspection->run, span_of(NULL, 0), &err);
+}
+
+/* Those that the check starts step back as this thread does. */
+static unsigned readers(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > READERS_MAX ? READERS_MAX : (unsigned)cores;
 }
 
 static void on_passed(void *arg, const struct hash *name)
@@ -106,7 +113,7 @@ static bool inspect(struct inspection *inspection, struct err *err)
         .finding = on_finding, .progress = on_progress, .admitted = is_admitted, .arg = inspection};
     struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,
                                     .bytes_per_s = run->environment.check_bytes_per_s,
-                                    .readers = 1,
+                                    .readers = readers(),
                                     .cancelled = &run->cancelled};
     struct check_result result = {0};
     bool one = !id_is_zero(&run->work.about);

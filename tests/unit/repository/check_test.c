@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -621,6 +622,68 @@ Test(check, that_is_cancelled_says_how_far_it_was)
     struct hash from = after(&course.passed[1]);
     cr_assert(check_some(place->repository, &from, 4, &rest, &result, &err), "%s", err.text);
     cr_assert_eq(rest.count, 4);
+}
+
+/* The pack with the lowest name is read last, whichever reader has taken it. */
+struct straggler {
+    const struct storage_ops *real;
+    char name[BYTES_NAME_LEN];
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t others; /* packs that are done */
+    size_t passed_before;
+    struct course course;
+};
+static struct straggler straggler;
+
+static bool get_range_late(void *self, const char *name, uint64_t offset, void *out, size_t len,
+                           struct err *err)
+{
+    (void)pthread_mutex_lock(&straggler.lock);
+    while (strcmp(name, straggler.name) == 0 && straggler.others < 5)
+        (void)pthread_cond_wait(&straggler.changed, &straggler.lock);
+    (void)pthread_mutex_unlock(&straggler.lock);
+    return straggler.real->get_range(self, name, offset, out, len, err);
+}
+
+static void count_others(void *arg, uint64_t done_bytes, uint64_t total_bytes)
+{
+    (void)pthread_mutex_lock(&straggler.lock);
+    straggler.others++;
+    if (straggler.others <= 5) straggler.passed_before += straggler.course.count;
+    (void)pthread_cond_broadcast(&straggler.changed);
+    (void)pthread_mutex_unlock(&straggler.lock);
+}
+
+Test(check, by_several_readers_tells_no_name_before_all_lower_ones_are_read, .timeout = 60)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    struct check_result result;
+    struct index_pack lowest;
+    struct err err;
+    static const struct hash from = {{0}};
+    for (uint8_t i = 1; i <= 3; i++)
+        (void)back_up(place->repository, i, i * 50u, 30);
+    cr_assert(index_pack_by_name(place->repository->index, &from, &lowest, &err), "%s", err.text);
+    bytes_name(&lowest, straggler.name);
+    (void)pthread_mutex_init(&straggler.lock, NULL);
+    (void)pthread_cond_init(&straggler.changed, NULL);
+    straggler.real = place->repository->storage.ops;
+    struct storage_ops late = *straggler.real;
+    late.get_range = get_range_late;
+    place->repository->storage.ops = &late;
+
+    struct check_sink sink = {
+        .finding = ignore_finding, .passed = note_passed, .progress = count_others, .arg = &straggler.course};
+    struct check_options options = {.level = CHECK_HASH, .readers = 3};
+    bool done = repository_check(place->repository, &options, &sink, &result, &err);
+    place->repository->storage.ops = straggler.real;
+    cr_assert(done, "%s", err.text);
+    cr_assert_eq(straggler.passed_before, 0);
+    cr_assert_eq(straggler.course.count, 6);
+    cr_assert(hash_eq(&straggler.course.passed[0], &lowest.name));
+    for (size_t i = 1; i < 6; i++)
+        cr_assert_lt(hash_cmp(&straggler.course.passed[i - 1], &straggler.course.passed[i]), 0);
 }
 
 Test(check, reads_no_faster_than_it_may)
