@@ -439,3 +439,62 @@ bool authority_read_secret(struct authority *authority, const struct hash *key_i
     bytes = NULL;
     return true;
 }
+
+/* --- later generations --- */
+
+/* The section says that its key is this one, or came out of it by rotation. */
+static bool is_generation(const Sealift__UnlockSection *section, const struct hash *key_id)
+{
+    if (section->key_id.len == HASH_LEN && memcmp(section->key_id.data, key_id->bytes, HASH_LEN) == 0)
+        return true;
+    for (size_t i = 0; i < section->n_earlier; i++)
+        if (memcmp(section->earlier[i].data, key_id->bytes, HASH_LEN) == 0) return true;
+    return false;
+}
+
+static bool read_half_of_grant(struct authority *authority, const struct statement *grant,
+                               const struct hash *key_id, struct read_half **out, struct err *err)
+{
+    const Sealift__GrantBody *body = grant->body.grant;
+    struct hash granted = stored_hash(&body->key_id);
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    AUTO(secret) struct secret *s = NULL;
+    AUTO(read_half) struct read_half *half = NULL;
+    if (!read_unlock(authority, body, &bytes, err) || !stored_unlock_decode(buf_span(&bytes), &section, err))
+        return false;
+    if (!is_generation(section, key_id)) return err_set(err, ERR_NO_KEY, "it is another key");
+    if (!open_grant(authority, &granted, SEALIFT__HALF__HALF_READ, NULL, &body, &s, err)) return false;
+    if (s->len != KEY_SECRET_LEN)
+        return err_set(err, ERR_WRONG_KEY, "the read grant of key '%s' holds no key", body->key_label);
+    if (!read_half_open(s->data, &granted, stored_span(&section->keyring), &half, err)) return false;
+    if (!read_half_secret_of(half, key_id))
+        return err_set(err, ERR_NO_KEY, "the keyring of key '%s' does not hold it", body->key_label);
+    *out = half;
+    half = NULL;
+    return true;
+}
+
+bool authority_read_half(struct authority *authority, const struct hash *key_id, struct read_half **half,
+                         struct err *err)
+{
+    LOCK_HERE(&authority->lock);
+    AUTO(read_half) struct read_half *newest = NULL;
+    for (const struct kept *kept = authority->statements; kept; kept = kept->hh.next) {
+        struct err ignored = {0};
+        AUTO(read_half) struct read_half *found = NULL;
+        if (kept->statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT ||
+            kept->statement->body.grant->half != SEALIFT__HALF__HALF_READ ||
+            kept->statement->body.grant->withdrawn ||
+            !read_half_of_grant(authority, kept->statement, key_id, &found, &ignored))
+            continue;
+        if (newest && read_half_earlier_count(newest) >= read_half_earlier_count(found)) continue;
+        read_half_free(newest);
+        newest = found;
+        found = NULL;
+    }
+    if (!newest) return err_set(err, ERR_NO_KEY, "this transporter has no read grant of the key");
+    *half = newest;
+    newest = NULL;
+    return true;
+}

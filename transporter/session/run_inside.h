@@ -129,8 +129,9 @@ void run_seal_keys_deinit(struct run_seal_keys *keys);
 DEFINE_AUTO_IN_PLACE(run_seal_keys, struct run_seal_keys, run_seal_keys_deinit)
 /* From our own key file if it is that key, else from a grant. ERR_NO_KEY, ERR_WRONG_KEY. */
 bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *err) MUST_CHECK;
-/* The read half of the order's key: from a read grant, the order's own secret, or our own key file; the
- * rest comes from the point's unlock section. */
+/* What opens the order's point: a later generation of its key, from a read grant or the order, with the section
+ * that goes with it; else the point's own key, from a read grant, the order's secret, or our own key file, with
+ * the point's unlock section. */
 bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
                   struct err *err) MUST_CHECK;
 

@@ -67,10 +67,7 @@ static bool open_key(struct run *run, const struct point *point, struct read_hal
     AUTO(read_half) struct read_half *opened = NULL;
     if (point->cipher == CIPHER_NONE) return true;
     if (!run_open_key(run, point->unlock_section, &opened, err)) return false;
-    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(opened, point->domain);
-    struct hash domain = domain_id(dedup_key->data);
-    if (!hash_eq(&domain, &point->domain_id))
-        return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
+    if (!read_half_use_domain(opened, point->domain, &point->domain_id, err)) return false;
     *half = opened;
     opened = NULL;
     return true;

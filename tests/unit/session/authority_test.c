@@ -338,6 +338,61 @@ Test(authority, gives_s_by_a_read_grant)
     key_deinit(&key);
 }
 
+/* What a rotation makes of the key; *old stays. */
+static void rotated(const struct key *old, struct key *out)
+{
+    struct err err;
+    uint8_t s[32];
+    Sealift__UnlockSection *section = NULL;
+    random_bytes(s, sizeof(s));
+    cr_assert(read_half_rotate(old->half, s, ROTATE_KEEP_DEDUP, &out->half, &err), "%s", err.text);
+    cr_assert(stored_unlock_decode(buf_span(&old->unlock), &section, &err), "%s", err.text);
+    Sealift__UnlockSection next = *section;
+    AUTO(buf) struct buf keyring = {0};
+    ProtobufCBinaryData earlier = stored_bytes(span_of(old->half->key_id.bytes, HASH_LEN));
+    keyring_seal(out->half, &keyring);
+    next.key_id = stored_bytes(span_of(out->half->key_id.bytes, HASH_LEN));
+    next.unlock_pk = stored_bytes(span_of(out->half->unlock_pk, 32));
+    next.keyring = stored_bytes(buf_span(&keyring));
+    next.earlier = &earlier;
+    next.n_earlier = 1;
+    cr_assert(stored_unlock_encode(&next, &out->unlock, &err), "%s", err.text);
+    out->unlock_hash = hash_of(buf_span(&out->unlock));
+    stored_unlock_free(section);
+}
+
+Test(authority, opens_an_earlier_generation_by_the_grant_of_the_newest)
+{
+    struct err err;
+    struct key key, next = {0}, other;
+    key_init(&key);
+    key_init(&other);
+    rotated(&key, &next);
+    AUTO(read_half) struct read_half *half = NULL;
+    AUTO(statement) struct statement *old = grant(&key, SEALIFT__HALF__HALF_READ, NULL, key.half->s);
+    AUTO(statement) struct statement *fresh = grant(&next, SEALIFT__HALF__HALF_READ, NULL, next.half->s);
+    cr_assert_eq(accept(fresh, &err), ERR_NONE, "%s", err.text);
+    cr_assert_not(authority_read_half(authority, &key.half->key_id, &half, &err));
+    cr_assert_eq(err.code, ERR_NO_KEY, "the section has not come yet");
+    cr_assert(authority_accept_unlock(authority, buf_span(&next.unlock), &err), "%s", err.text);
+    cr_assert(authority_read_half(authority, &key.half->key_id, &half, &err), "%s", err.text);
+    cr_assert(hash_eq(&half->key_id, &next.half->key_id));
+    cr_assert_not_null(read_half_secret_of(half, &key.half->key_id));
+    read_half_free(half);
+    half = NULL;
+    cr_assert_not(authority_read_half(authority, &other.half->key_id, &half, &err));
+    cr_assert_eq(err.code, ERR_NO_KEY);
+
+    /* the newest one also where there is a grant of the point's own */
+    cr_assert_eq(accept(old, &err), ERR_NONE, "%s", err.text);
+    cr_assert(authority_accept_unlock(authority, buf_span(&key.unlock), &err), "%s", err.text);
+    cr_assert(authority_read_half(authority, &key.half->key_id, &half, &err), "%s", err.text);
+    cr_assert(hash_eq(&half->key_id, &next.half->key_id));
+    key_deinit(&key);
+    key_deinit(&next);
+    key_deinit(&other);
+}
+
 /* Puts the statement where an earlier acceptance would have put it. */
 static void plant(const struct statement *statement)
 {
