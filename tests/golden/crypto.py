@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden vectors of docs/format.md, sections 1 to 6, into this folder.
+"""Writes the golden vectors of docs/format.md, sections 1 to 6 and 13, into this folder.
 
 A second implementation of the format, written from the page and not from the C sources: BLAKE3 by
 `b3sum`, everything else by the Python package `cryptography` (44 or later, for Argon2id), XChaCha20 by
@@ -212,6 +212,21 @@ def identity_file(name, password=None):
     return head + secrets + HASH(head + secrets)[:16]
 
 
+def bundle(password, content):
+    pair = DERIVE("sealift v1 bundle pair", argon2id(password))
+    lock = SALT + struct.pack("<QQ", 2, 64 << 20) + x_pk(pair)
+    front = (b"SLBUNDLE\1" + bytes(7) + SEAL + struct.pack("<QQ", 1764000000 * 10**9, len(content)) +
+             b"0.4.0".ljust(16, b"\0") + lock)
+    context = b"sealift bundle v1\0" + HASH(front)
+    key = DERIVE("sealift v1 box", x_shared(EPH_SK, x_pk(pair)) + EPH_PK + x_pk(pair) + HASH(context))
+    header = front + b"\1" + EPH_PK + small_seal(key, NONCE, context, RUN_KEY) + bytes(7)
+    header += HASH(header)
+    pieces = [content[at:at + (256 << 10)] for at in range(0, len(content), 256 << 10)] or [b""]
+    return header + b"".join(
+        small_seal(RUN_KEY, NONCE, HASH(header) + struct.pack("<QB", number, number + 1 == len(pieces)), piece)
+        for number, piece in enumerate(pieces))
+
+
 # --- files -------------------------------------------------------------------------------------
 
 PASSWORD = "correct hörse battery 馬"  # NFC
@@ -259,6 +274,7 @@ FILES = {
         "plain_file": identity_file(b"web-1"),
         "password_file": identity_file(b"web-1", PASSWORD),
     },
+    "bundle": {"short": bundle(PASSWORD, CONTENT), "empty": bundle(PASSWORD, b"")},
     "sign": {"point": sign(WRITER_SEED, b"point", CONTENT)},
 }
 
