@@ -61,6 +61,8 @@ static const struct rule rules[] = {
     {"head_hash", 32, 32, MAY_BE_EMPTY},
     {"log_hash", 32, 32, NEVER_EMPTY},
     {"root", 32, 32, NEVER_EMPTY},
+    {"salt", 16, 16, MAY_BE_EMPTY},
+    {"waits_for", 32, 32, NEVER_EMPTY},
 };
 
 static const size_t repeated_max = 65536;

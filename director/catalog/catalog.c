@@ -157,3 +157,32 @@ bool catalog_claim_end(struct catalog *catalog, struct err *err)
 {
     return simple(catalog, QUERY_CLAIM_END, err);
 }
+
+/* ---- what self-backups are sealed to */
+
+bool catalog_lock_put(struct catalog *catalog, const struct bundle_lock *lock, struct err *err)
+{
+    AUTO(query) struct query query = query_of(catalog, QUERY_LOCK_PUT);
+    query_blob(&query, span_of(lock->salt, PASSWORD_SALT_LEN));
+    query_u64(&query, lock->limits.passes);
+    query_u64(&query, lock->limits.memory_bytes);
+    query_blob(&query, span_of(lock->pk, BOX_PK_LEN));
+    return query_run(&query, err);
+}
+
+bool catalog_lock_get(struct catalog *catalog, struct bundle_lock *out, struct err *err)
+{
+    AUTO(query) struct query query = query_of(catalog, QUERY_LOCK_GET);
+    struct bundle_lock lock = {0};
+    bool found = query_next(&query);
+    if (found) {
+        query_take_fixed(&query, lock.salt, PASSWORD_SALT_LEN);
+        lock.limits.passes = query_take_u64(&query);
+        lock.limits.memory_bytes = query_take_u64(&query);
+        query_take_fixed(&query, lock.pk, BOX_PK_LEN);
+    }
+    if (!query_finish(&query, err)) return false;
+    if (!found) return err_set(err, ERR_NOT_FOUND, "no password of bundles was set");
+    *out = lock;
+    return true;
+}

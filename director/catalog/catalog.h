@@ -9,6 +9,7 @@
 #define SEALIFT_DIRECTOR_CATALOG_H
 
 #include "common/base/auto.h"
+#include "common/crypto/bundle.h"
 #include "common/wire/statement.h"
 #include "director/core/agenda.h"
 
@@ -166,6 +167,13 @@ bool catalog_agenda_put(struct catalog *catalog, const struct agenda_item *item,
 bool catalog_agenda_drop(struct catalog *catalog, struct err *err) MUST_CHECK;
 typedef bool catalog_agenda_fn(void *arg, const struct agenda_item *item, struct err *err);
 bool catalog_agenda(struct catalog *catalog, catalog_agenda_fn *each, void *arg, struct err *err) MUST_CHECK;
+
+/* ---- copies of the director's state */
+
+/* What self-backups are sealed to. */
+bool catalog_lock_put(struct catalog *catalog, const struct bundle_lock *lock, struct err *err) MUST_CHECK;
+/* ERR_NOT_FOUND: none was set */
+bool catalog_lock_get(struct catalog *catalog, struct bundle_lock *out, struct err *err) MUST_CHECK;
 
 /* ---- transporters */
 

@@ -39,7 +39,9 @@ const char catalog_schema_later[] =
     " PRIMARY KEY (kind, repository, job)) WITHOUT ROWID;"
     /* points that are held or removed (by which log entry); the others have no row */
     "CREATE TABLE IF NOT EXISTS mark (repository BLOB NOT NULL, point BLOB NOT NULL, held INTEGER NOT NULL,"
-    " removed INTEGER NOT NULL, PRIMARY KEY (repository, point)) WITHOUT ROWID;";
+    " removed INTEGER NOT NULL, PRIMARY KEY (repository, point)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS bundle_lock (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL,"
+    " passes INTEGER NOT NULL, memory INTEGER NOT NULL, pk BLOB NOT NULL);";
 
 static const char *const texts[QUERIES] = {
     [QUERY_BEGIN] = "BEGIN IMMEDIATE",
@@ -107,6 +109,8 @@ static const char *const texts[QUERIES] = {
     [QUERY_AGENDA_PUT] = "INSERT OR REPLACE INTO agenda VALUES (?, ?, ?, ?, ?, ?, ?)",
     [QUERY_AGENDA] = "SELECT kind, repository, job, spec, since, next, good FROM agenda",
     [QUERY_AGENDA_DROP] = "DELETE FROM agenda",
+    [QUERY_LOCK_PUT] = "INSERT OR REPLACE INTO bundle_lock VALUES (1, ?, ?, ?, ?)",
+    [QUERY_LOCK_GET] = "SELECT salt, passes, memory, pk FROM bundle_lock",
 };
 
 bool catalog_fail(struct catalog *catalog, int rc, struct err *err, const char *doing)

@@ -64,6 +64,8 @@ enum query_name {
     QUERY_AGENDA_PUT,
     QUERY_AGENDA,
     QUERY_AGENDA_DROP,
+    QUERY_LOCK_PUT,
+    QUERY_LOCK_GET,
     QUERIES,
 };
 

@@ -28,7 +28,5 @@ const struct command absent_commands[] = {
     ABSENT("point", "diff"),
     ABSENT("search", NULL),
     ABSENT("events", NULL),
-    ABSENT("config", "export"),
-    ABSENT("config", "import"),
     {0},
 };

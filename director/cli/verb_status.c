@@ -2,6 +2,7 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
+#include "director/cli/config_status.h"
 #include "director/cli/follow.h"
 #include "director/cli/member.h"
 #include "director/cli/site_begin.h"
@@ -228,6 +229,7 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
     part(cli, document, "repositories", "Repositories", repository_columns, repositories);
     part(cli, document, "runs", "Running now", run_columns, run_rows(picture));
     (void)json_object_set_new(document, "pending", json_integer((json_int_t)picture->pending.count));
+    config_status_say(cli, picture->status, picture->now_ns, document);
     (void)json_object_set_new(document, "director_version", json_string(picture->status->director_version));
     if (cli->output.form == OUTPUT_JSON)
         output_record(&cli->output, job_columns, document);

@@ -15,6 +15,7 @@ extern const struct command restore_commands[];
 extern const struct command status_commands[];
 extern const struct command offline_commands[];
 extern const struct command care_commands[];
+extern const struct command config_commands[];
 extern const struct command absent_commands[];
 
 #endif

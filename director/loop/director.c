@@ -80,7 +80,8 @@ static bool open_state(struct director *director, const struct net_key *key, str
     director->registry = registry_new(net_key_public(key));
     director->runs = run_table_new(&settings);
     director->agenda = agenda_new();
-    return catalog_open(director->settings.state_dir, &director->catalog, err) && startup_load(director, err);
+    return catalog_open(director->settings.state_dir, &director->catalog, err) &&
+           startup_load(director, err) && bundles_open(director, err);
 }
 
 bool director_open(const struct director_settings *settings, const struct net_key *key, struct director **out,
@@ -114,6 +115,7 @@ void director_close(struct director *director)
     net_context_free(director->net);
     agenda_free(director->agenda);
     run_table_free(director->runs);
+    bundles_free(director);
     registry_free(director->registry);
     catalog_close(director->catalog);
     free(director);
@@ -233,6 +235,7 @@ static void tick(struct director *director)
     run_table_tick(director->runs, &director->now, &effects);
     (void)apply(director, &effects);
     schedules_tick(director);
+    bundles_tick(director);
     follow_tick(director);
     sweep(director);
     bool late = director->now.mono_ms - director->last_probe_ms >= PROBE_PAUSE_MS;
@@ -245,6 +248,7 @@ static void tick(struct director *director)
 
 static int patience(const struct director *director, bool waits)
 {
+    if (bundles_busy(director)) return 0;
     if (waits) return EAGER_MS;
     return run_table_count(director->runs) > 0 || director->probes > 0 ? BUSY_MS : IDLE_MS;
 }

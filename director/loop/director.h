@@ -14,10 +14,19 @@
 
 #define DIRECTOR_LEASE_MS 120000
 
+/* Copies of its state that the director makes by itself; directory NULL: none. */
+struct self_backup_settings {
+    const char *directory;
+    const char *spec; /* as schedule_parse has it */
+    unsigned keep;    /* so many stay, at least 1 */
+};
+
 struct director_settings {
     const char *state_dir;
     const char *bind;                     /* an address, without a port; IPv6 without brackets */
     uint16_t operator_port, control_port; /* 0: any free one */
+    const char *config_file; /* goes with copies of the state; NULL: it does not */
+    struct self_backup_settings self_backup;
     uint64_t lease_ms;                    /* how long a transporter may be gone before its runs end */
 };
 

@@ -91,12 +91,15 @@ struct join_note {
     uint64_t written_ms;
 };
 
+struct bundles;
+
 struct director {
     struct director_settings settings;
     struct catalog *catalog;
     struct registry *registry;
     struct run_table *runs;
     struct agenda *agenda;
+    struct bundles *bundles;
     struct net_context *net;
     struct net_zap *zap;
     struct net_socket *operators, *control;
@@ -230,6 +233,18 @@ void list_pending(struct director *director, struct operator_link *link, const S
 void list_runs(struct director *director, struct operator_link *link, const Sealift__Head *head);
 void list_points(struct director *director, struct operator_link *link, const Sealift__Head *head);
 void list_status(struct director *director, struct operator_link *link, const Sealift__Head *head);
+
+/* ---- bundles.c */
+bool bundles_open(struct director *director, struct err *err) MUST_CHECK;
+void bundles_free(struct director *director);
+/* A step of what is being made, and what is due. */
+void bundles_tick(struct director *director);
+bool bundles_busy(const struct director *director);
+void bundles_export(struct director *director, struct operator_link *link, const Sealift__Head *head);
+void bundles_read(struct director *director, struct operator_link *link, const Sealift__Head *head);
+void bundles_lock(struct director *director, struct operator_link *link, const Sealift__Head *head);
+/* False: none are configured. Borrows from the director. */
+bool bundles_status(const struct director *director, Sealift__SelfBackup *out);
 
 /* ---- follow.c */
 /* Tells at once how the run stands, and from then on. */

@@ -406,6 +406,8 @@ void list_status(struct director *director, struct operator_link *link, const Se
     answer.director_version = lent_text(SEALIFT_VERSION);
     answer.n_schedules = planned;
     answer.schedules = schedule_rows;
+    Sealift__SelfBackup self_backup;
+    if (bundles_status(director, &self_backup)) answer.self_backup = &self_backup;
     AUTO(buf) struct buf payload = {0};
     payload_status_encode(&answer, &payload);
     operator_done(link, head->serial, NULL, 0, buf_span(&payload));

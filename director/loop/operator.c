@@ -238,6 +238,15 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_PENDING_LIST:
         list_pending(director, link, head);
         break;
+    case SEALIFT__HEAD__KIND_CONFIG_EXPORT:
+        bundles_export(director, link, head);
+        break;
+    case SEALIFT__HEAD__KIND_CONFIG_READ:
+        bundles_read(director, link, head);
+        break;
+    case SEALIFT__HEAD__KIND_CONFIG_LOCK:
+        bundles_lock(director, link, head);
+        break;
     case SEALIFT__HEAD__KIND_STATUS_GET:
         list_status(director, link, head);
         break;

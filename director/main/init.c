@@ -33,6 +33,10 @@ static const char config_text[] =
     "# How long a transporter may be out of sight before its runs are given up.\n"
     "lease = \"2m\";\n"
     "\n"
+    "# Copies of the director's own state, sealed to a password that 'sealift config set-password' sets.\n"
+    "# Let the directory be on another disk, or taken to another machine.\n"
+    "#self_backup = { directory = \"/var/backups/sealift\"; schedule = \"daily 04:30\"; keep = 10; };\n"
+    "\n"
     "# debug, info, warn, error\n"
     "log_level = \"info\";\n";
 

@@ -92,7 +92,11 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                     .bind = settings->bind,
                                     .operator_port = settings->operator_port,
                                     .control_port = settings->control_port,
-                                    .lease_ms = settings->lease_ms};
+                                    .lease_ms = settings->lease_ms,
+                                    .config_file = config,
+                                    .self_backup = {.directory = settings->self_backup_directory,
+                                                    .spec = settings->self_backup_schedule,
+                                                    .keep = (unsigned)settings->self_backup_keep}};
     if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err) ||
         !director_key_open(settings->state_dir, &key, err) || !director_open(&how, key, &director, err))
         return false;

@@ -3,11 +3,13 @@
 #include "common/base/alloc.h"
 #include "common/conf/conf.h"
 #include "common/wire/site_line.h"
+#include "director/core/schedule.h"
 #include "director/loop/director.h"
 
 #include <arpa/inet.h>
 #include <string.h>
 
+enum { KEEP_USUAL = 10, KEEP_MAX = 10000 };
 enum { PORT_MAX = 65535, LEASE_LEAST_MS = 1000, LEASE_MOST_MS = 24 * 3600 * 1000 };
 
 static const struct conf_word levels[] = {
@@ -17,6 +19,8 @@ void settings_deinit(struct settings *settings)
 {
     free(settings->state_dir);
     free(settings->bind);
+    free(settings->self_backup_directory);
+    free(settings->self_backup_schedule);
     *settings = (struct settings){0};
 }
 
@@ -54,6 +58,27 @@ static bool get_ports(struct conf_group root, struct settings *settings, struct 
     return true;
 }
 
+static bool get_self_backup(struct conf_group root, struct settings *settings, struct err *err)
+{
+    static const struct id any = {{0}};
+    struct conf_group group;
+    struct schedule schedule;
+    struct err reason;
+    const char *directory = NULL, *spec = NULL;
+    if (!conf_has(root, "self_backup")) return true;
+    if (!conf_get_group(root, "self_backup", &group, err) ||
+        !conf_get_path(group, "directory", &directory, err) ||
+        !conf_get_string_or(group, "schedule", "daily", &spec, err) ||
+        !conf_get_integer_or(group, "keep", 1, KEEP_MAX, KEEP_USUAL, &settings->self_backup_keep, err))
+        return false;
+    if (strlen(spec) > SCHEDULE_TEXT_MAX || !schedule_parse(spec, &any, &schedule, &reason))
+        return conf_reject(group, "schedule", err, "%s",
+                           strlen(spec) > SCHEDULE_TEXT_MAX ? "is too long" : reason.text);
+    settings->self_backup_directory = xstrdup(directory);
+    settings->self_backup_schedule = xstrdup(spec);
+    return true;
+}
+
 static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
 {
     struct conf_group root = conf_root(conf);
@@ -64,6 +89,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     if (!get_bind(root, &settings->bind, err) || !get_ports(root, settings, err) ||
         !conf_get_duration_or(root, "lease", LEASE_LEAST_MS, LEASE_MOST_MS, DIRECTOR_LEASE_MS,
                               &settings->lease_ms, err) ||
+        !get_self_backup(root, settings, err) ||
         !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
         return false;
     settings->log_level = (enum log_level)level;

@@ -1,0 +1,16 @@
+/* The director's state as a bundle, made by the director and fetched piece by piece. */
+#ifndef SEALIFT_CLI_STATE_EXPORT_H
+#define SEALIFT_CLI_STATE_EXPORT_H
+
+#include "common/crypto/bundle.h"
+#include "director/cli/access.h"
+
+/* Asks the director for a copy of its state under the lock, and writes it to `path`, which must not exist: it
+ * gets its name when it is complete and durable. ERR_EXISTS, ERR_POLICY (admins alone), ERR_BUSY. */
+bool state_export(struct cli *cli, const struct bundle_lock *lock, const char *path,
+                  struct err *err) MUST_CHECK;
+
+/* What later self-backups are sealed to. */
+bool state_set_lock(struct cli *cli, const struct bundle_lock *lock, struct err *err) MUST_CHECK;
+
+#endif

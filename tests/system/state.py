@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 150
+"""The director's own state, with real daemons: a bundle is exported, the director is wrecked, the bundle makes it
+again and backups go on; every broken bundle is refused by name; the director makes bundles by itself."""
+
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Failed, Site, expect, flip, same, wait_until  # noqa: E402
+
+PASSWORD, OTHER = "a bundle's own password", "not that password at all"
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def tree_of(site):
+    tree = site.path("data")
+    os.makedirs(os.path.join(tree, "sub"))
+    for i in range(20):
+        write(os.path.join(tree, "sub", f"file-{i}"), f"content {i}\n" * (i * 50 + 1))
+    return tree
+
+
+def says(done, text):
+    expect(text in done.stderr, f"'{text}' is missing in: {done.stderr}")
+
+
+def status(site):
+    return json.loads(site.sealift("--json", "status").stdout)
+
+
+def broken_bundles(site, bundle, password):
+    """Each of them is refused before anything is written, by its own exit code."""
+    size = os.path.getsize(bundle)
+    target = site.path("never")
+    bad = site.path("bad.sealift")
+
+    def refused(code, *text):
+        done = site.sealift("config", "import", bad, "--director-state", target, "--password-file", password, code=code)
+        for words in text:
+            says(done, words)
+        expect(not os.path.exists(target) or not os.listdir(target), f"something was written for {text}")
+
+    for length in (0, 7, 9, 271, 272, size // 2, size - 1):
+        shutil.copy(bundle, bad)
+        os.truncate(bad, length)
+        refused(23, "bad.sealift")
+    for at in (20, 50, 130, 250, 271, size // 2, size - 1):
+        shutil.copy(bundle, bad)
+        flip(bad, at)
+        refused(22, "bad.sealift")
+    shutil.copy(bundle, bad)
+    with open(bad, "ab") as file:
+        file.write(b"x")
+    refused(22, "follow the bundle's end")
+    for version, text in ((0, "version 0, this program reads version 1"), (9, "a newer Sealift wrote it")):
+        shutil.copy(bundle, bad)
+        with open(bad, "r+b") as file:
+            file.seek(8)
+            file.write(bytes([version]))
+        refused(3, text)
+    write(bad, "sealift-export1\nof something else\n" * 30)
+    refused(22, "it is no bundle of a director's state")
+    shutil.copy(bundle, bad)
+    wrong = write(site.path("wrong"), OTHER + "\n")
+    says(site.sealift("config", "import", bad, "--director-state", target, "--password-file", wrong, code=21),
+         "the password is not that of this bundle")
+
+
+def exported_and_back(site, tree):
+    password = write(site.path("password"), PASSWORD + "\n")
+    bundle = site.path("director.sealift")
+    weak = write(site.path("weak"), "short\n")
+    site.sealift("config", "export", "--out", bundle, "--password-file", weak, code=2)
+    expect(not os.path.exists(bundle), "a weak password made a bundle")
+    site.sealift("config", "export", "--out", bundle, "--password-file", password)
+    says(site.sealift("config", "export", "--out", bundle, "--password-file", password, code=3), "exists already")
+    shown = json.loads(site.sealift("--json", "config", "show", bundle).stdout)
+    expect(shown["site"] == site.line.split(":")[1], f"show names another site: {shown}")
+    with open(bundle, "rb") as file:
+        content = file.read()
+    with open(site.path("director", "director.key")) as file:
+        secret = file.read().split("secret ")[1].split("\n")[0]
+    expect(secret.encode() not in content and b"SQLite format" not in content, "the bundle is not sealed")
+    expect(not [name for name in os.listdir(site.path("director")) if name.startswith(("export-", ".tmp"))],
+           "the director keeps what was fetched")
+    broken_bundles(site, bundle, password)
+    site.sealift("config", "import", bundle, "--dry-run", "--password-file", password)
+
+    site.daemons["director"].kill()
+    shutil.rmtree(site.path("director"))
+    state = site.path("director")
+    os.mkdir(state, 0o755)
+    says(site.sealift("config", "import", bundle, "--director-state", state, "--password-file", password, code=5),
+         "is open to others")
+    os.chmod(state, 0o700)
+    write(os.path.join(state, "mine"), "")
+    says(site.sealift("config", "import", bundle, "--director-state", state, "--password-file", password, code=3),
+         "is not empty (there is 'mine')")
+    os.unlink(os.path.join(state, "mine"))
+    said = site.sealift("config", "import", bundle, "--director-state", state, "--password-file", password).stdout
+    expect(f"sealift-director --config {state}/director.conf" in said, said)
+    site.run_director()
+    site.sealift("job", "run", "web", "--wait")
+    points = json.loads(site.sealift("--json", "point", "list").stdout)["points"]
+    expect(len(points) == 2, f"{len(points)} points after the import")
+    site.sealift("restore", "web@latest", "--to", f"source:{site.path('out')}", "--wait")
+    same(tree, site.path("out") + tree, "restored by the imported director")
+
+
+def self_backups(site):
+    """Written by the schedule, sealed to what was set, the newest kept, and a failure is told."""
+    there = site.path("copies")
+    director = site.daemons["director"]
+    director.stop()
+    with open(site.path("director.conf"), "a") as file:
+        file.write(f'self_backup = {{ directory = "{there}"; schedule = "daily"; keep = 2; }};\n')
+    site.run_director()
+    done = site.sealift("status")
+    says(done, "'sealift config set-password' sets")
+    password = write(site.path("self-password"), OTHER + "\n")
+
+    def bundles():
+        return sorted(name for name in os.listdir(there) if name.startswith("director-")) if os.path.isdir(there) else []
+
+    made = 0
+    while made < 3:  # a name tells the second: two of the same one are one
+        before = len([line for line in site.daemons["director"].lines() if "event=self_backup " in line])
+        site.sealift("config", "set-password", "--password-file", password)
+        wait_until(lambda: len([line for line in site.daemons["director"].lines()
+                                if "event=self_backup " in line]) > before, "no self-backup was made")
+        made += 1
+    expect(1 <= len(bundles()) <= 2, f"more than two copies stay: {bundles()}")
+    backup = status(site)["self_backup"]
+    expect(backup["last_good"] and backup["next"] > backup["last_good"] and not backup["text"], f"status: {backup}")
+    newest = os.path.join(there, bundles()[-1])
+    site.sealift("config", "import", newest, "--dry-run", "--password-file", password)
+    site.sealift("config", "import", newest, "--dry-run", "--password-file", site.path("password"), code=21)
+    shutil.rmtree(there)
+    write(there, "a file in the directory's place")
+    site.sealift("config", "set-password", "--password-file", password)
+    wait_until(lambda: status(site)["self_backup"]["text"], "a failed self-backup is not told")
+    says(site.sealift("status"), "last copy of its state failed")
+
+
+def main():
+    with Site("state").begin() as site:
+        tree = tree_of(site)
+        site.add_backup(tree)
+        site.sealift("job", "run", "web", "--wait")
+        exported_and_back(site, tree)
+        self_backups(site)
+
+
+try:
+    main()
+except Failed as failure:
+    sys.exit(str(failure))
