@@ -209,5 +209,13 @@ static bool kmip_describe(const struct kms_entry *entry, char out[static KMS_MAS
     return true;
 }
 
-const struct kms_driver kms_kmip_driver = {
-    .wrap = kmip_wrap, .unwrap = kmip_unwrap, .describe = kmip_describe, .kind = KMS_WRAP_KMIP};
+static bool kmip_check(const struct kms_entry *entry, struct err *err)
+{
+    return kmip_link_check(entry->uri, err);
+}
+
+const struct kms_driver kms_kmip_driver = {.wrap = kmip_wrap,
+                                           .unwrap = kmip_unwrap,
+                                           .describe = kmip_describe,
+                                           .check = kmip_check,
+                                           .kind = KMS_WRAP_KMIP};
