@@ -50,6 +50,7 @@ static const struct rule rules[] = {
     {"secret", 1, 256, MAY_BE_EMPTY},
     {"wrapped", 1, 16 * 1024, NEVER_EMPTY},
     {"generation", 1, 64 * 1024, MAY_BE_EMPTY},
+    {"section", 1, 64 * 1024, MAY_BE_EMPTY},
     {"answer_to", 32, 32, MAY_BE_EMPTY},
     {"paths", 1, 4096, NEVER_EMPTY},
     {"excludes", 1, 4096, NEVER_EMPTY},

@@ -41,6 +41,13 @@ void order_key_back_context(const struct id *site, const struct id *order, const
     statement_box_context("key back", site, order, span_of(key_id->bytes, HASH_LEN), out);
 }
 
+void order_wrap_proof(const struct secret *s, const struct id *order, struct span wrap,
+                      uint8_t out[static WRAP_PROOF_LEN])
+{
+    const struct span parts[] = {span_of(s->data, s->len), span_of(order->bytes, ID_LEN), wrap};
+    hash_derive("sealift v1 wrap proof", parts, 3, out);
+}
+
 bool sealed_copy_open(Sealift__SealedCopy *const *copies, size_t count, const uint8_t recipient[SIGN_PK_LEN],
                       const struct box_pair *pair, const char *purpose, const struct id *site,
                       const struct id *id, struct secret **out, struct err *err)

@@ -22,6 +22,13 @@ void order_secret_context(const struct id *site, const struct id *order, const s
 void order_key_back_context(const struct id *site, const struct id *order, const struct hash *key_id,
                             struct buf *out);
 
+/* What shows that a wrap comes from who holds S, and answers this order: DERIVE("sealift v1 wrap proof", S,
+ * order id, the encoded KmsWrap). Anybody can seal an answer to an operator; a wrap that never opens would be
+ * found out only when it is needed. */
+#define WRAP_PROOF_LEN 32
+void order_wrap_proof(const struct secret *s, const struct id *order, struct span wrap,
+                      uint8_t out[static WRAP_PROOF_LEN]);
+
 /* Finds the copy for `recipient` and opens it with `pair`. Purposes: "repository", "job", "order".
  * ERR_NO_KEY when there is no copy for the recipient; errors of box_open. */
 bool sealed_copy_open(Sealift__SealedCopy *const *copies, size_t count, const uint8_t recipient[SIGN_PK_LEN],

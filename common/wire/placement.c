@@ -119,3 +119,14 @@ bool placement_of_order(const Sealift__OrderBody *order, const struct roster *ro
     *out = facts;
     return true;
 }
+
+bool placement_check_wrap(const Sealift__OrderBody *order, const struct roster *roster, struct err *err)
+{
+    const Sealift__Member *member = roster_transporter(roster, order->target.data);
+    if (!member)
+        return err_set(err, ERR_NOT_FOUND,
+                       "the transporter that is to wrap the key is not in the current roster");
+    if (member->zone == SEALIFT__ZONE__ZONE_TRUSTED) return true;
+    return err_set(err, ERR_POLICY, "only a transporter in the trusted zone wraps keys: '%s' is not in it",
+                   member->name);
+}

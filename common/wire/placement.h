@@ -27,4 +27,8 @@ bool placement_of_order(const Sealift__OrderBody *order, const struct roster *ro
                         const Sealift__RepositoryBody *repository, struct placement_facts *out,
                         struct err *err) MUST_CHECK;
 
+/* An order to wrap a key: S goes to transporters in the trusted zone only. ERR_POLICY, ERR_NOT_FOUND. */
+bool placement_check_wrap(const Sealift__OrderBody *order, const struct roster *roster,
+                          struct err *err) MUST_CHECK;
+
 #endif

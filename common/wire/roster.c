@@ -257,3 +257,13 @@ bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIG
         }
     return false;
 }
+
+bool roster_ever_operator(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN])
+{
+    const Sealift__RosterBody *body = roster_body(roster);
+    if (find_key(body->operators, body->n_operators, sign_pk)) return true;
+    for (size_t i = 0; i < body->n_revoked; i++)
+        if (memcmp(body->revoked[i]->member->sign_pk.data, sign_pk, SIGN_PK_LEN) == 0)
+            return body->revoked[i]->member->role != SEALIFT__ROLE__ROLE_NONE;
+    return false;
+}

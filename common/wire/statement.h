@@ -69,6 +69,7 @@ const char *statement_job_label(const Sealift__JobBody *job);
 STATEMENT_PLAN(backup, Sealift__BackupPlan)
 STATEMENT_PLAN(restore, Sealift__RestorePlan)
 STATEMENT_PLAN(browse, Sealift__BrowsePlan)
+STATEMENT_PLAN(wrap, Sealift__WrapPlan)
 
 /* ---- authority */
 

@@ -4,6 +4,7 @@
 #include "common/crypto/identity.h"
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
+#include "common/wire/stored.h"
 
 #include <string.h>
 
@@ -105,13 +106,49 @@ static bool job_check(const struct statement *statement, struct err *err)
            job_keys_check(body, err);
 }
 
+/* The one section that a protect order carries is of the key that the order names. */
+static bool protect_check(const Sealift__OrderBody *body, struct err *err)
+{
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    return rule(body->repository.len == ID_LEN && body->point.len == 0,
+                "an order to protect names its repository and no point", err) &&
+           rule(body->key_id.len == HASH_LEN && body->section.len > 0,
+                "an order to protect names its key and carries an unlock section", err) &&
+           stored_unlock_decode(stored_span(&body->section), &section, err) &&
+           rule(memcmp(section->key_id.data, body->key_id.data, HASH_LEN) == 0,
+                "an order to protect carries the unlock section of another key", err);
+}
+
+static bool wrap_check(const Sealift__OrderBody *body, struct err *err)
+{
+    return rule(body->repository.len == 0 && body->point.len == 0,
+                "an order to wrap names neither a repository nor a point", err) &&
+           rule(body->key_id.len == HASH_LEN && body->secret.len > 0 && body->answer_to.len == SIGN_PK_LEN,
+                "an order to wrap carries a key and names the operator that is answered", err);
+}
+
+static bool order_kind_check(const Sealift__OrderBody *body, struct err *err)
+{
+    if (!rule(body->section.len == 0 || body->kind == SEALIFT__ORDER_KIND__ORDER_PROTECT,
+              "only an order to protect carries an unlock section", err))
+        return false;
+    switch (body->kind) {
+    case SEALIFT__ORDER_KIND__ORDER_PROTECT:
+        return protect_check(body, err);
+    case SEALIFT__ORDER_KIND__ORDER_WRAP:
+        return wrap_check(body, err);
+    default:
+        return rule(body->repository.len == ID_LEN && body->point.len == ID_LEN,
+                    "an order names its repository and its point", err);
+    }
+}
+
 static bool order_check(const struct statement *statement, struct err *err)
 {
     const Sealift__OrderBody *body = statement->body.order;
     return rule(!id_is_zero(&statement->id), "an order without an id", err) &&
            rule(body->kind != SEALIFT__ORDER_KIND__ORDER_NONE, "an order without a kind", err) &&
-           rule(body->repository.len == ID_LEN && body->point.len == ID_LEN,
-                "an order names its repository and its point", err) &&
+           order_kind_check(body, err) &&
            rule(body->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE || body->answer_to.len == SIGN_PK_LEN,
                 "a browse order names the operator that is answered", err) &&
            rule(body->secret.len == 0 || body->key_id.len == HASH_LEN, "an order carries a secret of no key",
@@ -156,3 +193,4 @@ bool statement_body_check(const struct statement *statement, struct err *err)
 PLAN(backup, Sealift__BackupPlan, sealift__backup_plan__descriptor, "backup plan")
 PLAN(restore, Sealift__RestorePlan, sealift__restore_plan__descriptor, "restore plan")
 PLAN(browse, Sealift__BrowsePlan, sealift__browse_plan__descriptor, "browse plan")
+PLAN(wrap, Sealift__WrapPlan, sealift__wrap_plan__descriptor, "wrap plan")

@@ -355,19 +355,20 @@ static bool kdf_ok(const Sealift__Kdf *kdf, struct err *err)
     return exactly(&kdf->salt, SALT_LEN, "salt", unlock_what, err);
 }
 
+static bool kms_ok(const Sealift__KmsWrap *wrap, const char *what, struct err *err)
+{
+    if (wrap->wrapped.len == 0) return err_set(err, ERR_DAMAGED, "%s: 'wrapped' is empty", what);
+    return name_ok(wrap->entry, "entry", what, err) && name_ok(wrap->kind, "kind", what, err) &&
+           at_most(wrap->wrapped.len, MAX_WRAPPED, "wrapped", what, err);
+}
+
 static bool wraps_ok(const Sealift__UnlockSection *unlock, struct err *err)
 {
     if (!at_most(unlock->n_kms, MAX_WRAPS, "kms", unlock_what, err) ||
         !at_most(unlock->n_passwords, MAX_WRAPS, "passwords", unlock_what, err))
         return false;
-    for (size_t i = 0; i < unlock->n_kms; i++) {
-        const Sealift__KmsWrap *wrap = unlock->kms[i];
-        if (wrap->wrapped.len == 0) return err_set(err, ERR_DAMAGED, "%s: 'wrapped' is empty", unlock_what);
-        if (!name_ok(wrap->entry, "entry", unlock_what, err) ||
-            !name_ok(wrap->kind, "kind", unlock_what, err) ||
-            !at_most(wrap->wrapped.len, MAX_WRAPPED, "wrapped", unlock_what, err))
-            return false;
-    }
+    for (size_t i = 0; i < unlock->n_kms; i++)
+        if (!kms_ok(unlock->kms[i], unlock_what, err)) return false;
     for (size_t i = 0; i < unlock->n_passwords; i++) {
         const Sealift__PasswordWrap *wrap = unlock->passwords[i];
         if (!wrap->kdf) return err_set(err, ERR_DAMAGED, "%s: 'kdf' of a wrap is missing", unlock_what);
@@ -433,4 +434,30 @@ bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struc
 void stored_unlock_free(Sealift__UnlockSection *unlock)
 {
     message_free(unlock);
+}
+
+/* --- KmsWrap by itself --- */
+
+static const char kms_what[] = "the wrap";
+
+bool stored_kms_encode(const Sealift__KmsWrap *wrap, struct buf *out, struct err *err)
+{
+    return message_check(wrap, STORED_MAX_TEXT, kms_what, err) && kms_ok(wrap, kms_what, err) &&
+           encode_limited(wrap, STORED_MAX_UNLOCK, kms_what, out, err);
+}
+
+bool stored_kms_decode(struct span bytes, Sealift__KmsWrap **out, struct err *err)
+{
+    AUTO(stored_kms)
+    Sealift__KmsWrap *wrap = (Sealift__KmsWrap *)message_decode(
+        &sealift__kms_wrap__descriptor, bytes, STORED_MAX_UNLOCK, STORED_MAX_TEXT, kms_what, err);
+    if (!wrap || !kms_ok(wrap, kms_what, err)) return false;
+    *out = wrap;
+    wrap = NULL;
+    return true;
+}
+
+void stored_kms_free(Sealift__KmsWrap *wrap)
+{
+    message_free(wrap);
 }

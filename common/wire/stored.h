@@ -50,6 +50,12 @@ bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struc
 void stored_unlock_free(Sealift__UnlockSection *unlock);
 DEFINE_AUTO(stored_unlock, Sealift__UnlockSection *, stored_unlock_free)
 
+/* A wrap by itself, as a transporter answers with it. */
+bool stored_kms_encode(const Sealift__KmsWrap *wrap, struct buf *out, struct err *err) MUST_CHECK;
+bool stored_kms_decode(struct span bytes, Sealift__KmsWrap **out, struct err *err) MUST_CHECK;
+void stored_kms_free(Sealift__KmsWrap *wrap);
+DEFINE_AUTO(stored_kms, Sealift__KmsWrap *, stored_kms_free)
+
 /* Opens the body of a point file: the signature (NAME point), that the signer is the writer that the
  * body names, and that the unlock section is the one that the body names. ERR_NOT_AUTHENTIC,
  * ERR_DAMAGED, ERR_VERSION, ERR_LIMIT. */

@@ -125,7 +125,7 @@ static void take_subject(struct reader *reader, struct run *out)
     out->subject_version = reader_u64(reader);
     uint8_t kind = reader_u8(reader);
     reader_copy(reader, out->repository.bytes, ID_LEN);
-    if (subject > SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER || kind < RUN_BACKUP || kind > RUN_MAINTENANCE)
+    if (subject > SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER || kind < RUN_BACKUP || kind > RUN_WRAP)
         reader->failed = true;
     out->subject = (Sealift__StatementType)subject;
     out->kind = (enum run_kind)kind;

@@ -57,6 +57,18 @@ bool offline_admitted(const struct offline *offline, const uint8_t writer[SIGN_P
     return false;
 }
 
+bool offline_is_operator(const struct offline *offline, const uint8_t signer[SIGN_PK_LEN])
+{
+    for (size_t i = 0; i < offline->count; i++) {
+        const struct offline_point *point = &offline->points[i];
+        if (!point->body || !point->roster) continue;
+        const Sealift__RosterBody *roster = point->roster->body.roster;
+        for (size_t k = 0; k < roster->n_operators; k++)
+            if (memcmp(roster->operators[k]->sign_pk.data, signer, SIGN_PK_LEN) == 0) return true;
+    }
+    return false;
+}
+
 void offline_tell_pin(const struct offline *offline, const struct offline_point *point)
 {
     const struct output *output = &offline->cli->output;

@@ -45,6 +45,8 @@ bool offline_resolve(const struct offline *offline, const char *text, const stru
 
 /* Was this signing key a transporter of the pinned site, by a roster that one of the points carries? */
 bool offline_admitted(const struct offline *offline, const uint8_t writer[SIGN_PK_LEN]);
+/* Was it an operator, by such a roster (of a site that nobody pinned: by what the points themselves say)? */
+bool offline_is_operator(const struct offline *offline, const uint8_t signer[SIGN_PK_LEN]);
 /* Says once how far the writer of the point can be believed. */
 void offline_tell_pin(const struct offline *offline, const struct offline_point *point);
 

@@ -133,6 +133,12 @@ static bool is_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
     return offline_admitted(checking->offline, writer);
 }
 
+static bool is_operator(void *arg, const uint8_t signer[SIGN_PK_LEN])
+{
+    const struct checking *checking = arg;
+    return offline_is_operator(checking->offline, signer);
+}
+
 /* What the working thread is given. */
 struct opening {
     struct checking *checking;
@@ -144,7 +150,10 @@ static bool run_stored(void *arg, struct err *err)
 {
     struct checking *checking = ((struct opening *)arg)->checking;
     struct check_sink sink = {.finding = on_stored, .progress = on_bytes, .arg = checking};
-    if (checking->offline->pinned) sink.admitted = is_admitted;
+    if (checking->offline->pinned) {
+        sink.admitted = is_admitted;
+        sink.is_operator = is_operator;
+    }
     const struct check_options options = {.level = checking->level == LEVEL_PRESENCE ? CHECK_PRESENCE
                                                                                      : CHECK_HASH};
     return repository_check(checking->offline->repository, &options, &sink, &checking->stored, err);

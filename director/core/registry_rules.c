@@ -215,11 +215,12 @@ static bool check_grant(const struct registry *registry, const struct statement 
 
 /* ---- orders */
 
-/* An order about a point as such, which nobody opens: for the repository's owner alone. */
+/* An order about what a repository keeps, of which nobody opens anything: for its owner alone. */
 static bool is_care(Sealift__OrderKind kind)
 {
-    return kind == SEALIFT__ORDER_KIND__ORDER_HOLD || kind == SEALIFT__ORDER_KIND__ORDER_RELEASE ||
-           kind == SEALIFT__ORDER_KIND__ORDER_DELETE || kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
+    return kind == SEALIFT__ORDER_KIND__ORDER_PROTECT || kind == SEALIFT__ORDER_KIND__ORDER_HOLD ||
+           kind == SEALIFT__ORDER_KIND__ORDER_RELEASE || kind == SEALIFT__ORDER_KIND__ORDER_DELETE ||
+           kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
 }
 
 static bool order_known_kind(const Sealift__OrderBody *order, struct err *err)
@@ -240,18 +241,42 @@ static bool order_sides(const struct registry *registry, const Sealift__OrderBod
     return err_set(err, ERR_PROTOCOL, "an order about a point is for the owner of its repository");
 }
 
+static bool answers_an_operator(const struct registry *registry, const Sealift__OrderBody *order,
+                                struct err *err)
+{
+    if (roster_operator(registry->roster, order->answer_to.data)) return true;
+    return err_set(err, ERR_NOT_FOUND, "the operator whom the order answers is not in the current roster");
+}
+
+/* One host on both sides, and no repository. */
+static bool plan_wrap(const struct registry *registry, const struct statement *statement,
+                      struct run_plan *out, struct err *err)
+{
+    const Sealift__OrderBody *order = statement->body.order;
+    if (!placement_check_wrap(order, registry->roster, err) || !answers_an_operator(registry, order, err))
+        return false;
+    struct run_plan plan = {.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                            .subject_id = statement->id,
+                            .subject_version = statement->version,
+                            .kind = RUN_WRAP};
+    memcpy(plan.source, order->target.data, SIGN_PK_LEN);
+    memcpy(plan.target, order->target.data, SIGN_PK_LEN);
+    name_sides(registry, &plan);
+    *out = plan;
+    return true;
+}
+
 bool registry_plan_order(const struct registry *registry, const struct statement *statement,
                          struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
+    if (order->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return plan_wrap(registry, statement, out, err);
     if (!order_known_kind(order, err)) return false;
     const Sealift__RepositoryBody *repository =
         live_repository(registry, &order->repository, "that the order reads", err);
     if (!repository || !order_sides(registry, order, repository, err)) return false;
-    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE &&
-        !roster_operator(registry->roster, order->answer_to.data))
-        return err_set(err, ERR_NOT_FOUND,
-                       "the operator whom the order answers is not in the current roster");
+    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE && !answers_an_operator(registry, order, err))
+        return false;
     struct run_plan plan = {.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
                             .subject_id = statement->id,
                             .subject_version = statement->version,

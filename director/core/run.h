@@ -15,7 +15,7 @@
 #define RUN_TICKET_LEN 32
 #define RUN_SAMPLE_ALL 1000000u /* millionths */
 
-enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3, RUN_MAINTENANCE = 4 };
+enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3, RUN_MAINTENANCE = 4, RUN_WRAP = 5 };
 
 /* What a maintenance run does with its repository; all zeros in other runs. */
 struct run_work {
@@ -57,7 +57,7 @@ struct run {
     struct id subject_id;
     uint64_t subject_version;
     enum run_kind kind;
-    struct id repository; /* written to; of a recovery: read from */
+    struct id repository; /* written to; of a recovery: read from; of a wrap: zeros */
     struct run_work work;
     struct run_side source, target;
 

@@ -140,6 +140,17 @@ static bool in_the_way(const struct run *run, const struct run_plan *plan)
     return plan->kind != RUN_MAINTENANCE || run_work_same(&run->work, &plan->work);
 }
 
+/* Whether a wrap can begin now. */
+static bool is_at_hand(const struct run_table *table, const struct run_plan *plan, struct err *err)
+{
+    if (!run_table_connected(table, plan->target))
+        return err_set(err, ERR_UNREACHABLE, "transporter '%s' is not connected: it has to be, to wrap a key",
+                       plan->target_name);
+    return run_table_has_room(table, plan->target) ||
+           err_set(err, ERR_UNREACHABLE, "transporter '%s' is busy, and has no free slot: try again later",
+                   plan->target_name);
+}
+
 static bool make_room(const struct step *step, const struct run_plan *plan, struct err *err)
 {
     struct run_table *table = step->table;
@@ -169,6 +180,7 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
                      struct effects *effects, struct err *err)
 {
     struct step step = run_step(table, now, effects);
+    if (plan->kind == RUN_WRAP && !is_at_hand(table, plan, err)) return false;
     if (!make_room(&step, plan, err)) return false;
     struct run run = {
         .id = plan->id,
@@ -321,7 +333,9 @@ void run_table_end(struct run_table *table, const struct moment *now, const uint
         if (!run_side_at_work(side)) return;
         take_report(run, side, end);
         /* an order that its target has accepted is not accepted a second time */
-        if (end->code == ERR_BUSY && (run->kind != RUN_RECOVERY || side == &run->target)) run->again = true;
+        if (end->code == ERR_BUSY && run->kind != RUN_WRAP &&
+            (run->kind != RUN_RECOVERY || side == &run->target))
+            run->again = true;
         run_evaluate(&step, run);
     }
     run_settle(&step);

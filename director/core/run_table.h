@@ -58,7 +58,8 @@ struct run_plan {
     const char *source_name, *target_name;
 };
 /* ERR_BUSY: the job has a run already, or the repository one that does the same work; one that has a side
- * which is gone for longer than its lease is ended first. ERR_LIMIT. */
+ * which is gone for longer than its lease is ended first. ERR_LIMIT. A wrap does not wait, since somebody
+ * waits for its answer: ERR_UNREACHABLE when its host is not connected or has no free slot. */
 bool run_table_start(struct run_table *table, const struct moment *now, const struct run_plan *plan,
                      struct effects *effects, struct err *err) MUST_CHECK;
 /* A job has a new version: runs of it that still wait go by that. `plan->id` does not matter. */

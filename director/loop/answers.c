@@ -30,15 +30,14 @@ static size_t waiting(const struct director *director, const struct id *run)
     return count;
 }
 
-/* The operator whom the run's order names. */
+/* The operator whom the run's order names, if it is one that is answered. */
 static bool answer_to(struct director *director, const struct run *run, uint8_t out[SIGN_PK_LEN])
 {
     struct err err;
     AUTO(buf) struct buf bytes = {0};
     AUTO(statement) struct statement *order = NULL;
     if (!catalog_statement_get(director->catalog, run->subject, &run->subject_id, &bytes, &err) ||
-        !statement_decode(buf_span(&bytes), &order, &err) ||
-        order->body.order->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE)
+        !statement_decode(buf_span(&bytes), &order, &err) || order->body.order->answer_to.len != SIGN_PK_LEN)
         return false;
     memcpy(out, order->body.order->answer_to.data, SIGN_PK_LEN);
     return true;

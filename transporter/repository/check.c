@@ -6,6 +6,7 @@
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
 #include "transporter/repository/reserve.h"
+#include "transporter/repository/unlocks.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -150,6 +151,25 @@ static bool note_object(void *arg, const char *name, uint64_t size)
     return true;
 }
 
+/* An unlock section that was added: an operator has signed it. */
+static void check_unlock(struct check *check, const char *name)
+{
+    const struct storage *storage = &check->repository->storage;
+    struct err err;
+    struct hash key_id;
+    uint32_t number;
+    AUTO(buf) struct buf file = {0};
+    AUTO(statement) struct statement *order = NULL;
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    if (!unlock_parse_name(name, &key_id, &number))
+        (void)check_add(check, ERR_NONE, name, "not an object of a repository");
+    else if (!storage->ops->get(storage->self, name, STATEMENT_MAX, &file, &err) ||
+             !unlock_object_decode(buf_span(&file), &key_id, &order, &section, &err))
+        (void)check_add(check, err.code, name, "%s", err.text);
+    else if (check->sink->is_operator && !check->sink->is_operator(check->sink->arg, order->signer))
+        (void)check_add(check, ERR_NOT_AUTHENTIC, name, "no operator of a known roster signed it");
+}
+
 static void check_signed(struct check *check, const char *name)
 {
     const struct storage *storage = &check->repository->storage;
@@ -173,7 +193,10 @@ bool check_extras(struct check *check, struct err *err)
     bool listed = storage->ops->list(storage->self, "", note_object, &extras, err);
     for (size_t at = 0; listed && at < extras.signed_names.len;) {
         const char *name = (const char *)extras.signed_names.data + at;
-        check_signed(check, name);
+        if (strncmp(name, "unlock/", 7) == 0)
+            check_unlock(check, name);
+        else
+            check_signed(check, name);
         at += strlen(name) + 1;
     }
     buf_deinit(&extras.signed_names);

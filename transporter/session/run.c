@@ -277,6 +277,8 @@ static bool execute(struct run *run, struct err *err)
         bool copy = run_job(run)->kind == SEALIFT__JOB_KIND__JOB_COPY;
         return copy ? run_copy(run, err) : run_backup(run, err);
     }
+    if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return run_wrap(run, err);
+    if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_PROTECT) return run_protect(run, err);
     if (run_is_care(run_order(run)->kind)) return run_care_order(run, err);
     if (run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) return run_serve_recovery(run, err);
     bool browse = run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE;

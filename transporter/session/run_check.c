@@ -94,7 +94,6 @@ static bool check_job(struct run *run, struct placement_facts *facts, struct err
 static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
 {
     static const char *const names[] = {
-        [SEALIFT__ORDER_KIND__ORDER_PROTECT] = "protect",
         [SEALIFT__ORDER_KIND__ORDER_REWRAP] = "rewrap",
         [SEALIFT__ORDER_KIND__ORDER_SHORTEN] = "shorten",
         [SEALIFT__ORDER_KIND__ORDER_REENCRYPT] = "reencrypt",
@@ -129,6 +128,14 @@ static bool check_care_order(struct run *run, struct err *err)
     return check_sides(run, owner, owner, err);
 }
 
+/* S for a protector of this host's configuration: the host alone, and no repository. */
+static bool check_wrap_order(struct run *run, struct err *err)
+{
+    const uint8_t *host = run_order(run)->target.data;
+    return order_stands(run, err) && check_sides(run, host, host, err) &&
+           placement_check_wrap(run_order(run), run->roster, err);
+}
+
 static bool check_order(struct run *run, struct placement_facts *facts, struct err *err)
 {
     const Sealift__OrderBody *order = run_order(run);
@@ -158,6 +165,7 @@ bool run_check(struct run *run, struct err *err)
     if (run->subject_type == TYPE(REPOSITORY)) return check_maintenance(run, err);
     bool job = run->subject_type == TYPE(JOB);
     if (!job && run_is_care(run_order(run)->kind)) return check_care_order(run, err);
+    if (!job && run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return check_wrap_order(run, err);
     return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) &&
            placement_check(&facts, err) && check_plaintext(run, &facts, err);
 }

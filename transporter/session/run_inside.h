@@ -101,11 +101,12 @@ static inline const Sealift__OrderBody *run_order(const struct run *run)
 {
     return run->statement->body.order;
 }
-/* An order about a point as such, which nobody opens: for the repository's owner alone. */
+/* An order about what a repository keeps, of which nobody opens anything: for its owner alone. */
 static inline bool run_is_care(Sealift__OrderKind kind)
 {
-    return kind == SEALIFT__ORDER_KIND__ORDER_HOLD || kind == SEALIFT__ORDER_KIND__ORDER_RELEASE ||
-           kind == SEALIFT__ORDER_KIND__ORDER_DELETE || kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
+    return kind == SEALIFT__ORDER_KIND__ORDER_PROTECT || kind == SEALIFT__ORDER_KIND__ORDER_HOLD ||
+           kind == SEALIFT__ORDER_KIND__ORDER_RELEASE || kind == SEALIFT__ORDER_KIND__ORDER_DELETE ||
+           kind == SEALIFT__ORDER_KIND__ORDER_UNDELETE;
 }
 static inline bool run_is_local(const struct run *run)
 {
@@ -129,9 +130,12 @@ void run_seal_keys_deinit(struct run_seal_keys *keys);
 DEFINE_AUTO_IN_PLACE(run_seal_keys, struct run_seal_keys, run_seal_keys_deinit)
 /* From our own key file if it is that key, else from a grant. ERR_NO_KEY, ERR_WRONG_KEY. */
 bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *err) MUST_CHECK;
-/* What opens the order's point: a later generation of its key, from a read grant or the order, with the section
- * that goes with it; else the point's own key, from a read grant, the order's secret, or our own key file, with
- * the point's unlock section. */
+/* S as the order itself carries it, sealed to us. ERR_NO_KEY: it carries none; ERR_WRONG_KEY. */
+bool run_order_secret(const struct run *run, const struct hash *key_id, struct secret **out,
+                      struct err *err) MUST_CHECK;
+/* What opens the order's point: a later generation of its key, from a read grant or the order, with the
+ * section that goes with it; else the point's own key, from a read grant, the order's secret, or our own key
+ * file, with the point's unlock section. */
 bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
                   struct err *err) MUST_CHECK;
 
@@ -182,6 +186,10 @@ bool run_inspect(struct run *run, struct err *err) MUST_CHECK;
 bool run_prune(struct run *run, struct err *err) MUST_CHECK;
 bool run_sweep(struct run *run, struct err *err) MUST_CHECK;
 bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
+/* run_protect.c: keeps the unlock section of an order in our repository. */
+bool run_protect(struct run *run, struct err *err) MUST_CHECK;
+/* run_wrap.c: wraps a key by an entry of our configuration. */
+bool run_wrap(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */
 bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
 

@@ -87,6 +87,12 @@ static bool is_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
     return run_writer_admitted(inspection->run, writer);
 }
 
+static bool is_operator(void *arg, const uint8_t signer[SIGN_PK_LEN])
+{
+    const struct inspection *inspection = arg;
+    return roster_ever_operator(inspection->run->roster, signer);
+}
+
 static void report(struct inspection *inspection, const struct check_result *result, uint64_t resumed)
 {
     const struct run *run = inspection->run;
@@ -109,8 +115,11 @@ static bool inspect(struct inspection *inspection, struct err *err)
     struct run *run = inspection->run;
     struct check_position *position = &inspection->position;
     bool hash = run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH;
-    struct check_sink sink = {
-        .finding = on_finding, .progress = on_progress, .admitted = is_admitted, .arg = inspection};
+    struct check_sink sink = {.finding = on_finding,
+                              .progress = on_progress,
+                              .admitted = is_admitted,
+                              .is_operator = is_operator,
+                              .arg = inspection};
     struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,
                                     .bytes_per_s = run->environment.check_bytes_per_s,
                                     .readers = readers(),

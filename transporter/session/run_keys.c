@@ -59,8 +59,7 @@ bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *
 
 /* --- opening --- */
 
-static bool secret_of_order(const struct run *run, const struct hash *key_id, struct secret **out,
-                            struct err *err)
+bool run_order_secret(const struct run *run, const struct hash *key_id, struct secret **out, struct err *err)
 {
     const Sealift__OrderBody *order = run_order(run);
     if (order->secret.len == 0)
@@ -85,7 +84,7 @@ static bool find_secret(struct run *run, const struct hash *key_id, struct secre
         return true;
     }
     if (authority_read_secret(run->environment.authority, key_id, out, err)) return true;
-    return err->code == ERR_NO_KEY && secret_of_order(run, key_id, out, err);
+    return err->code == ERR_NO_KEY && run_order_secret(run, key_id, out, err);
 }
 
 /* By a later generation of the key that the order carries, or that we have a grant of: it opens what the
@@ -100,7 +99,7 @@ static bool open_generation(struct run *run, const struct hash *key_id, struct r
     if (!stored_unlock_decode(stored_span(&order->generation), &section, err))
         return err_wrap(err, "the unlock section in the order");
     struct hash newest = stored_hash(&section->key_id);
-    return secret_of_order(run, &newest, &s, err) &&
+    return run_order_secret(run, &newest, &s, err) &&
            read_half_open(s->data, &newest, stored_span(&section->keyring), half, err);
 }
 
