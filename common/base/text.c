@@ -53,6 +53,18 @@ void base32_encode(struct span bytes, struct buf *out)
     if (bits) buf_put_u8(out, (uint8_t)base32_digits[acc << (5 - bits) & 31]);
 }
 
+void base64_encode(struct span bytes, struct buf *out)
+{
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i < 3 ? bytes.len - i : 3;
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; k++)
+            group = group << 8 | (k < left ? bytes.data[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            buf_put_u8(out, (uint8_t)(k <= left ? base64_digits[group >> (18 - 6 * k) & 63] : '='));
+    }
+}
+
 static int base64_value(char c)
 {
     const char *at = c ? strchr(base64_digits, c) : NULL;

@@ -16,7 +16,9 @@ bool hex_decode(const char *text, void *out, size_t len, struct err *err) MUST_C
 
 /* RFC 4648 base32 without padding, upper case; appends to `out` */
 void base32_encode(struct span bytes, struct buf *out);
-/* RFC 4648 base64, padding demanded; appends to `out` */
+/* RFC 4648 base64 with padding; appends to `out` */
+void base64_encode(struct span bytes, struct buf *out);
+/* the same read back, padding demanded; appends to `out` */
 bool base64_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
 
 /* `0`, `512`, `64KiB`, `64MiB`, `1GiB`, `2TiB`, and kB MB GB TB as powers of ten */

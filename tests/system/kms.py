@@ -17,23 +17,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "support"))
+from kms_caller import BIN, CONFIG, DAMAGED, NOT_AUTHENTIC, NOT_FOUND, POLICY, PROTOCOL, S, TRUNCATED, UNREACHABLE, call
 from sealift_site import Failed, expect
-
-BIN = os.path.join(os.environ.get("BUILD_DIR", "build/asan"), "bin")
-S = bytes(range(32)).hex()
-OK, NOT_FOUND, POLICY, UNREACHABLE, WRONG_KEY, DAMAGED, TRUNCATED, NOT_AUTHENTIC, PROTOCOL, CONFIG = \
-    0, 4, 5, 7, 21, 22, 23, 26, 68, 70
-
-
-def call(what, uri, *args, code=OK, says="", timeout_ms=10000):
-    env = dict(os.environ, SEALIFT_DUMPABLE="1")
-    began = time.monotonic()
-    done = subprocess.run([os.path.join(BIN, "kms_call"), what, uri, str(timeout_ms), *args], capture_output=True,
-                          text=True, timeout=60, env=env)
-    if done.returncode != code or says not in done.stderr:
-        raise Failed(f"{what} {uri}: {done.returncode} instead of {code} ('{says}'): {done.stdout}{done.stderr}")
-    call.seconds = time.monotonic() - began
-    return done.stdout.strip()
 
 
 class Kmip:
@@ -109,12 +94,12 @@ def certificates(kmip):
 class Hostile:
     """A server with the right certificate that answers `reply` to everything, or with None nothing at all."""
 
-    def __init__(self, kmip, reply, tls=True):
+    def __init__(self, kmip, reply, tls=True, certificate="server"):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.reply, self.tls, self.kept = reply, tls, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(f"{kmip.dir}/server.pem", f"{kmip.dir}/server.key")
+        self.context.load_cert_chain(f"{kmip.dir}/{certificate}.pem", f"{kmip.dir}/{certificate}.key")
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -141,6 +126,10 @@ def hostile(kmip):
             (bytes.fromhex("42007b0100000010") + b"\0" * 8, UNREACHABLE, "cannot reach"),
             (bytes.fromhex("42007b0100000008") + b"\0" * 8, PROTOCOL, "TTLV")):
         call("describe", kmip.uri(port=Hostile(kmip, reply).port), code=code, says=says)
+    for certificate, says in (("expired-server", "expired"), ("elsewhere", "mismatch"), ("foreign-server", "issuer"),
+                              ("client", "purpose")):
+        port = Hostile(kmip, b"", certificate=certificate).port
+        call("describe", kmip.uri(port=port), code=NOT_AUTHENTIC, says=says)
     for tls in (True, False):  # it takes the connection, or even the question, and says nothing
         call("describe", kmip.uri(port=Hostile(kmip, None, tls).port), code=UNREACHABLE, says="no answer in time",
              timeout_ms=500)

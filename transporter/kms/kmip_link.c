@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "transporter/kms/kmip.h"
+#include "transporter/kms/quiet.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -10,7 +11,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -200,33 +200,6 @@ static bool greet(struct kmip_link *link, struct err *err)
         if (!go_on(link, result, err)) return false;
     }
 }
-
-/* OpenSSL writes to the socket by write(2), which would end a process whose server has hung up. */
-struct quiet {
-    sigset_t before;
-};
-
-static struct quiet quiet_begin(void)
-{
-    struct quiet quiet;
-    sigset_t pipe;
-    (void)sigemptyset(&pipe);
-    (void)sigaddset(&pipe, SIGPIPE);
-    (void)pthread_sigmask(SIG_BLOCK, &pipe, &quiet.before);
-    return quiet;
-}
-
-/* The signal, if there was one, is of this thread: it is taken before it can be delivered. */
-static void quiet_end(struct quiet *quiet)
-{
-    const struct timespec now = {0};
-    sigset_t pipe;
-    (void)sigemptyset(&pipe);
-    (void)sigaddset(&pipe, SIGPIPE);
-    if (sigismember(&quiet->before, SIGPIPE) == 0) (void)sigtimedwait(&pipe, NULL, &now);
-    (void)pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
-}
-DEFINE_AUTO_IN_PLACE(quiet, struct quiet, quiet_end)
 
 bool kmip_link_open(const struct kms_uri *uri, uint32_t timeout_ms, struct kmip_link **out, struct err *err)
 {

@@ -4,19 +4,11 @@
 
 enum { WRAP_VERSION = 1, WRAP_HEADER_LEN = 2 };
 
-static bool driver_of(const struct kms_entry *entry, const struct kms_driver **out, struct err *err)
+static const struct kms_driver *driver_of(const struct kms_entry *entry)
 {
-    switch (entry->uri->kind) {
-    case KMS_FILE:
-        *out = &kms_file_driver;
-        return true;
-    case KMS_KMIP:
-        *out = &kms_kmip_driver;
-        return true;
-    case KMS_AWS:
-        break;
-    }
-    return err_set(err, ERR_CONFIG, "KMS '%s': this program cannot use AWS KMS", entry->name);
+    static const struct kms_driver *const drivers[] = {
+        [KMS_FILE] = &kms_file_driver, [KMS_KMIP] = &kms_kmip_driver, [KMS_AWS] = &kms_aws_driver};
+    return drivers[entry->uri->kind];
 }
 
 /* What a wrap is bound to. */
@@ -66,8 +58,7 @@ static bool unwrap(const struct kms_driver *driver, const struct kms_entry *entr
 bool kms_unwrap(const struct kms_entry *entry, struct span wrap, const struct hash *key_id, struct secret **s,
                 struct err *err)
 {
-    const struct kms_driver *driver = NULL;
-    if (!driver_of(entry, &driver, err)) return false;
+    const struct kms_driver *driver = driver_of(entry);
     return (check_header(driver, wrap, err) && unwrap(driver, entry, wrap, key_id, s, err)) ||
            err_wrap(err, "KMS '%s'", entry->name);
 }
@@ -91,9 +82,8 @@ static bool wrap(const struct kms_driver *driver, const struct kms_entry *entry,
 bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_LEN],
               const struct hash *key_id, struct buf *out, struct err *err)
 {
-    const struct kms_driver *driver = NULL;
+    const struct kms_driver *driver = driver_of(entry);
     AUTO(buf) struct buf bytes = {0};
-    if (!driver_of(entry, &driver, err)) return false;
     if (!wrap(driver, entry, s, key_id, &bytes, err)) return err_wrap(err, "KMS '%s'", entry->name);
     buf_put_span(out, buf_span(&bytes));
     return true;
@@ -101,16 +91,14 @@ bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_L
 
 bool kms_check(const struct kms_entry *entry, struct err *err)
 {
-    const struct kms_driver *driver = NULL;
-    if (!driver_of(entry, &driver, err)) return false;
+    const struct kms_driver *driver = driver_of(entry);
     return driver->check(entry, err) || err_wrap(err, "KMS '%s'", entry->name);
 }
 
 bool kms_describe(const struct kms_entry *entry, char out[static KMS_MASTER_MAX], struct err *err)
 {
-    const struct kms_driver *driver = NULL;
+    const struct kms_driver *driver = driver_of(entry);
     char found[KMS_MASTER_MAX];
-    if (!driver_of(entry, &driver, err)) return false;
     if (!driver->describe(entry, found, err)) return err_wrap(err, "KMS '%s'", entry->name);
     memcpy(out, found, sizeof(found));
     return true;

@@ -9,6 +9,7 @@
 enum kms_wrap_kind {
     KMS_WRAP_FILE = 1,
     KMS_WRAP_KMIP = 2,
+    KMS_WRAP_AWS = 3,
 };
 
 struct kms_driver {
@@ -23,6 +24,6 @@ struct kms_driver {
     enum kms_wrap_kind kind;
 };
 
-extern const struct kms_driver kms_file_driver, kms_kmip_driver;
+extern const struct kms_driver kms_file_driver, kms_kmip_driver, kms_aws_driver;
 
 #endif

@@ -2,17 +2,15 @@
  * another protects. */
 #include "transporter/kms/kms_driver.h"
 
-#include "common/base/file.h"
 #include "common/base/text.h"
 #include "common/crypto/box.h"
+#include "transporter/kms/secret_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     WRAPPING_KEY_LEN = 32,
+    FILE_READ_MAX = 4096, /* so that a wrong file's length can be told */
     MASTER_ID_LEN = 16,
     WRAP_LEN = MASTER_ID_LEN + KEY_SECRET_LEN + SMALL_OVERHEAD,
 };
@@ -29,20 +27,6 @@ static void wrapping_key_deinit(struct wrapping_key *key)
 }
 DEFINE_AUTO_IN_PLACE(wrapping_key, struct wrapping_key, wrapping_key_deinit)
 
-static bool check_file(int fd, const char *path, struct err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot read '%s'", path);
-    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
-    if (st.st_uid != geteuid() && st.st_uid != 0)
-        return err_set(err, ERR_CONFIG, "'%s' belongs to another user", path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return err_set(err, ERR_CONFIG, "'%s' can be read by others: its mode must be 0600", path);
-    if (st.st_size == WRAPPING_KEY_LEN) return true;
-    return err_set(err, ERR_CONFIG, "'%s' has %lld bytes instead of %d", path, (long long)st.st_size,
-                   WRAPPING_KEY_LEN);
-}
-
 static void derive(const struct secret *bytes, struct wrapping_key *out)
 {
     AUTO(wipe32) uint8_t id[HASH_LEN];
@@ -56,11 +40,11 @@ static void derive(const struct secret *bytes, struct wrapping_key *out)
 static bool load(const struct kms_entry *entry, struct wrapping_key *out, struct err *err)
 {
     const char *path = entry->uri->path;
-    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
-    if (!check_file(fd, path, err)) return false;
-    AUTO(secret) struct secret *bytes = secret_new(WRAPPING_KEY_LEN);
-    if (!fd_pread_all(fd, bytes->data, bytes->len, 0, path, err)) return false;
+    AUTO(secret) struct secret *bytes = NULL;
+    if (!secret_file_read(path, FILE_READ_MAX, SECRET_FILE_NO_LINK, &bytes, err)) return false;
+    if (bytes->len != WRAPPING_KEY_LEN)
+        return err_set(err, ERR_CONFIG, "'%s' has %zu bytes instead of %d", path, bytes->len,
+                       WRAPPING_KEY_LEN);
     derive(bytes, out);
     return true;
 }

@@ -1,14 +1,11 @@
 #include "transporter/kms/kms_set.h"
 
 #include "common/base/alloc.h"
-#include "common/base/file.h"
 #include "common/crypto/identity.h"
+#include "transporter/kms/secret_file.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     TIMEOUT_DEFAULT_MS = 10 * 1000,
@@ -41,30 +38,12 @@ void kms_set_free(struct kms_set *set)
 
 /* --- reading --- */
 
-static bool check_uri_file(int fd, const char *path, size_t *len, struct err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot read '%s'", path);
-    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
-    if (st.st_uid != geteuid() && st.st_uid != 0)
-        return err_set(err, ERR_CONFIG, "'%s' belongs to another user", path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return err_set(err, ERR_CONFIG, "'%s' can be read by others: its mode must be 0600", path);
-    if (st.st_size > KMS_URI_MAX)
-        return err_set(err, ERR_CONFIG, "'%s' is longer than %d bytes", path, KMS_URI_MAX);
-    *len = (size_t)st.st_size;
-    return true;
-}
-
 /* One line, which is taken without its end. */
 static bool read_uri_file(const char *path, struct secret **out, struct err *err)
 {
-    size_t len = 0;
-    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
-    if (!check_uri_file(fd, path, &len, err)) return false;
-    AUTO(secret) struct secret *text = secret_new(len + 1);
-    if (!fd_pread_all(fd, text->data, len, 0, path, err)) return false;
+    AUTO(secret) struct secret *text = NULL;
+    if (!secret_file_read(path, KMS_URI_MAX + 1, SECRET_FILE_NO_LINK, &text, err)) return false;
+    size_t len = text->len;
     if (len > 0 && text->data[len - 1] == '\n') text->data[--len] = '\0';
     if (memchr(text->data, '\0', len) || memchr(text->data, '\n', len))
         return err_set(err, ERR_CONFIG, "'%s' must hold one line, the URI", path);

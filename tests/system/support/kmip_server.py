@@ -4,13 +4,12 @@
 usage: kmip_server.py DIR [--only-get]
 
 Makes in DIR a CA with certificates for the server and two clients (ca.pem, client.pem, client.key, other.pem,
-other.key), and what is wrong: foreign.pem/.key (of foreign-ca.pem) and expired.pem/.key. Prints a line of JSON with
+other.key), and what is wrong: foreign.pem/.key (of foreign-ca.pem) and expired.pem/.key; and those of certificates.py,
+servers. Prints a line of JSON with
 `port` and, of client's, the ids `key` and `second` (active AES-256 keys), `inactive` and `revoked`. --only-get: the
 server neither encrypts nor decrypts. Serves until it is ended.
 """
 
-import datetime
-import ipaddress
 import json
 import os
 import socket
@@ -18,18 +17,13 @@ import sys
 import threading
 import traceback
 
-from cryptography import x509
-from cryptography.hazmat.backends import default_backend
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+import certificates
 from kmip.core import enums, exceptions
 from kmip.pie.client import ProxyKmipClient
 from kmip.services.server import KmipServer
 from kmip.services.server.engine import KmipEngine
 
 DIR = sys.argv[1]
-NOW = datetime.datetime.utcnow()
 
 
 def at(name):
@@ -37,38 +31,15 @@ def at(name):
 
 
 def write(name, data):
-    with open(os.open(at(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-
-
-def certificate(name, issuer=None, usage=None, expired=False):
-    """Writes name.pem and name.key, signed by `issuer` or by itself as a CA."""
-    key = rsa.generate_private_key(65537, 2048, default_backend())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    by, signer = issuer if issuer else (subject, key)
-    builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(by).public_key(key.public_key())
-               .serial_number(x509.random_serial_number()).not_valid_before(NOW - datetime.timedelta(days=3))
-               .not_valid_after(NOW + datetime.timedelta(days=-1 if expired else 3))
-               .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True))
-    if usage:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    if usage == ExtendedKeyUsageOID.SERVER_AUTH:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-    made = builder.sign(signer, hashes.SHA256(), default_backend())
-    write(name + ".pem", made.public_bytes(serialization.Encoding.PEM))
-    write(name + ".key", key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
-                                           serialization.NoEncryption()))
-    return subject, key
+    certificates.write(at(name), data)
 
 
 def make_certificates():
-    ca, foreign = certificate("ca"), certificate("foreign-ca")
-    certificate("server", ca, ExtendedKeyUsageOID.SERVER_AUTH)
+    ca, foreign = certificates.servers(DIR)
     for name in ("client", "other"):
-        certificate(name, ca, ExtendedKeyUsageOID.CLIENT_AUTH)
-    certificate("foreign", foreign, ExtendedKeyUsageOID.CLIENT_AUTH)
-    certificate("expired", ca, ExtendedKeyUsageOID.CLIENT_AUTH, expired=True)
+        certificates.certificate(DIR, name, ca, certificates.CLIENT)
+    certificates.certificate(DIR, "foreign", foreign, certificates.CLIENT)
+    certificates.certificate(DIR, "expired", ca, certificates.CLIENT, expired=True)
 
 
 def free_port():
