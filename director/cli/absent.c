@@ -16,7 +16,6 @@ const struct command absent_commands[] = {
     ABSENT("key", "explain"),
     ABSENT("key", "protect"),
     ABSENT("key", "unprotect"),
-    ABSENT("key", "rotate"),
     ABSENT("key", "export"),
     ABSENT("key", "import"),
     ABSENT("key", "delete"),

@@ -3,8 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/key_file.h"
-#include "director/cli/new_password.h"
+#include "director/cli/key_draft.h"
 #include "director/cli/put.h"
 
 #include <stdio.h>
@@ -14,9 +13,7 @@ enum { DESCRIPTION_MAX = 255 };
 
 const struct option_spec key_create_options[] = {
     {"description", "TEXT", "what the key is for; whoever looks for it years later reads this"},
-    {"password", NULL, "derive it from a password that you are asked for"},
-    {"from-file", "FILE", "take it from FILE: 32 bytes, or base64 of them"},
-    {"generate", NULL, "make a random one"},
+    KEY_DRAFT_OPTIONS,
     {"own", "TRANSPORTER", "register the own key of a source: it never leaves that host"},
     {"dedup-domain", "D", "let all its sources share one deduplication domain (read the note below)"},
     NEW_PASSWORD_OPTIONS,
@@ -43,93 +40,13 @@ void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
             key->label);
 }
 
-/* --- S --- */
-
-struct draft {
-    const char *label, *description;
-    Sealift__KeyOrigin origin;
-    uint8_t salt[PASSWORD_SALT_LEN];
-    struct secret *s;
-};
-static void draft_deinit(struct draft *draft)
-{
-    secret_free(draft->s);
-}
-DEFINE_AUTO_IN_PLACE(draft, struct draft, draft_deinit)
-
-static bool from_password(const struct args *args, struct draft *draft, struct err *err)
-{
-    struct secret_source source;
-    char prompt[IDENTITY_NAME_MAX + 32];
-    AUTO(secret) struct secret *password = NULL;
-    (void)snprintf(prompt, sizeof(prompt), "password of the key '%s'", draft->label);
-    if (!secret_source_of(args, "password-file", "password-fd", &source, err) ||
-        !new_password(args, &source, prompt, &password, err))
-        return false;
-    random_bytes(draft->salt, sizeof(draft->salt));
-    draft->origin = SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
-    return password_hash(password, draft->salt, &PWHASH_MODERATE, &draft->s, err);
-}
-
-/* Where the password is read from says that there is one. */
-static bool from_a_password(const struct args *args)
-{
-    return args_flag(args, "password") || args_value(args, "password-file") ||
-           args_value(args, "password-fd");
-}
-
-static bool make_secret(const struct args *args, struct draft *draft, struct err *err)
-{
-    if (from_a_password(args)) return from_password(args, draft, err);
-    if (args_value(args, "from-file")) {
-        draft->origin = SEALIFT__KEY_ORIGIN__KEY_FROM_FILE;
-        return key_file_read(args_value(args, "from-file"), &draft->s, err);
-    }
-    draft->origin = SEALIFT__KEY_ORIGIN__KEY_GENERATED;
-    draft->s = secret_new(KEY_SECRET_LEN);
-    random_bytes(draft->s->data, KEY_SECRET_LEN);
-    return true;
-}
+/* --- making one here --- */
 
 static bool one_origin(const struct args *args, struct err *err)
 {
-    int said = (from_a_password(args) ? 1 : 0) + (args_value(args, "from-file") ? 1 : 0) +
-               (args_flag(args, "generate") ? 1 : 0) + (args_value(args, "own") ? 1 : 0);
-    if (said == 1) return true;
+    if (key_draft_ways(args) + (args_value(args, "own") ? 1 : 0) == 1) return true;
     return err_set(err, ERR_USAGE,
                    "say where the key comes from: one of --password, --from-file, --generate, --own");
-}
-
-/* --- the section and the grants --- */
-
-static bool make_section(const struct args *args, const struct draft *draft, const struct read_half *half,
-                         struct key_entry *key, struct err *err)
-{
-    Sealift__UnlockSection section = SEALIFT__UNLOCK_SECTION__INIT;
-    Sealift__Kdf kdf = SEALIFT__KDF__INIT;
-    AUTO(buf) struct buf keyring = {0};
-    AUTO(free) char *shared = NULL;
-    keyring_seal(half, &keyring);
-    section.version = 1;
-    section.key_id = lent_bytes(half->key_id.bytes, HASH_LEN);
-    section.unlock_pk = lent_bytes(half->unlock_pk, sizeof(half->unlock_pk));
-    section.label = lent_text(draft->label);
-    section.description = lent_text(draft->description);
-    section.origin = draft->origin;
-    section.keyring = lent_bytes(keyring.data, keyring.len);
-    if (draft->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD) {
-        kdf.name = lent_text("argon2id13");
-        kdf.passes = PWHASH_MODERATE.passes;
-        kdf.memory_bytes = PWHASH_MODERATE.memory_bytes;
-        kdf.salt = lent_bytes(draft->salt, sizeof(draft->salt));
-        section.kdf = &kdf;
-    }
-    if (args_value(args, "dedup-domain")) {
-        shared = xasprintf("d:%s", args_value(args, "dedup-domain"));
-        section.shared_domain = shared;
-    }
-    return stored_unlock_encode(&section, &key->section_bytes, err) &&
-           stored_unlock_decode(buf_span(&key->section_bytes), &key->section, err);
 }
 
 /* The read half for each operator, this one first. */
@@ -148,13 +65,6 @@ static bool grant_operators(struct cli *cli, const struct key_entry *key, const 
     return true;
 }
 
-static void key_entry_deinit(struct key_entry *key)
-{
-    buf_deinit(&key->section_bytes);
-    stored_unlock_free(key->section);
-}
-DEFINE_AUTO_IN_PLACE(key_entry, struct key_entry, key_entry_deinit)
-
 static void say_created(const struct cli *cli, const struct key_entry *key)
 {
     char fingerprint[KEY_FINGERPRINT_LEN];
@@ -169,16 +79,18 @@ static void say_created(const struct cli *cli, const struct key_entry *key)
 }
 
 static bool create_here(struct cli *cli, const struct args *args, const struct keys *keys,
-                        struct draft *draft, struct err *err)
+                        struct key_draft *draft, struct err *err)
 {
-    if (!make_secret(args, draft, err)) return false;
+    if (!key_draft_secret(args, draft, err)) return false;
     AUTO(read_half) struct read_half *half = read_half_new(draft->s->data);
     AUTO(key_entry) struct key_entry key = {.key_id = half->key_id, .description = draft->description};
     (void)snprintf(key.label, sizeof(key.label), "%s", draft->label);
     const struct key_entry *same = keys_with_id(keys, &half->key_id);
     if (same) return err_set(err, ERR_EXISTS, "this is the key '%s', which exists already", same->label);
-    if (!make_section(args, draft, half, &key, err)) return false;
-    key.unlock_hash = hash_of(buf_span(&key.section_bytes));
+    AUTO(free) char *shared = NULL;
+    if (args_value(args, "dedup-domain"))
+        draft->shared_domain = shared = xasprintf("d:%s", args_value(args, "dedup-domain"));
+    if (!key_draft_section(draft, half, &key, err)) return false;
     if (!put_unlock_section(cli, buf_span(&key.section_bytes), err) ||
         !state_keep_unlock(cli->state, buf_span(&key.section_bytes), err) ||
         !grant_operators(cli, &key, half, err))
@@ -190,7 +102,7 @@ static bool create_here(struct cli *cli, const struct args *args, const struct k
 /* --- own keys of sources --- */
 
 static bool register_own(struct cli *cli, const struct args *args, const struct keys *keys,
-                         const struct draft *draft, struct err *err)
+                         const struct key_draft *draft, struct err *err)
 {
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     const Sealift__Member *source = NULL;
@@ -223,8 +135,8 @@ static bool register_own(struct cli *cli, const struct args *args, const struct 
 bool key_create(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(keys) struct keys keys = {0};
-    AUTO(draft)
-    struct draft draft = {.label = args_operand(args, 0), .description = args_value(args, "description")};
+    AUTO(key_draft)
+    struct key_draft draft = {.label = args_operand(args, 0), .description = args_value(args, "description")};
     if (!identity_name_check(draft.label, err) || !one_origin(args, err)) return false;
     if (!draft.description || !draft.description[0] || strlen(draft.description) > DESCRIPTION_MAX ||
         strchr(draft.description, '\n'))

@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
+#include "director/cli/generations.h"
 #include "director/cli/nearest.h"
 #include "director/cli/put.h"
 
@@ -30,12 +31,17 @@ const char *key_origin_name(Sealift__KeyOrigin origin)
     }
 }
 
+void key_entry_deinit(struct key_entry *key)
+{
+    buf_deinit(&key->section_bytes);
+    stored_unlock_free(key->section);
+    key->section = NULL;
+}
+
 void keys_deinit(struct keys *keys)
 {
-    for (size_t i = 0; i < keys->count; i++) {
-        buf_deinit(&keys->items[i].section_bytes);
-        stored_unlock_free(keys->items[i].section);
-    }
+    for (size_t i = 0; i < keys->count; i++)
+        key_entry_deinit(&keys->items[i]);
     free(keys->items);
     statements_deinit(&keys->grants);
     *keys = (struct keys){0};
@@ -222,7 +228,9 @@ bool keys_named(const struct keys *keys, const char *name, const struct key_entr
         for (size_t i = 0; i < keys->count; i++) {
             const struct key_entry *entry = &keys->items[i];
             if (!by_id && count < NAMES_MAX) names[count++] = entry->label;
-            if (by_id ? !is_meant(entry, name) : strcmp(entry->label, name) != 0) continue;
+            if (by_id ? !is_meant(entry, name)
+                      : strcmp(entry->label, name) != 0 || generations_of_later(keys, entry))
+                continue;
             if (found) return err_set(err, ERR_USAGE, "'%s' means several keys: name its fingerprint", name);
             found = entry;
         }
@@ -305,7 +313,7 @@ static struct id own_grant_id(const struct state *state, const struct hash *key_
     return grant_id(key_id, self.sign_pk, SEALIFT__HALF__HALF_READ, NULL);
 }
 
-bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
+bool keys_own_copy(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
 {
     AUTO(statement) struct statement *grant = NULL;
     AUTO(secret) struct secret *opened = NULL;
@@ -320,6 +328,13 @@ bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret *
     return true;
 }
 
+bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    struct err why = {0};
+    if (keys_own_copy(cli, key_id, s, err)) return true;
+    return err->code == ERR_NO_KEY && generations_secret(cli, key_id, s, &why);
+}
+
 bool keys_local_secret(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err)
 {
     AUTO(statement) struct statement *grant = NULL;
@@ -329,7 +344,8 @@ bool keys_local_secret(struct cli *cli, const struct hash *key_id, struct secret
     if (!access_site(cli, &state, err)) return false;
     struct id id = own_grant_id(state, key_id);
     if (!state_grant(state, &id, &bytes, &ignored))
-        return err_set(err, ERR_NO_KEY, "'%s' has no copy of the key", cli->state_dir);
+        return generations_local_secret(cli, key_id, s, &ignored) ||
+               err_set(err, ERR_NO_KEY, "'%s' has no copy of the key", cli->state_dir);
     if (!statement_decode(buf_span(&bytes), &grant, err) ||
         grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT)
         return err_set(err, ERR_DAMAGED, "the copy of the key in '%s' is not as it was written",

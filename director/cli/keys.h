@@ -20,6 +20,9 @@ struct key_entry {
     const char *description;         /* borrowed from here or from the state */
     struct id read_grant;            /* to this operator; zeros: there is none */
 };
+void key_entry_deinit(struct key_entry *key);
+DEFINE_AUTO_IN_PLACE(key_entry, struct key_entry, key_entry_deinit)
+
 struct keys {
     struct statements grants;
     struct key_entry *items;
@@ -30,17 +33,19 @@ DEFINE_AUTO_IN_PLACE(keys, struct keys, keys_deinit)
 
 /* All keys that a grant names or that are registered here. `out` must be empty. */
 bool keys_get(struct cli *cli, struct keys *out, struct err *err) MUST_CHECK;
-/* By label; also by a fingerprint or hex key id, or at least 8 characters of the start of one. ERR_NOT_FOUND.
- */
+/* By label: its newest generation; also by a fingerprint or hex key id, or at least 8 characters of the start
+ * of one. ERR_NOT_FOUND. */
 bool keys_named(const struct keys *keys, const char *name, const struct key_entry **out,
                 struct err *err) MUST_CHECK;
 const struct key_entry *keys_with_id(const struct keys *keys, const struct hash *key_id);
 
-/* This operator's own copy of S, from the director's grants or from local state; asks for the identity's
- * password if need be. Checked against the key id. ERR_NO_KEY: there is none for this operator;
- * ERR_WRONG_KEY. */
+/* This operator's own copy of S, from the director's grants or from local state; where there is none, of a
+ * later generation of the key, whose keyring has it. Asks for the identity's password if need be. Checked
+ * against the key id. ERR_NO_KEY: there is none for this operator; ERR_WRONG_KEY. */
 bool keys_own_secret(struct cli *cli, const struct hash *key_id, struct secret **s,
                      struct err *err) MUST_CHECK;
+/* The copy of this very generation alone. */
+bool keys_own_copy(struct cli *cli, const struct hash *key_id, struct secret **s, struct err *err) MUST_CHECK;
 /* The same from local state alone: no director is asked, and nothing is written. */
 bool keys_local_secret(struct cli *cli, const struct hash *key_id, struct secret **s,
                        struct err *err) MUST_CHECK;

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/crypto/identity.h"
+#include "director/cli/generations.h"
 #include "director/cli/key_file.h"
 #include "director/cli/keys.h"
 #include "transporter/pipeline/unlock.h"
@@ -63,7 +64,7 @@ static bool give_password(void *arg, const char *label, struct secret **password
 static void tell_step(void *arg, enum unlock_step step, const struct err *why)
 {
     const struct offline_key *key = arg;
-    if (!key->told)
+    if (!key->told && !key->quiet)
         output_note(&key->cli->output, "unlocking by %s: %s", unlock_step_name(step),
                     why ? why->text : "done");
 }
@@ -75,24 +76,73 @@ static bool no_key(struct err *err)
                    "%s: --password, --key-file FILE, or --state DIR of an operator who has a copy", why.text);
 }
 
-static bool unlock(const struct offline_point *point, struct offline_key *key, struct read_half **out,
-                   struct err *err)
+static bool open_section(struct span section, struct offline_key *key, struct read_half **out,
+                         struct err *err)
 {
     struct unlock_sources sources = {
         .known = give_known, .password = give_password, .report = tell_step, .arg = key};
+    return unlock_section(section, &sources, out, err);
+}
+
+/* By the point's own section. */
+static bool unlock(const struct offline_point *point, struct offline_key *key, struct read_half **out,
+                   struct err *err)
+{
     AUTO(read_half) struct read_half *half = NULL;
-    bool opened = unlock_section(stored_span(&point->file->unlock), &sources, &half, err);
+    bool opened = open_section(stored_span(&point->file->unlock), key, &half, err);
     key->told = true;
     if (!opened && err->code == ERR_NO_KEY && !key->given) return no_key(err);
     if (!opened) return false;
     if (memcmp(half->key_id.bytes, point->body->key_id.data, HASH_LEN) != 0)
         return err_set(err, ERR_DAMAGED, "the unlock section is that of another key than the point's");
-    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(half, point->body->domain);
-    struct hash domain = domain_id(dedup_key->data), named = stored_hash(&point->body->domain_id);
-    if (!hash_eq(&domain, &named))
-        return err_set(err, ERR_DAMAGED, "the key's keyring does not lead to the point's dedup domain '%s'",
-                       point->body->domain);
-    if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
+    *out = half;
+    half = NULL;
+    return true;
+}
+
+/* --- later generations --- */
+
+/* The unlock section of the latest generation of the point's key that any point of the repository has. Empty:
+ * the point's own is the latest. */
+static struct span later_section(const struct offline *offline, const struct offline_point *point)
+{
+    struct hash key_id = stored_hash(&point->body->key_id);
+    struct span latest = {0};
+    size_t most = 0;
+    for (size_t i = 0; i < offline->count; i++) {
+        struct err ignored;
+        AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+        const struct offline_point *other = &offline->points[i];
+        if (!other->file || !offline_is_sealed(other) ||
+            memcmp(other->body->key_id.data, key_id.bytes, HASH_LEN) == 0 ||
+            !stored_unlock_decode(stored_span(&other->file->unlock), &section, &ignored) ||
+            section->n_earlier <= most || !generations_covers(section, &key_id))
+            continue;
+        latest = stored_span(&other->file->unlock);
+        most = section->n_earlier;
+    }
+    return latest;
+}
+
+/* What does not help here is no reason to give up: the point's own section is next. */
+static bool unlock_later(const struct offline *offline, const struct offline_point *point,
+                         struct offline_key *key, struct read_half **out)
+{
+    struct err ignored;
+    AUTO(read_half) struct read_half *half = NULL;
+    struct hash key_id = stored_hash(&point->body->key_id);
+    struct span section = later_section(offline, point);
+    struct hash hash = hash_of(section);
+    if (section.len == 0 || hash_eq(&hash, &key->in_vain)) return false;
+    key->quiet = true;
+    bool opened = open_section(section, key, &half, &ignored);
+    key->quiet = false;
+    if (!opened) key->in_vain = hash;
+    if (!opened || !read_half_secret_of(half, &key_id)) return false;
+    if (!key->told)
+        output_note(&key->cli->output, "a later generation of the key '%s' opens its earlier points too",
+                    point->body->key_label);
+    key->told = true;
     *out = half;
     half = NULL;
     return true;
@@ -100,10 +150,23 @@ static bool unlock(const struct offline_point *point, struct offline_key *key, s
 
 /* --- what reads --- */
 
-static bool open_half(const struct offline_point *point, struct offline_key *key, struct read_half **out,
-                      struct err *err)
+static bool open_sealed(const struct offline *offline, const struct offline_point *point,
+                        struct offline_key *key, struct read_half **out, struct err *err)
 {
-    if (offline_is_sealed(point)) return unlock(point, key, out, err);
+    AUTO(read_half) struct read_half *half = NULL;
+    struct hash domain = stored_hash(&point->body->domain_id);
+    if (!unlock_later(offline, point, key, &half) && !unlock(point, key, &half, err)) return false;
+    if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
+    if (!read_half_use_domain(half, point->body->domain, &domain, err)) return false;
+    *out = half;
+    half = NULL;
+    return true;
+}
+
+static bool open_half(const struct offline *offline, const struct offline_point *point,
+                      struct offline_key *key, struct read_half **out, struct err *err)
+{
+    if (offline_is_sealed(point)) return open_sealed(offline, point, key, out, err);
     if (key->given)
         return err_set(err, ERR_NOT_ENCRYPTED, "the recovery point is not encrypted, but a key was given");
     return true;
@@ -113,7 +176,7 @@ bool offline_read(const struct offline *offline, const struct offline_point *poi
                   struct offline_reading *out, struct err *err)
 {
     const Sealift__PointBody *body = point->body;
-    if (!open_half(point, key, &out->half, err)) return false;
+    if (!open_half(offline, point, key, &out->half, err)) return false;
     out->root = stored_hash(&body->root);
     out->opener = opener_new(out->half, body->domain);
     out->inlet = inlet_repository_new(offline->repository);

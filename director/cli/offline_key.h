@@ -15,6 +15,8 @@ struct offline_key {
     struct secret_source source;
     struct secret *password; /* kept once it was read: other points may need it too */
     bool told;               /* the steps, for the first point */
+    bool quiet;              /* steps are not told */
+    struct hash in_vain;     /* of a section that nothing opened: zeros, none */
 };
 /* ERR_USAGE: both lengths are named when a key file has a wrong one. */
 bool offline_key_take(struct cli *cli, const struct args *args, struct offline_key *out,

@@ -1,6 +1,8 @@
 /* sealift key … */
 #include "common/base/text.h"
+#include "director/cli/generations.h"
 #include "director/cli/key_create.h"
+#include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
 #include "director/cli/verbs.h"
 
@@ -8,6 +10,19 @@
 #include <string.h>
 
 /* --- list, show --- */
+
+/* Fingerprints of the generations before, the latest first. */
+static json_t *earlier_json(const Sealift__UnlockSection *section)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; section && i < section->n_earlier; i++) {
+        char fingerprint[KEY_FINGERPRINT_LEN];
+        struct hash key_id = stored_hash(&section->earlier[i]);
+        key_fingerprint(&key_id, fingerprint);
+        (void)json_array_append_new(list, json_string(fingerprint));
+    }
+    return list;
+}
 
 static json_t *key_json(const struct cli *cli, const struct key_entry *key)
 {
@@ -27,6 +42,8 @@ static json_t *key_json(const struct cli *cli, const struct key_entry *key)
         object, "protectors",
         json_integer(section ? (json_int_t)(section->n_kms + section->n_passwords) : 0));
     (void)json_object_set_new(object, "have_copy", json_boolean(!id_is_zero(&key->read_grant)));
+    (void)json_object_set_new(object, "generation", json_integer((json_int_t)generations_number(key)));
+    (void)json_object_set_new(object, "earlier", earlier_json(section));
     return object;
 }
 
@@ -35,6 +52,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     static const struct column columns[] = {
         {"name", "NAME", COLUMN_TEXT},
         {"origin", "FROM", COLUMN_TEXT},
+        {"generation", "GENERATION", COLUMN_NUMBER},
         {"protectors", "PROTECTORS", COLUMN_NUMBER},
         {"have_copy", "COPY HERE", COLUMN_YES},
         {"fingerprint", "FINGERPRINT", COLUMN_TEXT},
@@ -44,8 +62,9 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     AUTO(keys) struct keys keys = {0};
     if (!keys_get(cli, &keys, err)) return false;
     json_t *rows = json_array();
-    for (size_t i = 0; i < keys.count; i++)
-        (void)json_array_append_new(rows, key_json(cli, &keys.items[i]));
+    for (size_t i = 0; i < keys.count; i++) /* the newest generation of each */
+        if (!generations_of_later(&keys, &keys.items[i]))
+            (void)json_array_append_new(rows, key_json(cli, &keys.items[i]));
     output_table(&cli->output, "keys", columns, rows);
     return statements_believed(&keys.grants, err);
 }
@@ -101,6 +120,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"source", "source", COLUMN_TEXT},
         {"fingerprint", "fingerprint", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
+        {"generation", "generation", COLUMN_NUMBER},
+        {"earlier_list", "earlier ones", COLUMN_TEXT},
         {"dedup_domain", "dedup domain", COLUMN_TEXT},
         {"have_copy", "copy here", COLUMN_TEXT},
         {"protector_list", "protectors", COLUMN_TEXT},
@@ -115,6 +136,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     (void)json_object_set_new(object, "grants", grants);
     if (cli->output.form == OUTPUT_TEXT) {
         (void)json_object_set_new(object, "grant_list", grant_lines(grants));
+        (void)json_object_set_new(object, "earlier_list", earlier_json(key->section));
         (void)json_object_set_new(object, "protector_list", protector_lines(key->section));
     }
     output_record(&cli->output, columns, object);
@@ -198,8 +220,8 @@ static bool withdraw(struct cli *cli, const struct args *args, struct err *err)
         const struct statement *statement = keys.grants.items[i];
         const Sealift__GrantBody *body = statement->body.grant;
         bool write = body->half == SEALIFT__HALF__HALF_WRITE;
-        if (body->withdrawn || write != words.write ||
-            memcmp(body->key_id.data, words.key->key_id.bytes, HASH_LEN) != 0 ||
+        struct hash key_id = stored_hash(&body->key_id);
+        if (body->withdrawn || write != words.write || !generations_has(words.key, &key_id) ||
             memcmp(body->recipient.data, words.recipient->sign_pk.data, SIGN_PK_LEN) != 0 ||
             (write && strcmp(body->domain, words.domain) != 0))
             continue;
@@ -235,9 +257,10 @@ const struct command key_commands[] = {
      key_create_options, 1, 1, key_create},
     {"key", "list", "", "Lists the keys.",
      "$ sealift key list\n"
-     "NAME  FROM       PROTECTORS  COPY HERE  FINGERPRINT                              DESCRIPTION\n"
-     "main  generated           0  yes        ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567  all servers, kept by "
-     "anna",
+     "NAME  FROM       GENERATION  PROTECTORS  COPY HERE  FINGERPRINT                              "
+     "DESCRIPTION\n"
+     "main  generated           1           0  yes        ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567  all "
+     "servers, kept by anna",
      NULL, 0, 0, list},
     {"key", "show", "KEY",
      "Shows one key and who has which half of it. KEY is its name, or the start of its fingerprint.",
@@ -251,9 +274,28 @@ const struct command key_commands[] = {
      "$ sealift key grant main restorer --half read\n"
      "granted the read half of main: restorer",
      grant_options, 2, 2, grant},
-    {"key", "withdraw", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]", "Takes a grant back.",
+    {"key", "withdraw", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]",
+     "Takes a grant back, of all generations of the key.",
      "$ sealift key withdraw main restorer --half read\n"
      "withdrew the read half of main: restorer",
      grant_options, 2, 2, withdraw},
+    {"key", "rotate",
+     "KEY (--password | --from-file F | --generate) [--new-dedup] [--without-kms NAME]... [--yes]",
+     "Makes a new generation of a key under the same name: grants of it go to all who have the one before, "
+     "jobs "
+     "are\n"
+     "signed again with it, and write grants of the one before are withdrawn. Points that are there stay "
+     "readable: "
+     "the\n"
+     "new generation holds the secrets of all earlier ones. What was interrupted is finished by the same "
+     "command.\n"
+     "The deduplication secret is kept, so nothing is stored again, unless --new-dedup is said. The KMS "
+     "entries "
+     "that\n"
+     "protect the key must protect the new generation too, or are left out by name.",
+     "$ sealift key rotate main --generate --yes\n"
+     "main is rotated: generation 2, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567; 3 jobs signed "
+     "again",
+     key_rotate_options, 1, 1, key_rotate},
     {0},
 };

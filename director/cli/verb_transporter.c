@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
+#include "director/cli/generations.h"
 #include "director/cli/keys.h"
 #include "director/cli/member.h"
 #include "director/cli/put.h"
@@ -215,6 +216,30 @@ static bool approve(struct cli *cli, const struct args *args, struct err *err)
 
 /* --- revoke --- */
 
+/* All that it was granted, of every generation of every key. */
+static bool withdraw_all(struct cli *cli, const uint8_t host[SIGN_PK_LEN], struct err *err)
+{
+    AUTO(keys) struct keys keys = {0};
+    size_t count = 0;
+    if (!keys_get(cli, &keys, err)) return false;
+    for (size_t i = 0; i < keys.grants.count; i++) {
+        const Sealift__GrantBody *body = keys.grants.items[i]->body.grant;
+        if (body->withdrawn || memcmp(body->recipient.data, host, SIGN_PK_LEN) != 0) continue;
+        if (!keys_withdraw(cli, keys.grants.items[i], err)) return false;
+        const struct hash key_id = stored_hash(&body->key_id);
+        const struct key_entry *key = keys_with_id(&keys, &key_id);
+        if (key && !generations_of_later(&keys, key))
+            output_warning(&cli->output,
+                           "it had the %s half of the key '%s', and keeps what it copied: sealift key "
+                           "rotate %s",
+                           body->half == SEALIFT__HALF__HALF_WRITE ? "write" : "read", body->key_label,
+                           body->key_label);
+        count++;
+    }
+    if (count) output_note(&cli->output, "%zu grants of keys are withdrawn", count);
+    return true;
+}
+
 static void move_to_revoked(struct roster_edit *edit, const Sealift__Member *member,
                             Sealift__Revocation *revocation)
 {
@@ -243,6 +268,11 @@ static bool revoke_transporter(struct cli *cli, const struct args *args, struct 
                    "revoke '%s': trust nothing that it wrote since %s, and let it in no more", name, since);
     if (!confirm(args, question, err)) return false;
 
+    /* first, while it is in the roster: what fails is found and done by the same again, and holds up nothing
+     */
+    struct err why = {0};
+    if (!withdraw_all(cli, member->sign_pk.data, &why))
+        output_warning(&cli->output, "its grants of keys could not all be withdrawn: %s", why.text);
     Sealift__Revocation revocation = SEALIFT__REVOCATION__INIT;
     revocation.since_ns = since_ns;
     AUTO(roster_edit) struct roster_edit edit;
@@ -251,8 +281,6 @@ static bool revoke_transporter(struct cli *cli, const struct args *args, struct 
     if (!put_roster(cli, &edit.body, err)) return false;
     output_line(&cli->output, json_pack("{s:s, s:s}", "transporter", name, "revoked_since", since),
                 "%s is revoked, not trusted since %s", name, since);
-    output_note(&cli->output,
-                "what it knows of keys it keeps: make new keys for what it could read or write");
     return true;
 }
 

