@@ -29,7 +29,7 @@ bool access_site(struct cli *cli, struct state **out, struct err *err)
 
 /* --- the director --- */
 
-static bool hello(struct client *client, uint64_t known, uint64_t *current, struct err *err)
+static bool hello(struct client *client, uint64_t known, uint64_t *current, bool *wants_back, struct err *err)
 {
     AUTO(client_message) struct client_message answer = {0};
     Sealift__OperatorHello body = SEALIFT__OPERATOR_HELLO__INIT;
@@ -39,6 +39,7 @@ static bool hello(struct client *client, uint64_t known, uint64_t *current, stru
     head.operator_hello = &body;
     if (!client_request(client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err)) return false;
     *current = answer.head->done->count;
+    *wants_back = answer.head->done->wants_back != 0;
     return true;
 }
 
@@ -82,10 +83,45 @@ static bool give_back(struct cli *cli, uint64_t version, struct err *err)
            client_request(cli->client, &head, buf_span(&bytes), CLIENT_REPEATABLE, &answer, err);
 }
 
+static bool put_back(struct client *client, Sealift__Head *head, struct span bytes, struct err *err)
+{
+    AUTO(client_message) struct client_message answer = {0};
+    return client_request(client, head, bytes, CLIENT_REPEATABLE, &answer, err);
+}
+
+/* This operator's own read grants, with their unlock sections. What the director does not take is older than
+ * what it has. */
+static bool give_back_grant(void *arg, struct span bytes, struct err *err)
+{
+    struct cli *cli = arg;
+    struct err refused;
+    Sealift__Put put = SEALIFT__PUT__INIT;
+    Sealift__PutUnlock put_unlock = SEALIFT__PUT_UNLOCK__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    AUTO(statement) struct statement *grant = NULL;
+    AUTO(buf) struct buf section = {0};
+    if (!statement_decode(bytes, &grant, &refused)) return true;
+    struct hash hash = {{0}};
+    const ProtobufCBinaryData *named = &grant->body.grant->unlock_hash;
+    if (named->len == HASH_LEN) memcpy(hash.bytes, named->data, HASH_LEN);
+    head.kind_case = SEALIFT__HEAD__KIND_PUT_UNLOCK;
+    head.put_unlock = &put_unlock;
+    bool put_one = !state_unlock(cli->state, &hash, &section, &refused) ||
+                   put_back(cli->client, &head, buf_span(&section), &refused);
+    head = (Sealift__Head)SEALIFT__HEAD__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_PUT;
+    head.put = &put;
+    put_one = put_one && put_back(cli->client, &head, bytes, &refused);
+    if (put_one || refused.code != ERR_UNREACHABLE) return true;
+    *err = refused;
+    return false;
+}
+
 static bool keep_step(struct cli *cli, struct err *err)
 {
+    bool wants_back = false;
     uint64_t current = 0, before = known_version(cli->state);
-    if (!hello(cli->client, before, &current, err)) return false;
+    if (!hello(cli->client, before, &current, &wants_back, err)) return false;
     while (known_version(cli->state) < current)
         if (!fetch_rosters(cli->client, cli->state, err)) return false;
     for (uint64_t version = current + 1; version <= before; version++) {
@@ -95,7 +131,7 @@ static bool keep_step(struct cli *cli, struct err *err)
         output_warning(&cli->output, "the director had forgotten roster %llu: it was given back",
                        (unsigned long long)version);
     }
-    return true;
+    return !wants_back || state_each_grant(cli->state, give_back_grant, cli, err);
 }
 
 bool access_director(struct cli *cli, struct client **out, struct err *err)

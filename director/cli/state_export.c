@@ -42,6 +42,15 @@ bool state_set_lock(struct cli *cli, const struct bundle_lock *lock, struct err 
     return put_request(cli, &head, span_of(NULL, 0), CLIENT_REPEATABLE, NULL, err);
 }
 
+bool state_proceed(struct cli *cli, struct err *err)
+{
+    Sealift__ConfigProceed body = SEALIFT__CONFIG_PROCEED__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_CONFIG_PROCEED;
+    head.config_proceed = &body;
+    return put_request(cli, &head, span_of(NULL, 0), CLIENT_REPEATABLE, NULL, err);
+}
+
 static bool begin(struct cli *cli, const struct bundle_lock *lock, struct id *id, struct err *err)
 {
     struct lock_view view;

@@ -10,6 +10,9 @@
 bool state_export(struct cli *cli, const struct bundle_lock *lock, const char *path,
                   struct err *err) MUST_CHECK;
 
+/* Schedules begin, though the director has not heard of all transporters since it was brought back. */
+bool state_proceed(struct cli *cli, struct err *err) MUST_CHECK;
+
 /* What later self-backups are sealed to. */
 bool state_set_lock(struct cli *cli, const struct bundle_lock *lock, struct err *err) MUST_CHECK;
 

@@ -1,5 +1,6 @@
 /* sealift config …: the director's own state, kept and brought back. */
 #include "common/base/text.h"
+#include "director/cli/confirm.h"
 #include "director/cli/new_password.h"
 #include "director/cli/output.h"
 #include "director/cli/put.h"
@@ -143,6 +144,21 @@ static bool set_password(struct cli *cli, const struct args *args, struct err *e
     return true;
 }
 
+/* --- after it was brought back --- */
+
+static bool proceed(struct cli *cli, const struct args *args, struct err *err)
+{
+    if (!confirm(args, "start what is due, though not every transporter has been heard", err) ||
+        !state_proceed(cli, err))
+        return false;
+    output_line(&cli->output, json_pack("{s:b}", "proceeding", 1), "schedules go on");
+    return true;
+}
+
+static const struct option_spec proceed_options[] = {
+    CONFIRM_OPTION,
+    {0},
+};
 static const struct option_spec export_options[] = {
     {"out", "FILE", "where the bundle is written"},
     NEW_PASSWORD_OPTIONS,
@@ -194,5 +210,15 @@ const struct command config_commands[] = {
      "self-backups of the director are under this password from now on: 'sealift status' tells when the last "
      "one was made",
      password_options, 0, 0, set_password},
+    {"config", "proceed", "[--yes]",
+     "Lets a director that was brought back from a copy start what its schedules say, though it has not "
+     "heard of "
+     "all\ntransporters: for when one of them is gone for good. What was changed since the copy, and only "
+     "the "
+     "missing one\nknows, is not known to the director then. For admins.",
+     "$ sealift config proceed\n"
+     "start what is due, though not every transporter has been heard? [y/N] y\n"
+     "schedules go on",
+     proceed_options, 0, 0, proceed},
     {0},
 };

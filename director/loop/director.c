@@ -81,7 +81,7 @@ static bool open_state(struct director *director, const struct net_key *key, str
     director->runs = run_table_new(&settings);
     director->agenda = agenda_new();
     return catalog_open(director->settings.state_dir, &director->catalog, err) &&
-           startup_load(director, err) && bundles_open(director, err);
+           startup_load(director, err) && bundles_open(director, err) && reconcile_open(director, err);
 }
 
 bool director_open(const struct director_settings *settings, const struct net_key *key, struct director **out,
@@ -116,6 +116,7 @@ void director_close(struct director *director)
     agenda_free(director->agenda);
     run_table_free(director->runs);
     bundles_free(director);
+    reconcile_free(director);
     registry_free(director->registry);
     catalog_close(director->catalog);
     free(director);
@@ -234,6 +235,7 @@ static void tick(struct director *director)
     AUTO(effects) struct effects effects = {0};
     run_table_tick(director->runs, &director->now, &effects);
     (void)apply(director, &effects);
+    reconcile_tick(director);
     schedules_tick(director);
     bundles_tick(director);
     follow_tick(director);

@@ -25,9 +25,9 @@ struct director_settings {
     const char *state_dir;
     const char *bind;                     /* an address, without a port; IPv6 without brackets */
     uint16_t operator_port, control_port; /* 0: any free one */
-    const char *config_file; /* goes with copies of the state; NULL: it does not */
+    const char *config_file;              /* goes with copies of the state; NULL: it does not */
     struct self_backup_settings self_backup;
-    uint64_t lease_ms;                    /* how long a transporter may be gone before its runs end */
+    uint64_t lease_ms; /* how long a transporter may be gone before its runs end */
 };
 
 struct director;

@@ -194,6 +194,7 @@ static void welcome(struct director *director, struct host_link *host, uint64_t 
     Sealift__Welcome body = SEALIFT__WELCOME__INIT;
     body.roster_version = roster_version(registry_roster(director->registry));
     body.director_version = lent_text(SEALIFT_VERSION);
+    body.wants_back = reconcile_active(director) && !host->gave_back;
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_WELCOME, serial);
     head.welcome = &body;
     line_send(&host->line, &head, (struct span){0});
@@ -247,6 +248,8 @@ void hosts_hello(struct director *director, const struct net_peer *peer, const S
     take_facts(host, hello);
     host->last_seen_ns = director->now.wall_ns;
     say_hello(director, host, hello);
+    if (hello->roster_version > roster_version(registry_roster(director->registry)))
+        reconcile_begin(director);
     struct err err;
     if (!catalog_join_drop(director->catalog, peer->key, &err)) director_fail(director, &err);
     hosts_remember(director, host);

@@ -27,6 +27,7 @@
 struct log_question {
     struct id repository;
     uint64_t serial;
+    bool refused; /* answered: the repository cannot be opened */
 };
 
 enum host_stage {
@@ -57,6 +58,7 @@ struct host_link {
     size_t kms_count;
     struct log_question *questions;
     size_t question_count, question_cap;
+    bool gave_back; /* all that it holds, since this director began to reconcile */
 };
 
 struct operator_link {
@@ -92,6 +94,7 @@ struct join_note {
 };
 
 struct bundles;
+struct reconcile;
 
 struct director {
     struct director_settings settings;
@@ -100,6 +103,7 @@ struct director {
     struct run_table *runs;
     struct agenda *agenda;
     struct bundles *bundles;
+    struct reconcile *reconcile;
     struct net_context *net;
     struct net_zap *zap;
     struct net_socket *operators, *control;
@@ -227,6 +231,9 @@ void put_statement(struct director *director, struct operator_link *link, const 
                    struct span payload);
 void put_unlock(struct director *director, struct operator_link *link, const Sealift__Head *head,
                 struct span payload);
+bool put_unlock_bytes(struct director *director, struct span bytes, struct err *err) MUST_CHECK;
+/* Any statement but an order, by whatever way it came. The registry takes it if it is kept there. */
+bool put_given_back(struct director *director, struct statement **statement, struct err *err) MUST_CHECK;
 
 void list_get(struct director *director, struct operator_link *link, const Sealift__Head *head);
 void list_pending(struct director *director, struct operator_link *link, const Sealift__Head *head);
@@ -245,6 +252,20 @@ void bundles_read(struct director *director, struct operator_link *link, const S
 void bundles_lock(struct director *director, struct operator_link *link, const Sealift__Head *head);
 /* False: none are configured. Borrows from the director. */
 bool bundles_status(const struct director *director, Sealift__SelfBackup *out);
+
+/* ---- reconcile.c */
+bool reconcile_open(struct director *director, struct err *err) MUST_CHECK;
+void reconcile_free(struct director *director);
+bool reconcile_active(const struct director *director);
+/* From now on: the state turns out to be older than what others have seen. */
+void reconcile_begin(struct director *director);
+/* Is it over? */
+void reconcile_tick(struct director *director);
+void reconcile_take(struct director *director, struct host_link *host, const Sealift__Head *head,
+                    struct span payload);
+void reconcile_proceed(struct director *director, struct operator_link *link, const Sealift__Head *head);
+/* False: nobody is waited for. `keys`: room for every transporter of the roster. Borrows. */
+bool reconcile_status(struct director *director, Sealift__Restored *out, ProtobufCBinaryData *keys);
 
 /* ---- follow.c */
 /* Tells at once how the run stands, and from then on. */

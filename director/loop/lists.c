@@ -408,6 +408,9 @@ void list_status(struct director *director, struct operator_link *link, const Se
     answer.schedules = schedule_rows;
     Sealift__SelfBackup self_backup;
     if (bundles_status(director, &self_backup)) answer.self_backup = &self_backup;
+    Sealift__Restored restored;
+    AUTO(free) ProtobufCBinaryData *unheard = xcalloc(hosts + 1, sizeof(*unheard));
+    if (reconcile_status(director, &restored, unheard)) answer.restored = &restored;
     AUTO(buf) struct buf payload = {0};
     payload_status_encode(&answer, &payload);
     operator_done(link, head->serial, NULL, 0, buf_span(&payload));

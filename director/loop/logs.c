@@ -155,7 +155,7 @@ static bool take_head(struct director *director, struct host_link *host, const c
                       const struct id *id, const Sealift__Head *message, bool *again, bool *whole)
 {
     const Sealift__RepositoryState *state = message->repository_state;
-    const struct log_question *question = open_question(host, id);
+    struct log_question *question = open_question(host, id);
     struct catalog_head head;
     struct err err;
     if (!head_of_log(director, id, &head, &err)) {
@@ -164,6 +164,7 @@ static bool take_head(struct director *director, struct host_link *host, const c
     }
     *again = ask_again(question, &head, message);
     *whole = question && question->serial == message->serial && state->code == 0;
+    if (question && state->code != 0) question->refused = true;
     struct hash hash = stored_hash(&state->head_hash);
     take_state(&head, state);
     if (state->code == 0) judge_head(&head, state->head_number, &hash, name, host->name);

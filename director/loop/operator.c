@@ -202,8 +202,12 @@ static void on_follow(struct director *director, struct operator_link *link, con
 
 static void on_hello(struct director *director, struct operator_link *link, const Sealift__Head *head)
 {
-    operator_done(link, head->serial, NULL, roster_version(registry_roster(director->registry)),
-                  (struct span){0});
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    done.count = roster_version(registry_roster(director->registry));
+    done.wants_back = reconcile_active(director);
+    Sealift__Head answer = head_of(SEALIFT__HEAD__KIND_DONE, head->serial);
+    answer.done = &done;
+    line_send(&link->line, &answer, (struct span){0});
 }
 
 static void dispatch(struct director *director, struct operator_link *link, const Sealift__Head *head,
@@ -246,6 +250,9 @@ static void dispatch(struct director *director, struct operator_link *link, cons
         break;
     case SEALIFT__HEAD__KIND_CONFIG_LOCK:
         bundles_lock(director, link, head);
+        break;
+    case SEALIFT__HEAD__KIND_CONFIG_PROCEED:
+        reconcile_proceed(director, link, head);
         break;
     case SEALIFT__HEAD__KIND_STATUS_GET:
         list_status(director, link, head);

@@ -89,10 +89,11 @@ void put_claim(struct director *director, struct operator_link *link, const Seal
 
 /* ---- statements */
 
+/* `link` NULL: a transporter gave it back. */
 static void say_accepted(struct director *director, const struct operator_link *link,
                          const struct statement *statement)
 {
-    const Sealift__Member *member = operator_behind(director, link);
+    const Sealift__Member *member = link ? operator_behind(director, link) : NULL;
     char id[ID_TEXT_LEN], version[24];
     (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)statement->version);
     log_event(LOG_INFO, "statement", "type", statement_type_name(statement->type), "id",
@@ -175,6 +176,13 @@ static bool put_plain(struct director *director, struct operator_link *link, str
     return true;
 }
 
+bool put_given_back(struct director *director, struct statement **statement, struct err *err)
+{
+    if ((*statement)->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER)
+        return err_set(err, ERR_PROTOCOL, "an order that is given back");
+    return put_plain(director, NULL, statement, err);
+}
+
 /* ---- orders: accepted, kept, delivered and begun in one */
 
 /* True: it was carried out before, and *run says as which run. */
@@ -242,7 +250,7 @@ void put_statement(struct director *director, struct operator_link *link, const 
 
 /* ---- unlock sections */
 
-static bool take_unlock(struct director *director, struct span bytes, struct err *err)
+bool put_unlock_bytes(struct director *director, struct span bytes, struct err *err)
 {
     AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
     if (!stored_unlock_decode(bytes, &section, err)) return false;
@@ -257,7 +265,7 @@ void put_unlock(struct director *director, struct operator_link *link, const Sea
                 struct span payload)
 {
     struct err err;
-    if (take_unlock(director, payload, &err))
+    if (put_unlock_bytes(director, payload, &err))
         operator_done(link, head->serial, NULL, 0, (struct span){0});
     else if (!director->failed)
         operator_fail(link, head->serial, &err);

@@ -116,6 +116,44 @@ def exported_and_back(site, tree):
     same(tree, site.path("out") + tree, "restored by the imported director")
 
 
+def old_bundle(site):
+    """Brought back from before a revocation and a new job: those who know of them give both back, and schedules
+    wait until all have been heard."""
+    password, bundle = site.path("password"), site.path("old.sealift")
+    site.add_transporter("guest", "untrusted")
+    site.sealift("config", "export", "--out", bundle, "--password-file", password)
+    site.sealift("transporter", "revoke", "guest", "--yes")
+    site.sealift("key", "create", "second", "--description", "newer than the bundle", "--generate")
+    site.sealift("job", "create", "later", "--backup", f"source:{site.path('data')}", "--repository", "offsite",
+                 "--encrypt", "source", "--key", "second", "--schedule", "daily")
+    site.sealift("job", "run", "later", "--wait")
+    site.daemons["director"].kill()
+    site.daemons["vault"].stop()
+    shutil.rmtree(site.path("director"))
+    site.sealift("config", "import", bundle, "--director-state", site.path("director"), "--password-file", password)
+    site.run_director()
+    director = site.daemons["director"]
+    director.wait_for("event=gave_back transporter=source")
+    director.wait_for("event=expelled transporter=guest")  # by the roster that the source gave back
+    waiting = status(site)["restored"]
+    expect(waiting["copied"] and waiting["waits_for"] == ["vault"], f"schedules wait for {waiting}")
+    site.run_transporter("vault")
+    director.wait_for("event=reconciled")
+    expect(status(site)["restored"] is None, "the director waits on")
+    hosts = json.loads(site.sealift("--json", "transporter", "list").stdout)["transporters"]
+    expect([host["zone"] for host in hosts if host["name"] == "guest"] == ["revoked"], f"the guest is back: {hosts}")
+    jobs = json.loads(site.sealift("--json", "job", "list").stdout)["jobs"]
+    expect({job["name"] for job in jobs} == {"web", "later"}, f"jobs: {jobs}")
+    points = json.loads(site.sealift("--json", "point", "list").stdout)["points"]
+    expect(len([point for point in points if point["job"] == "later"]) == 1, "the newer point is not listed")
+    site.sealift("job", "run", "later", "--wait")
+    shutil.rmtree(site.path("out"), ignore_errors=True)
+    site.sealift("restore", "later@latest", "--to", f"source:{site.path('out')}", "--wait")
+    same(site.path("data"), site.path("out") + site.path("data"), "restored by a key newer than the bundle")
+    site.daemons["guest"].stop()
+    del site.daemons["guest"]
+
+
 def self_backups(site):
     """Written by the schedule, sealed to what was set, the newest kept, and a failure is told."""
     there = site.path("copies")
@@ -157,6 +195,7 @@ def main():
         site.add_backup(tree)
         site.sealift("job", "run", "web", "--wait")
         exported_and_back(site, tree)
+        old_bundle(site)
         self_backups(site)
 
 

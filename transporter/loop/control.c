@@ -22,6 +22,7 @@ static void on_lost(void *arg)
 {
     struct control *control = arg;
     control->greeted = false;
+    control->gave_back = false;
     outbox_clear(control->outbox);
     run_news_lost(control->run_news);
 }

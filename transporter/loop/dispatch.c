@@ -124,6 +124,14 @@ static void on_done(struct control *control, uint64_t serial)
     }
 }
 
+/* It says so for as long as it has not heard us to the end. */
+static void on_welcome(struct control *control, const Sealift__Welcome *welcome)
+{
+    if (!welcome->wants_back || control->gave_back || !control->greeted) return;
+    control->gave_back = true;
+    give_back_all(control, welcome->roster_version);
+}
+
 void dispatch(void *arg, const Sealift__Head *head, struct span payload)
 {
     struct control *control = arg;
@@ -149,7 +157,10 @@ void dispatch(void *arg, const Sealift__Head *head, struct span payload)
     case SEALIFT__HEAD__KIND_FAIL:
         log_event(LOG_WARN, "director_refused", "reason", head->fail->text, NULL);
         break;
-    default: /* Welcome */
+    case SEALIFT__HEAD__KIND_WELCOME:
+        on_welcome(control, head->welcome);
+        break;
+    default:
         break;
     }
 }

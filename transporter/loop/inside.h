@@ -23,6 +23,7 @@ struct control {
     struct id incarnation;
 
     bool greeted; /* Hello was sent on the connection that stands */
+    bool gave_back; /* on the connection that stands */
     bool told_pending;
     uint64_t joined_ms, join_pause_ms, ends_told_ms;
     bool draining;
@@ -33,6 +34,11 @@ struct control {
 void greeting_say(struct control *control);
 /* Ends go with every Hello, and again until they are acknowledged. */
 void greeting_tell_ends(struct control *control);
+
+/* ---- give_back.c */
+/* To a director that may know less than this transporter and has rosters up to `roster_version`: all that this
+ * one holds of what operators signed. */
+void give_back_all(struct control *control, uint64_t roster_version);
 
 /* ---- dispatch.c: what the director says; `arg` is the control */
 void dispatch(void *arg, const Sealift__Head *head, struct span payload);

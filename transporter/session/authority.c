@@ -331,6 +331,23 @@ void authority_roster_release(struct authority *authority, const struct roster *
     if (roster) roster_chain_release(authority->rosters, roster);
 }
 
+bool authority_roster_bytes(struct authority *authority, uint64_t version, struct buf *out, struct err *err)
+{
+    LOCK_HERE(&authority->lock);
+    return roster_chain_bytes(authority->rosters, version, out, err);
+}
+
+bool authority_unlock_bytes(struct authority *authority, const struct hash *hash, struct buf *out,
+                            struct err *err)
+{
+    char name[2 * HASH_LEN + 1];
+    unlock_file(hash, name);
+    LOCK_HERE(&authority->lock);
+    if (!file_read(authority->unlock_dir, name, STORED_MAX_UNLOCK, out, err)) return false;
+    struct hash there = hash_of(buf_span(out));
+    return hash_eq(&there, hash) || err_set(err, ERR_DAMAGED, "the unlock section %.12s was changed", name);
+}
+
 bool authority_member(struct authority *authority)
 {
     LOCK_HERE(&authority->lock);

@@ -35,6 +35,13 @@ bool authority_execute_once(struct authority *authority, const struct id *order,
 /* The current roster, shared: take and release. NULL before the first one. */
 const struct roster *authority_roster_take(struct authority *authority);
 void authority_roster_release(struct authority *authority, const struct roster *roster);
+/* The SignedStatement of the roster of a version that this transporter has seen, in place of what `out` held.
+ * ERR_NOT_FOUND. */
+bool authority_roster_bytes(struct authority *authority, uint64_t version, struct buf *out,
+                            struct err *err) MUST_CHECK;
+/* The unlock section of this hash, in place of what `out` held. ERR_NOT_FOUND, ERR_DAMAGED. */
+bool authority_unlock_bytes(struct authority *authority, const struct hash *hash, struct buf *out,
+                            struct err *err) MUST_CHECK;
 /* Are we in it? */
 bool authority_member(struct authority *authority);
 

@@ -179,6 +179,14 @@ void roster_chain_close(struct roster_chain *chain)
     free(chain);
 }
 
+bool roster_chain_bytes(const struct roster_chain *chain, uint64_t version, struct buf *out, struct err *err)
+{
+    char name[NAME_LEN];
+    if (version > CHAIN_MAX) return err_set(err, ERR_NOT_FOUND, "there is no such roster");
+    file_name(version, name);
+    return file_read(chain->dir, name, STATEMENT_MAX, out, err);
+}
+
 const struct roster *roster_chain_current(const struct roster_chain *chain)
 {
     return chain->newest ? chain->newest->roster : NULL;

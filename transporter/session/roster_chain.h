@@ -22,6 +22,9 @@ bool roster_chain_add(struct roster_chain *chain, const struct statement *roster
 const struct roster *roster_chain_take(struct roster_chain *chain);
 void roster_chain_release(struct roster_chain *chain, const struct roster *roster);
 const struct roster *roster_chain_current(const struct roster_chain *chain);
+/* The SignedStatement of a version of the chain, in place of what `out` held. ERR_NOT_FOUND. */
+bool roster_chain_bytes(const struct roster_chain *chain, uint64_t version, struct buf *out,
+                        struct err *err) MUST_CHECK;
 /* Did any roster of the chain have this operator? */
 bool roster_chain_had_operator(const struct roster_chain *chain, const uint8_t sign_pk[SIGN_PK_LEN]);
 

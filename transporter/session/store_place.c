@@ -21,7 +21,8 @@ static char *real_path(const char *path, struct err *err)
     }
     if (!real && errno == ENOENT)
         (void)err_set(err, ERR_NOT_FOUND, "'%s' is a link that leads nowhere: is its disk mounted?", path);
-    else if (!real) (void)err_sys(err, errno, "cannot tell where '%s' leads", path);
+    else if (!real)
+        (void)err_sys(err, errno, "cannot tell where '%s' leads", path);
     return real;
 }
 
