@@ -7,6 +7,7 @@
 #include "director/cli/new_password.h"
 #include "director/cli/put.h"
 #include "director/cli/site_begin.h"
+#include "director/cli/site_move.h"
 #include "director/cli/verbs.h"
 
 #include <fcntl.h>
@@ -209,6 +210,13 @@ static const struct option_spec export_options[] = {
     NEW_PASSWORD_OPTIONS,
     {0},
 };
+static const struct option_spec move_options[] = {
+    {"director", "KEY@HOST[:PORT]", "the new director: 'sealift-director --init' printed it"},
+    {"claim-code-file", "FILE", "the claim code is the first line of FILE"},
+    {"rosters", "DIR", "take rosters that are not known here from a transporter's directory 'rosters'"},
+    {"site", "LINE", "another admin has claimed the new director: the line that he was told"},
+    {0},
+};
 static const struct option_spec import_options[] = {
     {0},
 };
@@ -226,6 +234,13 @@ const struct command operator_commands[] = {
      "$ sealift operator join --site sealift1:8c0f…:41d2…:5f3a…c1@backup.example.org:9447\n"
      "joined the site 8c0f… as 'ben'",
      join_options, 0, 0, site_join},
+    {"operator", "move", "--director KEY@HOST[:PORT] [--rosters DIR] [--claim-code-file F] | --site LINE",
+     "Gives the site another director when the old one is lost with its key: claims a new, empty one by its "
+     "claim\ncode. Prints the new site line, for the transporters and, with --site, the other operators.",
+     "$ sealift operator move --director 77ab…09@backup2.example.org\n"
+     "claim code of the new director: \n"
+     "sealift1:8c0f…:41d2…:77ab…09@backup2.example.org:9447",
+     move_options, 0, 0, site_move},
     {"operator", "list", "", "Lists the operators of the site.",
      "$ sealift operator list\n"
      "NAME  ROLE   FINGERPRINT                              THIS ONE\n"

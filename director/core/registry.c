@@ -202,6 +202,31 @@ bool registry_claim(struct registry *registry, const struct statement *statement
     return registry_load_roster(registry, statement, err);
 }
 
+static bool adopt_chain(struct registry *registry, struct statement *const *chain, size_t count,
+                        const uint8_t peer_pk[32], struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!is_roster(chain[i]) || !registry_load_roster(registry, chain[i], err))
+            return is_roster(chain[i]) ? err_wrap(err, "roster %zu", i + 1)
+                                       : err_set(err, ERR_PROTOCOL, "a site is claimed by its rosters alone");
+    const struct statement *last = chain[count - 1];
+    const Sealift__Member *admin = admin_of(last->body.roster, peer_pk);
+    if (!names_us(registry, last, err)) return false;
+    if (admin && memcmp(admin->sign_pk.data, last->signer, SIGN_PK_LEN) == 0) return true;
+    return err_set(err, ERR_NOT_AUTHENTIC, "a site gets another director from the admin who signs for it");
+}
+
+bool registry_adopt(struct registry *registry, struct statement *const *chain, size_t count,
+                    const uint8_t peer_pk[32], struct err *err)
+{
+    if (registry->roster) return err_set(err, ERR_EXISTS, "the site is claimed already");
+    if (count == 0) return err_set(err, ERR_PROTOCOL, "a claim without rosters");
+    if (adopt_chain(registry, chain, count, peer_pk, err)) return true;
+    roster_free(registry->roster);
+    registry->roster = NULL;
+    return false;
+}
+
 /* ---- accepting */
 
 static bool accept_roster(struct registry *registry, const struct statement *statement,

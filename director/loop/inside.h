@@ -225,7 +225,11 @@ void operator_done(struct operator_link *link, uint64_t serial, const struct id 
                    struct span payload);
 void operator_fail(struct operator_link *link, uint64_t serial, const struct err *err);
 
+/* The claim code; wrong ones are counted. */
+bool put_check_code(struct director *director, const char *code, struct err *err) MUST_CHECK;
 void put_claim(struct director *director, struct operator_link *link, const Sealift__Head *head,
+               struct span payload);
+void put_adopt(struct director *director, struct operator_link *link, const Sealift__Head *head,
                struct span payload);
 void put_statement(struct director *director, struct operator_link *link, const Sealift__Head *head,
                    struct span payload);

@@ -217,6 +217,9 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_CLAIM:
         put_claim(director, link, head, payload);
         break;
+    case SEALIFT__HEAD__KIND_ADOPT:
+        put_adopt(director, link, head, payload);
+        break;
     case SEALIFT__HEAD__KIND_OPERATOR_HELLO:
         on_hello(director, link, head);
         break;
@@ -282,7 +285,8 @@ static void take(struct director *director, const struct net_peer *peer, const S
                  struct span payload)
 {
     struct operator_link *link = link_of(director, peer);
-    bool claims = head->kind_case == SEALIFT__HEAD__KIND_CLAIM;
+    bool claims =
+        head->kind_case == SEALIFT__HEAD__KIND_CLAIM || head->kind_case == SEALIFT__HEAD__KIND_ADOPT;
     bool claimed = registry_roster(director->registry) != NULL;
     if (claimed && !operator_behind(director, link)) {
         drop(director, peer, "the key belongs to no operator of the roster");

@@ -33,7 +33,7 @@ static bool count_wrong_code(struct director *director, struct claim *claim, str
                    CATALOG_CLAIM_TRIES - claim->tries);
 }
 
-static bool check_code(struct director *director, const char *code, struct err *err)
+bool put_check_code(struct director *director, const char *code, struct err *err)
 {
     struct claim claim;
     if (!catalog_claim_get(director->catalog, &claim, err)) {
@@ -65,7 +65,7 @@ static bool claim(struct director *director, const struct net_peer *peer, const 
     if (claimed_by_this(director, payload)) return true;
     if (registry_roster(director->registry)) return err_set(err, ERR_EXISTS, "the site is claimed already");
     AUTO(statement) struct statement *roster = NULL;
-    if (!check_code(director, code, err) || !statement_decode(payload, &roster, err) ||
+    if (!put_check_code(director, code, err) || !statement_decode(payload, &roster, err) ||
         !registry_claim(director->registry, roster, peer->key, err))
         return false;
     if (!keep_claim(director, roster, err)) {

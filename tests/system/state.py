@@ -154,6 +154,43 @@ def old_bundle(site):
     del site.daemons["guest"]
 
 
+def rebuilt_from_nothing(site):
+    """Neither state nor bundle: an admin claims an empty director with the site's rosters, the transporters are
+    told of it, and give back what they hold."""
+    site.daemons["director"].kill()
+    shutil.rmtree(site.path("director"))
+    for name in ("source", "vault"):
+        site.daemons[name].stop()
+    for name in ("director.conf", "claim"):
+        os.unlink(site.path(name))
+    before = site.line
+    site.start_director()
+    code = write(site.path("claim"), site.claim + "\n")
+    address = f"{site.director_key}@{site.operator_address}"
+    wrong = write(site.path("wrong-claim"), "AAAA-BBBB-CCCC-DDDD\n")
+    site.sealift("operator", "move", "--director", address, "--claim-code-file", wrong, code=21)
+    site.line = site.sealift("operator", "move", "--director", address, "--claim-code-file", code).stdout.strip()
+    expect(site.line.split(":")[:3] == before.split(":")[:3] and site.line != before, f"the site line: {site.line}")
+    says(site.sealift("operator", "init", "--director", address, "--claim-code-file", code, "--no-password",
+                      env=dict(site.env, SEALIFT_STATE=site.path("stranger")), code=(3, 5, 7)), "")
+    for name in ("source", "vault"):
+        config = site.path(f"{name}.conf")
+        site.run("sealift-transporter", "--move", "--to", site.line, "--config", config)
+        site.run_transporter(name)
+    director = site.daemons["director"]
+    director.wait_for("event=reconciled")
+    jobs = json.loads(site.sealift("--json", "job", "list").stdout)["jobs"]
+    expect({job["name"] for job in jobs} == {"web", "later"}, f"jobs: {jobs}")
+    points = json.loads(site.sealift("--json", "point", "list").stdout)["points"]
+    expect(len(points) >= 4 and all(point["trusted"] for point in points), f"points: {points}")
+    hosts = json.loads(site.sealift("--json", "transporter", "list").stdout)["transporters"]
+    expect([host["zone"] for host in hosts if host["name"] == "guest"] == ["revoked"], f"the guest is back: {hosts}")
+    site.sealift("job", "run", "web", "--wait")
+    shutil.rmtree(site.path("out"), ignore_errors=True)
+    site.sealift("restore", "web@latest", "--to", f"source:{site.path('out')}", "--wait")
+    same(site.path("data"), site.path("out") + site.path("data"), "restored by a director made anew")
+
+
 def self_backups(site):
     """Written by the schedule, sealed to what was set, the newest kept, and a failure is told."""
     there = site.path("copies")
@@ -196,6 +233,7 @@ def main():
         site.sealift("job", "run", "web", "--wait")
         exported_and_back(site, tree)
         old_bundle(site)
+        rebuilt_from_nothing(site)
         self_backups(site)
 
 

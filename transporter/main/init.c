@@ -145,6 +145,19 @@ bool init_transporter(const struct init_options *options, struct err *err)
     return true;
 }
 
+bool init_move(const char *state_dir, const char *line, struct err *err)
+{
+    struct site_line now, then;
+    AUTO(identity) struct identity *identity = NULL;
+    AUTO(free) char *path = xasprintf("%s/site", state_dir);
+    if (!init_load(state_dir, &now, &identity, err)) return false;
+    if (!site_line_parse(line, &then, err)) return err_wrap(err, "--to");
+    if (!id_eq(&now.site, &then.site) || memcmp(now.admin, then.admin, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_POLICY,
+                       "--to is the line of another site: this transporter stays in its own");
+    return file_replace(AT_FDCWD, path, span_str(line), KEY_MODE, err);
+}
+
 bool init_load(const char *state_dir, struct site_line *site, struct identity **identity, struct err *err)
 {
     AUTO(free) char *site_path = xasprintf("%s/site", state_dir);

@@ -20,6 +20,10 @@ struct init_options {
 };
 bool init_transporter(const struct init_options *options, struct err *err) MUST_CHECK;
 
+/* The site has another director: its line takes the place of the one that is kept, if it is of the same site and
+ * first admin (ERR_POLICY). The daemon must not run. */
+bool init_move(const char *state_dir, const char *line, struct err *err) MUST_CHECK;
+
 /* What --init left in the state directory. */
 bool init_load(const char *state_dir, struct site_line *site, struct identity **identity,
                struct err *err) MUST_CHECK;

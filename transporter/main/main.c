@@ -19,6 +19,7 @@ static const char help[] =
     "usage: sealift-transporter --config FILE\n"
     "       sealift-transporter --check-config --config FILE\n"
     "       sealift-transporter --init --site LINE --name NAME --config FILE [options]\n"
+    "       sealift-transporter --move --to LINE --config FILE\n"
     "       sealift-transporter --bench [--path PATH] [--store DIR] [--json]\n"
     "\n"
     "Carries out backups and restores on this host, as operators' signed statements say.\n"
@@ -34,6 +35,8 @@ static const char help[] =
     "    --read PATH           what backups may read (may repeat; default /)\n"
     "    --restore PATH        where restores may write (may repeat; default nowhere)\n"
     "    --repositories PATH   where repositories may be kept (may repeat; default nowhere)\n"
+    "  --move                  the site has another director: keep all else\n"
+    "    --to LINE             the site line that 'sealift operator move' printed\n"
     "  --bench                 measure each stage of a backup alone on this machine, some seconds long\n"
     "    --path PATH           with the files of PATH (default: with made-up data)\n"
     "    --store DIR           where to write what is removed again at once (default /var/tmp)\n"
@@ -43,12 +46,13 @@ static const char help[] =
     "Example:\n"
     "  sealift-transporter --init --site sealift1:… --name web --config /etc/sealift/transporter.conf\n";
 
-enum { MODE_BENCH = DAEMON_OWN };
+enum { MODE_BENCH = DAEMON_OWN, MODE_MOVE };
 
 struct arguments {
     struct daemon_args daemon;
     struct init_options init;
     struct bench_options bench;
+    const char *move_to;
     struct daemon_texts read, restore, repositories;
 };
 
@@ -67,6 +71,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
         {.name = "read", .mode = DAEMON_INIT, .texts = &out->read},
         {.name = "restore", .mode = DAEMON_INIT, .texts = &out->restore},
         {.name = "repositories", .mode = DAEMON_INIT, .texts = &out->repositories},
+        {.name = "move", .mode = MODE_MOVE},
+        {.name = "to", .mode = MODE_MOVE, .text = &out->move_to},
         {.name = "bench", .mode = MODE_BENCH, .needs = DAEMON_NO_CONFIG},
         {.name = "path", .mode = MODE_BENCH, .text = &out->bench.path},
         {.name = "store", .mode = MODE_BENCH, .text = &out->bench.store},
@@ -174,6 +180,19 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     return ok;
 }
 
+static bool move(const char *line, const struct settings *settings, const char *config, struct err *err)
+{
+    AUTO(fd) int state_lock = -1;
+    if (!line) return err_set(err, ERR_USAGE, "--move needs --to LINE: see --help");
+    if (!daemon_state_lock(settings->state_dir, &state_lock, err))
+        return err_wrap(err, "stop the transporter first");
+    if (!init_move(settings->state_dir, line, err)) return false;
+    if (settings->director)
+        (void)printf("'%s' says 'director = \"%s\"': change it, or take it out\n", config,
+                     settings->director);
+    return printf("Start it: sealift-transporter --config %s\n", config) > 0;
+}
+
 static bool run_mode(const struct arguments *arguments, struct err *err)
 {
     const char *config = arguments->daemon.config;
@@ -184,6 +203,7 @@ static bool run_mode(const struct arguments *arguments, struct err *err)
     if (mode == DAEMON_INIT) return init_transporter(&arguments->init, err);
     if (mode == MODE_BENCH) return bench_run(&arguments->bench, err);
     if (!settings_load(config, &settings, err)) return false;
+    if (mode == MODE_MOVE) return move(arguments->move_to, &settings, config, err);
     if (mode == DAEMON_CHECK) return kms_set_check(settings.kms, err) && printf("%s: good\n", config) > 0;
     log_init(PROGRAM, settings.log_level);
     warn_of_kms(settings.kms);
