@@ -65,9 +65,23 @@ static struct key_entry *add_entry(struct keys *keys, const struct hash *key_id,
     return entry;
 }
 
-/* A later grant may name a later section of the same key. */
+/* The grant that names the newest section so far. */
+struct newest {
+    bool by_reader;
+    uint64_t version;
+};
+
+/* A later grant may name a later section of the same key. Read halves say which is the newest: a new section
+ * is granted to readers first, and a writer's may hold less than the key has. */
+static bool is_newer(const struct statement *grant, const struct newest *newest)
+{
+    bool reads = grant->body.grant->half == SEALIFT__HALF__HALF_READ;
+    if (reads != newest->by_reader) return reads;
+    return grant->version >= newest->version;
+}
+
 static void note_grant(const struct cli *cli, struct keys *keys, const struct statement *grant,
-                       uint64_t *newest)
+                       struct newest *newest)
 {
     const Sealift__GrantBody *body = grant->body.grant;
     struct identity_public self;
@@ -75,9 +89,10 @@ static void note_grant(const struct cli *cli, struct keys *keys, const struct st
     struct key_entry *entry = entry_with_id(keys, &key_id);
     if (!entry) entry = add_entry(keys, &key_id, body->key_label);
     if (body->withdrawn) return;
-    if (grant->version >= *newest || hash_is_zero(&entry->unlock_hash)) {
+    if (is_newer(grant, newest) || hash_is_zero(&entry->unlock_hash)) {
         entry->unlock_hash = stored_hash(&body->unlock_hash);
-        *newest = grant->version;
+        *newest =
+            (struct newest){.by_reader = body->half == SEALIFT__HALF__HALF_READ, .version = grant->version};
     }
     if (state_identity(cli->state, &self) != STATE_NO_IDENTITY && body->half == SEALIFT__HALF__HALF_READ &&
         memcmp(body->recipient.data, self.sign_pk, SIGN_PK_LEN) == 0)
@@ -152,7 +167,7 @@ static bool add_kept(void *arg, struct span bytes, struct err *err)
         return true;
     }
     struct hash key_id = stored_hash(&grant->body.grant->key_id);
-    uint64_t newest = 0;
+    struct newest newest = {.version = 0};
     if (!keys_with_id(kept->keys, &key_id)) note_grant(kept->cli, kept->keys, grant, &newest);
     return true;
 }
@@ -161,7 +176,7 @@ static bool collect(struct cli *cli, struct keys *keys, struct err *err)
 {
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &keys->grants, err)) return false;
     for (size_t i = 0; i < keys->grants.count; i++) {
-        uint64_t newest = 0;
+        struct newest newest = {.version = 0};
         struct hash key_id = stored_hash(&keys->grants.items[i]->body.grant->key_id);
         if (entry_with_id(keys, &key_id)) continue;
         for (size_t k = i; k < keys->grants.count; k++)
@@ -387,8 +402,8 @@ static struct secret *half_bytes(const struct read_half *half, const char *domai
     return write_half_encode(write);
 }
 
-static bool put_grant(struct cli *cli, Sealift__GrantBody *body, const struct id *id, struct span plain,
-                      const Sealift__Member *recipient, struct err *err)
+static bool put_grant(struct cli *cli, Sealift__GrantBody *body, const struct id *id, uint64_t expiry_s,
+                      struct span plain, const Sealift__Member *recipient, struct err *err)
 {
     AUTO(buf) struct buf context = {0};
     AUTO(buf) struct buf sealed = {0};
@@ -400,6 +415,7 @@ static bool put_grant(struct cli *cli, Sealift__GrantBody *body, const struct id
     const struct put_request request = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
                                         .audience = recipient->sign_pk.data,
                                         .id = *id,
+                                        .expiry_s = expiry_s,
                                         .body = body};
     if (!put_statement(cli, &request, NULL, &statement, err)) return false;
     struct identity_public self;
@@ -425,7 +441,22 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
         body.domain_id = lent_bytes(domain_hash.bytes, HASH_LEN);
     }
     struct id id = grant_id(&key->key_id, recipient->sign_pk.data, body.half, domain ? &domain_hash : NULL);
-    return put_grant(cli, &body, &id, span_of(plain->data, plain->len), recipient, err);
+    return put_grant(cli, &body, &id, 0, span_of(plain->data, plain->len), recipient, err);
+}
+
+bool keys_grant_again(struct cli *cli, const struct statement *grant, const struct read_half *half,
+                      const struct hash *unlock_hash, const Sealift__Member *recipient, struct err *err)
+{
+    Sealift__GrantBody body = *grant->body.grant;
+    struct hash domain = {{0}};
+    const char *name = body.half == SEALIFT__HALF__HALF_WRITE ? body.domain : NULL;
+    if (!may_have(cli, recipient, name ? "write" : "read", err)) return false;
+    AUTO(secret) struct secret *plain = half_bytes(half, name, &domain);
+    if (name && memcmp(domain.bytes, body.domain_id.data, HASH_LEN) != 0)
+        return err_set(err, ERR_WRONG_KEY, "the grant is of an earlier deduplication secret of the key");
+    body.unlock_hash = lent_bytes(unlock_hash->bytes, HASH_LEN);
+    return put_grant(cli, &body, &grant->id, grant->expiry_s, span_of(plain->data, plain->len), recipient,
+                     err);
 }
 
 bool keys_withdraw(struct cli *cli, const struct statement *grant, struct err *err)
