@@ -35,10 +35,8 @@ static bool backup_check(const struct placement_facts *facts, struct err *err)
     return true;
 }
 
-static bool copy_check(const struct placement_facts *facts, struct err *err)
+static bool copy_as_stored_check(const struct placement_facts *facts, struct err *err)
 {
-    if (facts->placement != SEALIFT__PLACEMENT__PLACE_AS_STORED)
-        return refuse(err, "a copy moves points as they are stored; copies that encrypt are not there yet");
     if (facts->from_store != facts->to_store)
         return refuse(err,
                       "a copy as stored needs two repositories of the same kind, encrypted or plaintext");
@@ -46,6 +44,41 @@ static bool copy_check(const struct placement_facts *facts, struct err *err)
         (facts->source != SEALIFT__ZONE__ZONE_TRUSTED || facts->target != SEALIFT__ZONE__ZONE_TRUSTED))
         return refuse(err, "a plaintext repository is copied between trusted transporters only");
     return true;
+}
+
+/* One side gets content in clear, from a plaintext repository or by opening it, and seals it. */
+static bool copy_sealed_check(const struct placement_facts *facts, struct err *err)
+{
+    bool at_source = facts->placement == SEALIFT__PLACEMENT__PLACE_SOURCE;
+    bool plain = facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    if ((at_source ? facts->source : facts->target) != SEALIFT__ZONE__ZONE_TRUSTED)
+        return refuse(err, at_source
+                               ? "a copy that encrypts on the source needs a source in the trusted zone"
+                               : "a copy that encrypts on the target needs a target in the trusted zone");
+    if (facts->to_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT)
+        return refuse(err, "a plaintext repository takes no encrypted copy: create an encrypted one");
+    if (plain && facts->source != SEALIFT__ZONE__ZONE_TRUSTED)
+        return refuse(err, "a plaintext repository is copied by trusted transporters only");
+    if (plain && facts->reencrypt)
+        return refuse(err, "a plaintext repository has nothing to re-encrypt: the copy encrypts it as it is");
+    if (!plain && !facts->reencrypt)
+        return refuse(err, "the points of an encrypted repository are sealed already: a copy moves them as "
+                           "they are, or re-encrypts them");
+    return true;
+}
+
+static bool copy_check(const struct placement_facts *facts, struct err *err)
+{
+    switch (facts->placement) {
+    case SEALIFT__PLACEMENT__PLACE_AS_STORED:
+        return copy_as_stored_check(facts, err);
+    case SEALIFT__PLACEMENT__PLACE_SOURCE:
+    case SEALIFT__PLACEMENT__PLACE_TARGET:
+        return copy_sealed_check(facts, err);
+    default:
+        return refuse(err, "a copy encrypts on the source or on the target, or moves points as they are "
+                           "stored");
+    }
 }
 
 static bool recovery_check(const struct placement_facts *facts, struct err *err)
@@ -95,7 +128,8 @@ bool placement_of_job(const Sealift__JobBody *job, const struct roster *roster,
                       const Sealift__RepositoryBody *to, const Sealift__RepositoryBody *from,
                       struct placement_facts *out, struct err *err)
 {
-    struct placement_facts facts = {.kind = job->kind, .placement = job->placement, .to_store = to->kind};
+    struct placement_facts facts = {.kind = job->kind, .placement = job->placement,
+                                    .to_store = to->kind, .reencrypt = job->reencrypt};
     if (!zone_of(roster, job->source.data, "source", &facts.source, err)) return false;
     if (!zone_of(roster, to->owner.data, "target", &facts.target, err)) return false;
     if (job->kind == SEALIFT__JOB_KIND__JOB_COPY) {

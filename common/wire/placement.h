@@ -13,6 +13,7 @@ struct placement_facts {
     Sealift__Zone target;
     Sealift__StoreKind from_store; /* copy, recovery: the repository read from */
     Sealift__StoreKind to_store;   /* backup, copy: the repository written to */
+    uint32_t reencrypt;            /* copy, 1: what is sealed is opened and sealed anew */
 };
 
 /* ERR_POLICY with one sentence that names the rule. */

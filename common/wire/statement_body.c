@@ -103,6 +103,8 @@ static bool job_check(const struct statement *statement, struct err *err)
            rule(copy == (body->from_repository.len == ID_LEN),
                 "exactly copies name a repository to copy from", err) &&
            rule(copy || body->deleted || body->n_plan > 0, "a backup job without a plan", err) &&
+           rule(body->reencrypt <= (copy && body->key_id.len > 0), "only a copy that encrypts opens points",
+                err) &&
            job_keys_check(body, err);
 }
 

@@ -246,6 +246,15 @@ static bool body_key_ok(const Sealift__PointBody *body, struct err *err)
     return exactly(&body->domain_id, HASH_LEN, "domain_id", body_what, err);
 }
 
+static bool origin_ok(const Sealift__PointOrigin *origin, struct err *err)
+{
+    return !origin || (exactly(&origin->point, ID_LEN, "origin.point", body_what, err) &&
+                       exactly(&origin->run, ID_LEN, "origin.run", body_what, err) &&
+                       exactly(&origin->writer, SIGN_PK_LEN, "origin.writer", body_what, err) &&
+                       name_ok(origin->writer_name, "origin.writer_name", body_what, err) &&
+                       name_ok(origin->key_label, "origin.key_label", body_what, err));
+}
+
 static bool body_ok(const Sealift__PointBody *body, struct err *err)
 {
     if (!version_ok(body->version, body_what, err)) return false;
@@ -259,7 +268,7 @@ static bool body_ok(const Sealift__PointBody *body, struct err *err)
            exactly(&body->root, HASH_LEN, "root", body_what, err) &&
            exactly(&body->seal, ID_LEN, "seal", body_what, err) &&
            exactly(&body->head_hash, head_len, "head_hash", body_what, err) && body_key_ok(body, err) &&
-           body_names_ok(body, err);
+           body_names_ok(body, err) && origin_ok(body->origin, err);
 }
 
 bool stored_body_encode(const Sealift__PointBody *body, struct buf *out, struct err *err)

@@ -106,7 +106,7 @@ static bool check_id(const struct opener *opener, const struct hash *id, enum fr
 }
 
 static bool open_parsed(struct opener_thread *thread, const struct hash *id, const struct frame_view *view,
-                        struct buf *plain, struct err *err)
+                        struct buf *plain, struct frame_content *content, struct err *err)
 {
     struct opener *opener = thread->opener;
     const struct run_key *run = NULL;
@@ -117,25 +117,31 @@ static bool open_parsed(struct opener_thread *thread, const struct hash *id, con
     if (opener->half && view->cipher == CIPHER_NONE)
         return err_set(err, ERR_NOT_AUTHENTIC, "a plain chunk in an encrypted backup");
 
-    struct frame_content content;
-    if (!frame_open(thread->frames, run, view, &thread->scratch, &content, err)) return false;
+    if (!frame_open(thread->frames, run, view, &thread->scratch, content, err)) return false;
     buf_clear(plain);
-    uint8_t *raw = buf_grow(plain, content.raw_len);
-    if (!decompress_chunk(thread->decompressor, content.compression, content.stored, raw, content.raw_len,
+    uint8_t *raw = buf_grow(plain, content->raw_len);
+    if (!decompress_chunk(thread->decompressor, content->compression, content->stored, raw, content->raw_len,
                           err))
         return false;
     return check_id(opener, id, view->type, plain, err);
 }
 
-bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
-                  struct err *err)
+bool opener_frame_content(struct opener_thread *thread, const struct hash *id, struct span frame,
+                          struct buf *plain, struct frame_content *content, struct err *err)
 {
     struct frame_view view;
     if (!frame_parse(frame, &view, err)) return false;
     if (!hash_eq(&view.chunk, id)) return err_set(err, ERR_DAMAGED, "the frame is of another chunk");
-    if (open_parsed(thread, id, &view, plain, err)) return true;
+    if (open_parsed(thread, id, &view, plain, content, err)) return true;
     buf_clear(plain);
     return false;
+}
+
+bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
+                  struct err *err)
+{
+    struct frame_content content;
+    return opener_frame_content(thread, id, frame, plain, &content, err);
 }
 
 /* --- one chunk --- */

@@ -31,6 +31,10 @@ bool opener_take_envelope(struct opener *opener, struct span envelope, struct er
 /* Opens a frame to its plaintext; checks that it is the frame of `id`. ERR_DAMAGED, ERR_TRUNCATED. */
 bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
                   struct err *err) MUST_CHECK;
+/* The same; *content shows the bytes as they were compressed, for who seals them again: they stay good until
+ * the thread's next call. */
+bool opener_frame_content(struct opener_thread *thread, const struct hash *id, struct span frame,
+                          struct buf *plain, struct frame_content *content, struct err *err) MUST_CHECK;
 /* What a chunk that the repository side lacks is to who must read it: damage, not "no such thing". False. */
 bool opener_missing(const struct err *why, struct err *err) MUST_CHECK;
 /* Of a chunk whose first copy did not open: asks for one copy after the other until one does. false only when

@@ -42,6 +42,16 @@ static void fill_identity(const struct backup_identity *identity, Sealift__Point
     body->head_hash = field(&identity->head_hash, HASH_LEN);
 }
 
+static void fill_origin(const struct point_origin *origin, Sealift__PointOrigin *out)
+{
+    out->point = field(&origin->point, ID_LEN);
+    out->run = field(&origin->run, ID_LEN);
+    out->writer = field(origin->writer, SIGN_PK_LEN);
+    out->writer_name = text_field(origin->writer_name);
+    out->writer_time_ns = origin->written_ns;
+    out->key_label = text_field(origin->key_label);
+}
+
 static bool encode_body(const struct backup_identity *identity, const struct sealing *sealing,
                         const struct point_draft *draft, struct buf *out, struct err *err)
 {
@@ -51,6 +61,8 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
     fill_counts(&draft->counts, &counts);
     Sealift__PointBody body;
     sealift__point_body__init(&body);
+    Sealift__PointOrigin origin;
+    sealift__point_origin__init(&origin);
     struct hash unlock_hash = hash_of(identity->unlock_section);
     body.version = 1;
     fill_identity(identity, &body);
@@ -64,6 +76,10 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
     body.writer_time_ns = draft->written_ns;
     body.object_kind = text_field(object_kind_name(draft->object));
     body.crash_consistent = draft->crash_consistent;
+    if (draft->origin) {
+        fill_origin(draft->origin, &origin);
+        body.origin = &origin;
+    }
     if (options->half) {
         body.key_id = field(&options->half->key_id, HASH_LEN);
         body.key_label = text_field(identity->key_label);
@@ -112,6 +128,20 @@ static void read_counts(const Sealift__PointCounts *counts, struct point_counts 
     };
 }
 
+static void read_origin(const Sealift__PointOrigin *origin, struct point *point)
+{
+    if (!origin) return;
+    point->has_origin = true;
+    point->origin = (struct point_origin){
+        .point = stored_id(&origin->point),
+        .run = stored_id(&origin->run),
+        .writer_name = origin->writer_name,
+        .written_ns = origin->writer_time_ns,
+        .key_label = origin->key_label,
+    };
+    memcpy(point->origin.writer, origin->writer.data, SIGN_PK_LEN);
+}
+
 static void read_fields(const Sealift__PointFile *file, const Sealift__PointBody *body, struct point *point)
 {
     point->site = stored_id(&body->site);
@@ -134,6 +164,7 @@ static void read_fields(const Sealift__PointFile *file, const Sealift__PointBody
     point->started_ns = body->started_ns;
     point->crash_consistent = body->crash_consistent;
     read_counts(body->counts, &point->counts);
+    read_origin(body->origin, point);
     point->unlock_section = stored_span(&file->unlock);
     point->writer_roster = stored_span(&file->writer_roster);
 }
@@ -149,6 +180,18 @@ bool point_decode(struct span file, struct point **out, struct err *err)
     *out = point;
     point = NULL;
     return true;
+}
+
+struct point_origin point_origin_of(const struct point *point)
+{
+    if (point->has_origin) return point->origin;
+    struct point_origin origin = {.point = point->point,
+                                  .run = point->run,
+                                  .writer_name = point->writer_name,
+                                  .written_ns = point->written_ns,
+                                  .key_label = point->key_label};
+    memcpy(origin.writer, point->writer, SIGN_PK_LEN);
+    return origin;
 }
 
 void point_free(struct point *point)

@@ -21,6 +21,15 @@ struct backup_identity {
     struct hash head_hash;
 };
 
+/* What a point was before it was sealed anew (docs/format.md section 8). Text is borrowed. */
+struct point_origin {
+    struct id point, run;
+    uint8_t writer[SIGN_PK_LEN];
+    const char *writer_name;
+    uint64_t written_ns;
+    const char *key_label; /* empty: of a plaintext repository */
+};
+
 /* What is known at the end of a run. */
 struct point_draft {
     struct hash root; /* chunk id of the root node */
@@ -29,6 +38,7 @@ struct point_draft {
     uint64_t written_ns; /* the writer's clock, for information only */
     enum object_kind object;
     bool crash_consistent; /* an image that was read without a script that stilled it */
+    const struct point_origin *origin; /* NULL: this is how it was backed up */
 };
 
 /* The PointFile's bytes, signed with the sealing's writer key; appended to `out`. ERR_POLICY when the point
@@ -59,8 +69,13 @@ struct point {
     bool crash_consistent;
     struct span unlock_section; /* empty with CIPHER_NONE */
     struct span writer_roster;
+    bool has_origin;
+    struct point_origin origin;
     struct point_parts *parts; /* what the fields are borrowed from */
 };
+
+/* What a point that is made from this one says of its origin: that of this one, or this one itself. */
+struct point_origin point_origin_of(const struct point *point);
 
 /* Verifies the signature by the writer that the body names (whether that writer was admitted is the
  * caller's question) and that the unlock section is the one signed for. ERR_NOT_AUTHENTIC, ERR_DAMAGED,

@@ -107,6 +107,16 @@ struct hash sealing_id(const struct sealing *sealing, enum frame_type type, cons
     return sealing->dedup_key ? chunk_id(sealing->dedup_key, type, content) : *content;
 }
 
+struct id sealing_point_of(const struct sealing *sealing, const struct id *origin)
+{
+    enum { TYPE_POINT = 3 }; /* beside those of frames */
+    struct hash of = hash_of(span_of(origin->bytes, ID_LEN));
+    struct hash derived = chunk_id(sealing->dedup_key, (enum frame_type)TYPE_POINT, &of);
+    struct id point;
+    memcpy(point.bytes, derived.bytes, ID_LEN);
+    return point;
+}
+
 bool sealing_sealer(const struct sealing *sealing, struct frame_sealer **out, struct err *err)
 {
     const struct sealing_options *options = &sealing->options;

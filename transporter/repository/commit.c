@@ -129,7 +129,9 @@ static bool put_point(struct commit *commit, struct err *err)
     AUTO(buf) struct buf there = {0};
     if (!storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, err)) return false;
     if (span_eq(buf_span(&there), commit->file)) return true;
-    return err_set(err, ERR_EXISTS, "'%s' exists with other bytes", name);
+    /* no entry names it, so it is garbage and no object; a copy that seals anew makes other bytes each time */
+    return storage->ops->remove(storage->self, name, err) &&
+           storage->ops->put_if_absent(storage->self, name, commit->file, err);
 }
 
 /* The log entry is the commit: what fails behind it does not undo it, but this process can no longer

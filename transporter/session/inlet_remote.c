@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/crypto/frame.h"
 #include "common/crypto/record.h"
+#include "common/wire/stored.h"
 #include "transporter/session/asked.h"
 
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct question {
     bool asked; /* on the current connection */
     struct arrival *first, **end;
     unsigned skip;
+    struct buf *file; /* of a point: what comes is its file; NULL: records */
     /* the caller's alone */
     const struct hash **sorted; /* ids in ascending order */
     uint8_t *told;              /* for each of them */
@@ -205,9 +207,10 @@ static void ask(struct inlet_remote *inlet, struct question *question)
     Sealift__Want want = SEALIFT__WANT__INIT;
     struct net_message message = {0};
     AUTO(buf) struct buf payload = {0};
-    static const enum frame_type any = FRAME_DATA; /* ids name their frames without it */
+    /* ids name their frames without a type */
+    const enum frame_type type = question->file ? (enum frame_type)ASKED_POINT : FRAME_DATA;
     for (size_t i = 0; i < question->count; i++)
-        if (!question->told[i]) asked_encode(&any, question->sorted[i], 1, &payload);
+        if (!question->told[i]) asked_encode(&type, question->sorted[i], 1, &payload);
     question->serial = ++inlet->serial;
     question->asked = true;
     want.count = (uint32_t)(payload.len / ASKED_LEN);
@@ -265,6 +268,16 @@ static bool take_records(struct question *question, const struct inlet_sink *sin
             return false;
         }
     }
+    return true;
+}
+
+/* It comes in one piece. */
+static bool take_file(struct question *question, struct span bytes, struct err *err)
+{
+    if (bytes.len > STORED_MAX_POINT)
+        return err_set(err, ERR_LIMIT, "a point file of %zu bytes", bytes.len);
+    if (!claim(question, question->sorted[0], err)) return false;
+    buf_put_span(question->file, bytes);
     return true;
 }
 
@@ -336,8 +349,11 @@ static bool take_answers(struct inlet_remote *inlet, struct question *question, 
         AUTO(data_message) struct data_message part = {0};
         if (!next_part(inlet, question, &part, err)) return false;
         more = part.head->kind_case == SEALIFT__HEAD__KIND_FRAMES;
-        if (!(more ? take_records(question, sink, data_message_payload(&part), err)
-                   : take_end(question, sink, &part, err))) {
+        struct span bytes = data_message_payload(&part);
+        bool taken = !more            ? take_end(question, sink, &part, err)
+                     : question->file ? take_file(question, bytes, err)
+                                      : take_records(question, sink, bytes, err);
+        if (!taken) {
             credit(inlet, &part);
             return false;
         }
@@ -375,11 +391,10 @@ static void leave(struct inlet_remote *inlet, struct question *question)
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 
-static bool remote_fetch(void *self, const struct hash *ids, size_t count, const struct inlet_sink *sink,
-                         struct err *err)
+static bool fetch(struct inlet_remote *inlet, const struct hash *ids, size_t count,
+                  const struct inlet_sink *sink, struct buf *file, struct err *err)
 {
-    struct inlet_remote *inlet = self;
-    struct question question = {.count = count, .skip = sink->skip};
+    struct question question = {.count = count, .skip = sink->skip, .file = file};
     if (count > INLET_MAX_IDS) return err_set(err, ERR_LIMIT, "%zu ids asked for at once", count);
     AUTO(free) const struct hash **sorted = xcalloc(count + 1, sizeof(*sorted));
     AUTO(free) uint8_t *told = xcalloc(count + 1, 1);
@@ -393,6 +408,26 @@ static bool remote_fetch(void *self, const struct hash *ids, size_t count, const
     bool ok = take_answers(inlet, &question, sink, err);
     leave(inlet, &question);
     return ok;
+}
+
+static bool remote_fetch(void *self, const struct hash *ids, size_t count, const struct inlet_sink *sink,
+                         struct err *err)
+{
+    return fetch(self, ids, count, sink, NULL, err);
+}
+
+static bool no_file(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "the other side cannot read the point's file, or will not show it");
+}
+
+bool inlet_remote_read_point(struct inlet_remote *inlet, const struct id *point, struct buf *file,
+                             struct err *err)
+{
+    struct hash id = {{0}};
+    struct inlet_sink sink = {.missing = no_file};
+    memcpy(id.bytes, point->bytes, ID_LEN);
+    return fetch(inlet, &id, 1, &sink, file, err);
 }
 
 static void remote_cancel(void *self)

@@ -67,10 +67,13 @@ static bool check_sides(struct run *run, const uint8_t *source, const uint8_t *t
 /* Plaintext leaves this host only towards those whom its own configuration names. */
 static bool check_plaintext(const struct run *run, const struct placement_facts *facts, struct err *err)
 {
-    bool plain = facts->placement == SEALIFT__PLACEMENT__PLACE_TARGET ||
-                 facts->placement == SEALIFT__PLACEMENT__PLACE_PLAIN ||
-                 facts->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE ||
-                 facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    /* of a copy the repository says what leaves, unless it is sealed before it does */
+    bool copy = facts->kind == SEALIFT__JOB_KIND__JOB_COPY;
+    bool plain = (!copy && (facts->placement == SEALIFT__PLACEMENT__PLACE_TARGET ||
+                            facts->placement == SEALIFT__PLACEMENT__PLACE_PLAIN ||
+                            facts->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)) ||
+                 (facts->from_store == SEALIFT__STORE_KIND__STORE_PLAINTEXT &&
+                  facts->placement != SEALIFT__PLACEMENT__PLACE_SOURCE);
     if (!plain || run->side != SEALIFT__RUN_SIDE__SIDE_SOURCE) return true;
     return policy_may_send_plaintext(run->environment.policy, run->target->name, err);
 }

@@ -3,6 +3,7 @@
 #include "transporter/session/outlet_ingest.h"
 #include "transporter/session/outlet_remote.h"
 #include "transporter/session/run_inside.h"
+#include "transporter/session/run_reencrypt.h"
 #include "transporter/session/serve_ingest.h"
 
 #include <string.h>
@@ -109,8 +110,28 @@ static bool copy_here(struct run *run, struct err *err)
     return copy_into(run, from, &outlet, err);
 }
 
+static bool copy_at_source(struct run *run, struct err *err)
+{
+    switch (run_job(run)->placement) {
+    case SEALIFT__PLACEMENT__PLACE_SOURCE:
+        return run_seal_copies(run, note_copied, err);
+    case SEALIFT__PLACEMENT__PLACE_TARGET:
+        return run_show_points(run, err);
+    default:
+        return send_copies(run, err);
+    }
+}
+
+/* What the source has sealed comes as copies do that nobody seals. */
+static bool copy_at_target(struct run *run, struct err *err)
+{
+    bool seals = run_job(run)->placement == SEALIFT__PLACEMENT__PLACE_TARGET;
+    return seals ? run_seal_copies(run, note_copied, err) : take_copies(run, err);
+}
+
 bool run_copy(struct run *run, struct err *err)
 {
-    if (run_is_local(run)) return copy_here(run, err);
-    return run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE ? send_copies(run, err) : take_copies(run, err);
+    bool sealed = run_job(run)->key_id.len > 0;
+    if (run_is_local(run)) return sealed ? run_seal_copies(run, note_copied, err) : copy_here(run, err);
+    return run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE ? copy_at_source(run, err) : copy_at_target(run, err);
 }

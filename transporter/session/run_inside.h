@@ -139,6 +139,10 @@ bool run_order_secret(const struct run *run, const struct hash *key_id, struct s
 bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
                   struct err *err) MUST_CHECK;
 
+/* The same for a job, which carries no secret: from our own key file or a read grant. ERR_NO_KEY. */
+bool run_granted_key(struct run *run, const struct hash *key_id, struct span unlock_section,
+                     struct read_half **half, struct err *err) MUST_CHECK;
+
 /* --- warnings (run_warnings.c): any thread --- */
 
 /* A warning that names a file (`path` may be empty), sealed to every operator; counted in any case. */

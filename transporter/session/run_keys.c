@@ -115,3 +115,20 @@ bool run_open_key(struct run *run, struct span unlock_section, struct read_half 
     if (!find_secret(run, &key_id, &s, err)) return false;
     return read_half_open(s->data, &key_id, stored_span(&section->keyring), half, err);
 }
+
+bool run_granted_key(struct run *run, const struct hash *key_id, struct span unlock_section,
+                     struct read_half **half, struct err *err)
+{
+    AUTO(read_half) struct read_half *own = NULL;
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    AUTO(secret) struct secret *s = NULL;
+    if (!try_own_key(run, key_id, &own, err)) return false;
+    if (own) {
+        *half = own;
+        own = NULL;
+        return true;
+    }
+    if (!authority_read_secret(run->environment.authority, key_id, &s, err)) return false;
+    if (!stored_unlock_decode(unlock_section, &section, err)) return err_wrap(err, "the unlock section");
+    return read_half_open(s->data, key_id, stored_span(&section->keyring), half, err);
+}

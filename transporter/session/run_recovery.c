@@ -180,9 +180,16 @@ static bool serve(struct run *run, struct dialler *dialler, struct repository *r
     AUTO(opener) struct opener *opener = half ? opener_new(half, point->domain) : NULL;
     struct serve_open open = {.opener = opener, .root = point->root};
     struct dialler_opened opened;
+    const struct serve_fetch_options options = {
+        .dialler = dialler,
+        .repository = repository,
+        .domain = domain,
+        .open = half ? &open : NULL,
+        .sent_bytes = &run->counters.sent_bytes,
+    };
     return dialler_await(dialler, &opened, err) &&
            authority_execute_once(run->environment.authority, &run->subject, err) &&
-           serve_fetch(dialler, repository, domain, half ? &open : NULL, &run->counters.sent_bytes, err);
+           serve_fetch(&options, err);
 }
 
 bool run_serve_recovery(struct run *run, struct err *err)

@@ -2,16 +2,18 @@
 
 #include "common/base/alloc.h"
 #include "common/crypto/record.h"
+#include "transporter/pipeline/point.h"
 #include "transporter/session/asked.h"
 #include "transporter/session/reopen.h"
+
+#include <string.h>
 
 enum { PART_BYTES = 1 << 20 }; /* of an answer before it is sent */
 
 struct serve {
-    struct dialler *dialler;
-    struct repository *repository;
-    const struct hash *domain;
-    _Atomic uint64_t *sent_bytes;
+    const struct serve_fetch_options *options;
+    struct hash domain; /* of the point at hand */
+    bool has_domain;
     struct reopen *reopen; /* NULL: frames as stored */
 
     /* the question that is being answered */
@@ -37,10 +39,10 @@ DEFINE_AUTO(serve, struct serve *, serve_free)
 static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
 {
     size_t len = payload->len;
-    if (!dialler_answer(serve->dialler, serve->connection, head, payload, &serve->stale, err)) return false;
+    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err)) return false;
     /* ends the reading; serve_want tells it from a failure */
     if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
-    atomic_fetch_add(serve->sent_bytes, len);
+    atomic_fetch_add(serve->options->sent_bytes, len);
     return true;
 }
 
@@ -91,6 +93,46 @@ static bool send_end(struct serve *serve, struct err *err)
     return send(serve, &head, &serve->missing, err);
 }
 
+/* --- points, of a target that seals anew --- */
+
+static bool asks_for_point(const struct serve *serve)
+{
+    return (int)serve->types[0] == ASKED_POINT;
+}
+
+/* One at a time, and by itself. */
+static bool kinds_fit(const struct serve *serve, uint32_t count, struct err *err)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if ((int)serve->types[i] == ASKED_POINT && count > 1)
+            return err_set(err, ERR_PROTOCOL, "a point was asked for together with something else");
+    return count > 0 || err_set(err, ERR_PROTOCOL, "a question for nothing");
+}
+
+/* Why it is not shown stays here: the other side hears that it cannot be had. */
+static bool read_point(struct serve *serve, const struct id *id, struct err *err)
+{
+    const struct serve_fetch_options *options = serve->options;
+    AUTO(point) struct point *point = NULL;
+    if (!repository_point_read(options->repository, id, &serve->part, err) ||
+        !point_decode(buf_span(&serve->part), &point, err) ||
+        !options->points->may_show(options->points->arg, buf_span(&serve->part), err))
+        return false;
+    serve->has_domain = point->cipher != CIPHER_NONE;
+    serve->domain = point->domain_id;
+    return true;
+}
+
+static bool answer_point(struct serve *serve, struct err *err)
+{
+    struct id id;
+    struct err why = {0};
+    memcpy(id.bytes, serve->ids[0].bytes, ID_LEN);
+    if (read_point(serve, &id, &why)) return send_part(serve, err);
+    buf_clear(&serve->part);
+    return on_missing(serve, &serve->ids[0], &why, err);
+}
+
 static bool serve_want(struct serve *serve, const struct data_message *message, struct err *err)
 {
     uint32_t count = message->head->want->count;
@@ -98,7 +140,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
                               .frame = on_frame,
                               .missing = on_missing,
                               .arg = serve,
-                              .domain = serve->domain,
+                              .domain = serve->has_domain ? &serve->domain : NULL,
                               .skip = message->head->want->skip};
     if (sink.skip >= FETCH_PLACES)
         return err_set(err, ERR_PROTOCOL, "another copy than the first %d was asked for", FETCH_PLACES);
@@ -107,27 +149,29 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
     serve->stale = false;
     buf_clear(&serve->part);
     buf_clear(&serve->missing);
-    if (!asked_decode(data_message_payload(message), count, FRAME_NODE, serve->types, serve->ids, err))
+    if (!asked_decode(data_message_payload(message), count,
+                      serve->options->points ? ASKED_POINT : FRAME_NODE, serve->types, serve->ids, err) ||
+        !kinds_fit(serve, count, err))
         return false;
-    bool done = serve->reopen
-                    ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
-                    : repository_fetch(serve->repository, serve->ids, count, FETCH_FRAMES, &sink, err);
+    bool done = asks_for_point(serve) ? answer_point(serve, err)
+                : serve->reopen              ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
+                                : repository_fetch(serve->options->repository, serve->ids, count,
+                                                                FETCH_FRAMES, &sink, err);
     done = done && send_part(serve, err) && send_end(serve, err);
     return done || serve->stale;
 }
 
-bool serve_fetch(struct dialler *dialler, struct repository *repository, const struct hash *domain,
-                 const struct serve_open *open, _Atomic uint64_t *sent_bytes, struct err *err)
+bool serve_fetch(const struct serve_fetch_options *options, struct err *err)
 {
     AUTO(serve) struct serve *serve = xcalloc(1, sizeof(*serve));
-    serve->dialler = dialler;
-    serve->repository = repository;
-    serve->domain = domain;
-    serve->sent_bytes = sent_bytes;
-    if (open && !reopen_new(repository, open->opener, &open->root, &serve->reopen, err)) return false;
+    const struct serve_open *open = options->open;
+    serve->options = options;
+    serve->has_domain = options->domain != NULL;
+    if (options->domain) serve->domain = *options->domain;
+    if (open && !reopen_new(options->repository, open->opener, &open->root, &serve->reopen, err)) return false;
     for (;;) {
         AUTO(data_message) struct data_message message = {0};
-        if (!dialler_receive(dialler, &message, err)) return false;
+        if (!dialler_receive(options->dialler, &message, err)) return false;
         if (message.head->kind_case == SEALIFT__HEAD__KIND_DONE) return true;
         if (!serve_want(serve, &message, err)) return false;
     }

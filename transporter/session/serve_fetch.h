@@ -16,10 +16,24 @@ struct serve_open {
     struct hash root; /* chunk id */
 };
 
-/* Until the target has all that it wants. `domain`: of the point, NULL in a plaintext repository. A lost
- * connection is waited for; what it was asked is then asked again. `open` is NULL where frames go out as
- * they are stored. */
-bool serve_fetch(struct dialler *dialler, struct repository *repository, const struct hash *domain,
-                 const struct serve_open *open, _Atomic uint64_t *sent_bytes, struct err *err) MUST_CHECK;
+/* A repository side that shows its points one after the other, to a target that seals them anew: whether this
+ * one is shown. What is asked for after it is of its dedup domain. */
+struct serve_points {
+    bool (*may_show)(void *arg, struct span point_file, struct err *err);
+    void *arg;
+};
+
+struct serve_fetch_options {
+    struct dialler *dialler;
+    struct repository *repository;
+    const struct hash *domain;         /* of the point; NULL in a plaintext repository, or with `points` */
+    const struct serve_open *open;     /* NULL: frames go out as they are stored */
+    const struct serve_points *points; /* NULL: there is one point, which the target has */
+    _Atomic uint64_t *sent_bytes;
+};
+
+/* Until the target has all that it wants. A lost connection is waited for; what it was asked is then asked
+ * again. */
+bool serve_fetch(const struct serve_fetch_options *options, struct err *err) MUST_CHECK;
 
 #endif
