@@ -24,11 +24,12 @@ const struct option_spec job_create_options[] = {
      "the same of a command's output: a stream of the transporter's configuration"},
     {"before", "NAME", "a script of the transporter's configuration that runs before it is read"},
     {"after", "NAME", "one that runs afterwards, whatever became of the run"},
-    {"copy", "JOB|REPOSITORY", "copy the points of a job, or of a whole repository, as they are stored"},
+    {"copy", "JOB|REPOSITORY",
+     "copy the points of a job, or of a whole repository: as they are stored, or by --encrypt sealed anew"},
     {"exclude", "PATTERN", "leave out what matches, as '*.iso' or '/srv/cache'; may be repeated"},
     {"one-file-system", NULL, "do not enter other file systems"},
     {"repository", "R", "where the points go"},
-    {"encrypt", "WHERE", "source, target, or none"},
+    {"encrypt", "WHERE", "source, target, or none; of a copy: source or target"},
     {"key", "KEY", "the key that it is encrypted with"},
     {"compress", "HOW", "lz4 (default), zstd, zstd:LEVEL or none"},
     {"cipher", "NAME", "aes-256-gcm or chacha20-poly1305 (default: the faster one here)"},
@@ -43,7 +44,7 @@ const struct option_spec job_create_options[] = {
      "the director starts it: hourly, daily [02:30], weekly [sun] [03:00], every 6h (UTC; default: nobody "
      "does)"},
     {"proxy", "URI", NULL},
-    {"reencrypt", NULL, NULL},
+    {"reencrypt", NULL, "a copy from an encrypted repository: who encrypts opens the points' old keys first"},
     {"exact", NULL, NULL},
     {"bandwidth", "RATE", NULL},
     {0},
@@ -209,12 +210,10 @@ static bool take_from(struct draft *draft, const struct statement *repository, c
 static bool read_copy(struct draft *draft, struct err *err)
 {
     const char *name = args_value(draft->args, "copy");
-    static const char *const only_backups[] = {"exclude", "one-file-system", "encrypt", "key",
-                                               "cipher",  "compress",        "before",  "after"};
+    static const char *const only_backups[] = {"exclude", "one-file-system", "compress", "before", "after"};
     for (size_t i = 0; i < sizeof(only_backups) / sizeof(only_backups[0]); i++)
         if (args_flag(draft->args, only_backups[i]))
-            return err_set(err, ERR_USAGE,
-                           "a copy moves points as they are stored: --%s is not for it in this version",
+            return err_set(err, ERR_USAGE, "--%s goes with a backup: a copy keeps what its points hold",
                            only_backups[i]);
     if (args_operand_count(draft->args) > 1)
         return err_set(err, ERR_USAGE, "a copy has no paths: '%s'", args_operand(draft->args, 1));
@@ -345,6 +344,8 @@ static bool read_what(struct draft *draft, struct err *err)
         return err_set(err, ERR_USAGE,
                        "say what the job does, by one of --backup TRANSPORTER:PATH, --image "
                        "TRANSPORTER:DEVICE-OR-FILE, --stream TRANSPORTER:NAME and --copy JOB");
+    if (args_flag(draft->args, "reencrypt") && read != read_copy)
+        return err_set(err, ERR_USAGE, "--reencrypt goes with --copy");
     return read(draft, err);
 }
 
@@ -399,14 +400,18 @@ static void say_created(const struct draft *draft)
     const Sealift__JobBody *body = &draft->body;
     bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY, sealed = body->key_id.len != 0;
     output_line(&draft->cli->output,
-                json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s}", "job", body->name, "id",
+                json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s, s:b}", "job", body->name, "id",
                           json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
                           draft->to->name, "encrypt", where[body->placement], "key",
-                          sealed ? body->key_label : NULL, "kind", copy ? "copy" : "backup"),
+                          sealed ? body->key_label : NULL, "kind", copy ? "copy" : "backup", "reencrypt",
+                          (int)body->reencrypt),
                 "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
                 copy ? draft->from->name : draft->source->name, draft->to->name,
-                sealed ? ", encrypted on the " : "", sealed ? where[body->placement] : "",
-                sealed ? " with the key " : "", sealed ? body->key_label : "");
+                !sealed          ? ""
+                : body->reencrypt ? ", re-encrypted on the "
+                                  : ", encrypted on the ",
+                sealed ? where[body->placement] : "", sealed ? " with the key " : "",
+                sealed ? body->key_label : "");
     if (body->schedule[0] && strcmp(body->schedule, "none") != 0)
         output_note(&draft->cli->output, "the director starts it %s (UTC)", body->schedule);
     if (body->retention)
@@ -435,6 +440,7 @@ bool job_create(struct cli *cli, const struct args *args, struct err *err)
         .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = draft.id, .body = &draft.body};
     if (!put_statement(cli, &request, NULL, NULL, err)) return false;
     say_created(&draft);
+    if (draft.body.reencrypt) job_keys_warn_unreadable(cli, sealing, &draft.body, &draft.jobs, &draft.keys);
     job_keys_warn(cli, &draft.keys);
     return true;
 }

@@ -104,16 +104,36 @@ static void fill(struct job_keys *keys, Sealift__JobBody *body)
     body->domain_id = lent_bytes(keys->domain_id.bytes, HASH_LEN);
 }
 
+static bool copy_placement(struct cli *cli, const struct args *args, const Sealift__Member *source,
+                           Sealift__JobBody *body, struct job_keys *out, struct err *err)
+{
+    const char *where = args_value(args, "encrypt");
+    body->placement = SEALIFT__PLACEMENT__PLACE_AS_STORED;
+    body->reencrypt = args_flag(args, "reencrypt");
+    if (!where) {
+        if (!body->reencrypt && !args_value(args, "key")) return true;
+        return err_set(err, ERR_USAGE,
+                       "say --encrypt source or --encrypt target too: which side of the copy encrypts");
+    }
+    if (!parse_where(where, &body->placement, err)) return false;
+    if (body->placement == SEALIFT__PLACEMENT__PLACE_PLAIN)
+        return err_set(err, ERR_USAGE,
+                       "a copy is encrypted by its source or its target, or moves points as they are stored: "
+                       "leave --encrypt out");
+    if (!keys_get(cli, &out->keys, err) || !choose_key(args, source, NULL, false, body->placement, out, err) ||
+        !find_domain(cli, source, out, err))
+        return false;
+    fill(out, body);
+    return true;
+}
+
 bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift__Member *source,
                         Sealift__JobBody *body, struct job_keys *out, struct err *err)
 {
     struct hash own;
     bool has_own = false;
     const char *where = args_value(args, "encrypt");
-    if (body->kind == SEALIFT__JOB_KIND__JOB_COPY) {
-        body->placement = SEALIFT__PLACEMENT__PLACE_AS_STORED;
-        return true;
-    }
+    if (body->kind == SEALIFT__JOB_KIND__JOB_COPY) return copy_placement(cli, args, source, body, out, err);
     if (!own_key_of(cli, source, &own, &has_own, err)) return false;
     body->placement = SEALIFT__PLACEMENT__PLACE_SOURCE;
     if (where ? !parse_where(where, &body->placement, err)
@@ -148,4 +168,54 @@ bool job_keys_grant(struct cli *cli, const Sealift__Member *sealing, const Seali
 void job_keys_warn(const struct cli *cli, const struct job_keys *keys)
 {
     if (keys->entry) key_warn_unprotected(cli, keys->entry);
+}
+
+/* --- what a copy opens --- */
+
+/* A read grant of this key, or of a generation of the same name. */
+static bool can_open(const struct keys *keys, const Sealift__JobBody *job, const Sealift__Member *host)
+{
+    struct hash key_id = stored_hash(&job->key_id);
+    const struct key_entry *entry = keys_with_id(keys, &key_id);
+    if (entry && entry->own) return memcmp(entry->source, host->sign_pk.data, SIGN_PK_LEN) == 0;
+    if (keys_grant_of(keys, &key_id, host->sign_pk.data, NULL)) return true;
+    for (size_t i = 0; i < keys->grants.count; i++) {
+        const Sealift__GrantBody *grant = keys->grants.items[i]->body.grant;
+        struct hash other = stored_hash(&grant->key_id);
+        if (strcmp(grant->key_label, job->key_label) == 0 &&
+            keys_grant_of(keys, &other, host->sign_pk.data, NULL))
+            return true;
+    }
+    return false;
+}
+
+static bool is_copied(const Sealift__JobBody *copy, const Sealift__JobBody *job)
+{
+    return job->key_id.len == HASH_LEN && job->repository.len == ID_LEN &&
+           memcmp(job->repository.data, copy->from_repository.data, ID_LEN) == 0 &&
+           (copy->from_job[0] == '\0' || strcmp(copy->from_job, job->name) == 0);
+}
+
+static bool was_named(const struct statements *jobs, size_t index, const Sealift__JobBody *copy)
+{
+    const char *label = jobs->items[index]->body.job->key_label;
+    for (size_t i = 0; i < index; i++)
+        if (is_copied(copy, jobs->items[i]->body.job) &&
+            strcmp(jobs->items[i]->body.job->key_label, label) == 0)
+            return true;
+    return false;
+}
+
+void job_keys_warn_unreadable(const struct cli *cli, const Sealift__Member *sealing,
+                              const Sealift__JobBody *copy, const struct statements *jobs,
+                              const struct job_keys *keys)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        const Sealift__JobBody *job = jobs->items[i]->body.job;
+        if (!is_copied(copy, job) || was_named(jobs, i, copy) || can_open(&keys->keys, job, sealing)) continue;
+        output_warning(&cli->output,
+                       "'%s' cannot open points under the key '%s', and each run will fail until it can: "
+                       "sealift key grant %s %s --half read",
+                       sealing->name, job->key_label, job->key_label, sealing->name);
+    }
 }

@@ -177,13 +177,22 @@ static bool by_prefix(struct points *points, const char *text, struct point **ou
     return true;
 }
 
+/* The id under which it was backed up: copies as stored keep it, those that were sealed anew name it. */
+static struct id id_of_backup(const struct point *point)
+{
+    const Sealift__PointOrigin *origin = point->body->origin;
+    return origin ? stored_id(&origin->point) : point->id;
+}
+
 /* Has the point a copy that lay in its repository before this one? */
 static bool is_later_copy(const struct points *points, size_t index)
 {
     const struct point *point = points->items[index];
-    for (size_t i = 0; i < points->count; i++)
-        if (id_eq(&points->items[i]->id, &point->id) && points->items[i]->time_ns < point->time_ns)
-            return true;
+    struct id backup = id_of_backup(point);
+    for (size_t i = 0; i < points->count; i++) {
+        struct id other = id_of_backup(points->items[i]);
+        if (points->items[i]->time_ns < point->time_ns && id_eq(&other, &backup)) return true;
+    }
     return false;
 }
 

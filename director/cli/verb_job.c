@@ -84,6 +84,7 @@ static json_t *job_json(const struct cli *cli, const struct statement *job,
         json_pack("{s:s, s:o, s:s, s:s, s:s}", "name", body->name, "id", json_hex(job->id.bytes, ID_LEN),
                   "kind", copy ? "copy" : "backup", "source", source, "repository", repository);
     (void)json_object_set_new(object, "encrypt", json_string(placement_name(body->placement)));
+    (void)json_object_set_new(object, "reencrypt", json_boolean(body->reencrypt));
     (void)json_object_set_new(object, "key", body->key_label[0] ? json_string(body->key_label) : json_null());
     (void)json_object_set_new(object, "dedup_domain",
                               body->domain[0] ? json_string(body->domain) : json_null());
@@ -282,7 +283,8 @@ const struct command job_commands[] = {
      "[options]\n"
      "       sealift job create NAME --image TRANSPORTER:DEVICE-OR-FILE --repository R …\n"
      "       sealift job create NAME --stream TRANSPORTER:NAME --repository R …\n"
-     "       sealift job create NAME --copy JOB|REPOSITORY --repository R2",
+     "       sealift job create NAME --copy JOB|REPOSITORY --repository R2 [--encrypt source|target --key K2 "
+     "[--reencrypt]]",
      "Makes a job: a plan that operators sign, and that runs when it is told to. What is backed up is "
      "sealed: the\n"
      "director does not see it. The side that encrypts is given the write half of the key, and nothing more.",

@@ -10,6 +10,8 @@ static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBod
 {
     bool people = cli->output.form == OUTPUT_TEXT;
     const Sealift__PointCounts *counts = body->counts;
+    /* of a point that a copy sealed anew: when it was backed up */
+    uint64_t written_ns = body->origin ? body->origin->writer_time_ns : body->writer_time_ns;
     (void)json_object_set_new(row, "job", json_string(body->job));
     (void)json_object_set_new(row, "writer", json_string(body->writer_name));
     (void)json_object_set_new(row, "object", json_string(people ? point_holds(body) : body->object_kind));
@@ -20,7 +22,7 @@ static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBod
     (void)json_object_set_new(row, "content_bytes", json_count(counts ? counts->content_bytes : 0));
     (void)json_object_set_new(row, "warnings", json_count(counts ? counts->warnings : 0));
     (void)json_object_set_new(row, "written",
-                              body->writer_time_ns ? json_time(body->writer_time_ns) : json_null());
+                              written_ns ? json_time(written_ns) : json_null());
     (void)json_object_set_new(row, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     if (body->key_id.len != HASH_LEN) return;
     char fingerprint[UNLOCK_FINGERPRINT_LEN];

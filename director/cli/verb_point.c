@@ -41,6 +41,24 @@ static void add_kept(const struct point *point, const struct statements *jobs, j
                                           : json_null());
 }
 
+/* Of a point that a copy sealed anew: what it was before. */
+static json_t *origin_json(const Sealift__PointOrigin *origin)
+{
+    if (!origin) return json_null();
+    json_t *object = json_pack("{s:o, s:o, s:s}", "id", json_hex(origin->point.data, origin->point.len), "run",
+                               json_hex(origin->run.data, origin->run.len), "writer", origin->writer_name);
+    (void)json_object_set_new(object, "written",
+                              origin->writer_time_ns ? json_time(origin->writer_time_ns) : json_null());
+    (void)json_object_set_new(object, "key", origin->key_label[0] ? json_string(origin->key_label) : json_null());
+    return object;
+}
+
+/* When what it holds was backed up, by the clock of who did. */
+static uint64_t written_ns(const Sealift__PointBody *body)
+{
+    return body->origin ? body->origin->writer_time_ns : body->writer_time_ns;
+}
+
 static json_t *point_json(const struct point *point, const struct statements *repositories)
 {
     const Sealift__PointBody *body = point->body;
@@ -51,7 +69,8 @@ static json_t *point_json(const struct point *point, const struct statements *re
                   "repository", repository, "number", json_count(point->number), "time",
                   json_time(point->time_ns), "writer", body->writer_name);
     (void)json_object_set_new(object, "written",
-                              body->writer_time_ns ? json_time(body->writer_time_ns) : json_null());
+                              written_ns(body) ? json_time(written_ns(body)) : json_null());
+    (void)json_object_set_new(object, "origin", origin_json(body->origin));
     const Sealift__PointCounts *counts = body->counts;
     (void)json_object_set_new(object, "entries", json_count(counts ? counts->entries : 0));
     (void)json_object_set_new(object, "files", json_count(counts ? counts->files : 0));
@@ -76,23 +95,27 @@ static json_t *point_row(const struct cli *cli, const struct point *point,
     return object;
 }
 
+#define LIST_COLUMNS_BEFORE                                                                                  \
+    {"id", "POINT", COLUMN_ID}, {"job", "JOB", COLUMN_TEXT}, {"repository", "REPOSITORY", COLUMN_TEXT},      \
+        {"number", "NUMBER", COLUMN_NUMBER}, {"time", "TIME", COLUMN_TEXT}
+#define LIST_COLUMNS_BEHIND                                                                                  \
+    {"object", "HOLDS", COLUMN_TEXT}, {"files", "FILES", COLUMN_NUMBER},                                     \
+        {"content_bytes", "SIZE", COLUMN_SIZE}, {"warnings", "WARNINGS", COLUMN_NUMBER},                     \
+        {"key", "KEY", COLUMN_TEXT}, {"trusted", "TRUSTED", COLUMN_YES}, {"kept", "KEPT", COLUMN_TEXT}, {0}
+
+/* A point that a copy sealed anew came into its repository later than it was written. */
+static const struct column *list_columns(const struct points *points)
+{
+    static const struct column columns[] = {LIST_COLUMNS_BEFORE, LIST_COLUMNS_BEHIND};
+    static const struct column with_written[] = {
+        LIST_COLUMNS_BEFORE, {"written", "WRITTEN", COLUMN_TEXT}, LIST_COLUMNS_BEHIND};
+    for (size_t i = 0; i < points->count; i++)
+        if (points->items[i]->body->origin) return with_written;
+    return columns;
+}
+
 static bool list(struct cli *cli, const struct args *args, struct err *err)
 {
-    static const struct column columns[] = {
-        {"id", "POINT", COLUMN_ID},
-        {"job", "JOB", COLUMN_TEXT},
-        {"repository", "REPOSITORY", COLUMN_TEXT},
-        {"number", "NUMBER", COLUMN_NUMBER},
-        {"time", "TIME", COLUMN_TEXT},
-        {"object", "HOLDS", COLUMN_TEXT},
-        {"files", "FILES", COLUMN_NUMBER},
-        {"content_bytes", "SIZE", COLUMN_SIZE},
-        {"warnings", "WARNINGS", COLUMN_NUMBER},
-        {"key", "KEY", COLUMN_TEXT},
-        {"trusted", "TRUSTED", COLUMN_YES},
-        {"kept", "KEPT", COLUMN_TEXT},
-        {0},
-    };
     AUTO(statements) struct statements repositories = {0}, jobs = {0};
     AUTO(points) struct points points = {0};
     enum points_which which = args_flag(args, "removed") ? POINTS_REMOVED : POINTS_THERE;
@@ -110,7 +133,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         add_kept(points.items[i], &jobs, row);
         (void)json_array_append_new(rows, row);
     }
-    output_table(&cli->output, "points", columns, rows);
+    output_table(&cli->output, "points", list_columns(&points), rows);
     if (points.doubt.code == ERR_NONE) return true;
     *err = points.doubt;
     return err_wrap(err, "not every point can be believed");
@@ -149,6 +172,21 @@ static void add_key(const struct point *point, json_t *object)
                                   json_lossy(span_str(point->unlock->description)));
 }
 
+/* For people in lines of their own; of a point that nobody sealed anew writer and sealer are one. */
+static void add_origin(const Sealift__PointBody *body, json_t *object)
+{
+    const Sealift__PointOrigin *origin = body->origin;
+    (void)json_object_set_new(object, "origin_writer",
+                              json_string(origin ? origin->writer_name : body->writer_name));
+    if (!origin) {
+        (void)json_object_del(object, "writer");
+        return;
+    }
+    (void)json_object_set_new(object, "origin_id", json_hex(origin->point.data, origin->point.len));
+    (void)json_object_set_new(object, "origin_key",
+                              json_string(origin->key_label[0] ? origin->key_label : "none"));
+}
+
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -158,7 +196,10 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"number", "number", COLUMN_NUMBER},
         {"time", "time", COLUMN_TEXT},
         {"written", "written at", COLUMN_TEXT},
-        {"writer", "written by", COLUMN_TEXT},
+        {"origin_writer", "written by", COLUMN_TEXT},
+        {"origin_id", "as point", COLUMN_TEXT},
+        {"origin_key", "under the key", COLUMN_TEXT},
+        {"writer", "sealed by", COLUMN_TEXT},
         {"trusted", "writer trusted", COLUMN_TEXT},
         {"object", "holds", COLUMN_TEXT},
         {"entries", "entries", COLUMN_NUMBER},
@@ -185,6 +226,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         return false;
     json_t *object = point_row(cli, point, &repositories);
     add_kept(point, &jobs, object);
+    if (cli->output.form == OUTPUT_TEXT) add_origin(point->body, object);
     (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
     (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
     add_key(point, object);

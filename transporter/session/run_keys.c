@@ -119,6 +119,7 @@ bool run_open_key(struct run *run, struct span unlock_section, struct read_half 
 bool run_granted_key(struct run *run, const struct hash *key_id, struct span unlock_section,
                      struct read_half **half, struct err *err)
 {
+    struct authority *authority = run->environment.authority;
     AUTO(read_half) struct read_half *own = NULL;
     AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
     AUTO(secret) struct secret *s = NULL;
@@ -128,7 +129,10 @@ bool run_granted_key(struct run *run, const struct hash *key_id, struct span unl
         own = NULL;
         return true;
     }
-    if (!authority_read_secret(run->environment.authority, key_id, &s, err)) return false;
+    if (authority_read_half(authority, key_id, half, err)) return true;
+    if (err->code != ERR_NO_KEY) return false;
+    err_clear(err);
+    if (!authority_read_secret(authority, key_id, &s, err)) return false;
     if (!stored_unlock_decode(unlock_section, &section, err)) return err_wrap(err, "the unlock section");
     return read_half_open(s->data, key_id, stored_span(&section->keyring), half, err);
 }

@@ -137,10 +137,7 @@ static bool on_open_key(void *arg, const struct point *point, struct read_half *
     AUTO(read_half) struct read_half *half = NULL;
     if (!run_granted_key(side->run, &point->key_id, point->unlock_section, &half, err))
         return err_wrap(err, "key '%s'", point->key_label);
-    AUTO(secret) struct secret *dedup_key = read_half_dedup_key(half, point->domain);
-    struct hash domain = domain_id(dedup_key->data);
-    if (!hash_eq(&domain, &point->domain_id))
-        return err_set(err, ERR_DAMAGED, "the key's keyring does not yield the point's dedup domain");
+    if (!read_half_use_domain(half, point->domain, &point->domain_id, err)) return false;
     *out = half;
     half = NULL;
     return true;

@@ -106,9 +106,14 @@ static void *serve_main(void *arg)
     struct hash domain = domain_id(served->ends->keys.write->dedup_key->data);
     bool plain = served->ends->kind == REPOSITORY_PLAINTEXT;
     struct dialler_opened opened;
-    served->done = dialler_await(served->dialler, &opened, &served->err) &&
-                   serve_fetch(served->dialler, served->ends->repository, plain ? NULL : &domain,
-                               served->open.opener ? &served->open : NULL, &served->sent, &served->err);
+    const struct serve_fetch_options options = {
+        .dialler = served->dialler,
+        .repository = served->ends->repository,
+        .domain = plain ? NULL : &domain,
+        .open = served->open.opener ? &served->open : NULL,
+        .sent_bytes = &served->sent,
+    };
+    served->done = dialler_await(served->dialler, &opened, &served->err) && serve_fetch(&options, &served->err);
     dialler_free(served->dialler, served->done ? NULL : &served->err);
     return NULL;
 }

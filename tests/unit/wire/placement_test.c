@@ -39,24 +39,32 @@ Test(placement, of_backups_is_exactly_the_table)
                 }
 }
 
+static bool copy_is_in_the_table(int source, int target, int from, int to, int place, int reencrypt)
+{
+    bool both = source == TRUSTED && target == TRUSTED;
+    bool seals = (place == SEALIFT__PLACEMENT__PLACE_SOURCE && source == TRUSTED) ||
+                 (place == SEALIFT__PLACEMENT__PLACE_TARGET && target == TRUSTED);
+    if (place == SEALIFT__PLACEMENT__PLACE_AS_STORED) return from == to && (from == SEALED || both);
+    if (!seals || to == PLAIN) return false;
+    return from == PLAIN ? source == TRUSTED && !reencrypt : reencrypt == 1;
+}
+
 Test(placement, of_copies_is_exactly_the_table)
 {
-    for (int source = TRUSTED; source <= UNTRUSTED; source++)
-        for (int target = TRUSTED; target <= UNTRUSTED; target++)
-            for (int from = SEALED; from <= PLAIN; from++)
-                for (int to = SEALED; to <= PLAIN; to++)
-                    for (int place = 0; place <= SEALIFT__PLACEMENT__PLACE_AS_STORED; place++) {
-                        bool zones = from == SEALED || (source == TRUSTED && target == TRUSTED);
-                        bool expected = place == SEALIFT__PLACEMENT__PLACE_AS_STORED && from == to && zones;
-                        struct placement_facts facts = {.kind = SEALIFT__JOB_KIND__JOB_COPY,
-                                                        .placement = (Sealift__Placement)place,
-                                                        .source = (Sealift__Zone)source,
-                                                        .target = (Sealift__Zone)target,
-                                                        .from_store = (Sealift__StoreKind)from,
-                                                        .to_store = (Sealift__StoreKind)to};
-                        cr_assert_eq(allowed(facts), expected, "place %d %d->%d %d->%d", place, source,
-                                     target, from, to);
-                    }
+    for (int bits = 0; bits < 32; bits++)
+        for (int place = 0; place <= SEALIFT__PLACEMENT__PLACE_AS_STORED; place++) {
+            int source = bits & 1 ? UNTRUSTED : TRUSTED, target = bits & 2 ? UNTRUSTED : TRUSTED;
+            int from = bits & 4 ? PLAIN : SEALED, to = bits & 8 ? PLAIN : SEALED, reencrypt = bits >> 4;
+            struct placement_facts facts = {.kind = SEALIFT__JOB_KIND__JOB_COPY,
+                                            .placement = (Sealift__Placement)place,
+                                            .source = (Sealift__Zone)source,
+                                            .target = (Sealift__Zone)target,
+                                            .from_store = (Sealift__StoreKind)from,
+                                            .to_store = (Sealift__StoreKind)to,
+                                            .reencrypt = (uint32_t)reencrypt};
+            cr_assert_eq(allowed(facts), copy_is_in_the_table(source, target, from, to, place, reencrypt),
+                         "place %d %d->%d %d->%d reencrypt %d", place, source, target, from, to, reencrypt);
+        }
 }
 
 Test(placement, of_recoveries_is_exactly_the_table)
