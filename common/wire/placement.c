@@ -128,8 +128,8 @@ bool placement_of_job(const Sealift__JobBody *job, const struct roster *roster,
                       const Sealift__RepositoryBody *to, const Sealift__RepositoryBody *from,
                       struct placement_facts *out, struct err *err)
 {
-    struct placement_facts facts = {.kind = job->kind, .placement = job->placement,
-                                    .to_store = to->kind, .reencrypt = job->reencrypt};
+    struct placement_facts facts = {
+        .kind = job->kind, .placement = job->placement, .to_store = to->kind, .reencrypt = job->reencrypt};
     if (!zone_of(roster, job->source.data, "source", &facts.source, err)) return false;
     if (!zone_of(roster, to->owner.data, "target", &facts.target, err)) return false;
     if (job->kind == SEALIFT__JOB_KIND__JOB_COPY) {

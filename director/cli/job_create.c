@@ -399,19 +399,18 @@ static void say_created(const struct draft *draft)
                                         [SEALIFT__PLACEMENT__PLACE_AS_STORED] = "as stored"};
     const Sealift__JobBody *body = &draft->body;
     bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY, sealed = body->key_id.len != 0;
-    output_line(&draft->cli->output,
-                json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s, s:b}", "job", body->name, "id",
-                          json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
-                          draft->to->name, "encrypt", where[body->placement], "key",
-                          sealed ? body->key_label : NULL, "kind", copy ? "copy" : "backup", "reencrypt",
-                          (int)body->reencrypt),
-                "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
-                copy ? draft->from->name : draft->source->name, draft->to->name,
-                !sealed          ? ""
-                : body->reencrypt ? ", re-encrypted on the "
-                                  : ", encrypted on the ",
-                sealed ? where[body->placement] : "", sealed ? " with the key " : "",
-                sealed ? body->key_label : "");
+    output_line(
+        &draft->cli->output,
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s, s:b}", "job", body->name, "id",
+                  json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
+                  draft->to->name, "encrypt", where[body->placement], "key", sealed ? body->key_label : NULL,
+                  "kind", copy ? "copy" : "backup", "reencrypt", (int)body->reencrypt),
+        "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
+        copy ? draft->from->name : draft->source->name, draft->to->name,
+        !sealed           ? ""
+        : body->reencrypt ? ", re-encrypted on the "
+                          : ", encrypted on the ",
+        sealed ? where[body->placement] : "", sealed ? " with the key " : "", sealed ? body->key_label : "");
     if (body->schedule[0] && strcmp(body->schedule, "none") != 0)
         output_note(&draft->cli->output, "the director starts it %s (UTC)", body->schedule);
     if (body->retention)

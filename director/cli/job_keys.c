@@ -120,7 +120,8 @@ static bool copy_placement(struct cli *cli, const struct args *args, const Seali
         return err_set(err, ERR_USAGE,
                        "a copy is encrypted by its source or its target, or moves points as they are stored: "
                        "leave --encrypt out");
-    if (!keys_get(cli, &out->keys, err) || !choose_key(args, source, NULL, false, body->placement, out, err) ||
+    if (!keys_get(cli, &out->keys, err) ||
+        !choose_key(args, source, NULL, false, body->placement, out, err) ||
         !find_domain(cli, source, out, err))
         return false;
     fill(out, body);
@@ -212,7 +213,8 @@ void job_keys_warn_unreadable(const struct cli *cli, const Sealift__Member *seal
 {
     for (size_t i = 0; i < jobs->count; i++) {
         const Sealift__JobBody *job = jobs->items[i]->body.job;
-        if (!is_copied(copy, job) || was_named(jobs, i, copy) || can_open(&keys->keys, job, sealing)) continue;
+        if (!is_copied(copy, job) || was_named(jobs, i, copy) || can_open(&keys->keys, job, sealing))
+            continue;
         output_warning(&cli->output,
                        "'%s' cannot open points under the key '%s', and each run will fail until it can: "
                        "sealift key grant %s %s --half read",

@@ -13,16 +13,16 @@ struct job_keys {
 };
 void job_keys_deinit(struct job_keys *keys);
 
-/* From --encrypt, --key and --reencrypt: sets placement, key and domain of the body (which borrows from `out`).
- * The source of a backup with an own key uses that one unless another is said, and 'none' must be said; a copy
- * without --encrypt moves points as they are stored. */
+/* From --encrypt, --key and --reencrypt: sets placement, key and domain of the body (which borrows from
+ * `out`). The source of a backup with an own key uses that one unless another is said, and 'none' must be
+ * said; a copy without --encrypt moves points as they are stored. */
 bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift__Member *source,
                         Sealift__JobBody *body, struct job_keys *out, struct err *err) MUST_CHECK;
 /* Grants the write half to who seals, unless it has it; and says so. */
 bool job_keys_grant(struct cli *cli, const Sealift__Member *sealing, const Sealift__JobBody *body,
                     struct job_keys *keys, struct err *err) MUST_CHECK;
-/* Of a copy that re-encrypts: names the keys of the points, as far as jobs tell, that `sealing` cannot open, and
- * how it can. */
+/* Of a copy that re-encrypts: names the keys of the points, as far as jobs tell, that `sealing` cannot open,
+ * and how it can. */
 void job_keys_warn_unreadable(const struct cli *cli, const Sealift__Member *sealing,
                               const Sealift__JobBody *copy, const struct statements *jobs,
                               const struct job_keys *keys);

@@ -21,8 +21,7 @@ static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBod
     (void)json_object_set_new(row, "directories", json_count(counts ? counts->directories : 0));
     (void)json_object_set_new(row, "content_bytes", json_count(counts ? counts->content_bytes : 0));
     (void)json_object_set_new(row, "warnings", json_count(counts ? counts->warnings : 0));
-    (void)json_object_set_new(row, "written",
-                              written_ns ? json_time(written_ns) : json_null());
+    (void)json_object_set_new(row, "written", written_ns ? json_time(written_ns) : json_null());
     (void)json_object_set_new(row, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     if (body->key_id.len != HASH_LEN) return;
     char fingerprint[UNLOCK_FINGERPRINT_LEN];

@@ -45,11 +45,13 @@ static void add_kept(const struct point *point, const struct statements *jobs, j
 static json_t *origin_json(const Sealift__PointOrigin *origin)
 {
     if (!origin) return json_null();
-    json_t *object = json_pack("{s:o, s:o, s:s}", "id", json_hex(origin->point.data, origin->point.len), "run",
-                               json_hex(origin->run.data, origin->run.len), "writer", origin->writer_name);
+    json_t *object =
+        json_pack("{s:o, s:o, s:s}", "id", json_hex(origin->point.data, origin->point.len), "run",
+                  json_hex(origin->run.data, origin->run.len), "writer", origin->writer_name);
     (void)json_object_set_new(object, "written",
                               origin->writer_time_ns ? json_time(origin->writer_time_ns) : json_null());
-    (void)json_object_set_new(object, "key", origin->key_label[0] ? json_string(origin->key_label) : json_null());
+    (void)json_object_set_new(object, "key",
+                              origin->key_label[0] ? json_string(origin->key_label) : json_null());
     return object;
 }
 
@@ -95,27 +97,39 @@ static json_t *point_row(const struct cli *cli, const struct point *point,
     return object;
 }
 
-#define LIST_COLUMNS_BEFORE                                                                                  \
-    {"id", "POINT", COLUMN_ID}, {"job", "JOB", COLUMN_TEXT}, {"repository", "REPOSITORY", COLUMN_TEXT},      \
-        {"number", "NUMBER", COLUMN_NUMBER}, {"time", "TIME", COLUMN_TEXT}
-#define LIST_COLUMNS_BEHIND                                                                                  \
-    {"object", "HOLDS", COLUMN_TEXT}, {"files", "FILES", COLUMN_NUMBER},                                     \
-        {"content_bytes", "SIZE", COLUMN_SIZE}, {"warnings", "WARNINGS", COLUMN_NUMBER},                     \
-        {"key", "KEY", COLUMN_TEXT}, {"trusted", "TRUSTED", COLUMN_YES}, {"kept", "KEPT", COLUMN_TEXT}, {0}
+static const struct column list_columns[] = {
+    {"id", "POINT", COLUMN_ID},
+    {"job", "JOB", COLUMN_TEXT},
+    {"repository", "REPOSITORY", COLUMN_TEXT},
+    {"number", "NUMBER", COLUMN_NUMBER},
+    {"time", "TIME", COLUMN_TEXT},
+    {"written", "WRITTEN", COLUMN_TEXT},
+    {"object", "HOLDS", COLUMN_TEXT},
+    {"files", "FILES", COLUMN_NUMBER},
+    {"content_bytes", "SIZE", COLUMN_SIZE},
+    {"warnings", "WARNINGS", COLUMN_NUMBER},
+    {"key", "KEY", COLUMN_TEXT},
+    {"trusted", "TRUSTED", COLUMN_YES},
+    {"kept", "KEPT", COLUMN_TEXT},
+    {0},
+};
+enum { LIST_COLUMNS = sizeof(list_columns) / sizeof(list_columns[0]) };
 
-/* A point that a copy sealed anew came into its repository later than it was written. */
-static const struct column *list_columns(const struct points *points)
+/* A point that a copy sealed anew came into its repository later than it was written; of others the one time
+ * says enough. */
+static void choose_columns(const struct points *points, struct column out[static LIST_COLUMNS])
 {
-    static const struct column columns[] = {LIST_COLUMNS_BEFORE, LIST_COLUMNS_BEHIND};
-    static const struct column with_written[] = {
-        LIST_COLUMNS_BEFORE, {"written", "WRITTEN", COLUMN_TEXT}, LIST_COLUMNS_BEHIND};
+    bool anew = false;
     for (size_t i = 0; i < points->count; i++)
-        if (points->items[i]->body->origin) return with_written;
-    return columns;
+        anew = anew || points->items[i]->body->origin;
+    for (size_t i = 0; i < LIST_COLUMNS; i++)
+        if (anew || !list_columns[i].key || strcmp(list_columns[i].key, "written") != 0)
+            *out++ = list_columns[i];
 }
 
 static bool list(struct cli *cli, const struct args *args, struct err *err)
 {
+    struct column columns[LIST_COLUMNS];
     AUTO(statements) struct statements repositories = {0}, jobs = {0};
     AUTO(points) struct points points = {0};
     enum points_which which = args_flag(args, "removed") ? POINTS_REMOVED : POINTS_THERE;
@@ -133,7 +147,8 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         add_kept(points.items[i], &jobs, row);
         (void)json_array_append_new(rows, row);
     }
-    output_table(&cli->output, "points", list_columns(&points), rows);
+    choose_columns(&points, columns);
+    output_table(&cli->output, "points", columns, rows);
     if (points.doubt.code == ERR_NONE) return true;
     *err = points.doubt;
     return err_wrap(err, "not every point can be believed");

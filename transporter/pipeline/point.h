@@ -37,7 +37,7 @@ struct point_draft {
     uint64_t started_ns;
     uint64_t written_ns; /* the writer's clock, for information only */
     enum object_kind object;
-    bool crash_consistent; /* an image that was read without a script that stilled it */
+    bool crash_consistent;             /* an image that was read without a script that stilled it */
     const struct point_origin *origin; /* NULL: this is how it was backed up */
 };
 

@@ -71,8 +71,8 @@ static void make_set(struct buf *hashes)
 
 static bool is_missing(const struct reencrypt *reencrypt, const struct hash *id)
 {
-    return reencrypt->missing.len > 0 && bsearch(id, reencrypt->missing.data, count_of(&reencrypt->missing),
-                                                 HASH_LEN, by_value) != NULL;
+    return reencrypt->missing.len > 0 &&
+           bsearch(id, reencrypt->missing.data, count_of(&reencrypt->missing), HASH_LEN, by_value) != NULL;
 }
 
 /* --- what is wanted --- */
@@ -154,8 +154,7 @@ static bool on_node(void *arg, const struct hash *id, struct span frame, struct 
     struct held_node *node = held->nodes;
     while (node < held->nodes + held->count && !hash_eq(&node->id, id))
         node++;
-    if (node == held->nodes + held->count)
-        return err_set(err, ERR_PROTOCOL, "a node that was not asked for");
+    if (node == held->nodes + held->count) return err_set(err, ERR_PROTOCOL, "a node that was not asked for");
     atomic_fetch_add(held->reencrypt->options.opened_bytes, frame.len);
     node->here = opener_frame_content(held->reencrypt->opening, id, frame, &node->plain, &content, &why);
     if (!node->here) return true; /* another copy is asked for behind this fetch */
@@ -188,14 +187,13 @@ static bool hold(struct held_nodes *held, const struct want *wants, size_t count
 {
     struct reencrypt *reencrypt = held->reencrypt;
     const struct inlet *inlet = &reencrypt->from->inlet;
-    struct hash ids[NODES_AT_ONCE];
+    struct hash ids[NODES_AT_ONCE] = {0};
     struct inlet_sink sink = {.envelope = on_envelope, .frame = on_node, .missing = on_missing, .arg = held};
     if (atomic_load(reencrypt->options.cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     held->count = count;
     for (size_t i = 0; i < count; i++) {
         held->nodes[i].want = wants[i];
-        ids[i] = held->nodes[i].id =
-            opener_chunk_id(reencrypt->from->opener, FRAME_NODE, &wants[i].content);
+        ids[i] = held->nodes[i].id = opener_chunk_id(reencrypt->from->opener, FRAME_NODE, &wants[i].content);
     }
     if (!inlet->ops->fetch(inlet->self, ids, count, &sink, err)) return false;
     for (size_t i = 0; i < count; i++) {
@@ -235,7 +233,8 @@ static bool note_below(struct reencrypt *reencrypt, const struct held_nodes *hel
         reencrypt->lost = true;
         if (!node_children(buf_span(&held->nodes[i].plain), &kind, note_child, below, err)) return false;
         if ((kind == NODE_ROOT) != (depth == 0))
-            return err_set(err, ERR_DAMAGED, "a manifest's root stands where none belongs, or none at its top");
+            return err_set(err, ERR_DAMAGED,
+                           "a manifest's root stands where none belongs, or none at its top");
         reencrypt->lost = false;
     }
     return true;
@@ -379,7 +378,8 @@ bool reencrypt_new(const struct reencrypt_options *options, struct reencrypt **o
         return err_set(err, ERR_POLICY, "a copy that encrypts needs the write half of a key");
     if (!sealing_new(&reencrypt->options.sealing, &reencrypt->sealing, err) ||
         !packer_new(reencrypt->sealing, reencrypt->chunks, PACK_META, &reencrypt->nodes, err) ||
-        !reencrypt_pool_new(reencrypt->sealing, reencrypt->chunks, &reencrypt->options, &reencrypt->pool, err))
+        !reencrypt_pool_new(reencrypt->sealing, reencrypt->chunks, &reencrypt->options, &reencrypt->pool,
+                            err))
         return false;
     *out = reencrypt;
     reencrypt = NULL;

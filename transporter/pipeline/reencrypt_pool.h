@@ -1,6 +1,6 @@
 /* The threads that open data chunks and seal them anew, each with its own opener and packer. Who walks the
- * nodes gives them content hashes; what they hold is bounded by the number of windows that may wait and by the
- * packers' batches. Private to reencrypt.c; its functions belong to the walking thread. */
+ * nodes gives them content hashes; what they hold is bounded by the number of windows that may wait and by
+ * the packers' batches. Private to reencrypt.c; its functions belong to the walking thread. */
 #ifndef SEALIFT_PIPELINE_REENCRYPT_POOL_H
 #define SEALIFT_PIPELINE_REENCRYPT_POOL_H
 

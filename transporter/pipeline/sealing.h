@@ -42,8 +42,9 @@ const struct hash *sealing_domain(const struct sealing *sealing);
 /* What a chunk is asked for and named by: its chunk id, or with SEAL_THERE the content hash. */
 struct hash sealing_id(const struct sealing *sealing, enum frame_type type, const struct hash *content);
 
-/* The id of the point that is made from another one by sealing it anew (SEAL_HERE): the same one each time, in
- * the same dedup domain, so that it is made once, and nobody without the domain's key can take its place. */
+/* The id of the point that is made from another one by sealing it anew (SEAL_HERE): the same one each time,
+ * in the same dedup domain, so that it is made once, and nobody without the domain's key can take its place.
+ */
 struct id sealing_point_of(const struct sealing *sealing, const struct id *origin);
 
 /* A sealer for one thread (SEAL_HERE). The sealing must outlive it. */

@@ -129,7 +129,8 @@ static bool put_point(struct commit *commit, struct err *err)
     AUTO(buf) struct buf there = {0};
     if (!storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, err)) return false;
     if (span_eq(buf_span(&there), commit->file)) return true;
-    /* no entry names it, so it is garbage and no object; a copy that seals anew makes other bytes each time */
+    /* no entry names it, so it is garbage and no object; a copy that seals anew makes other bytes each time
+     */
     return storage->ops->remove(storage->self, name, err) &&
            storage->ops->put_if_absent(storage->self, name, commit->file, err);
 }

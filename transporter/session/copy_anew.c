@@ -151,9 +151,8 @@ static bool commit(struct anew *anew, const struct reencrypt_from *from, const s
 static bool seal_anew(struct anew *anew, const struct point *point, struct opener *opener, struct err *err)
 {
     const struct copy_anew_options *options = anew->options;
-    struct reencrypt_from from = {.opener = opener,
-                                  .inlet = options->from.inlet(options->from.self, point),
-                                  .root = point->root};
+    struct reencrypt_from from = {
+        .opener = opener, .inlet = options->from.inlet(options->from.self, point), .root = point->root};
     struct hash content;
     struct commit_receipt receipt;
     AUTO(buf) struct buf file = {0};
@@ -222,12 +221,11 @@ static bool copy_lacking(struct anew *anew, const struct buf *points, struct err
 bool copy_anew(const struct copy_anew_options *options, struct err *err)
 {
     AUTO(anew) struct anew anew = {.options = options};
-    struct reencrypt_options reencrypt = {.sealing = options->sealing,
-                                          .opened_bytes = options->opened_bytes,
-                                          .cancelled = options->cancelled};
+    struct reencrypt_options reencrypt = {
+        .sealing = options->sealing, .opened_bytes = options->opened_bytes, .cancelled = options->cancelled};
     AUTO(buf) struct buf all = {0};
     AUTO(buf) struct buf wanted = {0};
     return reencrypt_new(&reencrypt, &anew.reencrypt, err) &&
-           options->from.points(options->from.self, &all, err) &&
-           find_lacking(&anew, &all, &wanted, err) && copy_lacking(&anew, &wanted, err);
+           options->from.points(options->from.self, &all, err) && find_lacking(&anew, &all, &wanted, err) &&
+           copy_lacking(&anew, &wanted, err);
 }

@@ -1,5 +1,5 @@
-/* Copying recovery points by sealing them anew: each becomes a point of its own under the job's key, signed by
- * the side that sealed it, and says which point it was made from. Its id follows from that one's
+/* Copying recovery points by sealing them anew: each becomes a point of its own under the job's key, signed
+ * by the side that sealed it, and says which point it was made from. Its id follows from that one's
  * (sealing_point_of), so that asking tells which points have been copied already, from whatever host. */
 #ifndef SEALIFT_SESSION_COPY_ANEW_H
 #define SEALIFT_SESSION_COPY_ANEW_H

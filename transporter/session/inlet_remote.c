@@ -274,8 +274,7 @@ static bool take_records(struct question *question, const struct inlet_sink *sin
 /* It comes in one piece. */
 static bool take_file(struct question *question, struct span bytes, struct err *err)
 {
-    if (bytes.len > STORED_MAX_POINT)
-        return err_set(err, ERR_LIMIT, "a point file of %zu bytes", bytes.len);
+    if (bytes.len > STORED_MAX_POINT) return err_set(err, ERR_LIMIT, "a point file of %zu bytes", bytes.len);
     if (!claim(question, question->sorted[0], err)) return false;
     buf_put_span(question->file, bytes);
     return true;

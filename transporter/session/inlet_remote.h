@@ -22,8 +22,8 @@ DEFINE_AUTO(inlet_remote, struct inlet_remote *, inlet_remote_free)
  * there are. The other side waits until it is accepted. Appended. */
 bool inlet_remote_point(struct inlet_remote *inlet, struct buf *point_file, struct err *err) MUST_CHECK;
 void inlet_remote_accept(struct inlet_remote *inlet);
-/* Of copies that are sealed here: the file of one of the points, appended. From then on frames are asked for in
- * its dedup domain; no fetch may be going on. ERR_NOT_FOUND: this one cannot be had. */
+/* Of copies that are sealed here: the file of one of the points, appended. From then on frames are asked for
+ * in its dedup domain; no fetch may be going on. ERR_NOT_FOUND: this one cannot be had. */
 bool inlet_remote_read_point(struct inlet_remote *inlet, const struct id *point, struct buf *file,
                              struct err *err) MUST_CHECK;
 struct inlet inlet_remote_inlet(struct inlet_remote *inlet);

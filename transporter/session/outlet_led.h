@@ -1,5 +1,5 @@
-/* An outlet for who seals into a copy's conversation: such a one takes envelopes inside the batches, before the
- * first frame of their seal, and this puts the seal's envelope before each batch. */
+/* An outlet for who seals into a copy's conversation: such a one takes envelopes inside the batches, before
+ * the first frame of their seal, and this puts the seal's envelope before each batch. */
 #ifndef SEALIFT_SESSION_OUTLET_LED_H
 #define SEALIFT_SESSION_OUTLET_LED_H
 

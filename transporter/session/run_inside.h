@@ -139,8 +139,8 @@ bool run_order_secret(const struct run *run, const struct hash *key_id, struct s
 bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
                   struct err *err) MUST_CHECK;
 
-/* The same for a job, which carries no secret: from our own key file or a read grant, of the key itself or of a
- * later generation. ERR_NO_KEY. */
+/* The same for a job, which carries no secret: from our own key file or a read grant, of the key itself or of
+ * a later generation. ERR_NO_KEY. */
 bool run_granted_key(struct run *run, const struct hash *key_id, struct span unlock_section,
                      struct read_half **half, struct err *err) MUST_CHECK;
 

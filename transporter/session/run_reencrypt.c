@@ -17,8 +17,8 @@ enum { POINTS_MOST = STORED_MAX_POINT / ID_LEN };
 
 /* --- which points are believed --- */
 
-/* A writer that is not trusted any more has its points copied as far as they came before that. When one came is
- * the word of the repository's log, so it is the side of the repository that looks. */
+/* A writer that is not trusted any more has its points copied as far as they came before that. When one came
+ * is the word of the repository's log, so it is the side of the repository that looks. */
 static bool writer_was_trusted(const struct run *run, struct repository *from, const struct point *point,
                                struct err *err)
 {
@@ -317,7 +317,8 @@ struct showing {
     struct repository *from;
 };
 
-/* Which are of the job that is copied only their files say; one that cannot be read is the target's to miss. */
+/* Which are of the job that is copied only their files say; one that cannot be read is the target's to miss.
+ */
 static bool list_points(const struct showing *showing, struct buf *out, struct err *err)
 {
     const char *job = run_job(showing->run)->from_job;
@@ -355,7 +356,8 @@ bool run_show_points(struct run *run, struct err *err)
     struct dialler_opened opened;
     struct id seal = id_random();
     AUTO(buf) struct buf ids = {0};
-    if (!run_repository(run, run->from, &showing.from, err) || !list_points(&showing, &ids, err)) return false;
+    if (!run_repository(run, run->from, &showing.from, err) || !list_points(&showing, &ids, err))
+        return false;
     if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&ids), JOB_NOT_ASKED, &dialler, err))
         return false;
     const struct serve_points points = {.may_show = may_show, .arg = &showing};

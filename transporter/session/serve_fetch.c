@@ -39,7 +39,8 @@ DEFINE_AUTO(serve, struct serve *, serve_free)
 static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
 {
     size_t len = payload->len;
-    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err)) return false;
+    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err))
+        return false;
     /* ends the reading; serve_want tells it from a failure */
     if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
     atomic_fetch_add(serve->options->sent_bytes, len);
@@ -149,14 +150,14 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
     serve->stale = false;
     buf_clear(&serve->part);
     buf_clear(&serve->missing);
-    if (!asked_decode(data_message_payload(message), count,
-                      serve->options->points ? ASKED_POINT : FRAME_NODE, serve->types, serve->ids, err) ||
+    if (!asked_decode(data_message_payload(message), count, serve->options->points ? ASKED_POINT : FRAME_NODE,
+                      serve->types, serve->ids, err) ||
         !kinds_fit(serve, count, err))
         return false;
     bool done = asks_for_point(serve) ? answer_point(serve, err)
-                : serve->reopen              ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
-                                : repository_fetch(serve->options->repository, serve->ids, count,
-                                                                FETCH_FRAMES, &sink, err);
+                : serve->reopen       ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
+                                      : repository_fetch(serve->options->repository, serve->ids, count,
+                                                         FETCH_FRAMES, &sink, err);
     done = done && send_part(serve, err) && send_end(serve, err);
     return done || serve->stale;
 }
@@ -168,7 +169,8 @@ bool serve_fetch(const struct serve_fetch_options *options, struct err *err)
     serve->options = options;
     serve->has_domain = options->domain != NULL;
     if (options->domain) serve->domain = *options->domain;
-    if (open && !reopen_new(options->repository, open->opener, &open->root, &serve->reopen, err)) return false;
+    if (open && !reopen_new(options->repository, open->opener, &open->root, &serve->reopen, err))
+        return false;
     for (;;) {
         AUTO(data_message) struct data_message message = {0};
         if (!dialler_receive(options->dialler, &message, err)) return false;

@@ -113,7 +113,8 @@ static void *serve_main(void *arg)
         .open = served->open.opener ? &served->open : NULL,
         .sent_bytes = &served->sent,
     };
-    served->done = dialler_await(served->dialler, &opened, &served->err) && serve_fetch(&options, &served->err);
+    served->done =
+        dialler_await(served->dialler, &opened, &served->err) && serve_fetch(&options, &served->err);
     dialler_free(served->dialler, served->done ? NULL : &served->err);
     return NULL;
 }
