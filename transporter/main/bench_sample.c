@@ -60,7 +60,7 @@ static void read_file(struct reading *reading, const struct walk_entry *entry)
 {
     AUTO(file_reader) struct file_reader file = {.fd = -1};
     struct err err;
-    if (!file_reader_open(entry, &file, &err)) return;
+    if (!file_reader_open(entry, READER_ASKS, &file, &err)) return;
     reading->sample->files++;
     uint64_t offset = 0;
     size_t got = 0;

@@ -107,13 +107,36 @@ static void encode_read(struct worker *worker, struct segment *segment, struct i
         (void)worker_encode(worker, segment, item, reader->fd, &reader->entry, content);
 }
 
+/* Reads a small file that the walk described and that has stood still since. *done = false: nothing has come
+ * of it, for whatever reason, which a reading that asks first will find. */
+static enum reading read_unchanged(struct worker *worker, struct segment *segment, struct item *item,
+                                   bool *done, struct err *err)
+{
+    AUTO(file_reader) struct file_reader reader = {.fd = -1};
+    struct metadata_content content = {0};
+    struct err why;
+    size_t start = worker->bundle.len;
+    enum file_state state;
+    *done = false;
+    if (!file_reader_open(item->entry, READER_TRUSTS, &reader, &why)) return READING_DONE;
+    enum reading reading = read_small(worker, segment, item, &reader, &content, &start, err);
+    if (reading == READING_FAILED) return reading;
+    *done = reading == READING_DONE && content.size == reader.entry.key.size &&
+            file_reader_state(&reader, &state, &why) && state == FILE_SAME;
+    if (*done)
+        encode_small(worker, segment, item, &reader, &content, start);
+    else
+        worker->bundle.len = start;
+    return READING_DONE;
+}
+
 /* One opening, reading and asking whether the file stood still. *again: it did not, and has one more
  * chance. */
 static enum reading try_read(struct worker *worker, struct segment *segment, struct item *item, bool *again,
                              struct err *err)
 {
     AUTO(file_reader) struct file_reader reader = {.fd = -1};
-    if (!file_reader_open(item->entry, &reader, err)) return READING_LOST;
+    if (!file_reader_open(item->entry, READER_ASKS, &reader, err)) return READING_LOST;
     struct metadata_content content = {0};
     size_t start = worker->bundle.len; /* where the bundle ends without this file */
     enum reading reading = read_once(worker, segment, item, &reader, &content, &start, err);
@@ -139,9 +162,13 @@ static enum reading try_read(struct worker *worker, struct segment *segment, str
 bool file_content_read(struct worker *worker, struct segment *segment, struct item *item, struct err *err)
 {
     bool again = true;
+    bool done = false;
     struct err why = {0};
-    enum reading reading = try_read(worker, segment, item, &again, &why);
-    if (reading == READING_DONE && again) {
+    enum reading reading = READING_DONE;
+    if (item->entry->key.size <= SEGMENT_SMALL_FILE)
+        reading = read_unchanged(worker, segment, item, &done, &why);
+    if (reading == READING_DONE && !done) reading = try_read(worker, segment, item, &again, &why);
+    if (reading == READING_DONE && !done && again) {
         again = false;
         reading = try_read(worker, segment, item, &again, &why);
     }

@@ -140,7 +140,7 @@ void work_queue_segment_done(struct work_queue *queue, struct segment *segment)
     segment->done = true;
     queue->running--;
     if (queue->ended && queue->running == 0) pthread_cond_broadcast(&queue->work);
-    pthread_cond_signal(&queue->done);
+    if (queue->awaited == segment) pthread_cond_signal(&queue->done);
     pthread_mutex_unlock(&queue->lock);
 }
 

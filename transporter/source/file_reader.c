@@ -22,7 +22,8 @@ static struct stat_key key_of(const struct stat *st)
 
 static bool same_state(const struct stat_key *a, const struct stat_key *b)
 {
-    return a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
 }
 
 void file_reader_close(struct file_reader *reader)
@@ -53,30 +54,38 @@ static bool open_file(const struct walk_entry *entry, int *out, struct err *err)
 static void refresh(struct walk_entry *entry, const struct stat *st)
 {
     struct stat_key key = key_of(st);
-    if (key.inode != entry->key.inode || !same_state(&key, &entry->key)) entry->cacheable = false;
+    if (!same_state(&key, &entry->key)) entry->cacheable = false;
     entry->key = key;
     entry->mode = st->st_mode & 07777;
     entry->uid = st->st_uid;
     entry->gid = st->st_gid;
     entry->blocks = (uint64_t)st->st_blocks;
-    entry->cached = entry->fallback = span_of(NULL, 0);
 }
 
-bool file_reader_open(const struct walk_entry *entry, struct file_reader *out, struct err *err)
+static bool ask(int fd, struct walk_entry *entry, struct err *err)
 {
-    AUTO(fd) int fd = -1;
     struct stat st;
-    if (!open_file(entry, &fd, err)) return false;
     if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot read it");
     if (!S_ISREG(st.st_mode) || st.st_dev != entry->mount)
         return err_set(err, ERR_FAILED, "it was replaced by something else while it was backed up");
     /* the other names of the file would be taken for names of this one */
     if (st.st_ino != entry->key.inode && entry->links > 1)
         return err_set(err, ERR_FAILED, "one of its several names was given to another file");
+    refresh(entry, &st);
+    return true;
+}
+
+bool file_reader_open(const struct walk_entry *entry, enum reader_trust trust, struct file_reader *out,
+                      struct err *err)
+{
+    AUTO(fd) int fd = -1;
+    struct walk_entry now = *entry;
+    if (!open_file(entry, &fd, err)) return false;
+    if (trust == READER_ASKS && !ask(fd, &now, err)) return false;
+    now.cached = now.fallback = span_of(NULL, 0);
     out->fd = fd;
     fd = -1;
-    out->entry = *entry;
-    refresh(&out->entry, &st);
+    out->entry = now;
     return true;
 }
 
@@ -127,6 +136,8 @@ bool file_reader_state(const struct file_reader *reader, enum file_state *state,
     struct stat st;
     if (fstat(reader->fd, &st) != 0) return err_sys(err, errno, "cannot read it");
     struct stat_key key = key_of(&st);
-    *state = same_state(&key, &reader->entry.key) ? FILE_SAME : FILE_CHANGED;
+    bool same =
+        S_ISREG(st.st_mode) && st.st_dev == reader->entry.mount && same_state(&key, &reader->entry.key);
+    *state = same ? FILE_SAME : FILE_CHANGED;
     return true;
 }

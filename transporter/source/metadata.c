@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define TARGET_MAX 65535u
 
@@ -14,14 +16,37 @@ static bool vanished(struct err *err)
     return err_set(err, ERR_NOT_FOUND, "it vanished while it was backed up");
 }
 
-/* A descriptor of the entry itself, for looking at it only, if it is still the one that was walked. */
-static bool open_entry(const struct walk_entry *entry, int *out, struct err *err)
+/* A descriptor of the entry itself, if it is still the one that was walked. */
+struct own {
+    int fd;
+    enum xattrs_fd how;
+};
+
+/* Attributes of an open directory cost half of those that are asked through /proc. A mount point is not
+ * opened: that could mount something, or wait for a server. */
+static int open_directory(int dir, const char *name)
+{
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                           .resolve = RESOLVE_NO_XDEV};
+    return (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+}
+
+/* For looking at it only, where opening it for reading fails or could have an effect. */
+static int open_own(int dir, const char *name, enum entry_type type, enum xattrs_fd *how)
+{
+    int fd = type == ENTRY_DIRECTORY ? open_directory(dir, name) : -1;
+    *how = fd >= 0 ? XATTRS_OPEN : XATTRS_PATH;
+    return fd >= 0 ? fd : openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool open_entry(const struct walk_entry *entry, struct own *out, struct err *err)
 {
     AUTO(buf) struct buf name = {0};
     buf_put_span(&name, entry->name);
     int dir;
     if (!dir_handle_get(entry->dir, &dir, err)) return false;
-    AUTO(fd) int fd = openat(dir, buf_cstr(&name), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    enum xattrs_fd how;
+    AUTO(fd) int fd = open_own(dir, buf_cstr(&name), entry->type, &how);
     int failed = errno;
     dir_handle_put(entry->dir);
     if (fd < 0) return failed == ENOENT ? vanished(err) : err_sys(err, failed, "cannot open it");
@@ -29,7 +54,7 @@ static bool open_entry(const struct walk_entry *entry, int *out, struct err *err
     if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open it");
     if (st.st_ino != entry->key.inode || st.st_dev != entry->mount)
         return err_set(err, ERR_NOT_FOUND, "it was replaced while it was backed up");
-    *out = fd;
+    *out = (struct own){fd, how};
     fd = -1;
     return true;
 }
@@ -92,10 +117,11 @@ static bool read_details(int fd, const struct walk_entry *entry, struct details 
         xattrs_read(fd, XATTRS_OPEN, &out->xattrs, warning);
         return true;
     }
-    AUTO(fd) int own = -1;
+    struct own own = {.fd = -1, .how = XATTRS_PATH};
     if (!open_entry(entry, &own, err)) return false;
-    xattrs_read(own, XATTRS_PATH, &out->xattrs, warning);
-    return entry->type == ENTRY_SYMLINK ? read_target(own, &out->target, err) : true;
+    AUTO(fd) int owned = own.fd;
+    xattrs_read(owned, own.how, &out->xattrs, warning);
+    return entry->type == ENTRY_SYMLINK ? read_target(owned, &out->target, err) : true;
 }
 
 bool metadata_encode(struct metadata_names *names, int fd, const struct walk_entry *entry,

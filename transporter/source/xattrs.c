@@ -93,7 +93,7 @@ static void read_all(const struct subject *subject, struct buf *names, struct xa
 void xattrs_read(int fd, enum xattrs_fd how, struct xattrs *out, struct err *warning)
 {
     char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (how == XATTRS_PATH) (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     const struct subject subject = {.fd = fd, .path = how == XATTRS_PATH ? path : NULL};
     AUTO(buf) struct buf names = {0};
     if (list_all(&subject, &names, warning) && names.len > 0) read_all(&subject, &names, out, warning);

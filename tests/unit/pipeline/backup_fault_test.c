@@ -57,6 +57,31 @@ Test(backup_fault, something_else_in_a_files_place_is_left_out_with_a_warning)
     cr_assert_eq(rig->warning_count, 1);
 }
 
+/* Of small files the walk is believed until they are read: b has the same size and time, but is another. */
+Test(backup_fault, a_small_file_replaced_since_the_walk_is_stored_as_it_is)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    struct stat old, new;
+    tree_file(&rig->tree, "a-holder", 1, HOLDER_LEN);
+    tree_file(&rig->tree, "b", 2, 1000);
+    tree_file(&rig->tree, "c", 3, 1000);
+    cr_assert_eq(fstatat(rig->tree.fd, "b", &old, 0), 0);
+    hold_worker(rig, 3);
+    tree_file(&rig->tree, "new", 4, 1000);
+    cr_assert_eq(utimensat(rig->tree.fd, "new", (struct timespec[]){old.st_atim, old.st_mtim}, 0), 0);
+    cr_assert_eq(fchmodat(rig->tree.fd, "new", 0600, 0), 0);
+    cr_assert_eq(renameat(rig->tree.fd, "new", rig->tree.fd, "b"), 0);
+    tree_file(&rig->tree, "c", 5, 2000);
+    release(rig);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    rig_assert_same(rig, view, "b");
+    rig_assert_same(rig, view, "c");
+    cr_assert_eq(fstatat(rig->tree.fd, "b", &new, 0), 0);
+    cr_assert_eq(new.st_size, old.st_size);
+    cr_assert_eq(rig_find(rig, view, "b")->flags & ENTRY_INEXACT, 0);
+    cr_assert_eq(rig->warning_count, 0);
+}
+
 Test(backup_fault, a_file_that_changes_while_it_is_read_is_read_once_more)
 {
     AUTO(rig) struct rig *rig = rig_make();

@@ -10,7 +10,7 @@
 static void open_kept(const struct kept *kept, struct file_reader *reader)
 {
     struct err err;
-    cr_assert(file_reader_open(kept->entry, reader, &err), "%s", err.text);
+    cr_assert(file_reader_open(kept->entry, READER_ASKS, reader, &err), "%s", err.text);
 }
 
 static enum file_state state_of(const struct file_reader *reader)
@@ -226,12 +226,49 @@ Test(file_reader, whatever_else_took_the_place_is_not_read, .timeout = 20)
         struct err err;
         cr_assert_eq(unlinkat(tree.fd, "file", 0), 0);
         cases[i].replace(&tree);
-        bool ok = file_reader_open(kept.entry, &reader, &err);
+        bool ok = file_reader_open(kept.entry, READER_ASKS, &reader, &err);
         if (geteuid() != 0) cr_assert_eq(seteuid(0), 0);
         cr_assert(!ok, "case %zu", i);
         cr_assert_eq(err.code, cases[i].code, "case %zu: %s", i, err.text);
         cr_assert_str_eq(err.text, cases[i].text);
         cr_assert_eq(reader.fd, -1);
+    }
+}
+
+static void rewrite(const struct tree *tree)
+{
+    put_file(tree, "file", "new");
+}
+
+static void replace_by_twin(const struct tree *tree)
+{
+    put_file(tree, "file", "new");
+    set_mtime(tree, "file", 1);
+    put_file(tree, "twin", "twi");
+    set_mtime(tree, "twin", 1);
+    cr_assert_eq(renameat(tree->fd, "twin", tree->fd, "file"), 0);
+}
+
+/* Whoever trusts reads first, so that it is told in the end has to be certain. */
+Test(file_reader, what_was_trusted_and_is_another_is_told, .timeout = 20)
+{
+    static void (*const changes[])(const struct tree *tree) = {rewrite, replace_by_twin, replace_by_fifo,
+                                                               replace_by_directory};
+    for (size_t i = 0; i <= sizeof(changes) / sizeof(changes[0]); i++) {
+        AUTO(tree) struct tree tree = tree_make();
+        put_file(&tree, "file", "old");
+        set_mtime(&tree, "file", 1);
+        AUTO(kept) struct kept kept = keep_entry(&tree, "file");
+        AUTO(file_reader) struct file_reader reader = {.fd = -1};
+        char bytes[3];
+        size_t got = 0;
+        struct err err;
+        if (i >= 2 && i < 4) cr_assert_eq(unlinkat(tree.fd, "file", 0), 0);
+        if (i < 4) changes[i](&tree);
+        cr_assert(file_reader_open(kept.entry, READER_TRUSTS, &reader, &err), "%s", err.text);
+        cr_assert_eq(file_reader_read(&reader, 0, bytes, 3, &got, &err), i < 2 || i == 4, "case %zu", i);
+        cr_assert_eq(reader.entry.key.size, 3, "as the walk saw it");
+        cr_assert_eq(state_of(&reader), i == 4 ? FILE_SAME : FILE_CHANGED, "case %zu", i);
     }
 }
 
@@ -245,7 +282,7 @@ Test(file_reader, a_replaced_file_with_other_names_is_refused)
     struct err err;
     put_file(&tree, "new", "");
     cr_assert_eq(renameat(tree.fd, "new", tree.fd, "a"), 0);
-    cr_assert(!file_reader_open(kept.entry, &reader, &err));
+    cr_assert(!file_reader_open(kept.entry, READER_ASKS, &reader, &err));
     cr_assert_eq(err.code, ERR_FAILED);
 }
 
@@ -262,5 +299,6 @@ Test(file_reader, a_link_in_the_place_of_its_directory_leads_nowhere)
     put_symlink(&tree, "dir", "outside");
     struct err err;
     /* the directory is open or not, by chance: inside, or refused */
-    if (file_reader_open(kept.entry, &reader, &err)) cr_assert_eq(reader.entry.key.size, strlen("inside"));
+    if (file_reader_open(kept.entry, READER_ASKS, &reader, &err))
+        cr_assert_eq(reader.entry.key.size, strlen("inside"));
 }

@@ -295,6 +295,27 @@ Test(metadata, attributes_that_cannot_be_read_are_a_warning)
     cr_assert_eq(entry.xattr_count, 0);
 }
 
+Test(metadata, a_directory_that_may_not_be_opened_is_asked_by_its_path)
+{
+    static const uint8_t acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 4,   0,
+                                  5, 0, 255, 255, 255, 255, 32, 0, 5,   0,   255, 255, 255, 255};
+    AUTO(tree) struct tree tree = tree_make();
+    put_dir(&tree, "dir");
+    set_xattr(&tree, "dir", "system.posix_acl_default", span_of(acl, sizeof(acl)));
+    cr_assert_eq(fchmodat(tree.fd, "dir", 0, 0), 0);
+    AUTO(kept) struct kept kept = keep_entry(&tree, "dir");
+    AUTO(metadata_names) struct metadata_names *names = metadata_names_new();
+    AUTO(buf) struct buf out = {0};
+    struct entry entry;
+    struct err warning, err;
+    if (geteuid() != 0 || seteuid(65534) != 0) cr_skip_test("needs root, to become somebody else");
+    cr_assert(metadata_encode(names, -1, kept.entry, NULL, &out, &warning, &err), "%s", err.text);
+    cr_assert_eq(seteuid(0), 0);
+    struct reader reader = reader_of(buf_span(&out));
+    cr_assert(entry_decode(&reader, &entry, &err), "%s", err.text);
+    cr_assert_eq(entry.xattr_count, 1);
+}
+
 Test(metadata, metadata_beyond_the_limit_is_an_error)
 {
     AUTO(tree) struct tree tree = tree_make();
