@@ -4,9 +4,9 @@
 #include "common/base/clock.h"
 #include "transporter/kms/kmip.h"
 #include "transporter/kms/quiet.h"
+#include "transporter/kms/resolve.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -88,20 +88,32 @@ static bool connect_to(struct kmip_link *link, const struct addrinfo *at, struct
     return true;
 }
 
+/* One address after the other, each with an equal share of the time that is left: one that never answers must
+ * not keep the next from being tried. */
+static bool connect_to_any(struct kmip_link *link, const struct addrinfo *addresses, struct err *err)
+{
+    uint64_t end_ms = link->end_ms, count = 0;
+    bool ok = false;
+    for (const struct addrinfo *at = addresses; at; at = at->ai_next)
+        count++;
+    (void)unreachable(link, "no answer in time", err);
+    for (const struct addrinfo *at = addresses; at && !ok; at = at->ai_next, count--) {
+        uint64_t now_ms = clock_steady_ms();
+        if (now_ms >= end_ms) break;
+        link->end_ms = now_ms + (end_ms - now_ms) / count;
+        ok = connect_to(link, at, err);
+    }
+    link->end_ms = end_ms;
+    return ok;
+}
+
 static bool dial(struct kmip_link *link, struct err *err)
 {
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)link->uri->port);
-    int code = getaddrinfo(link->uri->host, port, &hints, &found);
-    if (code) return unreachable(link, gai_strerror(code), err);
-    bool ok = false;
-    for (struct addrinfo *at = found; at && !ok; at = at->ai_next)
-        ok = connect_to(link, at, err);
-    freeaddrinfo(found);
-    return ok;
+    struct err why;
+    AUTO(addresses) struct addrinfo *addresses = NULL;
+    if (!resolve_host(link->uri->host, link->uri->port, link->end_ms, &addresses, &why))
+        return unreachable(link, why.text, err);
+    return connect_to_any(link, addresses, err);
 }
 
 /* --- TLS --- */

@@ -7,9 +7,9 @@
 
 struct kmip_link;
 
-/* Connects. All that is done with the link ends `timeout_ms` after this call begins; only looking up a name
- * may take the system's resolver longer. ERR_UNREACHABLE; ERR_CONFIG (the certificate, key or CA file);
- * ERR_NOT_AUTHENTIC (the server is not who the URI says); ERR_POLICY (it does not want our certificate). */
+/* Connects. All that is done with the link ends `timeout_ms` after this call begins, of which each address of
+ * the host gets its share. ERR_UNREACHABLE; ERR_CONFIG (the certificate, key or CA file); ERR_NOT_AUTHENTIC
+ * (the server is not who the URI says); ERR_POLICY (it does not want our certificate). */
 bool kmip_link_open(const struct kms_uri *uri, uint32_t timeout_ms, struct kmip_link **out,
                     struct err *err) MUST_CHECK;
 void kmip_link_close(struct kmip_link *link);

@@ -74,6 +74,24 @@ Test(text, base32_and_base64_match_the_published_vectors)
     }
 }
 
+Test(text, base64_is_written_as_it_is_read)
+{
+    uint8_t bytes[67];
+    struct err err;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 37 + 250);
+    for (size_t len = 0; len <= sizeof(bytes); len++) {
+        AUTO(buf) struct buf text = {0}, back = {0};
+        base64_encode(span_of(bytes, len), &text);
+        cr_assert_eq(text.len, (len + 2) / 3 * 4);
+        cr_assert(base64_decode(buf_cstr(&text), &back, &err), "%s", err.text);
+        cr_assert(span_eq(buf_span(&back), span_of(bytes, len)));
+    }
+    AUTO(buf) struct buf published = {0};
+    base64_encode(span_str("fooba"), &published); /* RFC 4648, section 10 */
+    cr_assert_str_eq(buf_cstr(&published), "Zm9vYmE=");
+}
+
 Test(text, base64_knows_every_digit)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
