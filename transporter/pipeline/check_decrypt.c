@@ -4,113 +4,51 @@
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "transporter/core/node.h"
-#include "transporter/pipeline/sent_ids.h"
+#include "transporter/pipeline/open_pool.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { WINDOW = 256, THREADS_MAX = 64, WAITING_MAX = 8, DATA_REMEMBERED = 2 * 1024 * 1024 };
+enum { BATCH = 128, NODES_AT_ONCE = 16, FETCHERS_MAX = 4, WAITING_MAX = 8 };
 
-/* --- ids that were looked at: of nodes by open addressing over uniformly random ids --- */
-
-struct checked_set {
-    uint8_t (*slots)[16]; /* zeros: free */
-    size_t cap, count;
-    struct sent_ids *datas;
+/* Chunks that are fetched together, and opened by several threads. */
+struct batch {
+    struct check *check;
+    struct open_batch opening;
+    enum frame_type type;
+    struct hash ids[BATCH];
+    size_t count;
+    struct buf *plains; /* of nodes, by number: where their plaintext goes; NULL: data */
+    uint64_t serial;    /* of data: in which order findings are told */
+    struct batch *next;
+    unsigned skip;       /* copies of these that were findings */
+    size_t answers;      /* to what was asked for last */
+    bool bad[BATCH];     /* whose copy is a finding; another one may be sound. Under the lock */
+    struct buf findings; /* struct finding each. Under the lock */
 };
 
-struct checked_set *checked_set_new(void)
-{
-    struct checked_set *set = xcalloc(1, sizeof(*set));
-    set->cap = 4096;
-    set->slots = xcalloc(set->cap, 16);
-    set->datas = sent_ids_new(DATA_REMEMBERED);
-    return set;
-}
-
-void checked_set_free(struct checked_set *set)
-{
-    if (!set) return;
-    sent_ids_free(set->datas);
-    free(set->slots);
-    free(set);
-}
-
-static uint8_t *slot_of(const struct checked_set *set, const uint8_t id[16])
-{
-    static const uint8_t none[16];
-    size_t at = (size_t)(le64_get(id) % set->cap);
-    while (memcmp(set->slots[at], none, 16) != 0 && memcmp(set->slots[at], id, 16) != 0)
-        at = (at + 1) % set->cap;
-    return set->slots[at];
-}
-
-static void grow(struct checked_set *set)
-{
-    struct checked_set larger = {.cap = 2 * set->cap};
-    static const uint8_t none[16];
-    larger.slots = xcalloc(larger.cap, 16);
-    for (size_t i = 0; i < set->cap; i++)
-        if (memcmp(set->slots[i], none, 16) != 0) memcpy(slot_of(&larger, set->slots[i]), set->slots[i], 16);
-    free(set->slots);
-    set->slots = larger.slots;
-    set->cap = larger.cap;
-}
-
-static void empty(struct checked_set *set)
-{
-    memset(set->slots, 0, 16 * set->cap);
-    set->count = 0;
-    sent_ids_free(set->datas);
-    set->datas = sent_ids_new(DATA_REMEMBERED);
-}
-
-/* true if the node was not in the set */
-static bool add(struct checked_set *set, const struct hash *id)
-{
-    uint8_t *slot = slot_of(set, id->bytes);
-    if (memcmp(slot, id->bytes, 16) == 0) return false;
-    memcpy(slot, id->bytes, 16);
-    if (++set->count * 3 > set->cap * 2) grow(set);
-    return true;
-}
-
-/* --- the check --- */
-
-struct window {
-    struct hash ids[WINDOW];
-    size_t count;
-    struct window *next;
+struct finding {
+    size_t number; /* of the chunk */
+    unsigned skip;
+    struct err what;
 };
 
 struct check {
     struct opener *opener;
     const struct inlet *inlet;
+    struct open_pool *pool;
     enum check_decrypt_scope scope;
     struct checked_set *checked; /* walking thread only */
     const struct check_decrypt_sink *sink;
     pthread_mutex_t lock; /* the rest */
     pthread_cond_t changed;
-    struct window *first, **last;
+    struct batch *first, **last; /* of data, to be fetched */
     size_t waiting;
+    uint64_t handed, told; /* batches of data: handed over, and their findings told */
     bool over;
     struct err fatal;
     struct check_decrypt_result *result;
 };
-
-static void find(struct check *check, const struct hash *id, const struct err *why)
-{
-    char text[17];
-    struct err what;
-    hex_encode(id->bytes, 8, text);
-    if (!opener_missing(why, &what)) (void)err_wrap(&what, "chunk %s…", text);
-    (void)pthread_mutex_lock(&check->lock);
-    check->result->findings++;
-    check->sink->finding(check->sink->arg, &what);
-    (void)pthread_mutex_unlock(&check->lock);
-}
 
 static void stop(struct check *check, const struct err *why)
 {
@@ -121,17 +59,44 @@ static void stop(struct check *check, const struct err *why)
     (void)pthread_mutex_unlock(&check->lock);
 }
 
-/* One fetching thread's state; used for nodes by the walking thread too. */
-struct reading {
-    struct check *check;
-    struct opener_thread *thread;
-    struct buf plain;
-    struct buf *node; /* where a node's plaintext goes; NULL: data */
-    bool here;
-    size_t told;    /* ids of the window that were answered */
-    unsigned skip;  /* copies of these that were findings */
-    struct buf bad; /* struct hash each: chunks whose copy is a finding; another one may be sound */
-};
+/* --- what is found --- */
+
+static void find(struct batch *batch, size_t number, const struct err *why)
+{
+    struct finding finding = {.number = number, .skip = batch->skip};
+    char text[17];
+    hex_encode(batch->ids[number].bytes, 8, text);
+    if (!opener_missing(why, &finding.what)) (void)err_wrap(&finding.what, "chunk %s…", text);
+    (void)pthread_mutex_lock(&batch->check->lock);
+    buf_put(&batch->findings, &finding, sizeof(finding));
+    (void)pthread_mutex_unlock(&batch->check->lock);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct finding *one = a, *other = b;
+    if (one->number != other->number) return one->number < other->number ? -1 : 1;
+    return one->skip < other->skip ? -1 : one->skip > other->skip;
+}
+
+/* In the order of the walk, whichever chunk was opened first: after `before` batches of data. */
+static void tell(struct batch *batch, uint64_t before)
+{
+    struct check *check = batch->check;
+    size_t count = batch->findings.len / sizeof(struct finding);
+    struct finding *findings = (struct finding *)(void *)batch->findings.data;
+    if (count > 0) qsort(findings, count, sizeof(*findings), by_number);
+    (void)pthread_mutex_lock(&check->lock);
+    while (check->told < before && !check->over)
+        (void)pthread_cond_wait(&check->changed, &check->lock);
+    for (size_t i = 0; i < count; i++)
+        check->sink->finding(check->sink->arg, &findings[i].what);
+    check->result->findings += count;
+    if (batch->type == FRAME_DATA) check->told++;
+    (void)pthread_cond_broadcast(&check->changed);
+    (void)pthread_mutex_unlock(&check->lock);
+    buf_clear(&batch->findings);
+}
 
 static void count(struct check *check, enum frame_type type, uint64_t bytes)
 {
@@ -146,6 +111,8 @@ static void count(struct check *check, enum frame_type type, uint64_t bytes)
                               check->result->bytes);
     (void)pthread_mutex_unlock(&check->lock);
 }
+
+/* --- one chunk, in a thread of the pool --- */
 
 struct derived {
     struct opener *opener;
@@ -204,11 +171,36 @@ static bool check_clear(struct check *check, struct span frame, struct span node
     return ok;
 }
 
+static void on_opened(struct open_batch *opening, size_t number, struct span frame, struct buf *plain,
+                      const struct err *why)
+{
+    struct batch *batch = opening->owner;
+    struct check *check = batch->check;
+    struct err lie = {0};
+    if (!why && batch->plains && !check_clear(check, frame, buf_span(plain), &lie)) why = &lie;
+    if (why) {
+        find(batch, number, why);
+        (void)pthread_mutex_lock(&check->lock);
+        batch->bad[number] = true;
+        (void)pthread_mutex_unlock(&check->lock);
+        return;
+    }
+    uint64_t bytes = plain->len;
+    if (batch->plains) {
+        struct buf empty = batch->plains[number];
+        batch->plains[number] = *plain;
+        *plain = empty;
+    }
+    count(check, batch->type, bytes);
+}
+
+/* --- a batch --- */
+
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
 {
-    struct reading *reading = arg;
+    const struct batch *batch = arg;
     struct err why = {0};
-    if (opener_envelope(reading->check->opener, envelope, &why)) return true;
+    if (opener_envelope(batch->check->opener, envelope, &why)) return true;
     if (why.code == ERR_WRONG_KEY || why.code == ERR_NO_KEY) {
         *err = why;
         return false;
@@ -216,115 +208,130 @@ static bool on_envelope(void *arg, struct span envelope, struct err *err)
     return true; /* the frames of its seal will say that it is missing */
 }
 
+static bool number_of(const struct batch *batch, const struct hash *id, size_t *number, struct err *err)
+{
+    for (*number = 0; *number < batch->count; ++*number)
+        if (hash_eq(&batch->ids[*number], id)) return true;
+    return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
+}
+
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
 {
-    (void)err;
-    struct reading *reading = arg;
-    struct err why = {0};
-    reading->told++;
-    struct buf *plain = reading->node ? reading->node : &reading->plain;
-    bool ok = opener_frame(reading->thread, id, frame, plain, &why);
-    if (ok && reading->node) ok = check_clear(reading->check, frame, buf_span(plain), &why);
-    if (!ok) {
-        find(reading->check, id, &why);
-        buf_put(&reading->bad, id->bytes, HASH_LEN);
-        return true;
-    }
-    reading->here = true;
-    count(reading->check, reading->node ? FRAME_NODE : FRAME_DATA, plain->len);
+    struct batch *batch = arg;
+    size_t number;
+    if (!number_of(batch, id, &number, err)) return false;
+    batch->answers++;
+    pace_wait(batch->check->sink->pace, frame.len);
+    open_pool_put(batch->check->pool, &batch->opening, number, id, frame);
     return true;
 }
 
 static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
-    (void)err;
-    struct reading *reading = arg;
-    reading->told++;
-    if (reading->skip == 0) find(reading->check, id, why); /* else it has been told of the copies before */
+    struct batch *batch = arg;
+    size_t number;
+    if (!number_of(batch, id, &number, err)) return false;
+    batch->answers++;
+    if (batch->skip == 0) find(batch, number, why); /* else it has been told of the copies before */
     return true;
 }
 
-static bool fetch_copies(struct reading *reading, const struct hash *ids, size_t length, struct err *err)
+static bool fetch_copies(struct batch *batch, const struct hash *ids, size_t length, struct err *err)
 {
-    struct inlet_sink sink = {.envelope = on_envelope,
-                              .frame = on_frame,
-                              .missing = on_missing,
-                              .arg = reading,
-                              .skip = reading->skip};
-    const struct inlet *inlet = reading->check->inlet;
-    reading->told = 0;
-    if (!inlet->ops->fetch(inlet->self, ids, length, &sink, err)) return false;
-    return reading->told == length ||
-           err_set(err, ERR_PROTOCOL, "%zu chunks were asked for, %zu were answered", length, reading->told);
+    struct check *check = batch->check;
+    struct inlet_sink sink = {
+        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = batch, .skip = batch->skip};
+    batch->answers = 0;
+    bool ok = check->inlet->ops->fetch(check->inlet->self, ids, length, &sink, err);
+    open_pool_wait(check->pool, &batch->opening);
+    if (!ok) return false;
+    return batch->answers == length ||
+           err_set(err, ERR_PROTOCOL, "%zu chunks were asked for, %zu were answered", length, batch->answers);
+}
+
+/* All copies that did not open of those that were asked for last. */
+static size_t take_bad(struct batch *batch, struct hash *again)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->bad[i]) again[length++] = batch->ids[i];
+    memset(batch->bad, 0, sizeof(batch->bad));
+    return length;
 }
 
 /* Every copy that does not open is a finding, until one does. */
-static bool fetch(struct reading *reading, const struct hash *ids, size_t length, struct err *err)
+static bool fetch(struct batch *batch, struct err *err)
 {
-    AUTO(buf) struct buf again = {0};
-    reading->skip = 0;
-    buf_clear(&reading->bad);
-    if (!fetch_copies(reading, ids, length, err)) return false;
-    while (reading->bad.len > 0 && ++reading->skip < INLET_PLACES) {
-        buf_clear(&again);
-        buf_put_span(&again, buf_span(&reading->bad));
-        buf_clear(&reading->bad);
-        if (!fetch_copies(reading, (const struct hash *)(const void *)again.data, again.len / HASH_LEN, err))
-            return false;
+    struct hash again[BATCH];
+    batch->opening = (struct open_batch){.owner = batch};
+    batch->skip = 0;
+    memset(batch->bad, 0, sizeof(batch->bad));
+    if (!fetch_copies(batch, batch->ids, batch->count, err)) return false;
+    for (size_t length; (length = take_bad(batch, again)) > 0 && batch->skip + 1 < INLET_PLACES;) {
+        batch->skip++;
+        if (!fetch_copies(batch, again, length, err)) return false;
     }
     return true;
 }
 
-/* --- data: several threads --- */
+/* --- data: one thread for each fetch that is worth having under way --- */
 
-static struct window *take(struct check *check)
+static struct batch *batch_new(struct check *check)
+{
+    struct batch *batch = xcalloc(1, sizeof(*batch));
+    batch->check = check;
+    batch->type = FRAME_DATA;
+    return batch;
+}
+
+static void batch_free(struct batch *batch)
+{
+    if (!batch) return;
+    buf_deinit(&batch->findings);
+    free(batch);
+}
+
+static struct batch *take(struct check *check)
 {
     (void)pthread_mutex_lock(&check->lock);
     while (!check->first && !check->over)
         (void)pthread_cond_wait(&check->changed, &check->lock);
-    struct window *window = check->first;
-    if (window) {
-        check->first = window->next;
+    struct batch *batch = check->over ? NULL : check->first;
+    if (batch) {
+        check->first = batch->next;
         if (!check->first) check->last = &check->first;
         check->waiting--;
         (void)pthread_cond_broadcast(&check->changed);
     }
     (void)pthread_mutex_unlock(&check->lock);
-    return window;
+    return batch;
 }
 
 static void *data_main(void *arg)
 {
     struct check *check = arg;
-    struct reading reading = {.check = check};
     struct err err = {0};
-    if (!opener_thread_new(check->opener, &reading.thread, &err)) {
-        stop(check, &err);
-        return NULL;
+    for (struct batch *batch; (batch = take(check));) {
+        if (!fetch(batch, &err)) stop(check, &err);
+        tell(batch, batch->serial);
+        batch_free(batch);
     }
-    for (struct window *window; (window = take(check));) {
-        if (!fetch(&reading, window->ids, window->count, &err)) stop(check, &err);
-        free(window);
-    }
-    opener_thread_free(reading.thread);
-    wipe(reading.plain.data, reading.plain.cap);
-    buf_deinit(&reading.plain);
-    buf_deinit(&reading.bad);
     return NULL;
 }
 
-static bool hand_over(struct check *check, struct window **window, struct err *err)
+static bool hand_over(struct check *check, struct batch **batch, struct err *err)
 {
-    if (!*window || (*window)->count == 0) return true;
+    if (!*batch || (*batch)->count == 0) return true;
     (void)pthread_mutex_lock(&check->lock);
     while (check->waiting >= WAITING_MAX && !check->over)
         (void)pthread_cond_wait(&check->changed, &check->lock);
     bool ok = !check->over;
     if (ok) {
-        *check->last = *window;
-        check->last = &(*window)->next;
+        (*batch)->serial = check->handed++;
+        *check->last = *batch;
+        check->last = &(*batch)->next;
         check->waiting++;
-        *window = NULL;
+        *batch = NULL;
         (void)pthread_cond_broadcast(&check->changed);
     } else {
         *err = check->fatal;
@@ -337,66 +344,116 @@ static bool hand_over(struct check *check, struct window **window, struct err *e
 
 struct walk {
     struct check *check;
-    struct reading reading;
-    struct window *window;
-    struct hash *nodes; /* content hashes still to visit */
-    size_t node_count, node_cap;
-    struct err err;
+    struct batch *nodes, *data;
+    struct buf plains[NODES_AT_ONCE];
+    struct hash *ids; /* of nodes still to visit */
+    size_t id_count, id_cap;
 };
+
+static void walk_deinit(struct walk *walk)
+{
+    for (size_t i = 0; i < NODES_AT_ONCE; i++) {
+        wipe(walk->plains[i].data, walk->plains[i].cap);
+        buf_deinit(&walk->plains[i]);
+    }
+    batch_free(walk->nodes);
+    batch_free(walk->data);
+    free(walk->ids);
+}
+DEFINE_AUTO_IN_PLACE(walk, struct walk, walk_deinit)
+
+static void add_node(struct walk *walk, const struct hash *id)
+{
+    if (!checked_set_add_node(walk->check->checked, id)) return;
+    if (walk->id_count == walk->id_cap) {
+        walk->id_cap = walk->id_cap ? 2 * walk->id_cap : 256;
+        walk->ids = xreallocarray(walk->ids, walk->id_cap, sizeof(*walk->ids));
+    }
+    walk->ids[walk->id_count++] = *id;
+}
 
 static bool visit_child(void *arg, enum frame_type type, const struct hash *content, struct err *err)
 {
     struct walk *walk = arg;
-    if (type == FRAME_DATA && walk->check->scope == CHECK_DECRYPT_NODES) return true;
-    struct hash id = opener_chunk_id(walk->check->opener, type, content);
-    struct checked_set *checked = walk->check->checked;
-    if (type == FRAME_NODE ? !add(checked, &id) : !sent_ids_claim(checked->datas, &id)) return true;
+    struct check *check = walk->check;
+    if (type == FRAME_DATA && check->scope == CHECK_DECRYPT_NODES) return true;
+    struct hash id = opener_chunk_id(check->opener, type, content);
     if (type == FRAME_NODE) {
-        if (walk->node_count == walk->node_cap) {
-            walk->node_cap = walk->node_cap ? 2 * walk->node_cap : 256;
-            walk->nodes = xreallocarray(walk->nodes, walk->node_cap, sizeof(*walk->nodes));
-        }
-        walk->nodes[walk->node_count++] = id;
+        add_node(walk, &id);
         return true;
     }
-    if (!walk->window) walk->window = xcalloc(1, sizeof(*walk->window));
-    walk->window->ids[walk->window->count++] = id;
-    return walk->window->count < WINDOW || hand_over(walk->check, &walk->window, err);
+    if (!checked_set_add_data(check->checked, &id)) return true;
+    if (!walk->data) walk->data = batch_new(check);
+    walk->data->ids[walk->data->count++] = id;
+    return walk->data->count < BATCH || hand_over(check, &walk->data, err);
 }
 
-static bool visit_node(struct walk *walk, const struct hash *id, struct err *err)
+/* Those found last first, so that few wait; several at once, each of which would have a round trip. */
+static bool visit_nodes(struct walk *walk, struct err *err)
 {
-    AUTO(buf) struct buf node = {0};
-    enum node_kind kind;
-    walk->reading.node = &node;
-    walk->reading.here = false;
-    if (!fetch(&walk->reading, id, 1, err)) return false;
-    bool ok = !walk->reading.here || node_children(buf_span(&node), &kind, visit_child, walk, err);
-    wipe(node.data, node.cap);
-    return ok;
-}
-
-static bool walk_nodes(struct walk *walk, const struct hash *root, struct err *err)
-{
-    if (!opener_thread_new(walk->check->opener, &walk->reading.thread, err)) return false;
-    bool ok = !add(walk->check->checked, root) || visit_node(walk, root, err);
-    while (ok && walk->node_count > 0) {
-        struct hash id = walk->nodes[--walk->node_count];
-        ok = visit_node(walk, &id, err);
+    struct check *check = walk->check;
+    struct batch *nodes = walk->nodes;
+    for (nodes->count = 0; nodes->count < NODES_AT_ONCE && walk->id_count > 0; nodes->count++) {
+        nodes->ids[nodes->count] = walk->ids[--walk->id_count];
+        buf_clear(&walk->plains[nodes->count]);
     }
-    ok = ok && hand_over(walk->check, &walk->window, err);
-    opener_thread_free(walk->reading.thread);
-    buf_deinit(&walk->reading.bad);
-    free(walk->window);
-    free(walk->nodes);
+    bool ok = fetch(nodes, err);
+    if (nodes->findings.len) tell(nodes, check->handed);
+    for (size_t i = 0; ok && i < nodes->count; i++) {
+        enum node_kind kind;
+        struct span node = buf_span(&walk->plains[i]);
+        ok = node.len == 0 || node_children(node, &kind, visit_child, walk, err);
+    }
     return ok;
 }
 
-static unsigned thread_count(unsigned wanted)
+static bool walk_nodes(struct check *check, const struct hash *root, struct err *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = wanted ? wanted : (unsigned)(cores > 0 ? cores : 1);
-    return threads > THREADS_MAX ? THREADS_MAX : threads;
+    AUTO(walk) struct walk walk = {.check = check, .nodes = batch_new(check)};
+    walk.nodes->type = FRAME_NODE;
+    walk.nodes->plains = walk.plains;
+    bool ok = true;
+    add_node(&walk, root);
+    while (ok && walk.id_count > 0)
+        ok = visit_nodes(&walk, err);
+    return ok && hand_over(check, &walk.data, err);
+}
+
+/* --- all of it --- */
+
+static unsigned fetcher_count(const struct inlet *inlet)
+{
+    if (inlet->fetches == 0) return 1;
+    return inlet->fetches > FETCHERS_MAX ? FETCHERS_MAX : inlet->fetches;
+}
+
+static bool run_threads(struct check *check, const struct hash *root, struct err *err)
+{
+    pthread_t fetchers[FETCHERS_MAX];
+    unsigned started = 0, wanted = fetcher_count(check->inlet);
+    while (started < wanted && pthread_create(&fetchers[started], NULL, data_main, check) == 0)
+        started++;
+    bool ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
+    ok = ok && walk_nodes(check, root, err);
+    if (!ok) stop(check, err);
+    (void)pthread_mutex_lock(&check->lock);
+    while (!check->over && check->told < check->handed)
+        (void)pthread_cond_wait(&check->changed, &check->lock);
+    check->over = true;
+    (void)pthread_cond_broadcast(&check->changed);
+    (void)pthread_mutex_unlock(&check->lock);
+    for (unsigned i = 0; i < started; i++)
+        (void)pthread_join(fetchers[i], NULL);
+    while (check->first) {
+        struct batch *batch = check->first;
+        check->first = batch->next;
+        batch_free(batch);
+    }
+    if (ok && check->fatal.code != ERR_NONE) {
+        *err = check->fatal;
+        ok = false;
+    }
+    return ok;
 }
 
 bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
@@ -404,32 +461,17 @@ bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const
                          const struct check_decrypt_sink *sink, struct check_decrypt_result *result,
                          struct err *err)
 {
+    AUTO(open_pool) struct open_pool *pool = NULL;
     struct check check = {
         .opener = opener, .inlet = inlet, .scope = scope, .checked = checked, .sink = sink, .result = result};
     check.last = &check.first;
     uint64_t findings = result->findings;
+    if (!open_pool_new(opener, threads, on_opened, &pool, err)) return false;
+    check.pool = pool;
     (void)pthread_mutex_init(&check.lock, NULL);
     (void)pthread_cond_init(&check.changed, NULL);
-    pthread_t workers[THREADS_MAX];
-    unsigned started = 0, wanted = thread_count(threads);
-    while (started < wanted && pthread_create(&workers[started], NULL, data_main, &check) == 0)
-        started++;
-
-    struct walk walk = {.check = &check, .reading = {.check = &check}};
-    bool ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
-    ok = ok && walk_nodes(&walk, root, err);
-    if (!ok) stop(&check, err);
-    (void)pthread_mutex_lock(&check.lock);
-    check.over = true;
-    (void)pthread_cond_broadcast(&check.changed);
-    (void)pthread_mutex_unlock(&check.lock);
-    for (unsigned i = 0; i < started; i++)
-        (void)pthread_join(workers[i], NULL);
-    if (!ok || result->findings > findings) empty(checked);
-    if (ok && check.fatal.code != ERR_NONE) {
-        *err = check.fatal;
-        ok = false;
-    }
+    bool ok = run_threads(&check, root, err);
+    if (!ok || result->findings > findings) checked_set_empty(checked);
     (void)pthread_cond_destroy(&check.changed);
     (void)pthread_mutex_destroy(&check.lock);
     return ok;

@@ -3,34 +3,31 @@
 #ifndef SEALIFT_PIPELINE_CHECK_DECRYPT_H
 #define SEALIFT_PIPELINE_CHECK_DECRYPT_H
 
+#include "common/base/pace.h"
+#include "transporter/pipeline/checked_set.h"
 #include "transporter/pipeline/opener.h"
 
 struct check_decrypt_sink {
-    /* One thing that is wrong; `what` names the chunk. One call at a time, any thread. */
+    /* One thing that is wrong; `what` names the chunk. One call at a time, any thread, in an order that
+     * follows from the point. */
     void (*finding)(void *arg, const struct err *what);
     void (*progress)(void *arg, uint64_t frames, uint64_t bytes); /* may be NULL */
     void *arg;
+    struct pace *pace; /* how fast frames are taken; NULL: as they come */
 };
 
 struct check_decrypt_result {
     uint64_t nodes, chunks, bytes, findings;
 };
 
-/* Chunks that were checked for an earlier point need no second look: one set for many points. A point with
- * findings empties it, so that damage is told for every point that it kills.
- * Memory: about 24 bytes for each distinct node, and at most 64 MiB for the data: of more than two million
- * chunks one that occurs again may be opened again, and counts again. */
-struct checked_set;
-struct checked_set *checked_set_new(void);
-void checked_set_free(struct checked_set *set);
-DEFINE_AUTO(checked_set, struct checked_set *, checked_set_free)
-
 enum check_decrypt_scope {
     CHECK_DECRYPT_ALL,
     CHECK_DECRYPT_NODES /* for who reads the contents himself; not with the same set as the other */
 };
-/* Checks one point from its root node (chunk id). Adds to *result. False only if the check could not go
- * on; damage is told to the sink. `threads` 0: the number of cores. */
+/* Checks one point from its root node (chunk id). A chunk that is in `checked` needs no second look: one set
+ * for many points. A point with findings empties it, so that damage is told for every point that it kills.
+ * Adds to *result. False only if the check could not go on; damage is told to the sink. `threads` 0: the
+ * number of cores. */
 bool check_decrypt_point(struct opener *opener, const struct inlet *inlet, const struct hash *root,
                          enum check_decrypt_scope scope, unsigned threads, struct checked_set *checked,
                          const struct check_decrypt_sink *sink, struct check_decrypt_result *result,

@@ -1,7 +1,6 @@
 #include "transporter/repository/check.h"
 
 #include "common/base/alloc.h"
-#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
@@ -11,7 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 size_t check_add(struct check *check, enum err_code code, const char *object, const char *fmt, ...)
 {
@@ -87,22 +85,6 @@ bool check_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
 bool check_cancelled(const struct check *check)
 {
     return check->options->cancelled && atomic_load(check->options->cancelled);
-}
-
-void check_pace(struct check *check, uint64_t bytes)
-{
-    enum { SLICE_MS = 100 };
-    if (check->options->bytes_per_s == 0) return;
-    (void)pthread_mutex_lock(&check->lock);
-    check->paced_bytes += bytes;
-    double due_s = (double)check->paced_bytes / (double)check->options->bytes_per_s;
-    (void)pthread_mutex_unlock(&check->lock);
-    uint64_t due_ms = check->began_ms + (uint64_t)(due_s * 1000);
-    for (uint64_t now = clock_steady_ms(); now < due_ms && !check_cancelled(check); now = clock_steady_ms()) {
-        uint64_t wait_ms = due_ms - now < SLICE_MS ? due_ms - now : SLICE_MS;
-        struct timespec pause = {.tv_nsec = (long)wait_ms * 1000000};
-        (void)nanosleep(&pause, NULL);
-    }
 }
 
 /* --- what lies beside --- */
@@ -262,7 +244,7 @@ bool repository_check(struct repository *repository, const struct check_options 
     AUTO(check)
     struct check check = {
         .repository = repository, .options = options, .level = options->level, .sink = sink};
-    check.began_ms = clock_steady_ms();
+    pace_init(&check.pace, options->bytes_per_s, options->cancelled);
     (void)pthread_mutex_init(&check.lock, NULL);
     bool done = check_all(&check, err);
     if (!done && err->code != ERR_CANCELLED) return false;

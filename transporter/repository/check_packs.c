@@ -159,7 +159,7 @@ static void find_substitutes(struct packing *packing, size_t number, struct span
 static bool read_bytes(struct packing *packing, struct pack_scan *scan, size_t len, struct span *out,
                        struct err *err)
 {
-    check_pace(packing->check, len);
+    pace_wait(&packing->check->pace, len);
     if (check_cancelled(packing->check)) return err_set(err, ERR_CANCELLED, "cancelled");
     return pack_scan_bytes(scan, len, out, err);
 }

@@ -2,6 +2,7 @@
 #ifndef SEALIFT_REPOSITORY_CHECK_STATE_H
 #define SEALIFT_REPOSITORY_CHECK_STATE_H
 
+#include "common/base/pace.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/inside.h"
 
@@ -41,6 +42,7 @@ struct check {
     const struct check_options *options;
     enum check_level level;
     const struct check_sink *sink;
+    struct pace pace; /* of reading packs */
 
     pthread_mutex_t lock; /* over everything below while packs are read */
     struct finding *findings;
@@ -56,7 +58,6 @@ struct check {
     size_t item_count, item_cap;
     size_t next_item;   /* for the readers to take */
     size_t passed_item; /* those before it are done, and the sink was told of them */
-    uint64_t began_ms, paced_bytes;
     bool failed;
     struct err failure;
 
@@ -76,8 +77,6 @@ bool check_find_range(struct check *check, uint32_t pack, uint32_t offset, size_
 bool check_admitted(void *check, const uint8_t writer[SIGN_PK_LEN]);
 
 bool check_cancelled(const struct check *check);
-/* Waits as long as so many more bytes take at the given speed, or until the check is cancelled. */
-void check_pace(struct check *check, uint64_t bytes);
 
 /* check_log.c, check_packs.c, check_seals.c, check_points.c */
 bool check_log(struct check *check, struct err *err) MUST_CHECK;

@@ -50,11 +50,13 @@ static void save(struct inspection *inspection)
         run_warn(inspection->run, span_of(NULL, 0), &err);
 }
 
-/* Those that the check starts step back as this thread does. */
-static unsigned readers(void)
+/* One can read as fast as is allowed where that is limited. Those that the check starts step back as this
+ * thread does. */
+static unsigned readers(const struct run *run)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > READERS_MAX ? READERS_MAX : (unsigned)cores;
+    if (cores < 1 || run->environment.check_bytes_per_s > 0) return 1;
+    return cores > READERS_MAX ? READERS_MAX : (unsigned)cores;
 }
 
 static void on_passed(void *arg, const struct hash *name)
@@ -122,7 +124,7 @@ static bool inspect(struct inspection *inspection, struct err *err)
                               .arg = inspection};
     struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,
                                     .bytes_per_s = run->environment.check_bytes_per_s,
-                                    .readers = readers(),
+                                    .readers = readers(run),
                                     .cancelled = &run->cancelled};
     struct check_result result = {0};
     bool one = !id_is_zero(&run->work.about);

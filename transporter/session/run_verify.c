@@ -19,6 +19,7 @@ struct verifying {
     struct run_findings *sealed; /* for the operator */
     struct check_decrypt_result opened;
     struct check_restore_result restored;
+    struct pace pace;
     uint64_t shown_bytes; /* of what was opened, in the progress so far */
 
     struct id point;      /* that is being checked */
@@ -96,8 +97,11 @@ static void on_files(void *arg, uint64_t files, uint64_t bytes)
 
 static bool put_together(struct verifying *verifying, const struct hash *root, struct err *err)
 {
-    const struct check_restore_sink sink = {
-        .finding = on_file, .progress = on_files, .arg = verifying, .cancelled = &verifying->run->cancelled};
+    const struct check_restore_sink sink = {.finding = on_file,
+                                            .progress = on_files,
+                                            .arg = verifying,
+                                            .pace = &verifying->pace,
+                                            .cancelled = &verifying->run->cancelled};
     struct recovery *recovery = verifying->recovery;
     verifying->shown_bytes = verifying->restored.bytes;
     return check_restore_point(recovery->opener, &recovery->inlet, root, &sink, &verifying->restored, err);
@@ -106,7 +110,8 @@ static bool put_together(struct verifying *verifying, const struct hash *root, s
 static bool check_point(struct verifying *verifying, const Sealift__VerifyPoint *point,
                         struct checked_set *checked, struct err *err)
 {
-    const struct check_decrypt_sink sink = {.finding = on_chunk, .progress = on_frames, .arg = verifying};
+    const struct check_decrypt_sink sink = {
+        .finding = on_chunk, .progress = on_frames, .arg = verifying, .pace = &verifying->pace};
     struct recovery *recovery = verifying->recovery;
     struct hash root = stored_hash(&point->root);
     bool whole = verifying->plan->level == SEALIFT__VERIFY_LEVEL__VERIFY_RESTORE;
@@ -190,6 +195,7 @@ bool run_verify(struct run *run, struct recovery *recovery, const Sealift__Brows
         .run = run, .recovery = recovery, .plan = plan, .sealed = run_findings_new()};
     if (!plan_check(plan, err)) return false;
     run->findings = run_findings_new();
+    pace_init(&verifying.pace, run->environment.check_bytes_per_s, &run->cancelled);
     if (check_points(&verifying, err)) return answer(&verifying, operator, err);
     struct err cancelled;
     if (!run_going_on(run, &cancelled)) *err = cancelled;

@@ -1,6 +1,8 @@
 #include "transporter/pipeline/check_decrypt.h"
 
+#include "common/base/clock.h"
 #include "restore_rig.h"
+#include "spoiling_inlet.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -149,4 +151,49 @@ Test(check_decrypt, ends_when_a_fetch_fails_or_tells_nothing)
                                           &checking.result, &rig->err));
         cr_assert_eq(rig->err.code, i % 2 ? ERR_UNREACHABLE : ERR_PROTOCOL, "%s", rig->err.text);
     }
+}
+
+static void note_text(void *arg, const struct err *what)
+{
+    buf_printf(arg, "%s\n", what->text);
+}
+
+Test(check_decrypt, tells_the_same_in_the_same_order_whatever_opens_first, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    tree_file(&rig->tree, "large", 7, 300 << 20); /* several batches */
+    restore_rig_back_up(rig);
+    AUTO(buf) struct buf first = {0};
+    for (unsigned i = 1; i <= 3; i++) {
+        AUTO(checked_set) struct checked_set *set = checked_set_new();
+        AUTO(buf) struct buf text = {0};
+        struct spoiling_inlet spoiling = {.inner = rig->faulty.inner, .fetches = i};
+        struct inlet inlet = spoiling_inlet_inlet(&spoiling);
+        struct check_decrypt_sink sink = {.finding = note_text, .arg = &text};
+        struct check_decrypt_result result = {0};
+        cr_assert(check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, i, set, &sink,
+                                      &result, &rig->err),
+                  "%s", rig->err.text);
+        cr_assert_gt(result.findings, 10);
+        if (i == 1) buf_put_span(&first, buf_span(&text));
+        cr_assert(span_eq(buf_span(&first), buf_span(&text)), "%u threads", i);
+    }
+}
+
+Test(check_decrypt, takes_frames_no_faster_than_it_may)
+{
+    AUTO(restore_rig) struct restore_rig *rig = make();
+    AUTO(checked_set) struct checked_set *set = checked_set_new();
+    struct repository_info info;
+    repository_info(rig->site->repository, &info);
+    struct inlet inlet = restore_rig_inlet(rig);
+    struct checking checking = {.set = set};
+    struct pace pace;
+    pace_init(&pace, info.pack_bytes * 5, NULL);
+    struct check_decrypt_sink sink = {.finding = note, .arg = &checking, .pace = &pace};
+    uint64_t before_ms = clock_steady_ms();
+    cr_assert(check_decrypt_point(rig->opener, &inlet, &rig->root, CHECK_DECRYPT_ALL, 2, set, &sink,
+                                  &checking.result, &rig->err),
+              "%s", rig->err.text);
+    cr_assert_geq(clock_steady_ms() - before_ms, 150, "a fifth of a second for all");
 }

@@ -2,6 +2,7 @@
 #include "transporter/pipeline/check_restore.h"
 
 #include "restore_rig.h"
+#include "spoiling_inlet.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -190,4 +191,29 @@ Test(check_restore, takes_another_copy_for_one_that_was_planted)
     check_point(rig, &checking);
     cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
     cr_assert_eq(checking.result.files, 1);
+}
+
+static void note_path(void *arg, struct span path, const struct err *what)
+{
+    buf_put_span(arg, path);
+    buf_printf(arg, ": %s\n", what->text);
+}
+
+Test(check_restore, names_files_in_their_order_whatever_opens_first, .timeout = 60)
+{
+    AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
+    AUTO(buf) struct buf first = {0};
+    for (unsigned i = 1; i <= 6; i++) {
+        AUTO(buf) struct buf text = {0};
+        struct spoiling_inlet spoiling = {.inner = rig->faulty.inner, .fetches = i};
+        struct inlet inlet = spoiling_inlet_inlet(&spoiling);
+        struct check_restore_sink sink = {.finding = note_path, .arg = &text};
+        struct check_restore_result result = {0};
+        cr_assert(check_restore_point(rig->opener, &inlet, &rig->root, &sink, &result, &rig->err), "%s",
+                  rig->err.text);
+        cr_assert_gt(result.findings, 0);
+        cr_assert_eq(result.files, 182);
+        if (i == 1) buf_put_span(&first, buf_span(&text));
+        cr_assert(span_eq(buf_span(&first), buf_span(&text)), "%u fetches", i);
+    }
 }
