@@ -13,7 +13,6 @@ const struct command absent_commands[] = {
     ABSENT("repository", "detach"),
     ABSENT("repository", "sessions"),
     ABSENT("repository", "reindex"),
-    ABSENT("key", "explain"),
     ABSENT("key", "protect"),
     ABSENT("key", "unprotect"),
     ABSENT("key", "export"),

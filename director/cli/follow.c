@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/interrupt.h"
+#include "director/cli/key_back.h"
 #include "director/cli/progress.h"
 #include "director/cli/put.h"
 
@@ -76,6 +77,7 @@ void follow_take_row(struct follow_result *result, const Sealift__RunRow *row)
     result->code = row->code <= 1 ? ERR_NONE : client_code(row->code);
     result->with_warnings = row->code == 1 || (row->counters && row->counters->warnings > 0);
     (void)snprintf(result->text, sizeof(result->text), "%s", row->text);
+    result->subject = stored_id(&row->job);
     result->has_point = row->point.len == ID_LEN;
     if (result->has_point) memcpy(result->point.bytes, row->point.data, ID_LEN);
     const Sealift__Counters *counters = row->counters;
@@ -348,6 +350,19 @@ static size_t say_warnings(struct cli *cli, const struct follow_request *request
     return 1;
 }
 
+static void take_key(struct cli *cli, const struct follow_result *result, const Sealift__Warnings *warnings)
+{
+    key_back_take(cli, &result->subject, result->has_point ? &result->point : NULL, warnings);
+}
+
+void follow_take_key(struct cli *cli, const struct follow_result *result)
+{
+    AUTO(payload_warnings) Sealift__Warnings *warnings = NULL;
+    struct err err = {0};
+    if (result->warnings.len && payload_warnings_decode(buf_span(&result->warnings), &warnings, &err))
+        take_key(cli, result, warnings);
+}
+
 size_t follow_name_warnings(struct cli *cli, const struct follow_request *request,
                             const struct follow_result *result)
 {
@@ -357,6 +372,7 @@ size_t follow_name_warnings(struct cli *cli, const struct follow_request *reques
     if (result->warnings.len && payload_warnings_decode(buf_span(&result->warnings), &warnings, &err)) {
         named = warnings->n_copies;
         if (named) said = say_warnings(cli, request, warnings);
+        take_key(cli, result, warnings);
     } else if (err.code != ERR_NONE) {
         output_warning(&cli->output, "the warnings of the run: %s", err.text);
     }

@@ -35,6 +35,7 @@ struct follow_result {
         uint64_t entries, files, content_bytes, read_bytes, deduplicated_bytes, sent_bytes, stored_bytes,
             warnings, skipped, failed;
     } counters;
+    struct id subject; /* the job or order */
     bool has_point;
     struct id point;
     struct buf warnings; /* payload: sealed */
@@ -52,9 +53,13 @@ bool follow_run(struct cli *cli, const struct follow_request *request, struct fo
 bool follow_conclude(struct cli *cli, const struct follow_request *request,
                      const struct follow_result *result, struct err *err) MUST_CHECK;
 
-/* Only the warnings of it, opened and named on stderr; how many could be. */
+/* Only the warnings of it, and a key that comes back (key_back.h), opened and named on stderr; how many could
+ * be. */
 size_t follow_name_warnings(struct cli *cli, const struct follow_request *request,
-                          const struct follow_result *result);
+                            const struct follow_result *result);
+
+/* Only the key, where the warnings are not named. */
+void follow_take_key(struct cli *cli, const struct follow_result *result);
 
 /* A row of the director's as a result; `warnings` is left alone. */
 void follow_take_row(struct follow_result *result, const Sealift__RunRow *row);

@@ -5,7 +5,8 @@
 #include "director/cli/generations.h"
 #include "director/cli/key_file.h"
 #include "director/cli/keys.h"
-#include "transporter/pipeline/unlock.h"
+#include "director/cli/offline_more.h"
+#include "transporter/kms/unlock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,14 +18,16 @@ bool offline_key_take(struct cli *cli, const struct args *args, struct offline_k
     out->cli = cli;
     if (!secret_source_of(args, "password-file", "password-fd", &out->source, err)) return false;
     out->wants_password = args_flag(args, "password") || out->source.file || out->source.fd >= 0;
-    out->given = file || out->wants_password;
-    return !file || key_file_read(file, &out->s, err);
+    const char *kms = args_value(args, "kms-file");
+    out->given = file || kms || out->wants_password;
+    return (!kms || kms_set_load(kms, &out->kms, err)) && (!file || key_file_read(file, &out->s, err));
 }
 
 void offline_key_deinit(struct offline_key *key)
 {
     secret_free(key->s);
     secret_free(key->password);
+    kms_set_free(key->kms);
 }
 
 /* --- the steps of the unlock order --- */
@@ -61,35 +64,47 @@ static bool give_password(void *arg, const char *label, struct secret **password
     return true;
 }
 
-static void tell_step(void *arg, enum unlock_step step, const struct err *why)
+static void tell_step(void *arg, const struct unlock_result *result)
 {
     const struct offline_key *key = arg;
+    const char *entry = result->step == UNLOCK_KMS ? result->name : NULL;
     if (!key->told && !key->quiet)
-        output_note(&key->cli->output, "unlocking by %s: %s", unlock_step_name(step),
-                    why ? why->text : "done");
+        output_note(&key->cli->output, "unlocking by %s%s%s%s: %s", unlock_step_name(result->step),
+                    entry ? " '" : "", entry ? entry : "", entry ? "'" : "",
+                    result->why ? result->why->text : "done");
 }
 
 static bool no_key(struct err *err)
 {
     const struct err why = *err;
-    return err_set(err, ERR_NO_KEY,
-                   "%s: --password, --key-file FILE, or --state DIR of an operator who has a copy", why.text);
+    return err_set(
+        err, ERR_NO_KEY,
+        "%s: --password, --key-file FILE, --kms-file FILE, or --state DIR of an operator who has a copy",
+        why.text);
 }
 
-static bool open_section(struct span section, struct offline_key *key, struct read_half **out,
-                         struct err *err)
+static bool open_section(struct span section, const struct unlock_more *more, struct offline_key *key,
+                         struct read_half **out, struct err *err)
 {
-    struct unlock_sources sources = {
-        .known = give_known, .password = give_password, .report = tell_step, .arg = key};
-    return unlock_section(section, &sources, out, err);
+    static const struct unlock_known known[] = {{"key file or own copy", give_known}};
+    const struct unlock_sources sources = {.known = known,
+                                           .known_count = 1,
+                                           .kms = key->kms,
+                                           .password = give_password,
+                                           .report = tell_step,
+                                           .arg = key};
+    return unlock_section(section, more, &sources, out, err);
 }
 
-/* By the point's own section. */
-static bool unlock(const struct offline_point *point, struct offline_key *key, struct read_half **out,
-                   struct err *err)
+/* By the point's own section, and what else the repository knows of its key. */
+static bool unlock(const struct offline *offline, const struct offline_point *point, struct offline_key *key,
+                   struct read_half **out, struct err *err)
 {
+    AUTO(offline_more) struct offline_more others = {0};
     AUTO(read_half) struct read_half *half = NULL;
-    bool opened = open_section(stored_span(&point->file->unlock), key, &half, err);
+    offline_more_gather(offline, point, &others);
+    const struct unlock_more more = offline_more_of(&others);
+    bool opened = open_section(stored_span(&point->file->unlock), &more, key, &half, err);
     key->told = true;
     if (!opened && err->code == ERR_NO_KEY && !key->given) return no_key(err);
     if (!opened) return false;
@@ -135,7 +150,7 @@ static bool unlock_later(const struct offline *offline, const struct offline_poi
     struct hash hash = hash_of(section);
     if (section.len == 0 || hash_eq(&hash, &key->in_vain)) return false;
     key->quiet = true;
-    bool opened = open_section(section, key, &half, &ignored);
+    bool opened = open_section(section, NULL, key, &half, &ignored);
     key->quiet = false;
     if (!opened) key->in_vain = hash;
     if (!opened || !read_half_secret_of(half, &key_id)) return false;
@@ -155,7 +170,7 @@ static bool open_sealed(const struct offline *offline, const struct offline_poin
 {
     AUTO(read_half) struct read_half *half = NULL;
     struct hash domain = stored_hash(&point->body->domain_id);
-    if (!unlock_later(offline, point, key, &half) && !unlock(point, key, &half, err)) return false;
+    if (!unlock_later(offline, point, key, &half) && !unlock(offline, point, key, &half, err)) return false;
     if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
     if (!read_half_use_domain(half, point->body->domain, &domain, err)) return false;
     *out = half;

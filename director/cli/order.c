@@ -17,6 +17,7 @@ struct draft {
     const Sealift__Member *owner;  /* of the repository */
     const Sealift__Member *opener; /* who needs S */
     struct id id;
+    enum order_by by;
     Sealift__OrderBody body;
 };
 
@@ -44,26 +45,69 @@ static bool may_be_placed(const struct cli *cli, const struct draft *draft,
            placement_check(&facts, err);
 }
 
-/* Step 1 of the unlock order: a read grant of the opener, else this operator's own copy. */
-static bool find_secret(struct cli *cli, const struct draft *draft, struct secret **out, struct err *err)
+static bool is_granted(struct cli *cli, const struct draft *draft, const struct hash *key_id, bool *granted,
+                       struct err *err)
 {
     const struct order_request *request = draft->request;
-    if (request->secret) {
-        *out = secret_copy(request->secret->data, request->secret->len);
-        return true;
-    }
-    struct hash key_id = stored_hash(&request->point->body->key_id);
     AUTO(statements) struct statements grants = {0};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &grants, err)) return false;
     const struct keys only_grants = {.grants = grants};
-    if (keys_grant_of(&only_grants, &key_id, draft->opener->sign_pk.data, NULL)) return true;
     bool own = request->point->unlock && request->point->unlock->origin == SEALIFT__KEY_ORIGIN__KEY_OWN;
-    if (own && memcmp(draft->opener->sign_pk.data, request->point->body->writer.data, SIGN_PK_LEN) == 0)
+    *granted =
+        keys_grant_of(&only_grants, key_id, draft->opener->sign_pk.data, NULL) ||
+        (own && memcmp(draft->opener->sign_pk.data, request->point->body->writer.data, SIGN_PK_LEN) == 0);
+    return true;
+}
+
+/* What is wrong with a copy is no reason not to take the next step. */
+static bool find_copy(struct cli *cli, struct draft *draft, const struct hash *key_id, struct secret **out,
+                      struct err *err)
+{
+    struct err why = {0};
+    if (keys_own_secret(cli, key_id, out, &why)) {
+        draft->by = ORDER_BY_COPY;
         return true;
-    if (keys_own_secret(cli, &key_id, out, err)) return true;
+    }
+    if (draft->request->kms == ORDER_KMS_MAY) {
+        output_note(&cli->output, "this operator's copy: %s", why.text);
+        draft->by = ORDER_BY_KMS;
+        return true;
+    }
+    *err = why;
     char fingerprint[KEY_FINGERPRINT_LEN];
-    key_fingerprint(&key_id, fingerprint);
-    return err_wrap(err, "the point needs the key '%s' (%s)", request->point->body->key_label, fingerprint);
+    key_fingerprint(key_id, fingerprint);
+    return err_wrap(err, "the point needs the key '%s' (%s)", draft->request->point->body->key_label,
+                    fingerprint);
+}
+
+/* Steps 1 and 2 of the unlock order. *out stays NULL where the opener has the key, or gets it itself. */
+static bool find_secret(struct cli *cli, struct draft *draft, struct secret **out, struct err *err)
+{
+    const struct order_request *request = draft->request;
+    struct hash key_id = stored_hash(&request->point->body->key_id);
+    bool granted = false;
+    if (request->secret) {
+        draft->by = ORDER_BY_SECRET;
+        *out = secret_copy(request->secret->data, request->secret->len);
+        return true;
+    }
+    if (request->from == ORDER_FROM_NOWHERE) return true;
+    if (request->from == ORDER_FROM_GRANT && !is_granted(cli, draft, &key_id, &granted, err)) return false;
+    if (!granted) return find_copy(cli, draft, &key_id, out, err);
+    draft->by = ORDER_BY_GRANT;
+    return true;
+}
+
+/* Encoding does not write. */
+static void lend_wraps(struct draft *draft)
+{
+    union {
+        Sealift__KmsWrap *const *from;
+        Sealift__KmsWrap **to;
+    } list = {.from = draft->request->wraps};
+    size_t count = draft->request->wrap_count;
+    draft->body.n_kms = count < ORDER_WRAPS_MAX ? count : ORDER_WRAPS_MAX;
+    draft->body.kms = list.to;
 }
 
 static bool seal_secret(struct cli *cli, struct draft *draft, struct buf *sealed, struct err *err)
@@ -74,7 +118,10 @@ static bool seal_secret(struct cli *cli, struct draft *draft, struct buf *sealed
     AUTO(buf) struct buf context = {0};
     draft->body.key_id = point->key_id;
     if (!find_secret(cli, draft, &secret, err)) return false;
-    if (!secret) return true;
+    if (!secret) {
+        lend_wraps(draft);
+        return true;
+    }
     struct hash key_id = stored_hash(&point->key_id);
     order_secret_context(&state_site(cli->state)->line.site, &draft->id, &key_id, &context);
     if (!box_seal(draft->opener->box_pk.data, buf_span(&context), span_of(secret->data, secret->len), sealed,
@@ -116,7 +163,7 @@ static bool sign_and_put(struct cli *cli, struct draft *draft, struct order *out
                                         .id = draft->id,
                                         .expiry_s = clock_real_ns() / 1000000000 + EXPIRY_S,
                                         .body = &draft->body};
-    struct order order = {.id = draft->id};
+    struct order order = {.id = draft->id, .by = draft->by};
     if (!put_statement(cli, &request, &order.run, NULL, err)) return false;
     *out = order;
     return true;
@@ -131,10 +178,26 @@ bool order_put(struct cli *cli, const struct order_request *request, struct orde
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !find_owner(cli, &repositories, &draft, &repository, err))
         return false;
+    const struct identity *identity = NULL; /* it is needed in any case: what it lacks is no missing key */
+    if (!access_identity(cli, &identity, err)) return false;
     (void)state_identity(cli->state, &self);
     fill(cli, &draft, &self);
     draft.opener = request->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE ? draft.owner : request->target;
     return may_be_placed(cli, &draft, repository, err) && sign_and_put(cli, &draft, out, err);
+}
+
+bool order_opener(struct cli *cli, const struct order_request *request, const Sealift__Member **opener,
+                  const Sealift__Member **owner, struct err *err)
+{
+    AUTO(statements) struct statements repositories = {0};
+    const Sealift__RepositoryBody *repository = NULL;
+    struct draft draft = {.request = request};
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !find_owner(cli, &repositories, &draft, &repository, err))
+        return false;
+    *owner = draft.owner;
+    *opener = request->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE ? draft.owner : request->target;
+    return true;
 }
 
 bool order_answer_open(struct cli *cli, const struct order *order, uint64_t number, bool last,

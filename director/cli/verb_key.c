@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 #include "director/cli/generations.h"
 #include "director/cli/key_create.h"
+#include "director/cli/key_explain.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
 #include "director/cli/verbs.h"
@@ -269,6 +270,19 @@ const struct command key_commands[] = {
      "granted to:  anna: read half\n"
      "             web1: write half, domain t:web1",
      NULL, 1, 1, show},
+    {"key", "explain", "POINT [--at TRANSPORTER]",
+     "Tries each step of the unlock order for a recovery point and says what it comes to: grants, this "
+     "operator's\n"
+     "copy, every KMS entry of the opener that fits a wrap, the password. Nothing is restored or changed. "
+     "Succeeds if\n"
+     "a step opens the point.",
+     "$ sealift key explain web@latest\n"
+     "STEP       FROM                  RESULT     WRAP  REASON\n"
+     "known key  own key of 'web'      no         -     this host has none\n"
+     "known key  read grant of 'web'   no         -     no read grant\n"
+     "known key  this operator's copy  opens      -     -\n"
+     "password   the recovery point    not asked  -     a restore asks for it; --password-file tries it here",
+     key_explain_options, 1, 1, key_explain},
     {"key", "grant", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]",
      "Gives a half of a key to a transporter in the trusted zone, or the read half to an operator.",
      "$ sealift key grant main restorer --half read\n"

@@ -4,7 +4,7 @@
 #include "director/cli/offline_verbs.h"
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
-#include "transporter/pipeline/unlock.h"
+#include "transporter/kms/unlock.h"
 
 static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBody *body)
 {
@@ -119,7 +119,8 @@ const struct command offline_commands[] = {
      "aes-256-gcm  main  K3QD-…",
      list_options, 1, 1, list},
     {"offline", "check",
-     "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file FILE|--password] [--site LINE]",
+     "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file F] [--kms-file F] [--password] [--site "
+     "LINE]",
      "Checks a repository on this machine, names what is damaged and which points that hits. The exit code "
      "is\n"
      "that of the worst finding, 0 when there is none. For decrypt and restore this operator's own copy of "
@@ -130,7 +131,8 @@ const struct command offline_commands[] = {
      "findings:  0",
      check_options, 1, 1, offline_check},
     {"offline", "restore",
-     "REPOSITORY POINT [PATH…] --to PATH [--overwrite never|changed|always] [--key-file FILE|--password]",
+     "REPOSITORY POINT [PATH…] --to PATH [--overwrite never|changed|always] [--key-file F] [--kms-file F] "
+     "[--password]",
      "Restores a point, or PATHs of it. POINT is the start of its id, latest, JOB@latest or JOB@2026-11-20.\n"
      "Files keep their full path below the directory that --to names. An image or a stream becomes a file "
      "of\n"
@@ -146,7 +148,7 @@ const struct command offline_commands[] = {
      "to:       /tmp/back\n"
      "files:    1180",
      restore_options, 2, OPERANDS_MANY, offline_restore},
-    {"offline", "cat", "REPOSITORY POINT [PATH] [--key-file FILE|--password] [--site LINE]",
+    {"offline", "cat", "REPOSITORY POINT [PATH] [--key-file F] [--kms-file F] [--password] [--site LINE]",
      "Writes the content of one file of a point to standard output, as it is (also with --json). A stream "
      "or\n"
      "an image needs no PATH.",

@@ -116,23 +116,30 @@ static void warn_of_skipped(struct cli *cli, const struct follow_result *result)
                    (unsigned long long)result->counters.skipped);
 }
 
+static bool say_queued(struct cli *cli, const struct order *order)
+{
+    char hex[2 * ID_LEN + 1];
+    hex_encode(order->run.bytes, ID_LEN, hex);
+    output_line(&cli->output, json_pack("{s:s}", "run", hex), "restore is queued as run %.12s", hex);
+    if (order->by == ORDER_BY_KMS)
+        output_note(&cli->output,
+                    "if no KMS opens it, that run fails: --wait goes on to the password by itself");
+    return true;
+}
+
 static bool follow_restore(struct cli *cli, const struct args *args, const char *to, uint32_t overwrite,
                            const struct order *order, struct err *err)
 {
     char hex[2 * ID_LEN + 1], stop[64];
     unsigned stats_s = STATS_S;
     hex_encode(order->run.bytes, ID_LEN, hex);
-    if (!args_flag(args, "wait")) {
-        output_line(&cli->output, json_pack("{s:s}", "run", hex), "restore is queued as run %.12s", hex);
-        return true;
-    }
     (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
     if (!args_number(args, "stats", 0, 86400, &stats_s, err)) return false;
     const struct follow_request request = {
         .run = order->run, .from = FOLLOW_ASK, .what = "the restore", .stop = stop, .stats_s = stats_s};
     AUTO(follow_result) struct follow_result result = {0};
     if (!follow_run(cli, &request, &result, err)) return false;
-    if (!result.interrupted) {
+    if (!result.interrupted && !recover_goes_on(order, result.code)) {
         say_restored(cli, to, &order->run, &result);
         if (overwrite == NEVER) warn_of_skipped(cli, &result);
     }
@@ -169,8 +176,15 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
     plan.n_paths = count;
     plan.paths = paths;
     struct order order;
-    return recover_order(cli, args, &request, &order, err) &&
-           follow_restore(cli, args, to, plan.overwrite, &order, err);
+    bool stays = args_flag(args, "wait");
+    if (!recover_order(cli, args, stays ? RECOVER_STAYS : RECOVER_LEAVES, &request, &order, err))
+        return false;
+    if (!stays) return say_queued(cli, &order);
+    while (!follow_restore(cli, args, to, plan.overwrite, &order, err)) {
+        if (!recover_again(cli, args, &request, &order, err)) return false;
+        err_clear(err);
+    }
+    return true;
 }
 
 /* --- browse --- */
@@ -191,6 +205,21 @@ static bool take_answer(void *arg, uint64_t number, bool last, struct span seale
            browse->take(browse, span_of(plain->data, plain->len), err);
 }
 
+static bool follow_browse(struct cli *cli, struct browse *browse, struct err *err)
+{
+    char hex[2 * ID_LEN + 1], stop[64];
+    hex_encode(browse->order.run.bytes, ID_LEN, hex);
+    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
+    const struct follow_request follow = {.run = browse->order.run,
+                                          .from = FOLLOW_ASK,
+                                          .what = "the answer",
+                                          .stop = stop,
+                                          .answer = take_answer,
+                                          .arg = browse};
+    AUTO(follow_result) struct follow_result result = {0};
+    return follow_run(cli, &follow, &result, err) && follow_conclude(cli, &follow, &result, err);
+}
+
 static bool run_browse(struct cli *cli, const struct args *args, struct browse *browse,
                        const Sealift__BrowsePlan *plan, struct err *err)
 {
@@ -205,18 +234,12 @@ static bool run_browse(struct cli *cli, const struct args *args, struct browse *
     if (plan->kind == SEALIFT__BROWSE_KIND__BROWSE_CAT && plan->path.len == 0 && is_tree(point))
         return err_set(err, ERR_USAGE, "the point holds many files: name one, as 'point files' lists them");
     request.point = point;
-    if (!recover_order(cli, args, &request, &browse->order, err)) return false;
-    char hex[2 * ID_LEN + 1], stop[64];
-    hex_encode(browse->order.run.bytes, ID_LEN, hex);
-    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
-    const struct follow_request follow = {.run = browse->order.run,
-                                          .from = FOLLOW_ASK,
-                                          .what = "the answer",
-                                          .stop = stop,
-                                          .answer = take_answer,
-                                          .arg = browse};
-    AUTO(follow_result) struct follow_result result = {0};
-    return follow_run(cli, &follow, &result, err) && follow_conclude(cli, &follow, &result, err);
+    if (!recover_order(cli, args, RECOVER_STAYS, &request, &browse->order, err)) return false;
+    while (!follow_browse(cli, browse, err)) {
+        if (!recover_again(cli, args, &request, &browse->order, err)) return false;
+        err_clear(err);
+    }
+    return true;
 }
 
 static bool take_content(struct browse *browse, struct span plain, struct err *err)

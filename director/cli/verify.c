@@ -189,23 +189,15 @@ static void fill_plan(const struct verifying *verifying, const struct group *gro
     plan->verify = list;
 }
 
-static bool put_order(struct verifying *verifying, const struct group *group, struct err *err)
+/* What is no reason not to look at the points of other keys. */
+static bool is_of_this_key(enum err_code code)
 {
-    Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
-    AUTO(free) Sealift__VerifyPoint *points = xcalloc(group->count, sizeof(*points));
-    AUTO(free) Sealift__VerifyPoint **list = xcalloc(group->count, sizeof(*list));
-    fill_plan(verifying, group, points, list, &plan);
-    struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_BROWSE,
-                                    .point = group->points[group->count - 1],
-                                    .target = group->opener,
-                                    .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
-                                    .plan = &plan};
-    verifying->opener = group->opener;
-    return recover_order(verifying->cli, verifying->args, &request, &verifying->order, err);
+    return code == ERR_NO_KEY || code == ERR_WRONG_KEY || code == ERR_SALT_MISSING || code == ERR_DAMAGED ||
+           code == ERR_NOT_ENCRYPTED || code == ERR_POLICY || code == ERR_NOT_AUTHENTIC;
 }
 
-/* How the run ended, if that is not said by what it found. */
-static bool follow(struct verifying *verifying, const struct group *group, struct err *err)
+/* How the run ended, if that is not said by what it found: in *why. */
+static bool follow(struct verifying *verifying, const struct group *group, struct err *why, struct err *err)
 {
     char hex[2 * ID_LEN + 1], stop[64];
     hex_encode(verifying->order.run.bytes, ID_LEN, hex);
@@ -219,24 +211,45 @@ static bool follow(struct verifying *verifying, const struct group *group, struc
                                            .answer = take_answer,
                                            .arg = verifying};
     AUTO(follow_result) struct follow_result result = {0};
-    struct err why = {0};
     verifying->answered = false;
     if (!follow_run(verifying->cli, &request, &result, err)) return false;
     verifying->interrupted = result.interrupted;
     if (verifying->answered && !result.interrupted) {
-        (void)err_set(&why, result.code, "what was found in %zu points", group->count);
-        if (result.code != ERR_NONE && verifying->worst.code == ERR_NONE) weigh(verifying, &why);
+        struct err found = {0};
+        (void)err_set(&found, result.code, "what was found in %zu points", group->count);
+        if (result.code != ERR_NONE && verifying->worst.code == ERR_NONE) weigh(verifying, &found);
+        follow_take_key(verifying->cli, &result);
         return true;
     }
-    if (!follow_conclude(verifying->cli, &request, &result, &why)) give_up(verifying, group, &why);
+    if (follow_conclude(verifying->cli, &request, &result, why)) err_clear(why);
     return true;
 }
 
-/* What is no reason not to look at the points of other keys. */
-static bool is_of_this_key(enum err_code code)
+/* By each step of the unlock order in turn; why the last one did not help is in *why. */
+static bool check_part(struct verifying *verifying, const struct group *group, struct err *why,
+                       struct err *err)
 {
-    return code == ERR_NO_KEY || code == ERR_WRONG_KEY || code == ERR_SALT_MISSING || code == ERR_DAMAGED ||
-           code == ERR_NOT_ENCRYPTED || code == ERR_POLICY || code == ERR_NOT_AUTHENTIC;
+    Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
+    AUTO(free) Sealift__VerifyPoint *points = xcalloc(group->count, sizeof(*points));
+    AUTO(free) Sealift__VerifyPoint **list = xcalloc(group->count, sizeof(*list));
+    fill_plan(verifying, group, points, list, &plan);
+    struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_BROWSE,
+                                    .point = group->points[group->count - 1],
+                                    .target = group->opener,
+                                    .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
+                                    .plan = &plan};
+    struct order *order = &verifying->order;
+    verifying->opener = group->opener;
+    if (!recover_order(verifying->cli, verifying->args, RECOVER_STAYS, &request, order, why)) {
+        if (is_of_this_key(why->code)) return true;
+        *err = *why;
+        return false;
+    }
+    do {
+        err_clear(why);
+        if (!follow(verifying, group, why, err)) return false;
+    } while (why->code != ERR_NONE && recover_again(verifying->cli, verifying->args, &request, order, why));
+    return true;
 }
 
 static bool check_group(struct verifying *verifying, const struct group *group, struct err *err)
@@ -247,15 +260,8 @@ static bool check_group(struct verifying *verifying, const struct group *group, 
                                    .points = group->points + at,
                                    .count = left < POINTS_AN_ORDER ? left : POINTS_AN_ORDER};
         struct err why = {0};
-        if (put_order(verifying, &part, &why)) {
-            if (!follow(verifying, &part, err)) return false;
-            continue;
-        }
-        if (!is_of_this_key(why.code)) {
-            *err = why;
-            return false;
-        }
-        give_up(verifying, &part, &why);
+        if (!check_part(verifying, &part, &why, err)) return false;
+        if (why.code != ERR_NONE) give_up(verifying, &part, &why);
     }
     return true;
 }

@@ -2,6 +2,7 @@
 #include "common/wire/stored.h"
 #include "transporter/session/run_answers.h"
 #include "transporter/session/run_findings.h"
+#include "transporter/session/run_unlock.h"
 #include "transporter/session/run_verify.h"
 
 #include <fnmatch.h>
@@ -99,6 +100,18 @@ static struct span relative(struct span path)
     return path;
 }
 
+static bool explain(struct run *run, const struct recovery *recovery, const Sealift__Member *operator,
+                    struct err * err)
+{
+    struct run_answers answers = {.run = run, .operator= operator};
+    if (recovery->point->cipher == CIPHER_NONE)
+        return err_set(err, ERR_NOT_ENCRYPTED, "the recovery point is not encrypted: it needs no key");
+    bool done = run_unlock_report(run, recovery->point->unlock_section, &answers.pending, err) &&
+                run_answers_send(&answers, RUN_ANSWER_LAST, err);
+    buf_deinit(&answers.pending);
+    return done;
+}
+
 static bool browse(struct run *run, struct recovery *recovery, const Sealift__BrowsePlan *plan,
                    const Sealift__Member *operator, struct err * err)
 {
@@ -135,14 +148,16 @@ bool run_browse(struct run *run, struct err *err)
     if (!recovery_plan(run, &bytes, err) || !plan_browse_decode(span_of(bytes->data, bytes->len), &plan, err))
         return false;
     bool verify = plan->kind == SEALIFT__BROWSE_KIND__BROWSE_VERIFY;
-    if (!verify && plan->kind != SEALIFT__BROWSE_KIND__BROWSE_FILES &&
+    bool unlock = plan->kind == SEALIFT__BROWSE_KIND__BROWSE_UNLOCK;
+    if (!verify && !unlock && plan->kind != SEALIFT__BROWSE_KIND__BROWSE_FILES &&
         plan->kind != SEALIFT__BROWSE_KIND__BROWSE_CAT)
         return err_set(err, ERR_VERSION, "the order's plan asks for an unknown kind of browsing");
-    if (!recovery_open(run, &recovery, err)) return false;
+    if (!(unlock ? recovery_find : recovery_open)(run, &recovery, err)) return false;
     run->point = recovery.point->point;
     run->has_point = true;
-    bool done = verify ? run_verify(run, &recovery, plan, operator, err)
-                       : browse(run, &recovery, plan, operator, err);
+    bool done = unlock   ? explain(run, &recovery, operator, err)
+                : verify ? run_verify(run, &recovery, plan, operator, err)
+                         : browse(run, &recovery, plan, operator, err);
     recovery_close(&recovery, done ? NULL : err);
     return done && (!run->findings || !run_findings_worst(run->findings, err));
 }

@@ -70,6 +70,7 @@ struct run {
     Sealift__SealedCopy **warnings;
     size_t warning_count; /* copies */
     size_t warnings_kept, warning_bytes;
+    Sealift__SealedCopy *key_back; /* or NULL */
 
     _Atomic bool cancelled;
     _Atomic uint64_t warnings_seen;
@@ -133,11 +134,6 @@ bool run_seal_keys_get(struct run *run, struct run_seal_keys *keys, struct err *
 /* S as the order itself carries it, sealed to us. ERR_NO_KEY: it carries none; ERR_WRONG_KEY. */
 bool run_order_secret(const struct run *run, const struct hash *key_id, struct secret **out,
                       struct err *err) MUST_CHECK;
-/* What opens the order's point: a later generation of its key, from a read grant or the order, with the
- * section that goes with it; else the point's own key, from a read grant, the order's secret, or our own key
- * file, with the point's unlock section. */
-bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half,
-                  struct err *err) MUST_CHECK;
 
 /* The same for a job, which carries no secret: from our own key file or a read grant, of the key itself or of
  * a later generation. ERR_NO_KEY. */
@@ -152,6 +148,8 @@ void run_warn(struct run *run, struct span path, const struct err *what);
 void run_explain(struct run *run, const struct err *why);
 /* The same, not counted: what the user should know of a run with which nothing is wrong. */
 void run_note(struct run *run, const char *text);
+/* S, which a KMS gave, sealed to the operator who signed the order: the operators have their copies again. */
+void run_give_key_back(struct run *run, const struct read_half *half);
 /* With the findings, where a check was made. */
 void run_warnings_encode(struct run *run, struct buf *out);
 void run_warnings_free(struct run *run);

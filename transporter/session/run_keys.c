@@ -75,47 +75,6 @@ bool run_order_secret(const struct run *run, const struct hash *key_id, struct s
     return true;
 }
 
-static bool find_secret(struct run *run, const struct hash *key_id, struct secret **out, struct err *err)
-{
-    AUTO(read_half) struct read_half *own = NULL;
-    if (!try_own_key(run, key_id, &own, err)) return false;
-    if (own) {
-        *out = secret_copy(own->s->data, own->s->len);
-        return true;
-    }
-    if (authority_read_secret(run->environment.authority, key_id, out, err)) return true;
-    return err->code == ERR_NO_KEY && run_order_secret(run, key_id, out, err);
-}
-
-/* By a later generation of the key that the order carries, or that we have a grant of: it opens what the
- * point's own opens, and what was stored since. ERR_NO_KEY: there is none. */
-static bool open_generation(struct run *run, const struct hash *key_id, struct read_half **half,
-                            struct err *err)
-{
-    const Sealift__OrderBody *order = run_order(run);
-    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
-    AUTO(secret) struct secret *s = NULL;
-    if (order->generation.len == 0) return authority_read_half(run->environment.authority, key_id, half, err);
-    if (!stored_unlock_decode(stored_span(&order->generation), &section, err))
-        return err_wrap(err, "the unlock section in the order");
-    struct hash newest = stored_hash(&section->key_id);
-    return run_order_secret(run, &newest, &s, err) &&
-           read_half_open(s->data, &newest, stored_span(&section->keyring), half, err);
-}
-
-bool run_open_key(struct run *run, struct span unlock_section, struct read_half **half, struct err *err)
-{
-    struct hash key_id = stored_hash(&run_order(run)->key_id);
-    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
-    AUTO(secret) struct secret *s = NULL;
-    if (!stored_unlock_decode(unlock_section, &section, err)) return err_wrap(err, "the unlock section");
-    if (open_generation(run, &key_id, half, err)) return true;
-    if (err->code != ERR_NO_KEY) return false;
-    err_clear(err);
-    if (!find_secret(run, &key_id, &s, err)) return false;
-    return read_half_open(s->data, &key_id, stored_span(&section->keyring), half, err);
-}
-
 bool run_granted_key(struct run *run, const struct hash *key_id, struct span unlock_section,
                      struct read_half **half, struct err *err)
 {

@@ -2,6 +2,7 @@
 
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
+#include "transporter/session/run_unlock.h"
 #include "transporter/session/serve_fetch.h"
 
 #include <string.h>
@@ -66,7 +67,7 @@ static bool open_key(struct run *run, const struct point *point, struct read_hal
 {
     AUTO(read_half) struct read_half *opened = NULL;
     if (point->cipher == CIPHER_NONE) return true;
-    if (!run_open_key(run, point->unlock_section, &opened, err)) return false;
+    if (!run_unlock(run, point->unlock_section, &opened, err)) return false;
     if (!read_half_use_domain(opened, point->domain, &point->domain_id, err)) return false;
     *half = opened;
     opened = NULL;
@@ -121,7 +122,9 @@ static bool open_repository(struct recovery *recovery, struct repository **repos
     return run_enter(run, stop_local, recovery->local, err);
 }
 
-static bool open_all(struct recovery *recovery, struct err *err)
+enum opening { OPEN_WITH_KEY, FIND_POINT };
+
+static bool open_all(struct recovery *recovery, enum opening opening, struct err *err)
 {
     struct run *run = recovery->run;
     struct repository *repository = NULL;
@@ -130,7 +133,7 @@ static bool open_all(struct recovery *recovery, struct err *err)
                             : connect(recovery, &file, err)))
         return false;
     if (!check_point(run, buf_span(&file), repository, &recovery->point, err) ||
-        !make_opener(recovery, err) ||
+        (opening == OPEN_WITH_KEY && !make_opener(recovery, err)) ||
         !authority_execute_once(run->environment.authority, &run->subject, err))
         return false;
     if (recovery->local && recovery->half)
@@ -141,12 +144,22 @@ static bool open_all(struct recovery *recovery, struct err *err)
     return true;
 }
 
-bool recovery_open(struct run *run, struct recovery *out, struct err *err)
+static bool open_or_close(struct run *run, enum opening opening, struct recovery *out, struct err *err)
 {
     out->run = run;
-    if (open_all(out, err)) return true;
+    if (open_all(out, opening, err)) return true;
     recovery_close(out, err);
     return false;
+}
+
+bool recovery_open(struct run *run, struct recovery *out, struct err *err)
+{
+    return open_or_close(run, OPEN_WITH_KEY, out, err);
+}
+
+bool recovery_find(struct run *run, struct recovery *out, struct err *err)
+{
+    return open_or_close(run, FIND_POINT, out, err);
 }
 
 void recovery_close(struct recovery *recovery, const struct err *why)

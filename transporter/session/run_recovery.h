@@ -22,6 +22,8 @@ struct recovery {
 /* Waits for the repository side, verifies the point, gets the key, and marks the order as executed. `out`
  * must be {0}. ERR_NOT_AUTHENTIC, ERR_NO_KEY, ERR_WRONG_KEY, ERR_EXISTS. */
 bool recovery_open(struct run *run, struct recovery *out, struct err *err) MUST_CHECK;
+/* The same without a key: there is no opener, and nothing is read. */
+bool recovery_find(struct run *run, struct recovery *out, struct err *err) MUST_CHECK;
 /* Tells the repository side that it is over: why is NULL when all went well. */
 void recovery_close(struct recovery *recovery, const struct err *why);
 

@@ -1,4 +1,5 @@
 #include "common/base/alloc.h"
+#include "common/wire/grant.h"
 #include "common/wire/stored.h"
 #include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
@@ -15,6 +16,14 @@ static Sealift__SealedCopy *copy_of(const uint8_t *recipient, struct buf *sealed
     copy->sealed = (ProtobufCBinaryData){.data = sealed->data, .len = sealed->len};
     *sealed = (struct buf){0};
     return copy;
+}
+
+static void free_copy(Sealift__SealedCopy *copy)
+{
+    if (!copy) return;
+    free(copy->recipient.data);
+    free(copy->sealed.data);
+    free(copy);
 }
 
 /* Under the lock. An operator whose key is no good gets none. */
@@ -76,23 +85,42 @@ void run_note(struct run *run, const char *text)
     (void)pthread_mutex_unlock(&run->lock);
 }
 
+void run_give_key_back(struct run *run, const struct read_half *half)
+{
+    struct err ignored;
+    AUTO(buf) struct buf context = {0};
+    AUTO(buf) struct buf sealed = {0};
+    const Sealift__Member *operator= roster_operator(run->roster, run->statement->signer);
+    if (!operator) return;
+    order_key_back_context(run_site(run), &run->subject, &half->key_id, &context);
+    if (!box_seal(operator->box_pk.data, buf_span(&context), span_of(half->s->data, half->s->len), &sealed,
+                  &ignored))
+        return;
+    (void)pthread_mutex_lock(&run->lock);
+    if (!run->key_back) run->key_back = copy_of(operator->sign_pk.data, &sealed);
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
 void run_warnings_encode(struct run *run, struct buf *out)
 {
     Sealift__Warnings warnings = SEALIFT__WARNINGS__INIT;
-    if (run->warning_count == 0 && !run->findings) return;
+    if (run->warning_count == 0 && !run->findings && !run->key_back) return;
     warnings.n_copies = run->warning_count;
     warnings.copies = run->warnings;
+    if (run->key_back) {
+        warnings.n_keys_back = 1;
+        warnings.keys_back = &run->key_back;
+    }
     if (run->findings) run_findings_fill(run->findings, &warnings);
     payload_warnings_encode(&warnings, out);
 }
 
 void run_warnings_free(struct run *run)
 {
-    for (size_t i = 0; i < run->warning_count; i++) {
-        free(run->warnings[i]->recipient.data);
-        free(run->warnings[i]->sealed.data);
-        free(run->warnings[i]);
-    }
+    for (size_t i = 0; i < run->warning_count; i++)
+        free_copy(run->warnings[i]);
+    free_copy(run->key_back);
+    run->key_back = NULL;
     free(run->warnings);
     run->warnings = NULL;
     run->warning_count = 0;

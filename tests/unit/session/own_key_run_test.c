@@ -76,7 +76,7 @@ Test(own_key_run, of_an_exchanged_file_seals_nothing_and_opens_nothing)
     put_key(1, KEY_SECRET_LEN);
     errand_make_point(&errand);
     put_key(2, KEY_SECRET_LEN);
-    restore(1, ERR_NO_KEY, "neither a read grant nor the order gives this transporter the key");
+    restore(1, ERR_NO_KEY, "own key: it is another key; read grant: ");
 }
 
 Test(own_key_run, of_a_missing_or_cut_file_says_so)
@@ -87,5 +87,5 @@ Test(own_key_run, of_a_missing_or_cut_file_says_so)
     back_up(ERR_CONFIG, "own.key' has 31 bytes instead of 32");
     cr_assert_eq(unlink(hosts->web.own_key_file), 0);
     back_up(ERR_NOT_FOUND, "own.key'");
-    restore(1, ERR_NOT_FOUND, "cannot open the own key");
+    restore(1, ERR_NO_KEY, "own key: cannot open the own key");
 }

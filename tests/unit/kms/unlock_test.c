@@ -1,4 +1,4 @@
-#include "transporter/pipeline/unlock.h"
+#include "transporter/kms/unlock.h"
 
 #include "common/crypto/password.h"
 #include "common/wire/stored.h"
@@ -83,19 +83,20 @@ static bool give_password(void *arg, const char *label, struct secret **password
     return true;
 }
 
-static void note(void *arg, enum unlock_step step, const struct err *why)
+static void note(void *arg, const struct unlock_result *result)
 {
-    ((struct offer *)arg)->reports[step] = why ? why->code : ERR_NONE;
+    ((struct offer *)arg)->reports[result->step] = result->why ? result->why->code : ERR_NONE;
 }
 
 static enum err_code unlock(const struct key *key, struct offer *offer, struct err *err)
 {
+    static const struct unlock_known known[] = {{"test", give_known}};
     struct unlock_sources sources = {
-        .known = give_known, .password = give_password, .report = note, .arg = offer};
+        .known = known, .known_count = 1, .password = give_password, .report = note, .arg = offer};
     AUTO(read_half) struct read_half *out = NULL;
     memset(offer->reports, 99, sizeof(offer->reports));
     *err = (struct err){0};
-    if (!unlock_section(buf_span(&key->section), &sources, &out, err)) return err->code;
+    if (!unlock_section(buf_span(&key->section), NULL, &sources, &out, err)) return err->code;
     cr_assert(hash_eq(&out->key_id, &key->half->key_id));
     cr_assert_eq(memcmp(out->dedup_secret->data, key->half->dedup_secret->data, 32), 0);
     return ERR_NONE;

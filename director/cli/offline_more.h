@@ -1,0 +1,26 @@
+/* What a repository knows of a key beside the point that is to be opened: the unlock sections of the key's
+ * other points, and those that operators had it keep. All of it is a hint: what it leads to is checked
+ * against the key id. */
+#ifndef SEALIFT_CLI_OFFLINE_MORE_H
+#define SEALIFT_CLI_OFFLINE_MORE_H
+
+#include "director/cli/offline.h"
+#include "transporter/kms/unlock.h"
+
+struct offline_more {
+    const Sealift__UnlockSection **sections;
+    Sealift__UnlockSection **owned; /* the same */
+    size_t count;
+};
+void offline_more_deinit(struct offline_more *more);
+DEFINE_AUTO_IN_PLACE(offline_more, struct offline_more, offline_more_deinit)
+
+/* Objects that cannot be read or believed are left out. `out` must be empty. */
+void offline_more_gather(const struct offline *offline, const struct offline_point *point,
+                         struct offline_more *out);
+static inline struct unlock_more offline_more_of(const struct offline_more *more)
+{
+    return (struct unlock_more){.sections = more->sections, .section_count = more->count};
+}
+
+#endif
