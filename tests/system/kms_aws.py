@@ -77,6 +77,12 @@ def works(aws):
     expect(call("wrap", aws.uri()) != wrap, "each wrap is another")
     for key in (arn, arn.rpartition("/")[2]):
         expect(call("describe", aws.uri(key)) == arn, f"{key} names the master key")
+    # of a multi-Region key, the replica of our region opens what the one of another region made
+    for name, code in (("global", kms_caller.OK), ("second", NOT_FOUND)):
+        data = bytes.fromhex(call("wrap", aws.uri(name)))
+        there = data[:64].replace(aws.said["region"].encode(), b"us-test-9") + data[64:]
+        expect(there != data, "the wrap names the region")
+        call("unwrap", aws.uri(name), there.hex(), code=code)
     return wrap
 
 

@@ -1,5 +1,6 @@
 #include "transporter/kms/aws_answer.h"
 
+#include "common/base/alloc.h"
 #include "common/base/text.h"
 #include "transporter/kms/json_read.h"
 
@@ -15,6 +16,19 @@ bool aws_key_ok(struct span key)
         if (!plain && (c == 0 || !strchr(":/_-", c))) return false;
     }
     return key.len > 0 && key.len <= AWS_KEY_MAX;
+}
+
+/* arn:PARTITION:kms:REGION:ACCOUNT:key/mrk-… (AWS KMS Developer Guide, "Multi-Region keys") */
+char *aws_key_in_region(const char *key, const char *region)
+{
+    const char *part = key;
+    for (size_t i = 0; part && i < 3; i++) {
+        part = strchr(part, ':');
+        if (part) part++;
+    }
+    const char *after = part ? strchr(part, ':') : NULL;
+    if (!after || strncmp(key, "arn:", 4) != 0 || !strstr(after, ":key/mrk-")) return xstrdup(key);
+    return xasprintf("%.*s%s%s", (int)(part - key), key, region, after);
 }
 
 /* --- requests: nothing in them needs an escape --- */

@@ -19,6 +19,10 @@ enum {
 /* Whether it can be the name of a master key: letters, digits and ":/_-". */
 bool aws_key_ok(struct span key);
 
+/* The name to ask for in `region`: of a multi-Region key in another one its replica there, else the name
+ * itself. Returned memory is the caller's. */
+char *aws_key_in_region(const char *key, const char *region);
+
 /* Requests, appended. `context`: what is bound to the wrap, which Decrypt must be given again. */
 void aws_ask_encrypt(const char *key, struct span plain, struct span context, struct buf *out);
 void aws_ask_decrypt(const char *key, struct span blob, struct span context, struct buf *out);

@@ -156,7 +156,7 @@ static void parts_deinit(struct parts *parts)
 }
 DEFINE_AUTO_IN_PLACE(parts, struct parts, parts_deinit)
 
-static bool split(struct span wrap, struct parts *out, struct err *err)
+static bool split(struct span wrap, const char *region, struct parts *out, struct err *err)
 {
     struct reader reader = reader_of(wrap);
     struct span key = reader_bytes(&reader, reader_u16(&reader));
@@ -165,7 +165,8 @@ static bool split(struct span wrap, struct parts *out, struct err *err)
     if (reader_left(&reader) > 0) return err_set(err, ERR_DAMAGED, "the wrap is too long");
     if (!aws_key_ok(key) || blob.len == 0 || blob.len > AWS_BLOB_MAX)
         return err_set(err, ERR_DAMAGED, "the wrap does not name a master key and what it made");
-    out->key = xasprintf("%.*s", (int)key.len, (const char *)key.data);
+    AUTO(free) char *maker = xasprintf("%.*s", (int)key.len, (const char *)key.data);
+    out->key = aws_key_in_region(maker, region);
     out->blob = blob;
     return true;
 }
@@ -205,7 +206,7 @@ static bool aws_unwrap(const struct kms_entry *entry, struct span associated, st
     AUTO(session) struct session session = {0};
     AUTO(wiped) struct buf body = wiped_new();
     AUTO(http_answer) struct http_answer answer = {0};
-    if (!split(wrap, &parts, err)) return false;
+    if (!split(wrap, entry->uri->region, &parts, err)) return false;
     aws_ask_decrypt(parts.key, parts.blob, context_of(associated), &body);
     const struct request request = {.operation = "Decrypt", .body = &body};
     if (!session_open(entry, &session, err)) return false;

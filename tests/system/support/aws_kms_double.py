@@ -34,7 +34,7 @@ ACCOUNT = "111122223333"
 # long-lived, of the user; and temporary, of the role
 SECRETS = {"AKIDUSER": ("user/secret+key=EXAMPLE", None), "ASIAROLE": ("role/secret+key=EXAMPLE", "session/token+EXAMPLE=="),
            "AKIDPOOR": ("poor/secret", None)}
-NAMES = ("main", "second", "disabled", "pending", "signing")
+NAMES = ("main", "second", "disabled", "pending", "signing", "global")
 
 
 # --- Signature Version 4 ------------------------------------------------------------------------------------------
@@ -121,7 +121,8 @@ def check_signature(handler, body):
 
 class Keys:
     def __init__(self):
-        self.arns = {name: f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{os.urandom(4).hex()}-{name}" for name in NAMES}
+        self.arns = {name: f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{'mrk-' if name == 'global' else ''}{os.urandom(4).hex()}-{name}"
+                     for name in NAMES}
         self.secrets = {arn: os.urandom(32) for arn in self.arns.values()}
         self.states = dict.fromkeys(self.secrets, "Enabled")
         self.states[self.arns["disabled"]] = "Disabled"

@@ -12,6 +12,10 @@ OK, NOT_FOUND, POLICY, UNREACHABLE, WRONG_KEY, DAMAGED, TRUNCATED, NOT_AUTHENTIC
     0, 4, 5, 7, 21, 22, 23, 26, 68, 70
 
 
+# what no message may show: S, as hex and as base64, and the secrets of aws_kms_double.py
+HIDDEN = (S[:32], "AAECAwQFBgcI", "secret+key", "secret%2Bkey", "session/token", "session%2Ftoken", "poor/secret", "container-token")
+
+
 def call(what, uri, *args, code=OK, says="", timeout_ms=10000, env=None):
     """What it prints. It must end with this code and say this; `env`: variables that are to be set, too."""
     env = dict(os.environ, SEALIFT_DUMPABLE="1", **(env or {}))
@@ -20,5 +24,8 @@ def call(what, uri, *args, code=OK, says="", timeout_ms=10000, env=None):
                           text=True, timeout=60, env=env)
     if done.returncode != code or says not in done.stderr:
         raise Failed(f"{what} {uri}: {done.returncode} instead of {code} ('{says}'): {done.stdout}{done.stderr}")
+    for word in HIDDEN:
+        if word in done.stderr:
+            raise Failed(f"{what}: a message shows '{word}': {done.stderr}")
     call.seconds = time.monotonic() - began
     return done.stdout.strip()

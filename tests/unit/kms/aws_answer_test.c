@@ -30,6 +30,24 @@ Test(aws_answer, requests_are_as_the_api_has_them)
     cr_assert_str_eq(buf_cstr(&describe), "{\"KeyId\":\"alias/a\"}");
 }
 
+Test(aws_answer, a_multi_region_key_is_asked_for_where_we_are)
+{
+    static const char *const rows[][2] = {
+        {"arn:aws:kms:us-east-1:1:key/mrk-12", "arn:aws:kms:eu-west-3:1:key/mrk-12"},
+        {"arn:aws-cn:kms:eu-west-3:1:key/mrk-12", "arn:aws-cn:kms:eu-west-3:1:key/mrk-12"},
+        {"arn:aws:kms:us-east-1:1:key/12", "arn:aws:kms:us-east-1:1:key/12"},
+        {"mrk-12", "mrk-12"},
+        {"arn:aws:kms", "arn:aws:kms"},
+        {"arn:", "arn:"},
+        {"x:y:z:us-east-1:1:key/mrk-12", "x:y:z:us-east-1:1:key/mrk-12"},
+        {"alias/mrk-12", "alias/mrk-12"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        AUTO(free) char *found = aws_key_in_region(rows[i][0], "eu-west-3");
+        cr_assert_str_eq(found, rows[i][1]);
+    }
+}
+
 /* The largest that can be asked fits what is reserved for it. */
 Test(aws_answer, a_request_is_no_longer_than_its_room)
 {
