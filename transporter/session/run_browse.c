@@ -106,7 +106,8 @@ static bool explain(struct run *run, const struct recovery *recovery, const Seal
     struct run_answers answers = {.run = run, .operator= operator};
     if (recovery->point->cipher == CIPHER_NONE)
         return err_set(err, ERR_NOT_ENCRYPTED, "the recovery point is not encrypted: it needs no key");
-    bool done = run_unlock_report(run, recovery->point->unlock_section, &answers.pending, err) &&
+    bool done = run_unlock_report(run, recovery->repository, recovery->point->unlock_section,
+                                  &answers.pending, err) &&
                 run_answers_send(&answers, RUN_ANSWER_LAST, err);
     buf_deinit(&answers.pending);
     return done;

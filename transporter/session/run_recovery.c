@@ -63,11 +63,12 @@ static bool check_point(const struct run *run, struct span file, struct reposito
 }
 
 /* The key of an encrypted point; *half stays NULL in a plaintext repository. */
-static bool open_key(struct run *run, const struct point *point, struct read_half **half, struct err *err)
+static bool open_key(struct run *run, struct repository *repository, const struct point *point,
+                     struct read_half **half, struct err *err)
 {
     AUTO(read_half) struct read_half *opened = NULL;
     if (point->cipher == CIPHER_NONE) return true;
-    if (!run_unlock(run, point->unlock_section, &opened, err)) return false;
+    if (!run_unlock(run, repository, point->unlock_section, &opened, err)) return false;
     if (!read_half_use_domain(opened, point->domain, &point->domain_id, err)) return false;
     *half = opened;
     opened = NULL;
@@ -88,7 +89,7 @@ static bool make_opener(struct recovery *recovery, struct err *err)
         recovery->opener = opener_new_opened();
         return true;
     }
-    if (!open_key(recovery->run, recovery->point, &recovery->half, err)) return false;
+    if (!open_key(recovery->run, recovery->repository, recovery->point, &recovery->half, err)) return false;
     recovery->opener = opener_new(recovery->half, recovery->point->domain);
     return true;
 }
@@ -119,6 +120,7 @@ static bool open_repository(struct recovery *recovery, struct repository **repos
         !repository_point_read(*repository, &point, file, err))
         return false;
     recovery->local = inlet_repository_new(*repository);
+    recovery->repository = *repository;
     return run_enter(run, stop_local, recovery->local, err);
 }
 
@@ -218,7 +220,7 @@ bool run_serve_recovery(struct run *run, struct err *err)
         !repository_point_read(repository, &id, &file, err) ||
         !check_point(run, buf_span(&file), repository, &point, err))
         return false;
-    if (is_opened_there(run) && !open_key(run, point, &half, err)) return false;
+    if (is_opened_there(run) && !open_key(run, repository, point, &half, err)) return false;
     if (!run_dial(run, CONVERSATION_RECOVERY, &seal, buf_span(&file), JOB_NOT_ASKED, &dialler, err))
         return false;
     bool done =

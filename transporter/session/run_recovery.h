@@ -12,6 +12,7 @@ struct recovery {
     struct listener_session *session; /* NULL: our own repository */
     struct inlet_remote *remote;
     struct inlet_repository *local;
+    struct repository *repository; /* local: borrowed */
     struct inlet inlet;
     struct point *point;
     struct hash root;       /* as the opener wants it */

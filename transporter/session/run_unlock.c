@@ -4,6 +4,7 @@
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
 #include "transporter/kms/unlock.h"
+#include "transporter/repository/unlocks.h"
 #include "transporter/session/own_key.h"
 
 #include <stdio.h>
@@ -83,10 +84,61 @@ static struct unlock_sources sources_of(const struct run *run, size_t known_coun
         .known = known_here, .known_count = known_count, .kms = run->environment.kms, .going_on = going_on};
 }
 
-static struct unlock_more more_of(const struct run *run)
+/* --- what is known of the key beside the point --- */
+
+struct kept {
+    const struct run *run;
+    Sealift__UnlockSection **sections;
+    size_t count;
+};
+
+static void kept_deinit(struct kept *kept)
+{
+    for (size_t i = 0; i < kept->count; i++)
+        stored_unlock_free(kept->sections[i]);
+    free(kept->sections);
+}
+DEFINE_AUTO_IN_PLACE(kept, struct kept, kept_deinit)
+
+static bool believe(void *arg, const struct statement *order)
+{
+    const struct run *run = ((const struct kept *)arg)->run;
+    return id_eq(&order->site, run_site(run)) && roster_ever_operator(run->roster, order->signer);
+}
+
+static bool keep(void *arg, uint32_t number, const Sealift__UnlockSection *section, const struct err *why)
+{
+    struct kept *kept = arg;
+    struct err ignored;
+    AUTO(buf) struct buf bytes = {0};
+    Sealift__UnlockSection *copy = NULL;
+    (void)number;
+    (void)why;
+    if (!section || !stored_unlock_encode(section, &bytes, &ignored) ||
+        !stored_unlock_decode(buf_span(&bytes), &copy, &ignored))
+        return true;
+    kept->sections = xreallocarray(kept->sections, kept->count + 1, sizeof(Sealift__UnlockSection *));
+    kept->sections[kept->count++] = copy;
+    return true;
+}
+
+/* What cannot be read is one way less. */
+static void read_kept(struct run *run, struct repository *repository, struct kept *kept)
+{
+    struct err why = {0};
+    struct hash key_id = stored_hash(&run_order(run)->key_id);
+    kept->run = run;
+    if (repository && !repository_unlock_sections(repository, &key_id, believe, keep, kept, &why))
+        run_note(run, why.text);
+}
+
+static struct unlock_more more_of(const struct run *run, const struct kept *kept)
 {
     const Sealift__OrderBody *order = run_order(run);
-    return (struct unlock_more){.wraps = order->kms, .wrap_count = order->n_kms};
+    return (struct unlock_more){.sections = (const Sealift__UnlockSection *const *)kept->sections,
+                                .section_count = kept->count,
+                                .wraps = order->kms,
+                                .wrap_count = order->n_kms};
 }
 
 /* --- unlocking --- */
@@ -140,7 +192,8 @@ static bool open_generation(struct run *run, const struct hash *key_id, struct r
            read_half_open(s->data, &newest, stored_span(&section->keyring), half, err);
 }
 
-bool run_unlock(struct run *run, struct span unlock_section_bytes, struct read_half **half, struct err *err)
+bool run_unlock(struct run *run, struct repository *repository, struct span unlock_section_bytes,
+                struct read_half **half, struct err *err)
 {
     struct hash key_id = stored_hash(&run_order(run)->key_id);
     if (open_generation(run, &key_id, half, err)) return true;
@@ -149,7 +202,9 @@ bool run_unlock(struct run *run, struct span unlock_section_bytes, struct read_h
     AUTO(unlocking) struct unlocking unlocking = {.run = run};
     AUTO(read_half) struct read_half *opened = NULL;
     struct unlock_sources sources = sources_of(run, KNOWN_ALL);
-    const struct unlock_more more = more_of(run);
+    AUTO(kept) struct kept kept = {0};
+    read_kept(run, repository, &kept);
+    const struct unlock_more more = more_of(run, &kept);
     sources.report = note_step;
     sources.arg = &unlocking;
     bool done = unlock_section(unlock_section_bytes, &more, &sources, &opened, err);
@@ -209,11 +264,14 @@ static void report_step(void *arg, const struct unlock_result *result)
     report->steps[report->n_steps++] = step;
 }
 
-bool run_unlock_report(struct run *run, struct span unlock_section_bytes, struct buf *out, struct err *err)
+bool run_unlock_report(struct run *run, struct repository *repository, struct span unlock_section_bytes,
+                       struct buf *out, struct err *err)
 {
     AUTO(reporting) struct reporting reporting = {.run = run, .report = SEALIFT__UNLOCK_REPORT__INIT};
     struct unlock_sources sources = sources_of(run, KNOWN_WITHOUT_ORDER);
-    const struct unlock_more more = more_of(run);
+    AUTO(kept) struct kept kept = {0};
+    read_kept(run, repository, &kept);
+    const struct unlock_more more = more_of(run, &kept);
     struct err nothing_opens = {0};
     sources.report = report_step;
     sources.arg = &reporting;
