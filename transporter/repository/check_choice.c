@@ -48,27 +48,14 @@ static bool add_named(struct check *check, const struct hash *from, const struct
 
 /* --- of one point --- */
 
-/* Which packs hold something that the point refers to. */
-struct wanted_packs {
-    const struct live_set *live;
-    bool *wanted;
-    uint32_t count;
-};
-
-static void want_pack(void *arg, const uint8_t *id, const struct index_location *location)
-{
-    struct wanted_packs *packs = arg;
-    if (location->pack < packs->count && live_set_has(packs->live, id)) packs->wanted[location->pack] = true;
-}
-
-static bool drop_others(struct check *check, const struct wanted_packs *packs, struct err *err)
+static bool drop_others(struct check *check, const bool *wanted, uint32_t packs, struct err *err)
 {
     size_t kept = 0;
     check->result.packs_total = check->result.bytes_total = 0;
     for (size_t i = 0; i < check->item_count; i++) {
         struct check_item item = check->items[i];
         struct index_pack pack;
-        if (item.no >= packs->count || !packs->wanted[item.no]) continue;
+        if (item.no >= packs || !wanted[item.no]) continue;
         if (!index_pack_get(check->repository->index, item.no, &pack, err)) {
             if (err->code != ERR_NOT_FOUND) return false;
             continue;
@@ -88,13 +75,12 @@ static bool choose_point(struct check *check, struct err *err)
     struct repository_point point;
     struct err why;
     uint32_t packs = 0;
-    AUTO(mark) struct mark mark = {0};
-    if (!repository_point_find(repository, check->options->point, &point, err)) return false;
-    if (!mark_point(repository, &point, &mark, &why)) return true;
-    if (!index_next_pack(repository->index, &packs, err)) return false;
+    if (!repository_point_find(repository, check->options->point, &point, err) ||
+        !index_next_pack(repository->index, &packs, err))
+        return false;
     AUTO(free) bool *wanted = xcalloc((size_t)packs + 1, sizeof(*wanted));
-    struct wanted_packs choice = {.live = &mark.live, .wanted = wanted, .count = packs};
-    return index_each_chunk(repository->index, want_pack, &choice, err) && drop_others(check, &choice, err);
+    return !mark_point_packs(repository, &point, wanted, packs, &why) ||
+           drop_others(check, wanted, packs, err);
 }
 
 bool check_choose(struct check *check, struct err *err)

@@ -199,8 +199,9 @@ static bool walk_copies(struct walker *walker, const struct hash *id, unsigned d
         if (place.type != FRAME_NODE || !is_good(walker, &place, &why) ||
             !read_clear(walker, id, &place, &clear, &nodes, &why))
             continue;
+        bool more = at + sizeof(place) < places.len;
         if (good++ == 0) {
-            buf_put_span(&first, buf_span(&clear));
+            if (more) buf_put_span(&first, buf_span(&clear)); /* nearly every node has one copy */
             first_nodes = nodes;
         } else if (nodes == first_nodes && span_eq(buf_span(&clear), buf_span(&first))) {
             continue;

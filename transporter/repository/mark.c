@@ -9,7 +9,10 @@
 
 struct marking {
     struct repository *repository;
-    struct mark *mark;
+    struct live_set *live; /* what is referred to; NULL: where it lies is wanted */
+    bool *wanted;          /* by pack */
+    uint32_t pack_count;
+    struct buf places;
     struct domain_sets met; /* nodes */
     struct hash *queue;     /* nodes of one point to be walked */
     size_t count, cap;
@@ -23,6 +26,7 @@ void mark_deinit(struct mark *mark)
 static void marking_deinit(struct marking *marking)
 {
     domain_sets_deinit(&marking->met);
+    buf_deinit(&marking->places);
     free(marking->queue);
 }
 DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
@@ -30,7 +34,7 @@ DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
 static void add_node(struct marking *marking, struct id_set *met, const uint8_t *id)
 {
     if (!id_set_add(met, id)) return;
-    live_set_add(&marking->mark->live, id);
+    if (marking->live) live_set_add(marking->live, id);
     if (marking->count == marking->cap) {
         marking->cap = marking->cap ? 2 * marking->cap : 256;
         marking->queue = xreallocarray(marking->queue, marking->cap, sizeof(*marking->queue));
@@ -38,9 +42,40 @@ static void add_node(struct marking *marking, struct id_set *met, const uint8_t 
     memcpy(marking->queue[marking->count++].bytes, id, HASH_LEN);
 }
 
+static bool want_places(struct marking *marking, struct index_view *view, const uint8_t *id, uint32_t domain,
+                        struct err *err)
+{
+    struct hash chunk;
+    memcpy(chunk.bytes, id, HASH_LEN);
+    buf_clear(&marking->places);
+    if (!index_locate_all(view, &chunk, domain, INDEX_FOR_TRACING, &marking->places, err)) return false;
+    for (size_t at = 0; at < marking->places.len; at += sizeof(struct index_location)) {
+        struct index_location place;
+        memcpy(&place, marking->places.data + at, sizeof(place));
+        if (place.pack < marking->pack_count) marking->wanted[place.pack] = true;
+    }
+    return true;
+}
+
+static bool note_data(struct marking *marking, const struct frame_view *frame, uint32_t domain,
+                      struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    bool ok =
+        marking->live || frame->data_ids == 0 || index_view_open(marking->repository->index, &view, err);
+    for (size_t i = 0; ok && i < frame->data_ids; i++) {
+        const uint8_t *id = frame->clear_data + i * HASH_LEN;
+        if (marking->live)
+            live_set_add(marking->live, id);
+        else
+            ok = want_places(marking, view, id, domain, err);
+    }
+    return ok;
+}
+
 /* One copy of a node. */
 static bool walk_copy(struct marking *marking, const struct hash *id, const struct index_location *at,
-                      struct id_set *met, struct err *err)
+                      uint32_t domain, struct id_set *met, struct err *err)
 {
     struct index_pack pack;
     struct frame_view frame;
@@ -53,9 +88,7 @@ static bool walk_copy(struct marking *marking, const struct hash *id, const stru
         return err_set(err, ERR_DAMAGED, "another frame than the one that was there");
     for (size_t i = 0; i < frame.node_ids; i++)
         add_node(marking, met, frame.clear_nodes + i * HASH_LEN);
-    for (size_t i = 0; i < frame.data_ids; i++)
-        live_set_add(&marking->mark->live, frame.clear_data + i * HASH_LEN);
-    return true;
+    return note_data(marking, &frame, domain, err);
 }
 
 static bool walk_node(struct marking *marking, const struct hash *id, uint32_t domain, struct id_set *met,
@@ -64,7 +97,8 @@ static bool walk_node(struct marking *marking, const struct hash *id, uint32_t d
     AUTO(buf) struct buf places = {0};
     AUTO(index_view) struct index_view *view = NULL;
     if (!index_view_open(marking->repository->index, &view, err) ||
-        !index_locate_all(view, id, domain, INDEX_FOR_READING, &places, err))
+        !index_locate_all(view, id, domain, INDEX_FOR_READING, &places, err) ||
+        (!marking->live && !want_places(marking, view, id->bytes, domain, err)))
         return false;
     index_view_close(view);
     view = NULL;
@@ -74,7 +108,7 @@ static bool walk_node(struct marking *marking, const struct hash *id, uint32_t d
     for (size_t at = 0; at < places.len; at += sizeof(struct index_location)) {
         struct index_location place;
         memcpy(&place, places.data + at, sizeof(place));
-        if (place.type == FRAME_NODE) walked += walk_copy(marking, id, &place, met, &why);
+        if (place.type == FRAME_NODE) walked += walk_copy(marking, id, &place, domain, met, &why);
     }
     if (walked > 0) return true;
     char digits[2 * HASH_LEN + 1];
@@ -131,28 +165,23 @@ static bool walk_all(struct marking *marking, struct err *err)
     return err->code == ERR_NOT_FOUND;
 }
 
-/* point: NULL for all. */
-static bool mark(struct repository *repository, const struct repository_point *point, struct mark *out,
-                 struct err *err)
+bool mark_points(struct repository *repository, struct mark *out, struct err *err)
 {
     struct index_totals totals;
     index_totals(repository->index, &totals);
     AUTO(mark) struct mark marked = {.head = repository_head(repository).number};
     live_set_init(&marked.live, totals.frames);
-    AUTO(marking) struct marking marking = {.repository = repository, .mark = &marked};
-    if (!(point ? walk_named(&marking, point, err) : walk_all(&marking, err))) return false;
+    AUTO(marking) struct marking marking = {.repository = repository, .live = &marked.live};
+    if (!walk_all(&marking, err)) return false;
     *out = marked;
     marked = (struct mark){0};
     return true;
 }
 
-bool mark_points(struct repository *repository, struct mark *out, struct err *err)
+bool mark_point_packs(struct repository *repository, const struct repository_point *point, bool *wanted,
+                      uint32_t count, struct err *err)
 {
-    return mark(repository, NULL, out, err);
-}
-
-bool mark_point(struct repository *repository, const struct repository_point *point, struct mark *out,
-                struct err *err)
-{
-    return mark(repository, point, out, err);
+    AUTO(marking)
+    struct marking marking = {.repository = repository, .wanted = wanted, .pack_count = count};
+    return walk_named(&marking, point, err);
 }

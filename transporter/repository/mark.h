@@ -16,8 +16,9 @@ DEFINE_AUTO_IN_PLACE(mark, struct mark, mark_deinit)
  * (ERR_DAMAGED, ERR_NOT_FOUND): what lies below it is not known, so nothing may be taken away. Of a node with
  * several copies all count, so that who plants a false one takes nothing from the true one. */
 bool mark_points(struct repository *repository, struct mark *out, struct err *err) MUST_CHECK;
-/* The same of one point alone. */
-bool mark_point(struct repository *repository, const struct repository_point *point, struct mark *out,
-                struct err *err) MUST_CHECK;
+/* Which packs have something that one point refers to: sets wanted[no] of those with a number below `count`.
+ * Costs what the point is large, whatever else is in the repository. Fails as mark_points does. */
+bool mark_point_packs(struct repository *repository, const struct repository_point *point, bool *wanted,
+                      uint32_t count, struct err *err) MUST_CHECK;
 
 #endif
