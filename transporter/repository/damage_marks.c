@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* magic (8) ‖ repository id (16) ‖ names (32 each, ascending) ‖ HASH of all before (32) */
-enum { MAGIC_LEN = 8, LEAST_LEN = MAGIC_LEN + ID_LEN + HASH_LEN, FILE_MAX = 64 * 1024 * 1024 };
+enum { MAGIC_LEN = 8, LEAST_LEN = MAGIC_LEN + ID_LEN + HASH_LEN };
+#define FILE_MAX ((size_t)1 << 30) /* 33 million packs: a petabyte of damage */
 static const char magic[MAGIC_LEN + 1] = "slmarks1";
 
 struct damage_marks {
