@@ -97,6 +97,10 @@ bool index_add(struct index *index, uint32_t pack, const struct pack_entry *entr
 bool index_forget(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
                   struct err *err) MUST_CHECK;
 
+/* The same of every pack with gone[no], for numbers below `count`, where nobody knows the entries: goes
+ * through the whole index. */
+bool index_forget_packs(struct index *index, const bool *gone, uint32_t count, struct err *err) MUST_CHECK;
+
 struct index_location {
     uint32_t pack;
     uint32_t offset; /* of the payload */

@@ -226,16 +226,30 @@ static bool choose(struct sweep *sweep, uint32_t young, struct buf *names, struc
     return err->code == ERR_NOT_FOUND;
 }
 
+/* Which of the packs that are lost nobody needs anything of. */
+static bool find_lost(struct sweep *sweep, bool *gone, size_t *count, struct err *err)
+{
+    struct index_pack pack = {0};
+    for (uint32_t no = 0; index_pack_from(sweep->repository->index, no, &pack, err); no = pack.no + 1) {
+        if (pack.no >= sweep->packs) return true;
+        gone[pack.no] = pack.state == INDEX_LOST && sweep->usage[pack.no].live == 0;
+        *count += gone[pack.no];
+    }
+    return err->code == ERR_NOT_FOUND;
+}
+
 /* Of a lost pack there is nothing left to be removed but what the index says of it. */
 static bool forget_lost(struct sweep *sweep, struct err *err)
 {
     struct index *index = sweep->repository->index;
-    struct index_pack pack = {0};
-    for (uint32_t no = 0; index_pack_from(index, no, &pack, err); no = pack.no + 1)
-        if (pack.state == INDEX_LOST && pack.no < sweep->packs && sweep->usage[pack.no].live == 0 &&
-            !index_pack_drop(index, pack.no, err))
-            return false;
-    return err->code == ERR_NOT_FOUND;
+    size_t count = 0;
+    if (!index_has_packs(index, INDEX_LOST)) return true;
+    AUTO(free) bool *gone = xcalloc((size_t)sweep->packs + 1, sizeof(*gone));
+    if (!find_lost(sweep, gone, &count, err)) return false;
+    if (count > 0 && !index_forget_packs(index, gone, sweep->packs, err)) return false;
+    for (uint32_t no = 0; no < sweep->packs; no++)
+        if (gone[no] && !index_pack_drop(index, no, err)) return false;
+    return true;
 }
 
 static bool condemn(struct sweep *sweep, struct err *err)

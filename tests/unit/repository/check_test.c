@@ -275,7 +275,7 @@ Test(check, each_damage_has_its_own_sentence)
          "for p in packs/*/*; do printf xx | dd of=$p bs=1 seek=$(($(stat -c %s $p) - 4)) conv=notrunc "
          "2>/dev/null; done",
          "the pack has no end"},
-        {CHECK_PRESENCE, "mkdir unlock; echo no > unlock/x", "22 unlock/x: "},
+        {CHECK_PRESENCE, "mkdir rewrap; echo no > rewrap/x", "22 rewrap/x: "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);

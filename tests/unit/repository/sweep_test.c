@@ -562,8 +562,17 @@ Test(sweep, takes_damaged_packs_once_all_that_is_needed_of_them_was_brought_agai
     }
 }
 
+static void count_row(void *arg, const uint8_t *id, const struct index_location *location)
+{
+    (void)id;
+    size_t *rows = arg;
+    rows[location->pack]++;
+}
+
 Test(sweep, forgets_lost_packs_once_all_that_is_needed_of_them_was_brought_again)
 {
+    size_t rows[16] = {0};
+    struct err err;
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct hash root = back_up(place->repository, 1, 0, 20);
     shell("rm -rf '%s'/packs/*", place->path);
@@ -573,6 +582,13 @@ Test(sweep, forgets_lost_packs_once_all_that_is_needed_of_them_was_brought_again
     cr_assert_gt(findings_of(place->repository), 0, "the lost packs are named as before");
     cr_assert_eq(sweep(place).outcome, SWEEP_CLEAN, "there is nothing to take away");
     cr_assert_eq(findings_of(place->repository), 0);
+    cr_assert(index_each_chunk(place->repository->index, count_row, rows, &err), "%s", err.text);
+    for (uint32_t no = 0; no < 16; no++) {
+        struct index_pack pack;
+        bool there = index_pack_get(place->repository->index, no, &pack, &err);
+        cr_assert_eq(rows[no] > 0, there, "%zu rows of pack %u, which is %sthere", rows[no], no,
+                     there ? "" : "not ");
+    }
     cr_assert(restores(place->repository, &root, NULL));
 }
 
