@@ -41,7 +41,7 @@ struct host_kms {
     char name[IDENTITY_NAME_MAX + 1];
     char kind[8];
 };
-#define HOST_KMS_MAX 64
+#define HOST_KMS_MAX 16
 
 /* A transporter of the roster. */
 struct host_link {

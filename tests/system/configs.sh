@@ -43,4 +43,7 @@ bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must
 kms='kms = ( { name = "eu"; '
 bad $t "${state}${kms}uri = \"aws:///k?REGION=r&COLOUR=x\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': the aws://… URI: unknown parameter 'COLOUR'"
 bad $t "${state}${kms}uri = \"file://$TMPDIR/none.key\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot open 'none.key': No such file or directory"
+bad $t "${state}${kms}uri = \"kmip://h/1?cert=/none&key=$TMPDIR/none.key&ca=/none\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot read 'none.key': No such file or directory"
+printf '%b' "${state}${kms}uri = \"aws:///alias/x?REGION=eu-west-1&AUTH=implicit\"; } );\n" >"$TMPDIR/good.conf"
+good $t "$TMPDIR/good.conf"
 exit $failed

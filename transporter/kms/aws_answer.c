@@ -213,23 +213,28 @@ static const struct refusal *refusal_of(const char *type)
     return NULL;
 }
 
-/* What follows a '#', and before a ':', is the name itself. */
-static void read_type(const json_t *object, char out[static TYPE_MAX + 1])
+/* A string of the answer, or "" in place of one that says what is hidden. */
+static const char *told(const json_t *value, const char *hidden)
 {
-    const char *text = json_string_value(json_object_get(object, "__type"));
-    const char *hash = text ? strrchr(text, '#') : NULL;
+    const char *text = json_string_value(value);
+    bool whole = text && strlen(text) == json_string_length(value);
+    return whole && !(hidden && strstr(text, hidden)) ? text : "";
+}
+
+/* What follows a '#', and before a ':', is the name itself. */
+static void read_type(const json_t *object, const char *hidden, char out[static TYPE_MAX + 1])
+{
+    const char *text = told(json_object_get(object, "__type"), hidden);
+    const char *hash = strrchr(text, '#');
     if (hash) text = hash + 1;
-    put_words(text ? text : "", text ? strcspn(text, ":") : 0, TYPE_MAX, out);
+    put_words(text, strcspn(text, ":"), TYPE_MAX, out);
 }
 
 static void read_words(const json_t *object, const char *hidden, char out[static WORDS_MAX + 1])
 {
     const json_t *value = json_object_get(object, "message");
-    if (!value) value = json_object_get(object, "Message");
-    const char *text = json_string_value(value);
-    size_t len = text ? json_string_length(value) : 0;
-    if (!text || strlen(text) != len || (hidden && strstr(text, hidden))) len = 0;
-    put_words(text ? text : "", len, WORDS_MAX, out);
+    const char *text = told(value ? value : json_object_get(object, "Message"), hidden);
+    put_words(text, strlen(text), WORDS_MAX, out);
 }
 
 enum aws_again aws_refused(long status, struct span answer, const char *hidden, struct err *err)
@@ -238,7 +243,7 @@ enum aws_again aws_refused(long status, struct span answer, const char *hidden, 
     struct err ignored;
     AUTO(json_read) json_t *object = NULL;
     if (!json_read(answer, &object, &ignored)) object = NULL;
-    read_type(object, type);
+    read_type(object, hidden, type);
     read_words(object, hidden, words);
     const struct refusal *refusal = refusal_of(type);
     const char *between = *words ? ": " : "";

@@ -12,7 +12,7 @@
 #include "common/conf/conf.h"
 #include "transporter/kms/kms.h"
 
-enum { KMS_SET_MOST = 64 }; /* entries */
+enum { KMS_SET_MOST = 16 }; /* entries: their names fit a Hello */
 
 struct kms_set;
 

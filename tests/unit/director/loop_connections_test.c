@@ -1,20 +1,28 @@
 /* Who is connected, who is dropped, and why. */
 #include "loop_site.h"
 
+#include "common/wire/lent.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
 TestSuite(loop_connections, .init = loop_setup, .fini = loop_teardown, .timeout = 60);
 
-static uint32_t connected(enum signing_member member)
+static const Sealift__TransporterStatus *status_of(const Sealift__StatusAnswer *answer,
+                                                   enum signing_member member)
 {
-    AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
     for (size_t i = 0; i < answer->n_transporters; i++)
         if (memcmp(answer->transporters[i]->sign_pk.data, signing_key(&loop.dock.signing, member),
                    SIGN_PK_LEN) == 0)
-            return answer->transporters[i]->connected;
+            return answer->transporters[i];
     cr_assert_fail("the transporter is not in the status");
-    return 0;
+    return NULL;
+}
+
+static uint32_t connected(enum signing_member member)
+{
+    AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
+    return status_of(answer, member)->connected;
 }
 
 Test(loop_connections, notices_a_transporter_that_has_gone)
@@ -109,4 +117,38 @@ Test(loop_connections, drops_an_operator_who_asks_and_never_reads)
         status = net_socket_recv(ben.socket, &from, &message, &fault, 500);
     }
     caller_expect_cut(&ben);
+}
+
+/* What is no name would be read by people all the same; more than a host can have is cut off. */
+Test(loop_connections, shows_the_names_of_a_transporters_protectors)
+{
+    static const char *const said[][2] = {
+        {"eu", "aws"}, {"../x", "aws"}, {"", "aws"}, {"evil", "no kind"}, {"vault", "kmip"}};
+    Sealift__KmsOffer offers[100];
+    Sealift__KmsOffer *kms[100];
+    const struct id process = {{7}};
+    Sealift__Hello hello = SEALIFT__HELLO__INIT;
+    hello.roster_version = 1;
+    hello.incarnation = lent_id(&process);
+    hello.n_kms = 100;
+    hello.kms = kms;
+    for (size_t i = 0; i < 100; i++) {
+        sealift__kms_offer__init(kms[i] = &offers[i]);
+        offers[i].name = lent_text(i < 5 ? said[i][0] : "more");
+        offers[i].kind = lent_text(i < 5 ? said[i][1] : "file");
+    }
+    caller_dial(&loop.web, &loop.dock, CONTROL_PORT, WEB);
+    Sealift__Head head = caller_head(&loop.web, SEALIFT__HEAD__KIND_HELLO);
+    head.hello = &hello;
+    AUTO(heard) struct heard heard = {0};
+    caller_send(&loop.web, &head, (struct span){0});
+    caller_await(&loop.web, SEALIFT__HEAD__KIND_WELCOME, &heard);
+    AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
+    const Sealift__TransporterStatus *web = status_of(answer, WEB);
+    cr_assert_eq(web->n_kms, 13);
+    cr_assert_str_eq(web->kms[0]->name, "eu");
+    cr_assert_str_eq(web->kms[0]->kind, "aws");
+    cr_assert_str_eq(web->kms[1]->name, "vault");
+    cr_assert_str_eq(web->kms[1]->kind, "kmip");
+    cr_assert_eq(status_of(answer, NAS)->n_kms, 0);
 }

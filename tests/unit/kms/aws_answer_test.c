@@ -200,6 +200,8 @@ Test(aws_answer, refusals_have_their_names)
         {400, "{\"__type\":\"ValidationException\",\"message\":\"cannot read 'c2VjcmV0'\"}",
          "the request is not valid", ERR_CONFIG, AWS_FINAL},
         {400, "{\"__type\":\"Novel\",\"message\":7}", "it refuses with 'Novel'", ERR_FAILED, AWS_FINAL},
+        {400, "{\"__type\":\"x c2VjcmV0\",\"message\":\"?\"}",
+         "the answer has the HTTP status 400 and says nothing more", ERR_PROTOCOL, AWS_FINAL},
         {429, "", "it fails for now, with the HTTP status 429", ERR_UNREACHABLE, AWS_ASK_AGAIN},
         {503, "<html>", "it fails for now, with the HTTP status 503", ERR_UNREACHABLE, AWS_ASK_AGAIN},
         {302, "", "the answer has the HTTP status 302 and says nothing more", ERR_PROTOCOL, AWS_FINAL},

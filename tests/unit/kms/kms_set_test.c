@@ -122,6 +122,21 @@ Test(kms_set, names_the_line_and_the_entry_of_what_is_wrong)
     cr_assert_not_null(strstr(err.text, ":1: kms[0].name: "), "%s", err.text);
 }
 
+Test(kms_set, has_a_limit)
+{
+    for (size_t count = KMS_SET_MOST; count <= KMS_SET_MOST + 1; count++) {
+        AUTO(buf) struct buf text = {0};
+        buf_put_str(&text, "kms = (");
+        for (size_t i = 0; i < count; i++)
+            buf_printf(&text, "%s{ name = \"k%zu\"; uri = \"file:///x\"; }", i ? ", " : "", i);
+        buf_put_str(&text, ");");
+        if (count <= KMS_SET_MOST)
+            kms_set_free(loaded(buf_cstr(&text), 0600));
+        else
+            expect_refused(buf_cstr(&text), 0600, ":1: kms: 17 entries are more than 16");
+    }
+}
+
 Test(kms_set, wants_a_secret_in_a_file_that_not_everybody_can_read)
 {
     static const char text[] = "kms = ( { name = \"eu\"; uri = \"" SPECIFIED "\"; } );";
