@@ -25,11 +25,25 @@ void clear_list_reset(struct clear_list *list)
 struct deriving {
     struct clear_list *list;
     const struct sealing *sealing;
+    enum frame_type type; /* of the child before */
+    struct hash content;
+    bool any;
 };
+
+/* Small files that follow each other mostly lie in the same chunk: its id is derived once. */
+static bool is_repeat(struct deriving *deriving, enum frame_type type, const struct hash *content)
+{
+    if (deriving->any && deriving->type == type && hash_eq(&deriving->content, content)) return true;
+    deriving->type = type;
+    deriving->content = *content;
+    deriving->any = true;
+    return false;
+}
 
 static bool add_child(void *arg, enum frame_type type, const struct hash *content, struct err *err)
 {
     struct deriving *deriving = arg;
+    if (is_repeat(deriving, type, content)) return true;
     struct hash id = sealing_id(deriving->sealing, type, content);
     struct buf *ids = type == FRAME_NODE ? &deriving->list->nodes : &deriving->list->datas;
     buf_put(ids, id.bytes, HASH_LEN);
@@ -59,7 +73,7 @@ bool clear_list_derive(struct clear_list *list, const struct sealing *sealing, s
                        struct err *err)
 {
     clear_list_reset(list);
-    struct deriving deriving = {list, sealing};
+    struct deriving deriving = {.list = list, .sealing = sealing};
     enum node_kind kind;
     if (!node_children(node, &kind, add_child, &deriving, err)) {
         clear_list_reset(list);

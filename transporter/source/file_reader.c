@@ -34,12 +34,10 @@ void file_reader_close(struct file_reader *reader)
 
 static bool open_file(const struct walk_entry *entry, int *out, struct err *err)
 {
-    AUTO(buf) struct buf name = {0};
-    buf_put_span(&name, entry->name);
     int dir;
     if (!dir_handle_get(entry->dir, &dir, err)) return false;
     /* O_NONBLOCK: should a fifo stand there by now, opening it must not wait */
-    int fd = openat(dir, buf_cstr(&name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(dir, (const char *)entry->name.data, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int failed = errno;
     dir_handle_put(entry->dir);
     *out = fd;
@@ -62,16 +60,14 @@ static void refresh(struct walk_entry *entry, const struct stat *st)
     entry->blocks = (uint64_t)st->st_blocks;
 }
 
-static bool ask(int fd, struct walk_entry *entry, struct err *err)
+static bool ask(int fd, const struct walk_entry *entry, struct stat *out, struct err *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0) return err_sys(err, errno, "cannot read it");
-    if (!S_ISREG(st.st_mode) || st.st_dev != entry->mount)
+    if (fstat(fd, out) != 0) return err_sys(err, errno, "cannot read it");
+    if (!S_ISREG(out->st_mode) || out->st_dev != entry->mount)
         return err_set(err, ERR_FAILED, "it was replaced by something else while it was backed up");
     /* the other names of the file would be taken for names of this one */
-    if (st.st_ino != entry->key.inode && entry->links > 1)
+    if (out->st_ino != entry->key.inode && entry->links > 1)
         return err_set(err, ERR_FAILED, "one of its several names was given to another file");
-    refresh(entry, &st);
     return true;
 }
 
@@ -79,13 +75,14 @@ bool file_reader_open(const struct walk_entry *entry, enum reader_trust trust, s
                       struct err *err)
 {
     AUTO(fd) int fd = -1;
-    struct walk_entry now = *entry;
+    struct stat st;
     if (!open_file(entry, &fd, err)) return false;
-    if (trust == READER_ASKS && !ask(fd, &now, err)) return false;
-    now.cached = now.fallback = span_of(NULL, 0);
+    if (trust == READER_ASKS && !ask(fd, entry, &st, err)) return false;
     out->fd = fd;
     fd = -1;
-    out->entry = now;
+    out->entry = *entry;
+    out->entry.cached = out->entry.fallback = span_of(NULL, 0);
+    if (trust == READER_ASKS) refresh(&out->entry, &st);
     return true;
 }
 

@@ -41,12 +41,10 @@ static int open_own(int dir, const char *name, enum entry_type type, enum xattrs
 
 static bool open_entry(const struct walk_entry *entry, struct own *out, struct err *err)
 {
-    AUTO(buf) struct buf name = {0};
-    buf_put_span(&name, entry->name);
     int dir;
     if (!dir_handle_get(entry->dir, &dir, err)) return false;
     enum xattrs_fd how;
-    AUTO(fd) int fd = open_own(dir, buf_cstr(&name), entry->type, &how);
+    AUTO(fd) int fd = open_own(dir, (const char *)entry->name.data, entry->type, &how);
     int failed = errno;
     dir_handle_put(entry->dir);
     if (fd < 0) return failed == ENOENT ? vanished(err) : err_sys(err, failed, "cannot open it");

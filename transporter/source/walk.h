@@ -52,9 +52,9 @@ struct stat_key {
 };
 
 struct walk_entry {
-    struct span path;   /* without leading '/' */
-    struct span parent; /* path of its directory, empty at depth 1 */
-    struct span name;
+    struct span path;       /* without leading '/' */
+    struct span parent;     /* path of its directory, empty at depth 1 */
+    struct span name;       /* its last part; a NUL follows */
     struct span target;     /* ENTRY_HARD_LINK: path of the name that came first */
     struct dir_handle *dir; /* the directory that it is in; take a reference to keep it */
     uint16_t depth;
