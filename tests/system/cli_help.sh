@@ -84,8 +84,8 @@ for option in proxy bandwidth; do
     expect 2 job create web "--$option" x
     says "the option '--$option' is not there yet in this version"
 done
-expect 2 job create web --reencrypt
-says "the option '--reencrypt' is not there yet"
+expect 2 job create web --exact
+says "the option '--exact' is not there yet"
 expect 2 key create main --kms eu
 says "the option '--kms' is not there yet"
 expect 2 link set a b --connection reverse

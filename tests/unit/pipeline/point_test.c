@@ -42,6 +42,68 @@ Test(point, says_what_the_writer_put_in)
     cr_assert(span_eq(point->unlock_section, buf_span(&keys.unlock)));
 }
 
+Test(point, that_was_sealed_anew_says_what_it_was_made_from)
+{
+    AUTO(keys) struct keys keys = keys_make();
+    struct sealing_options options = keys_sealing(&keys, (struct outlet){0});
+    struct point_origin origin = {.point = {{5}},
+                                  .run = {{6}},
+                                  .writer = {7},
+                                  .writer_name = "beta",
+                                  .written_ns = 9,
+                                  .key_label = "old"};
+    struct point_draft anew = draft;
+    anew.origin = &origin;
+    AUTO(sealing) struct sealing *sealing = NULL;
+    AUTO(buf) struct buf file = {0};
+    struct err err = {0};
+    struct backup_identity identity = keys_identity(&keys);
+    cr_assert(sealing_new(&options, &sealing, &err), "%s", err.text);
+    cr_assert(point_encode(&identity, sealing, &anew, &file, &err), "%s", err.text);
+    AUTO(point) struct point *point = NULL;
+    cr_assert(point_decode(buf_span(&file), &point, &err), "%s", err.text);
+    cr_assert(point->has_origin);
+    struct point_origin said = point_origin_of(point);
+    cr_assert(id_eq(&said.point, &origin.point) && id_eq(&said.run, &origin.run) && said.written_ns == 9);
+    cr_assert_arr_eq(said.writer, origin.writer, SIGN_PK_LEN);
+    cr_assert_str_eq(said.writer_name, "beta");
+    cr_assert_str_eq(said.key_label, "old");
+    anew.origin = NULL;
+    buf_clear(&file);
+    AUTO(point) struct point *first = NULL;
+    cr_assert(point_encode(&identity, sealing, &anew, &file, &err), "%s", err.text);
+    cr_assert(point_decode(buf_span(&file), &first, &err), "%s", err.text);
+    cr_assert_not(first->has_origin);
+    said = point_origin_of(first);
+    cr_assert(id_eq(&said.point, &first->point) && said.written_ns == draft.written_ns,
+              "it is its own origin");
+}
+
+/* Who copies must find it again, and who has not the domain's key must not be able to take its place. */
+Test(point, that_is_made_from_another_has_an_id_that_follows_from_it_and_the_domain)
+{
+    AUTO(keys) struct keys keys = keys_make();
+    AUTO(keys) struct keys other = keys_make();
+    struct sealing_options options = keys_sealing(&keys, (struct outlet){0});
+    struct sealing_options others = keys_sealing(&other, (struct outlet){0});
+    AUTO(sealing) struct sealing *one = NULL;
+    AUTO(sealing) struct sealing *again = NULL;
+    AUTO(sealing) struct sealing *elsewhere = NULL;
+    AUTO(run_key) struct run_key *next = run_key_new();
+    const struct id origin = {{5}}, another = {{6}};
+    struct err err = {0};
+    cr_assert(sealing_new(&options, &one, &err));
+    options.run = next;
+    cr_assert(sealing_new(&options, &again, &err) && sealing_new(&others, &elsewhere, &err));
+    struct id id = sealing_point_of(one, &origin), same = sealing_point_of(again, &origin);
+    struct id of_another = sealing_point_of(one, &another), there = sealing_point_of(elsewhere, &origin);
+    cr_assert(id_eq(&id, &same), "whichever run makes it");
+    cr_assert_not(id_eq(&id, &of_another) || id_eq(&id, &there) || id_eq(&id, &origin));
+    struct hash hash = hash_of(span_of(origin.bytes, ID_LEN));
+    struct hash documented = chunk_id(keys.write->dedup_key->data, (enum frame_type)3, &hash);
+    cr_assert_arr_eq(id.bytes, documented.bytes, ID_LEN, "as docs/format.md says");
+}
+
 Test(point, of_a_plaintext_repository_has_neither_key_nor_unlock_section)
 {
     AUTO(keys) struct keys keys = keys_make();
