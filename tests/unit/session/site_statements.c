@@ -115,6 +115,28 @@ struct statement *site_backup(const struct site *site, const struct backup_draft
     return statement;
 }
 
+struct statement *site_copy(const struct site *site, const struct copy_draft *draft)
+{
+    Sealift__JobBody body = SEALIFT__JOB_BODY__INIT;
+    struct hash domain;
+    AUTO(buf) struct buf encoded = {0};
+    body.name = text_of("copy");
+    body.kind = SEALIFT__JOB_KIND__JOB_COPY;
+    body.source = stored_bytes(span_of(draft->source->known.sign_pk, SIGN_PK_LEN));
+    body.repository = stored_bytes(span_of(draft->repository.bytes, ID_LEN));
+    body.from_repository = stored_bytes(span_of(draft->from.bytes, ID_LEN));
+    put_key(&body, draft->half, &domain);
+    body.placement = draft->placement;
+    body.compressor = text_of("none");
+    body.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
+    statement_body_encode(&body, &encoded);
+    return made(site, &(struct statement_draft){.type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                                                .site = site->id,
+                                                .id = draft->id,
+                                                .version = 1,
+                                                .body = buf_span(&encoded)});
+}
+
 struct statement *site_restore(const struct site *site, const struct restore_draft *draft)
 {
     Sealift__RestorePlan plan = SEALIFT__RESTORE_PLAN__INIT;

@@ -27,6 +27,14 @@ struct backup_draft {
 };
 struct statement *site_backup(const struct site *site, const struct backup_draft *draft);
 
+struct copy_draft {
+    struct id id, repository, from;
+    const struct identity *source;
+    const struct write_half *half;
+    Sealift__Placement placement;
+};
+struct statement *site_copy(const struct site *site, const struct copy_draft *draft);
+
 struct restore_draft {
     struct id id, repository, point;
     struct hash point_hash;
