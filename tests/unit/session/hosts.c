@@ -201,6 +201,7 @@ static void leg_begin(struct leg *leg, const struct hosts *hosts, const struct s
         .listener = host->listener,
         .state_dir = host->state,
         .own_key_file = host->own_key_file,
+        .kms = host->kms,
         .lease_ms = hosts->lease_ms,
         .hooks = {on_ready, on_progress, on_answer, on_point, on_changed, on_ended, on_gone, leg},
     };

@@ -13,7 +13,8 @@
 struct host {
     const struct identity *self; /* the site's */
     char *state;
-    char *own_key_file; /* or NULL */
+    char *own_key_file;        /* or NULL */
+    const struct kms_set *kms; /* or NULL; borrowed */
     struct policy policy;
     struct net_context *net;
     struct authority *authority;

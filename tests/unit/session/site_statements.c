@@ -161,6 +161,8 @@ struct statement *site_restore(const struct site *site, const struct restore_dra
                            span_of(draft->secret, KEY_SECRET_LEN), &secret, &err));
         body.secret = stored_bytes(buf_span(&secret));
     }
+    body.n_kms = draft->kms_count;
+    body.kms = draft->kms;
     body.accept_revoked = draft->accept_revoked;
     body.n_plan = 1;
     body.plan = part.copies;

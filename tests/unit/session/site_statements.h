@@ -44,6 +44,8 @@ struct restore_draft {
     const struct hash *key_id; /* NULL: plain */
     const uint8_t *secret;     /* KEY_SECRET_LEN bytes for the target, or NULL */
     const char *destination;
+    Sealift__KmsWrap **kms; /* of the key */
+    size_t kms_count;
     uint32_t accept_revoked;
 };
 struct statement *site_restore(const struct site *site, const struct restore_draft *draft);
