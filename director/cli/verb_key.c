@@ -295,18 +295,15 @@ const struct command key_commands[] = {
      grant_options, 2, 2, withdraw},
     {"key", "rotate",
      "KEY (--password | --from-file F | --generate) [--new-dedup] [--without-kms NAME]... [--yes]",
-     "Makes a new generation of a key under the same name: grants of it go to all who have the one before, "
-     "jobs "
-     "are\n"
-     "signed again with it, and write grants of the one before are withdrawn. Points that are there stay "
-     "readable: "
-     "the\n"
-     "new generation holds the secrets of all earlier ones. What was interrupted is finished by the same "
-     "command.\n"
-     "The deduplication secret is kept, so nothing is stored again, unless --new-dedup is said. The KMS "
-     "entries "
-     "that\n"
-     "protect the key must protect the new generation too, or are left out by name.",
+     "Makes a new generation of a key under the same name; points that are there stay readable.\n"
+     "Grants of it go to all who have the one before, jobs are signed again with it, and write grants of the "
+     "one\n"
+     "before are withdrawn. The new generation holds the secrets of all earlier ones. What was interrupted "
+     "is\n"
+     "finished by the same command. The deduplication secret is kept, so nothing is stored again, unless\n"
+     "--new-dedup is said. The KMS entries that protect the key must protect the new generation too, or are "
+     "left\n"
+     "out by name.",
      "$ sealift key rotate main --generate --yes\n"
      "main is rotated: generation 2, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567; 3 jobs signed "
      "again",

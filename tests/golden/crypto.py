@@ -126,6 +126,10 @@ DOMAIN_ID = DERIVE("sealift v1 domain id", DEDUP_KEY)
 FRAME_SUBKEY = DERIVE("sealift v1 frame subkey", RUN_KEY)
 COMMIT = DERIVE("sealift v1 commit", RUN_KEY + SEAL)
 EPH_PK = x_pk(EPH_SK)
+REWRAPPER_SEED = run_of(0x61, 32)
+REWRAPPER = sign_pk(REWRAPPER_SEED)
+REWRAP_PK = x_pk(DERIVE("sealift v1 unlock pair", run_of(0x30, 32)))
+REWRAP_KEY_ID = HASH(REWRAP_PK)
 DATA, NODE = b"\1", b"\2"
 NONE, AES, CHACHA = b"\0", b"\1", b"\2"
 
@@ -142,6 +146,19 @@ def envelope():
     clear = b"\1" + bytes(7) + SEAL + KEY_ID + DOMAIN_ID + WRITER + UNLOCK_PK + EPH_PK
     body = clear + small_seal(key, NONCE, clear, RUN_KEY) + COMMIT
     return body + sign(WRITER_SEED, b"envelope", body)
+
+
+def rewrap():
+    clear = b"\1" + bytes(7) + SEAL + HASH(envelope()) + REWRAP_KEY_ID + REWRAP_PK + EPH_PK
+    key = DERIVE("sealift v1 rewrap", x_shared(EPH_SK, REWRAP_PK) + PSK + EPH_PK + REWRAP_PK + REWRAP_KEY_ID
+                 + HASH(envelope()) + SEAL + REWRAPPER)
+    return clear + small_seal(key, NONCE, clear + REWRAPPER, RUN_KEY)
+
+
+def signed(seed, name, payload):
+    assert 128 <= len(payload) < 16384
+    length = bytes([len(payload) & 127 | 128, len(payload) >> 7])
+    return b"\x0a" + length + payload + b"\x12\x20" + sign_pk(seed) + b"\x1a\x40" + sign(seed, name, payload)
 
 
 def frame(kind, cipher, content, nodes=(), datas=(), padded=True):
@@ -247,6 +264,7 @@ FILES = {
         "password_hash": argon2id(PASSWORD),
     },
     "envelope": {"envelope": envelope()},
+    "rewrap": {"rewrap": rewrap(), "signed": signed(REWRAPPER_SEED, b"rewrap", rewrap())},
     "frame": {
         "aes_data": frame(DATA, AES, CONTENT),
         "aes_data_unpadded": frame(DATA, AES, CONTENT, padded=False),

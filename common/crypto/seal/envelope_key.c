@@ -102,6 +102,20 @@ static bool find_unlock_sk(const struct read_half *half, const struct hash *key_
     return s != NULL;
 }
 
+bool envelope_commits(struct span bytes, struct secret **key, struct run_key **out, struct err *err)
+{
+    AUTO(wipe32) uint8_t commit[32];
+    struct id seal;
+    memcpy(seal.bytes, bytes.data + ENVELOPE_AT_SEAL, ID_LEN);
+    if ((*key)->len != RUN_KEY_LEN) return err_set(err, ERR_DAMAGED, "envelope: no run key");
+    commit_value((*key)->data, seal.bytes, commit);
+    if (sodium_memcmp(commit, bytes.data + ENVELOPE_AT_COMMIT, sizeof(commit)) != 0)
+        return err_set(err, ERR_DAMAGED, "envelope: its commit value does not fit the run key");
+    *out = run_key_of(&seal, *key);
+    *key = NULL;
+    return true;
+}
+
 bool envelope_open(struct span bytes, const struct read_half *half, struct run_key **out, struct err *err)
 {
     struct envelope_view view;
@@ -109,7 +123,6 @@ bool envelope_open(struct span bytes, const struct read_half *half, struct run_k
     AUTO(wipe32) uint8_t unlock_sk[32];
     AUTO(wipe32) uint8_t shared[32];
     AUTO(wipe32) uint8_t key[32];
-    AUTO(wipe32) uint8_t commit[32];
     if (!find_unlock_sk(half, &view.key_id, unlock_sk))
         return err_set(err, ERR_WRONG_KEY, "envelope: it is sealed to another key");
     if (crypto_scalarmult(shared, unlock_sk, bytes.data + ENVELOPE_AT_EPH_PK) != 0)
@@ -119,10 +132,5 @@ bool envelope_open(struct span bytes, const struct read_half *half, struct run_k
     struct span sealed = span_of(bytes.data + ENVELOPE_AT_SEALED, ENVELOPE_AT_COMMIT - ENVELOPE_AT_SEALED);
     if (!small_open(key, span_of(bytes.data, ENVELOPE_AT_SEALED), sealed, &run_key, err))
         return err_wrap(err, "envelope");
-    commit_value(run_key->data, view.seal.bytes, commit);
-    if (sodium_memcmp(commit, bytes.data + ENVELOPE_AT_COMMIT, sizeof(commit)) != 0)
-        return err_set(err, ERR_DAMAGED, "envelope: its commit value does not fit the run key");
-    *out = run_key_of(&view.seal, run_key);
-    run_key = NULL;
-    return true;
+    return envelope_commits(bytes, &run_key, out, err);
 }

@@ -25,5 +25,9 @@ bool envelope_seal(const struct run_key *run, const struct write_half *half, con
  * the envelope's key id), ERR_DAMAGED (tag or commit value). */
 bool envelope_open(struct span bytes, const struct read_half *half, struct run_key **out,
                    struct err *err) MUST_CHECK;
+/* Takes the key if the envelope, which is parsed, commits to it: ERR_DAMAGED. For who came to it otherwise.
+ */
+bool envelope_commits(struct span bytes, struct secret **key, struct run_key **out,
+                      struct err *err) MUST_CHECK;
 
 #endif
