@@ -36,7 +36,7 @@ bool record_parse(struct span bytes, struct record_view *out, struct err *err)
     if (bytes.len < RECORD_HEADER_LEN)
         return err_set(err, ERR_TRUNCATED, "record: ends in its header, after %zu bytes", bytes.len);
     const uint8_t *header = bytes.data;
-    if (header[0] < RECORD_ENVELOPE || header[0] > RECORD_TRAILER || header[1] | header[2] | header[3])
+    if (header[0] < RECORD_ENVELOPE || header[0] > RECORD_REWRAP || header[1] | header[2] | header[3])
         return err_set(err, ERR_DAMAGED, "record: no record header");
     size_t len = le32_get(header + 4);
     if (len > RECORD_MAX_PAYLOAD)

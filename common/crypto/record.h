@@ -8,7 +8,13 @@
 #define RECORD_HEADER_LEN 16
 #define RECORD_MAX_PAYLOAD (8u * 1024 * 1024)
 
-enum record_kind { RECORD_ENVELOPE = 1, RECORD_FRAME = 2, RECORD_LIST = 3, RECORD_TRAILER = 4 };
+enum record_kind {
+    RECORD_ENVELOPE = 1,
+    RECORD_FRAME = 2,
+    RECORD_LIST = 3,
+    RECORD_TRAILER = 4,
+    RECORD_REWRAP = 5, /* in answers of a recovery only, never in a pack (docs/protocol.md) */
+};
 
 struct record_view {
     enum record_kind kind;

@@ -129,6 +129,19 @@ static bool wrap_check(const Sealift__OrderBody *body, struct err *err)
                 "an order to wrap carries a key and names the operator that is answered", err);
 }
 
+/* S of the newest generation, with the section that goes with it. */
+static bool rewrap_check(const Sealift__OrderBody *body, struct err *err)
+{
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    return rule(body->repository.len == ID_LEN && body->point.len == 0,
+                "an order to rewrap names its repository and no point", err) &&
+           rule(body->key_id.len == HASH_LEN && body->secret.len > 0 && body->generation.len > 0,
+                "an order to rewrap carries a key and its unlock section", err) &&
+           stored_unlock_decode(stored_span(&body->generation), &section, err) &&
+           rule(memcmp(section->key_id.data, body->key_id.data, HASH_LEN) == 0,
+                "an order to rewrap carries the unlock section of another key", err);
+}
+
 static bool order_kind_check(const Sealift__OrderBody *body, struct err *err)
 {
     if (!rule(body->section.len == 0 || body->kind == SEALIFT__ORDER_KIND__ORDER_PROTECT,
@@ -139,6 +152,8 @@ static bool order_kind_check(const Sealift__OrderBody *body, struct err *err)
         return protect_check(body, err);
     case SEALIFT__ORDER_KIND__ORDER_WRAP:
         return wrap_check(body, err);
+    case SEALIFT__ORDER_KIND__ORDER_REWRAP:
+        return rewrap_check(body, err);
     default:
         return rule(body->repository.len == ID_LEN && body->point.len == ID_LEN,
                     "an order names its repository and its point", err);

@@ -18,7 +18,6 @@ const struct command absent_commands[] = {
     ABSENT("key", "export"),
     ABSENT("key", "import"),
     ABSENT("key", "delete"),
-    ABSENT("key", "rewrap"),
     ABSENT("job", "edit"),
     ABSENT("job", "pause"),
     ABSENT("job", "resume"),

@@ -8,7 +8,9 @@
 #include "director/cli/key_create.h"
 #include "director/cli/key_draft.h"
 #include "director/cli/key_move.h"
+#include "director/cli/key_rewrap.h"
 #include "director/cli/point.h"
+#include "director/cli/protect.h"
 #include "director/cli/put.h"
 
 #include <stdio.h>
@@ -20,6 +22,8 @@ const struct option_spec key_rotate_options[] = {
     KEY_DRAFT_OPTIONS,
     NEW_PASSWORD_OPTIONS,
     {"new-dedup", NULL, "a new deduplication secret too: everything is stored again, once"},
+    {"rewrap", NULL, "and rewrap what the repositories hold, as 'key rewrap' does"},
+    KEY_REWRAP_OPTIONS,
     {"without-kms", "NAME", "leave this KMS entry out: it does not protect the new generation"},
     CONFIRM_OPTION,
     {0},
@@ -33,6 +37,7 @@ struct rotation {
     struct read_half *old_half;
     struct key_draft draft;
     struct hash *earlier;
+    struct protect_wraps wraps;
 };
 
 static void rotation_deinit(struct rotation *rotation)
@@ -41,21 +46,29 @@ static void rotation_deinit(struct rotation *rotation)
     read_half_free(rotation->old_half);
     key_draft_deinit(&rotation->draft);
     free(rotation->earlier);
+    protect_wraps_deinit(&rotation->wraps);
 }
 DEFINE_AUTO_IN_PLACE(rotation, struct rotation, rotation_deinit)
 
 /* --- what is said --- */
 
+/* Takes the rows of what was rewrapped; NULL: nothing was to be. */
 static void say_rotated(const struct cli *cli, const struct key_entry *key, const struct key_move *move,
-                        const char *how)
+                        const char *how, json_t *rewrapped)
 {
     char fingerprint[KEY_FINGERPRINT_LEN];
     key_fingerprint(&key->key_id, fingerprint);
+    for (size_t i = 0; cli->output.form == OUTPUT_TEXT && i < json_array_size(rewrapped); i++) {
+        json_t *row = json_array_get(rewrapped, i);
+        output_note(&cli->output, "%s: %s", json_string_value(json_object_get(row, "repository")),
+                    json_string_value(json_object_get(row, "text")));
+    }
     output_line(&cli->output,
-                json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "key", key->label, "id",
+                json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o*}", "key", key->label, "id",
                           json_hex(key->key_id.bytes, HASH_LEN), "fingerprint", fingerprint, "generation",
                           (json_int_t)generations_number(key), "granted", (json_int_t)move->granted, "jobs",
-                          (json_int_t)move->jobs, "withdrawn", (json_int_t)move->withdrawn),
+                          (json_int_t)move->jobs, "withdrawn", (json_int_t)move->withdrawn, "rewrapped",
+                          rewrapped),
                 "%s is %s: generation %zu, fingerprint %s; %zu jobs signed again", key->label, how,
                 generations_number(key), fingerprint, move->jobs);
 }
@@ -130,15 +143,31 @@ static bool left_out(const struct args *args, const char *entry)
 }
 
 /* Whatever protects the old generation must protect the new one, or be named. */
-static bool wrap_again(struct rotation *rotation, struct err *err)
+static bool wrap_one(struct rotation *rotation, const char *entry, const struct hash *key_id, struct err *err)
+{
+    struct protect_place place;
+    struct protect_wraps *wraps = &rotation->wraps;
+    Sealift__KmsWrap *wrap = NULL;
+    if (!protect_find(rotation->cli, entry, NULL, &place, err) ||
+        !protect_wrap(rotation->cli, place.host, place.entry, key_id, rotation->draft.s, &wrap, err))
+        return err_wrap(err,
+                        "the KMS entry '%s' protects the key and must protect its new generation "
+                        "(--without-kms %s leaves it out)",
+                        entry, entry);
+    wraps->list = xreallocarray(wraps->list, wraps->count + 1, sizeof(Sealift__KmsWrap *));
+    wraps->list[wraps->count++] = wrap;
+    return true;
+}
+
+static bool wrap_again(struct rotation *rotation, const struct hash *key_id, struct err *err)
 {
     const Sealift__UnlockSection *section = rotation->old->section;
     for (size_t i = 0; i < section->n_kms; i++)
-        if (!left_out(rotation->args, section->kms[i]->entry))
-            return err_set(err, ERR_NO_KEY,
-                           "the KMS entry '%s' protects the key, and cannot be asked to protect its new "
-                           "generation: --without-kms %s leaves it out",
-                           section->kms[i]->entry, section->kms[i]->entry);
+        if (!left_out(rotation->args, section->kms[i]->entry) &&
+            !wrap_one(rotation, section->kms[i]->entry, key_id, err))
+            return false;
+    rotation->draft.kms = rotation->wraps.list;
+    rotation->draft.kms_count = rotation->wraps.count;
     return true;
 }
 
@@ -175,7 +204,7 @@ static bool begin(struct rotation *rotation, struct key_entry *key, struct read_
 {
     struct identity_public self;
     struct cli *cli = rotation->cli;
-    if (!make_half(rotation, half, err) || !wrap_again(rotation, err) ||
+    if (!make_half(rotation, half, err) || !wrap_again(rotation, &(*half)->key_id, err) ||
         !key_draft_section(&rotation->draft, *half, key, err))
         return false;
     key->key_id = (*half)->key_id;
@@ -205,6 +234,15 @@ static bool check_words(const struct rotation *rotation, struct err *err)
     return true;
 }
 
+/* The newest generation has no points yet: whatever there is is of an earlier one. */
+static bool rewrap_if_asked(const struct rotation *rotation, const struct key_entry *key,
+                            const struct read_half *half, json_t **rows, struct err *err)
+{
+    return !args_flag(rotation->args, "rewrap") ||
+           key_rewrap_all(rotation->cli, rotation->args, key, half, rows, err) ||
+           err_wrap(err, "the key is rotated, and 'sealift key rewrap %s' does the rest", key->label);
+}
+
 static bool rotate(struct rotation *rotation, struct err *err)
 {
     struct cli *cli = rotation->cli;
@@ -221,10 +259,12 @@ static bool rotate(struct rotation *rotation, struct err *err)
     if (!confirm(rotation->args, question, err) || !begin(rotation, &key, &half, err)) return false;
     if (!key_move_do(cli, &rotation->keys, &key, half, &move, err))
         return err_wrap(err, "the rotation has begun, and the same command again finishes it");
-    say_rotated(cli, &key, &move, "rotated");
+    json_t *rows = NULL;
+    bool done = rewrap_if_asked(rotation, &key, half, &rows, err);
+    say_rotated(cli, &key, &move, "rotated", rows);
     say_what_stays(cli, rotation->old);
     key_warn_unprotected(cli, &key);
-    return true;
+    return done;
 }
 
 /* --- finishing one --- */
@@ -241,12 +281,14 @@ static bool finish(struct rotation *rotation, struct err *err)
     if (!keys_open(cli, rotation->old, &rotation->old_half, err)) return false;
     if (!key_move_do(cli, &rotation->keys, rotation->old, rotation->old_half, &move, err))
         return err_wrap(err, "the rotation is not finished yet, and the same command again finishes it");
-    say_rotated(cli, rotation->old, &move, "rotated, as was begun before");
+    json_t *rows = NULL;
+    bool done = rewrap_if_asked(rotation, rotation->old, rotation->old_half, &rows, err);
+    say_rotated(cli, rotation->old, &move, "rotated, as was begun before", rows);
     const Sealift__UnlockSection *section = rotation->old->section;
     struct hash before = section->n_earlier ? stored_hash(&section->earlier[0]) : rotation->old->key_id;
     const struct key_entry *earlier = keys_with_id(&rotation->keys, &before);
     say_what_stays(cli, earlier && earlier->section ? earlier : rotation->old);
-    return true;
+    return done;
 }
 
 static bool is_ours(const struct rotation *rotation, struct err *err)

@@ -3,6 +3,7 @@
 #include "director/cli/generations.h"
 #include "director/cli/key_create.h"
 #include "director/cli/key_explain.h"
+#include "director/cli/key_rewrap.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
 #include "director/cli/verbs.h"
@@ -294,7 +295,8 @@ const struct command key_commands[] = {
      "withdrew the read half of main: restorer",
      grant_options, 2, 2, withdraw},
     {"key", "rotate",
-     "KEY (--password | --from-file F | --generate) [--new-dedup] [--without-kms NAME]... [--yes]",
+     "KEY (--password | --from-file F | --generate) [--new-dedup] [--rewrap [--at T]] [--without-kms "
+     "NAME]...",
      "Makes a new generation of a key under the same name; points that are there stay readable.\n"
      "Grants of it go to all who have the one before, jobs are signed again with it, and write grants of the "
      "one\n"
@@ -308,5 +310,16 @@ const struct command key_commands[] = {
      "main is rotated: generation 2, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567; 3 jobs signed "
      "again",
      key_rotate_options, 1, 1, key_rotate},
+    {"key", "rewrap", "KEY [--at TRANSPORTER]",
+     "Has a trusted transporter seal what the old seals of a rotated key hold to its newest generation.\n"
+     "In each repository that has points of earlier generations; afterwards the earlier secrets are needed "
+     "no more\n"
+     "for them. What was interrupted is finished by the same command. It takes nothing from who copied an "
+     "earlier\n"
+     "secret, or the run keys of a point: only a copy with --reencrypt does.",
+     "$ sealift key rewrap main --at web1\n"
+     "REPOSITORY  AT    STATE  WHAT WAS DONE\n"
+     "offsite     web1  ok     30 seals rewrapped, 0 were before",
+     key_rewrap_options, 1, 1, key_rewrap},
     {0},
 };

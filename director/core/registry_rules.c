@@ -226,7 +226,8 @@ static bool is_care(Sealift__OrderKind kind)
 static bool order_known_kind(const Sealift__OrderBody *order, struct err *err)
 {
     if (order->kind == SEALIFT__ORDER_KIND__ORDER_RESTORE ||
-        order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE || is_care(order->kind))
+        order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE ||
+        order->kind == SEALIFT__ORDER_KIND__ORDER_REWRAP || is_care(order->kind))
         return true;
     return err_set(err, ERR_USAGE, "orders of this kind are not there in this version");
 }

@@ -118,4 +118,14 @@ with Site() as site:
     # --- offline: by the operator's state, and the secret of the newest alone
     rotation.offline_all("offline with the operator's state", state=state)
     rotation.offline_all("offline with the newest secret", "--key-file", newest_file)
+    # --- rewrapping: a trusted host sends what a keyless owner keeps
+    seals = os.path.join(site.path("store", "r"), "rewrap")
+    done = rotation.ask("key", "rewrap", "main")["repositories"]
+    expect(len(done) == 1 and done[0]["text"] == "3 seals rewrapped, 0 were before", f"{done}")
+    kept = {seal: sorted(os.listdir(os.path.join(seals, seal))) for seal in os.listdir(seals)}
+    expect(len(kept) == 3 and all(names == ["1"] for names in kept.values()), f"one for each seal: {kept}")
+    done = rotation.ask("key", "rewrap", "main", "--at", "restorer")["repositories"]
+    expect(done[0]["text"] == "0 seals rewrapped, 3 were before", f"nothing twice: {done}")
+    rotation.restore_all("after rewrapping")
+    site.sealift("repository", "check", "offsite", "--wait")
 print("points of every generation are restored, nothing is sent again")

@@ -239,8 +239,12 @@ static bool on_missing(void *arg, const struct hash *id, const struct err *why, 
 static bool fetch_copies(struct batch *batch, const struct hash *ids, size_t length, struct err *err)
 {
     struct check *check = batch->check;
-    struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = batch, .skip = batch->skip};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = batch,
+                              .opener = batch->check->opener,
+                              .skip = batch->skip};
     batch->answers = 0;
     bool ok = check->inlet->ops->fetch(check->inlet->self, ids, length, &sink, err);
     open_pool_wait(check->pool, &batch->opening);

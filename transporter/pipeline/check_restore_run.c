@@ -88,8 +88,11 @@ static bool fetch(struct window *window, struct opener_thread *thread, struct er
     struct hash ids[FETCH_MAX];
     for (size_t i = 0; i < window->fetch_count; i++)
         ids[i] = checking->slots[window->fetches[i]].id;
-    const struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = window};
+    const struct inlet_sink sink = {.envelope = on_envelope,
+                                    .frame = on_frame,
+                                    .missing = on_missing,
+                                    .arg = window,
+                                    .opener = window->checking->opener};
     window->opening = (struct open_batch){.owner = window};
     if (window->fetch_count == 0) return true;
     bool ok = checking->inlet->ops->fetch(checking->inlet->self, ids, window->fetch_count, &sink, err);

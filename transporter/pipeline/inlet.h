@@ -11,12 +11,16 @@
 #define INLET_MAX_IDS 4096
 #define INLET_PLACES 16 /* copies of one id that can be asked for */
 
+struct opener;
+
 struct inlet_sink {
     /* Bytes are borrowed for the call; may be called from another thread, one call at a time. */
     bool (*envelope)(void *arg, struct span envelope, struct err *err);
     bool (*frame)(void *arg, const struct hash *id, struct span frame, struct err *err);
     bool (*missing)(void *arg, const struct hash *id, const struct err *why, struct err *err);
     void *arg;
+    /* Is offered what else leads to the key of a seal, before the envelope is told; NULL: nobody */
+    struct opener *opener;
     /* Below INLET_PLACES: how many copies of each id are passed over. Anybody who writes in a domain can
      * store a frame under any id of it, and the repository cannot tell: whose frame does not open asks for
      * the next copy, until one is told as missing. */

@@ -1,6 +1,7 @@
 #include "transporter/pipeline/inlet_repository.h"
 
 #include "common/base/alloc.h"
+#include "transporter/pipeline/opener.h"
 #include "transporter/repository/fetch.h"
 
 #include <stdatomic.h>
@@ -55,6 +56,12 @@ static bool pass_frame(void *arg, const struct hash *id, struct span frame, stru
     return going_on(pass, err) && pass->sink->frame(pass->sink->arg, id, frame, err);
 }
 
+static bool pass_rewrap(void *arg, struct span envelope, struct span object, struct err *err)
+{
+    struct pass *pass = arg;
+    return opener_rewrap(pass->sink->opener, envelope, object, err);
+}
+
 static bool pass_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
 {
     struct pass *pass = arg;
@@ -70,6 +77,7 @@ static bool fetch(void *self, const struct hash *ids, size_t count, const struct
                             .missing = pass_missing,
                             .arg = &pass,
                             .skip = sink->skip};
+    if (sink->opener) to.rewrap = pass_rewrap;
     if (pass.inlet->has_domain) to.domain = &pass.inlet->domain;
     return going_on(&pass, err) &&
            repository_fetch(pass.inlet->repository, ids, count, FETCH_FRAMES, &to, err);

@@ -162,8 +162,11 @@ static bool fetch_window(struct node_loader *loader, struct err *err)
     struct hash ids[AHEAD];
     for (size_t i = 0; i < loader->slot_count; i++)
         ids[i] = loader->slots[i].id;
-    struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = loader};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = loader,
+                              .opener = loader->opener};
     struct slot *wanted = &loader->slots[0];
     loader->bad = (struct err){0};
     if (!loader->inlet->ops->fetch(loader->inlet->self, ids, loader->slot_count, &sink, err)) return false;

@@ -2,7 +2,9 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/compress.h"
+#include "common/crypto/seal/rewrap_key.h"
 #include "transporter/pipeline/seal_keys.h"
+#include "transporter/repository/rewraps.h"
 
 struct opener {
     const struct read_half *half; /* NULL: plaintext repository */
@@ -91,6 +93,21 @@ bool opener_take_envelope(struct opener *opener, struct span envelope, struct er
     if (why.code == ERR_DAMAGED || why.code == ERR_NOT_AUTHENTIC || why.code == ERR_WRONG_KEY) return true;
     *err = why;
     return false;
+}
+
+bool opener_rewrap(struct opener *opener, struct span envelope, struct span object, struct err *err)
+{
+    struct err ignored;
+    struct envelope_view view;
+    struct rewrap_view rewrap;
+    uint8_t signer[SIGN_PK_LEN];
+    AUTO(run_key) struct run_key *run = NULL;
+    if (!opener->half || !envelope_parse(envelope, &view, &ignored) ||
+        seal_keys_find(opener->seals, &view.seal) || read_half_secret_of(opener->half, &view.key_id) ||
+        !rewrap_object_decode(object, &view.seal, &rewrap, signer, &ignored) ||
+        !rewrap_open(span_of(rewrap.bytes, REWRAP_LEN), signer, envelope, opener->half, &run, &ignored))
+        return true;
+    return seal_keys_add(opener->seals, run, err);
 }
 
 /* --- frames --- */
@@ -202,8 +219,12 @@ static bool one_missing(void *arg, const struct hash *id, const struct err *why,
 static bool ask_copies(struct one *one, const struct inlet *inlet, unsigned first, struct err *err)
 {
     for (unsigned skip = first; skip < INLET_PLACES && !one->found && !one->missing; skip++) {
-        struct inlet_sink sink = {
-            .envelope = one_envelope, .frame = one_frame, .missing = one_missing, .arg = one, .skip = skip};
+        struct inlet_sink sink = {.envelope = one_envelope,
+                                  .frame = one_frame,
+                                  .missing = one_missing,
+                                  .arg = one,
+                                  .skip = skip,
+                                  .opener = one->thread->opener};
         one->told = false;
         if (!inlet->ops->fetch(inlet->self, one->id, 1, &sink, err)) return false;
         if (!one->told) return err_set(err, ERR_DAMAGED, "the repository side told nothing about a chunk");

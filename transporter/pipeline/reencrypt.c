@@ -188,7 +188,11 @@ static bool hold(struct held_nodes *held, const struct want *wants, size_t count
     struct reencrypt *reencrypt = held->reencrypt;
     const struct inlet *inlet = &reencrypt->from->inlet;
     struct hash ids[NODES_AT_ONCE] = {0};
-    struct inlet_sink sink = {.envelope = on_envelope, .frame = on_node, .missing = on_missing, .arg = held};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_node,
+                              .missing = on_missing,
+                              .arg = held,
+                              .opener = held->reencrypt->from->opener};
     if (atomic_load(reencrypt->options.cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     held->count = count;
     for (size_t i = 0; i < count; i++) {

@@ -117,8 +117,11 @@ static bool take_window(struct reencrypt_worker *worker, struct err *err)
 {
     struct window *window = worker->window;
     const struct inlet *inlet = &window->from->inlet;
-    struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = worker};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = worker,
+                              .opener = worker->opener};
     worker->lost = false;
     if (atomic_load(worker->pool->options->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     if (!take_opener(worker, window->from->opener, err) ||

@@ -172,8 +172,11 @@ static void fetch_window(struct restore_run *run, struct restore_writer *writer,
     struct fetch *fetch = xcalloc(1, sizeof(*fetch));
     fetch->run = run;
     fetch->window = window;
-    struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = fetch};
+    struct inlet_sink sink = {.envelope = on_envelope,
+                              .frame = on_frame,
+                              .missing = on_missing,
+                              .arg = fetch,
+                              .opener = fetch->run->options->opener};
     struct err err = {0};
     bool ok = restore_going_on(run, &err) &&
               inlet->ops->fetch(inlet->self, window->ids, window->id_count, &sink, &err);
@@ -235,6 +238,7 @@ static void fetch_again(struct restore_run *run, struct restore_writer *writer, 
                               .frame = again_frame,
                               .missing = again_missing,
                               .arg = &again,
+                              .opener = run->options->opener,
                               .skip = item->skip};
     struct err err = {0};
     bool ok = restore_going_on(run, &err) && inlet->ops->fetch(inlet->self, &again.id, 1, &sink, &err);

@@ -199,8 +199,11 @@ static void fetch_window(struct window *window)
     struct cat *cat = window->cat;
     struct err err = {0};
     struct hash ids[WINDOW_IDS];
-    const struct inlet_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = window};
+    const struct inlet_sink sink = {.envelope = on_envelope,
+                                    .frame = on_frame,
+                                    .missing = on_missing,
+                                    .arg = window,
+                                    .opener = window->cat->opener};
     for (unsigned i = 0; i < window->chunk_count; i++)
         ids[i] = window->chunks[i].id;
     bool ok = window->chunk_count == 0 ||

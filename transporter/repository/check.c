@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "transporter/repository/check_state.h"
 #include "transporter/repository/reserve.h"
+#include "transporter/repository/rewraps.h"
 #include "transporter/repository/unlocks.h"
 
 #include <stdarg.h>
@@ -152,20 +153,64 @@ static void check_unlock(struct check *check, const char *name)
         (void)check_add(check, ERR_NOT_AUTHENTIC, name, "no operator of a known roster signed it");
 }
 
-static void check_signed(struct check *check, const char *name)
+static bool is_member(const struct check *check, const uint8_t host[SIGN_PK_LEN])
+{
+    return !check->sink->is_member || check->sink->is_member(check->sink->arg, host);
+}
+
+struct replacement {
+    const struct check *check;
+    const struct rewrap_view *rewrap;
+    bool found;
+};
+
+static bool replaces(void *arg, struct span object, struct err *err)
+{
+    struct replacement *replacement = arg;
+    struct rewrap_view view;
+    struct err ignored;
+    uint8_t signer[SIGN_PK_LEN];
+    (void)err;
+    if (rewrap_object_decode(object, &replacement->rewrap->seal, &view, signer, &ignored) &&
+        hash_eq(&view.key_id, &replacement->rewrap->key_id) && is_member(replacement->check, signer))
+        replacement->found = true;
+    return true;
+}
+
+/* What it opens to is checked against the envelope, so it harms nothing; but it is not to be relied on. */
+static void tell_revoked(struct check *check, const char *name, const struct rewrap_view *rewrap)
+{
+    struct err ignored;
+    struct replacement replacement = {.check = check, .rewrap = rewrap};
+    if (repository_rewraps(check->repository, &rewrap->seal, replaces, &replacement, &ignored) &&
+        replacement.found)
+        (void)check_add(check, ERR_NONE, name, "its signer was revoked; another host has made one since");
+    else
+        (void)check_add(check, ERR_NOT_AUTHENTIC, name,
+                        "its signer was revoked: 'sealift key rewrap' has another host make one");
+}
+
+/* A rewrap: what it says of its seal, and who signed it. Whether it opens to the run key only a key tells. */
+static void check_rewrap(struct check *check, const char *name)
 {
     const struct storage *storage = &check->repository->storage;
-    struct err err;
-    AUTO(buf) struct buf file = {0};
-    struct span payload;
+    struct err err = {0};
+    struct id seal;
+    unsigned number;
     uint8_t signer[SIGN_PK_LEN];
-    char kind[7] = {0};
-    memcpy(kind, name, 6);
-    if (!storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, &err) ||
-        !stored_verify(buf_span(&file), kind, &payload, signer, &err))
+    struct rewrap_view rewrap;
+    AUTO(buf) struct buf file = {0};
+    if (!rewrap_parse_name(name, &seal, &number))
+        (void)check_add(check, ERR_NONE, name, "not an object of a repository");
+    else if (!storage->ops->get(storage->self, name, REWRAP_OBJECT_MAX, &file, &err) ||
+             !rewrap_object_decode(buf_span(&file), &seal, &rewrap, signer, &err))
         (void)check_add(check, err.code, name, "%s", err.text);
     else if (!check_admitted(check, signer))
         (void)check_add(check, ERR_NOT_AUTHENTIC, name, "its signer was never admitted");
+    else if (!rewrap_fits_here(check->repository, &rewrap, &err))
+        (void)check_add(check, err.code == ERR_NOT_FOUND ? ERR_NONE : err.code, name, "%s", err.text);
+    else if (!is_member(check, signer))
+        tell_revoked(check, name, &rewrap);
 }
 
 bool check_extras(struct check *check, struct err *err)
@@ -178,7 +223,7 @@ bool check_extras(struct check *check, struct err *err)
         if (strncmp(name, "unlock/", 7) == 0)
             check_unlock(check, name);
         else
-            check_signed(check, name);
+            check_rewrap(check, name);
         at += strlen(name) + 1;
     }
     buf_deinit(&extras.signed_names);

@@ -47,6 +47,9 @@ struct check_sink {
     /* whether a signer was admitted by the roster; NULL: any signature that verifies. Any thread, one
      * call at a time */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]);
+    /* whether it is a transporter of the roster today, and not one that was revoked; NULL: whoever was
+     * admitted. The calling thread */
+    bool (*is_member)(void *arg, const uint8_t host[SIGN_PK_LEN]);
     /* whether an operator has this key, who may add unlock sections; NULL: any signature that verifies. The
      * calling thread */
     bool (*is_operator)(void *arg, const uint8_t signer[SIGN_PK_LEN]);

@@ -3,6 +3,7 @@
 #include "transporter/repository/frame_reader.h"
 #include "transporter/repository/id_set.h"
 #include "transporter/repository/pack_scan.h"
+#include "transporter/repository/rewraps.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -118,6 +119,12 @@ static bool usable(void *arg, const struct frame_read *frame, struct err *why)
     return fetching->proof == FETCH_FRAMES || load_list(fetching, frame, why);
 }
 
+static bool tell_rewrap(void *arg, struct span object, struct err *err)
+{
+    const struct fetching *fetching = arg;
+    return fetching->sink->rewrap(fetching->sink->arg, buf_span(&fetching->envelope), object, err);
+}
+
 static bool tell_frame(void *arg, const struct frame_read *frame, struct err *err)
 {
     struct fetching *fetching = arg;
@@ -131,6 +138,9 @@ static bool tell_frame(void *arg, const struct frame_read *frame, struct err *er
     }
     if (fetching->envelope.len) {
         (void)id_set_add(&fetching->told, frame->view.seal.bytes);
+        if (sink->rewrap &&
+            !repository_rewraps(fetching->repository, &frame->view.seal, tell_rewrap, fetching, err))
+            return false;
         if (!sink->envelope(sink->arg, buf_span(&fetching->envelope), err)) return false;
     }
     return sink->frame(sink->arg, frame->id, frame->bytes, err);

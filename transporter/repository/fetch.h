@@ -21,6 +21,8 @@ struct fetch_sink {
     /* an id that is in no readable pack (or whose frame does not parse, or failed its record check);
      * `why` says which pack. The fetch goes on. */
     bool (*missing)(void *arg, const struct hash *id, const struct err *why, struct err *err);
+    /* NULL, or: a rewrap of a seal, before its envelope is told, which comes along; neither is verified */
+    bool (*rewrap)(void *arg, struct span envelope, struct span object, struct err *err);
     void *arg;
     /* Only frames of this dedup domain: a writer of another domain can plant a frame under any id, and
      * its frame would open to other bytes, or not at all. NULL: of any (plaintext repositories). */

@@ -387,6 +387,20 @@ bool index_nth_envelope(struct index_view *view, const struct id *seal, size_t n
     return true;
 }
 
+bool index_next_seal(struct index_view *view, struct id *seal)
+{
+    MDB_cursor *cursor;
+    if (mdb_cursor_open(view->txn, view->index->tables[TABLE_SEALS], &cursor) != 0) return false;
+    MDB_val key = index_val(seal->bytes, ID_LEN), value;
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (code == 0 && key.mv_size == ID_LEN && memcmp(key.mv_data, seal->bytes, ID_LEN) == 0)
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_NODUP);
+    bool found = code == 0 && key.mv_size == ID_LEN;
+    if (found) memcpy(seal->bytes, key.mv_data, ID_LEN);
+    mdb_cursor_close(cursor);
+    return found;
+}
+
 uint64_t index_lists(struct index_view *view, const struct id *seal)
 {
     uint8_t bytes[ID_LEN + 8];

@@ -9,6 +9,7 @@
 #include "transporter/repository/mark.h"
 #include "transporter/repository/pack_scan.h"
 #include "transporter/repository/reserve.h"
+#include "transporter/repository/rewraps.h"
 #include "transporter/repository/rewrite.h"
 
 #include <inttypes.h>
@@ -374,6 +375,7 @@ static bool run(struct sweep *sweep, struct err *err)
     reserve_spend(sweep->repository, RESERVE_BYTES + RESERVE_MARGIN);
     while (more)
         if (!go_round(sweep, &more, err)) return false;
+    if (result->swept_packs > 0) rewraps_leftovers(sweep->repository);
     if (result->swept_packs > 0 || result->postponed_packs == 0) return true;
     return err_set(err, ERR_NO_SPACE,
                    "%" PRIu64

@@ -5,6 +5,8 @@
 #include "common/crypto/frame.h"
 #include "common/crypto/record.h"
 #include "common/wire/stored.h"
+#include "transporter/pipeline/opener.h"
+#include "transporter/repository/rewraps.h"
 #include "transporter/session/asked.h"
 
 #include <pthread.h>
@@ -30,6 +32,7 @@ struct question {
     unsigned skip;
     struct buf *file; /* of a point: what comes is its file; NULL: records */
     /* the caller's alone */
+    struct buf rewraps;         /* records that stand before an envelope */
     const struct hash **sorted; /* ids in ascending order */
     uint8_t *told;              /* for each of them */
     size_t count, told_count;
@@ -213,6 +216,7 @@ static void ask(struct inlet_remote *inlet, struct question *question)
         if (!question->told[i]) asked_encode(&type, question->sorted[i], 1, &payload);
     question->serial = ++inlet->serial;
     question->asked = true;
+    buf_clear(&question->rewraps); /* of an answer that was cut off */
     want.count = (uint32_t)(payload.len / ASKED_LEN);
     want.skip = question->skip;
     head.serial = question->serial;
@@ -251,6 +255,30 @@ static bool take_frame(struct question *question, const struct inlet_sink *sink,
     return id && sink->frame(sink->arg, id, bytes, err);
 }
 
+/* What was told before an envelope is offered with it. */
+static bool offer_rewraps(struct question *question, const struct inlet_sink *sink, struct span envelope,
+                          struct err *err)
+{
+    for (size_t at = 0; sink->opener && at < question->rewraps.len;) {
+        struct record_view record;
+        struct span rest = span_of(question->rewraps.data + at, question->rewraps.len - at);
+        if (!record_parse(rest, &record, err) || !opener_rewrap(sink->opener, envelope, record.payload, err))
+            return false;
+        at += record.total_len;
+    }
+    buf_clear(&question->rewraps);
+    return true;
+}
+
+static bool keep_rewrap(struct question *question, struct span record, struct err *err)
+{
+    if (record.len > RECORD_HEADER_LEN + REWRAP_OBJECT_MAX ||
+        question->rewraps.len > (size_t)REWRAPS_MOST * (RECORD_HEADER_LEN + REWRAP_OBJECT_MAX))
+        return err_set(err, ERR_PROTOCOL, "more rewraps of a seal than it can have");
+    buf_put_span(&question->rewraps, record);
+    return true;
+}
+
 static bool take_records(struct question *question, const struct inlet_sink *sink, struct span bytes,
                          struct err *err)
 {
@@ -260,8 +288,13 @@ static bool take_records(struct question *question, const struct inlet_sink *sin
         if (!record_parse(span_of(bytes.data + at, bytes.len - at), &record, &why))
             return err_set(err, ERR_PROTOCOL, "not a record: %s", why.text);
         at += record.total_len;
-        if (record.kind == RECORD_ENVELOPE) {
-            if (!sink->envelope(sink->arg, record.payload, err)) return false;
+        if (record.kind == RECORD_REWRAP) {
+            if (!keep_rewrap(question, span_of(bytes.data + at - record.total_len, record.total_len), err))
+                return false;
+        } else if (record.kind == RECORD_ENVELOPE) {
+            if (!offer_rewraps(question, sink, record.payload, err) ||
+                !sink->envelope(sink->arg, record.payload, err))
+                return false;
         } else if (record.kind != RECORD_FRAME) {
             return err_set(err, ERR_PROTOCOL, "a record that does not belong into an answer");
         } else if (!take_frame(question, sink, record.payload, err)) {
@@ -406,6 +439,7 @@ static bool fetch(struct inlet_remote *inlet, const struct hash *ids, size_t cou
     enter(inlet, &question);
     bool ok = take_answers(inlet, &question, sink, err);
     leave(inlet, &question);
+    buf_deinit(&question.rewraps);
     return ok;
 }
 

@@ -89,6 +89,12 @@ static bool on_envelope(void *arg, struct span envelope, struct err *err)
     return opener_take_envelope(reopen->opener, envelope, err);
 }
 
+static bool on_rewrap(void *arg, struct span envelope, struct span object, struct err *err)
+{
+    struct reopen *reopen = arg;
+    return opener_rewrap(reopen->opener, envelope, object, err);
+}
+
 static bool tell_plain(struct reopen *reopen, const struct hash *content, struct err *err)
 {
     struct span plain = buf_span(&reopen->plain);
@@ -141,6 +147,7 @@ static bool fetch_copies(struct reopen *reopen, enum frame_type type, const stru
                          size_t count, struct err *err)
 {
     struct fetch_sink sink = {.envelope = on_envelope,
+                              .rewrap = on_rewrap,
                               .frame = on_frame,
                               .missing = on_missing,
                               .arg = reopen,

@@ -280,6 +280,9 @@ static bool execute(struct run *run, struct err *err)
     if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return run_wrap(run, err);
     if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_PROTECT) return run_protect(run, err);
     if (run_is_care(run_order(run)->kind)) return run_care_order(run, err);
+    if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_REWRAP)
+        return run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE ? run_serve_rewrap(run, err)
+                                                           : run_rewrap(run, err);
     if (run->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) return run_serve_recovery(run, err);
     bool browse = run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE;
     return browse ? run_browse(run, err) : run_restore(run, err);

@@ -97,18 +97,20 @@ static bool check_job(struct run *run, struct placement_facts *facts, struct err
 static bool check_order_kind(const Sealift__OrderBody *order, struct err *err)
 {
     static const char *const names[] = {
-        [SEALIFT__ORDER_KIND__ORDER_REWRAP] = "rewrap",
         [SEALIFT__ORDER_KIND__ORDER_SHORTEN] = "shorten",
         [SEALIFT__ORDER_KIND__ORDER_REENCRYPT] = "reencrypt",
     };
     size_t known = sizeof(names) / sizeof(names[0]);
-    if (order->kind != SEALIFT__ORDER_KIND__ORDER_RESTORE && order->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE)
+    if (order->kind != SEALIFT__ORDER_KIND__ORDER_RESTORE &&
+        order->kind != SEALIFT__ORDER_KIND__ORDER_BROWSE && order->kind != SEALIFT__ORDER_KIND__ORDER_REWRAP)
         return err_set(err, ERR_POLICY, "orders to %s are not carried out in this version",
                        (size_t)order->kind < known && names[order->kind] ? names[order->kind] : "do that");
-    if (order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE &&
+    if (order->kind != SEALIFT__ORDER_KIND__ORDER_RESTORE &&
         order->open_at == SEALIFT__OPEN_AT__OPEN_AT_SOURCE)
         return err_set(err, ERR_POLICY,
-                       "the answers to a browse are sealed where it is opened: at the target");
+                       order->kind == SEALIFT__ORDER_KIND__ORDER_BROWSE
+                           ? "the answers to a browse are sealed where it is opened: at the target"
+                           : "the target of an order to rewrap does it");
     return true;
 }
 

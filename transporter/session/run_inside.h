@@ -193,6 +193,9 @@ bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
 bool run_protect(struct run *run, struct err *err) MUST_CHECK;
 /* run_wrap.c: wraps a key by an entry of our configuration. */
 bool run_wrap(struct run *run, struct err *err) MUST_CHECK;
+/* run_rewrap.c: seals the run keys of old seals to the newest generation of their key; the repository side. */
+bool run_rewrap(struct run *run, struct err *err) MUST_CHECK;
+bool run_serve_rewrap(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */
 bool run_serve_recovery(struct run *run, struct err *err) MUST_CHECK;
 

@@ -83,6 +83,12 @@ static void on_progress(void *arg, uint64_t done_bytes, uint64_t total_bytes)
     atomic_store(&progress->total_bytes, total_bytes);
 }
 
+static bool is_member(void *arg, const uint8_t host[SIGN_PK_LEN])
+{
+    const struct inspection *inspection = arg;
+    return roster_transporter(inspection->run->roster, host) != NULL;
+}
+
 static bool is_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
 {
     const struct inspection *inspection = arg;
@@ -120,6 +126,7 @@ static bool inspect(struct inspection *inspection, struct err *err)
     struct check_sink sink = {.finding = on_finding,
                               .progress = on_progress,
                               .admitted = is_admitted,
+                              .is_member = is_member,
                               .is_operator = is_operator,
                               .arg = inspection};
     struct check_options options = {.level = hash ? CHECK_HASH : CHECK_PRESENCE,

@@ -71,6 +71,12 @@ static bool on_envelope(void *arg, struct span envelope, struct err *err)
     return add_record(arg, RECORD_ENVELOPE, envelope, err);
 }
 
+static bool on_rewrap(void *arg, struct span envelope, struct span object, struct err *err)
+{
+    (void)envelope; /* it follows */
+    return add_record(arg, RECORD_REWRAP, object, err);
+}
+
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
 {
     return add_record(arg, RECORD_FRAME, frame, err);
@@ -138,11 +144,14 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
 {
     uint32_t count = message->head->want->count;
     struct fetch_sink sink = {.envelope = on_envelope,
+                              .rewrap = on_rewrap,
                               .frame = on_frame,
                               .missing = on_missing,
                               .arg = serve,
                               .domain = serve->has_domain ? &serve->domain : NULL,
                               .skip = message->head->want->skip};
+    if (message->head->want->what != SEALIFT__WANT_WHAT__WANT_FRAMES)
+        return err_set(err, ERR_PROTOCOL, "only a run that rewraps may ask for that");
     if (sink.skip >= FETCH_PLACES)
         return err_set(err, ERR_PROTOCOL, "another copy than the first %d was asked for", FETCH_PLACES);
     serve->connection = message->connection;

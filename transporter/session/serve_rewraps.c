@@ -1,0 +1,167 @@
+#include "transporter/session/serve_rewraps.h"
+
+#include "common/crypto/record.h"
+#include "transporter/repository/rewraps.h"
+
+#include <string.h>
+
+enum { PART_BYTES = 1 << 20, SEALS_MOST = 1024, KEEPS_MOST = 1024 };
+
+struct serve {
+    const struct serve_rewraps_options *options;
+    uint64_t connection, want;
+    bool stale;
+    struct buf part;
+    struct buf ids; /* of seals, each followed by zeros */
+};
+
+static void serve_deinit(struct serve *serve)
+{
+    buf_deinit(&serve->part);
+    buf_deinit(&serve->ids);
+}
+DEFINE_AUTO_IN_PLACE(serve, struct serve, serve_deinit)
+
+static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
+{
+    size_t len = payload->len;
+    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err))
+        return false;
+    /* ends the answer; the question comes again */
+    if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
+    atomic_fetch_add(serve->options->sent_bytes, len);
+    return true;
+}
+
+static bool send_part(struct serve *serve, struct err *err)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Frames frames = SEALIFT__FRAMES__INIT;
+    if (serve->part.len == 0) return true;
+    frames.want = serve->want;
+    head.kind_case = SEALIFT__HEAD__KIND_FRAMES;
+    head.frames = &frames;
+    return send(serve, &head, &serve->part, err);
+}
+
+static bool send_end(struct serve *serve, struct err *err)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__FetchEnd end = SEALIFT__FETCH_END__INIT;
+    end.want = serve->want;
+    end.missing = (uint32_t)(serve->ids.len / HASH_LEN);
+    head.kind_case = SEALIFT__HEAD__KIND_FETCH_END;
+    head.fetch_end = &end;
+    return send(serve, &head, &serve->ids, err);
+}
+
+static void name_seal(struct serve *serve, const struct id *seal)
+{
+    struct hash name = {{0}};
+    memcpy(name.bytes, seal->bytes, ID_LEN);
+    buf_put(&serve->ids, name.bytes, HASH_LEN);
+}
+
+/* --- which seals there are --- */
+
+static bool add_rewrap(void *arg, struct span object, struct err *err)
+{
+    struct serve *serve = arg;
+    (void)err;
+    record_append(&serve->part, RECORD_REWRAP, object);
+    return true;
+}
+
+static bool add_seal(void *arg, const struct id *seal, struct span envelope, const struct err *why,
+                     struct err *err)
+{
+    struct serve *serve = arg;
+    if (why) {
+        name_seal(serve, seal);
+        return true;
+    }
+    if (!repository_rewraps(serve->options->repository, seal, add_rewrap, serve, err)) return false;
+    record_append(&serve->part, RECORD_ENVELOPE, envelope);
+    return serve->part.len < PART_BYTES || send_part(serve, err);
+}
+
+static bool tell_seals(struct serve *serve, struct span payload, uint32_t count, struct err *err)
+{
+    struct id after;
+    if (payload.len != ID_LEN || count == 0 || count > SEALS_MOST)
+        return err_set(err, ERR_PROTOCOL, "a question for seals that is none");
+    memcpy(after.bytes, payload.data, ID_LEN);
+    return repository_seals(serve->options->repository, &after, count, add_seal, serve, err) &&
+           send_part(serve, err);
+}
+
+/* --- keeping --- */
+
+/* Only what the other side signed itself. What does not fit a seal here is said; a disk that fails ends the
+ * run. */
+static bool keep(struct serve *serve, struct span object, struct err *err)
+{
+    enum rewrap_outcome outcome;
+    struct rewrap_view view;
+    struct err why = {0};
+    uint8_t signer[SIGN_PK_LEN];
+    if (!rewrap_object_decode(object, NULL, &view, signer, &why))
+        return err_set(err, ERR_PROTOCOL, "no rewrap: %s", why.text);
+    if (memcmp(signer, serve->options->signer, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_PROTOCOL, "a rewrap that somebody else signed");
+    if (repository_rewrap_keep(serve->options->repository, object, &outcome, err)) return true;
+    if (err->code != ERR_NOT_FOUND && err->code != ERR_DAMAGED && err->code != ERR_LIMIT) return false;
+    err_clear(err);
+    name_seal(serve, &view.seal);
+    return true;
+}
+
+static bool keep_all(struct serve *serve, struct span payload, uint32_t count, struct err *err)
+{
+    uint32_t seen = 0;
+    for (size_t at = 0; at < payload.len; seen++) {
+        struct record_view record;
+        struct err why = {0};
+        if (seen >= KEEPS_MOST ||
+            !record_parse(span_of(payload.data + at, payload.len - at), &record, &why) ||
+            record.kind != RECORD_REWRAP)
+            return err_set(err, ERR_PROTOCOL, "what is to be kept is no rewrap");
+        if (!keep(serve, record.payload, err)) return false;
+        at += record.total_len;
+    }
+    return seen == count || err_set(err, ERR_PROTOCOL, "another count of rewraps than was said");
+}
+
+/* --- the conversation --- */
+
+static bool serve_want(struct serve *serve, const struct data_message *message, struct err *err)
+{
+    const Sealift__Want *want = message->head->want;
+    struct span payload = data_message_payload(message);
+    serve->connection = message->connection;
+    serve->want = message->head->serial;
+    serve->stale = false;
+    buf_clear(&serve->part);
+    buf_clear(&serve->ids);
+    atomic_fetch_add(serve->options->received_bytes, payload.len);
+    bool done = false;
+    if (want->what == SEALIFT__WANT_WHAT__WANT_SEALS)
+        done = tell_seals(serve, payload, want->count, err);
+    else if (want->what == SEALIFT__WANT_WHAT__WANT_KEEP)
+        done = keep_all(serve, payload, want->count, err);
+    else
+        (void)err_set(err, ERR_PROTOCOL, "a question for frames in a run that rewraps");
+    done = done && send_end(serve, err);
+    return done || serve->stale;
+}
+
+bool serve_rewraps(const struct serve_rewraps_options *options, struct err *err)
+{
+    AUTO(serve) struct serve serve = {.options = options};
+    for (;;) {
+        AUTO(data_message) struct data_message message = {0};
+        if (!dialler_receive(options->dialler, &message, err)) return false;
+        if (message.head->kind_case == SEALIFT__HEAD__KIND_DONE) return true;
+        if (!serve_want(&serve, &message, err)) return false;
+    }
+}
