@@ -280,7 +280,7 @@ Test(unlock_kms, no_more_is_asked_than_a_hostile_section_is_worth)
     enum { MANY = 300 };
     Sealift__KmsWrap wraps[MANY];
     Sealift__KmsWrap *list[MANY];
-    char bytes[MANY][8];
+    char bytes[MANY][16];
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(bytes[i], sizeof(bytes[i]), "w%d", i);
         list[i] = wrap_of(&wraps[i], "a", "file", bytes[i]);
