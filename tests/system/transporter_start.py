@@ -113,6 +113,7 @@ def configuration(site, config):
     broken = site.path("broken.conf")
     for text, message in (
             (good.replace("slots = 6", "slots = 0"), "slots: 0 is less than 1"),
+            (good.replace("slots = 6", "slots = 129"), "slots: 129 is more than 128"),
             (good.replace("slots = 6", "slotz = 6"), "slotz: unknown setting"),
             (good.replace("slots = 6", "slots = "), "slots"),
             (good.replace('"info"', '"loud"'), "log_level"),

@@ -9,7 +9,7 @@
 
 enum {
     SLOTS_DEFAULT = 6,
-    SLOTS_MAX = 1024,
+    SLOTS_MAX = 128, /* a Hello, of 4 KiB at most, names the runs in them and the entries of kms */
     LEASE_DEFAULT_MS = 120 * 1000,
     LEASE_MIN_MS = 500,
     DRAIN_DEFAULT_MS = 30 * 1000,

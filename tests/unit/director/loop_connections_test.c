@@ -152,3 +152,44 @@ Test(loop_connections, shows_the_names_of_a_transporters_protectors)
     cr_assert_str_eq(web->kms[1]->kind, "kmip");
     cr_assert_eq(status_of(answer, NAS)->n_kms, 0);
 }
+
+/* As many runs as a transporter has slots, and entries with the longest names. */
+Test(loop_connections, takes_the_largest_hello_of_a_transporter)
+{
+    static const char longest[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl";
+    struct id ids[128];
+    ProtobufCBinaryData runs[128];
+    Sealift__KmsOffer offers[16];
+    Sealift__KmsOffer *kms[16];
+    uint8_t hash[32] = {1};
+    Sealift__OwnKey own = SEALIFT__OWN_KEY__INIT;
+    const struct id process = {{7}};
+    Sealift__Hello hello = SEALIFT__HELLO__INIT;
+    for (size_t i = 0; i < 128; i++) {
+        ids[i] = (struct id){{(uint8_t)i, 1}};
+        runs[i] = lent_id(&ids[i]);
+    }
+    for (size_t i = 0; i < 16; i++) {
+        sealift__kms_offer__init(kms[i] = &offers[i]);
+        offers[i].name = lent_text(longest);
+        offers[i].kind = lent_text("file");
+    }
+    own.key_id = own.domain_id = lent_bytes(hash, sizeof(hash));
+    hello.version = lent_text("999.999.999-and-more");
+    hello.roster_version = UINT64_MAX;
+    hello.incarnation = lent_id(&process);
+    hello.slots = 128;
+    hello.n_runs = 128;
+    hello.runs = runs;
+    hello.own_key = &own;
+    hello.n_kms = 16;
+    hello.kms = kms;
+    caller_dial(&loop.web, &loop.dock, CONTROL_PORT, WEB);
+    Sealift__Head head = caller_head(&loop.web, SEALIFT__HEAD__KIND_HELLO);
+    head.hello = &hello;
+    AUTO(heard) struct heard heard = {0};
+    caller_send(&loop.web, &head, (struct span){0});
+    caller_await(&loop.web, SEALIFT__HEAD__KIND_WELCOME, &heard);
+    AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
+    cr_assert_eq(status_of(answer, WEB)->n_kms, 16);
+}
