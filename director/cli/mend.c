@@ -10,14 +10,14 @@ static bool names(const ProtobufCBinaryData *id, const struct statement *reposit
     return id->len == ID_LEN && memcmp(id->data, repository->id.bytes, ID_LEN) == 0;
 }
 
-/* A copy of all jobs before one of a single job. */
+/* A copy of all jobs before one of a single job; one that seals anew brings no chunk back. */
 static const Sealift__JobBody *find_copy(const struct statements *jobs, const struct statement *from,
                                          const struct statement *to)
 {
     const Sealift__JobBody *found = NULL;
     for (size_t i = 0; i < jobs->count; i++) {
         const Sealift__JobBody *body = jobs->items[i]->body.job;
-        bool fits = !body->deleted && body->kind == SEALIFT__JOB_KIND__JOB_COPY &&
+        bool fits = !body->deleted && body->placement == SEALIFT__PLACEMENT__PLACE_AS_STORED &&
                     names(&body->repository, to) && names(&body->from_repository, from);
         if (fits && (!found || found->from_job[0] != '\0')) found = body;
     }

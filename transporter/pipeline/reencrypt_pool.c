@@ -70,6 +70,7 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
     struct frame_content content;
     struct err why = {0};
     size_t at = place_of(window, id);
+    if (atomic_load(worker->pool->options->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     if (at == window->count) return err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
     atomic_fetch_add(worker->pool->options->opened_bytes, frame.len);
     if (!opener_frame_content(worker->opening, id, frame, &worker->plain, &content, &why)) return true;

@@ -116,6 +116,39 @@ static bool prove_whole(struct commit *commit, enum index_use use, struct buf *m
     return err_set(err, ERR_BUSY, "other sessions hold chunks that the point refers to in unfinished packs");
 }
 
+/* --- a point that was sealed anew before --- */
+
+/* What a point file says that it was made from; false: nothing, or it cannot be read. */
+static bool read_origin(struct span bytes, struct id *origin, struct hash *root)
+{
+    AUTO(stored_point) Sealift__PointFile *file = NULL;
+    AUTO(stored_body) Sealift__PointBody *body = NULL;
+    struct err ignored;
+    if (!stored_point_decode(bytes, &file, &ignored) || !stored_point_open(file, &body, &ignored) ||
+        !body->origin)
+        return false;
+    *origin = stored_id(&body->origin->point);
+    *root = stored_hash(&body->root);
+    return true;
+}
+
+/* Of a point that is there already, in the log or not: a copy that seals anew makes other bytes of it each
+ * time. */
+static bool is_made_again(const struct commit *commit)
+{
+    const struct storage *storage = &commit->repository->storage;
+    char name[POINT_NAME_LEN];
+    AUTO(buf) struct buf there = {0};
+    struct id origin, same_origin;
+    struct hash root, same_root;
+    struct err ignored;
+    point_name(commit->point, name);
+    return storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, &ignored) &&
+           read_origin(commit->file, &origin, &root) &&
+           read_origin(buf_span(&there), &same_origin, &same_root) && id_eq(&origin, &same_origin) &&
+           hash_eq(&root, &same_root);
+}
+
 /* --- writing it --- */
 
 static bool put_point(struct commit *commit, struct err *err)
@@ -129,8 +162,8 @@ static bool put_point(struct commit *commit, struct err *err)
     AUTO(buf) struct buf there = {0};
     if (!storage->ops->get(storage->self, name, STORED_MAX_POINT, &there, err)) return false;
     if (span_eq(buf_span(&there), commit->file)) return true;
-    /* no entry names it, so it is garbage and no object; a copy that seals anew makes other bytes each time
-     */
+    if (!is_made_again(commit)) return err_set(err, ERR_EXISTS, "'%s' exists with other bytes", name);
+    /* no entry names it: it is no object that is ever to be kept */
     return storage->ops->remove(storage->self, name, err) &&
            storage->ops->put_if_absent(storage->self, name, commit->file, err);
 }
@@ -224,6 +257,9 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
         if (mark == INDEX_THERE && hash_eq(&known.hash, &commit->file_hash))
             return is_still_whole(commit, missing, err) && mend_point(commit, err) &&
                    first_receipt(commit, &known, receipt, err);
+        /* asked for again where it is not whole: what is there stays, and what it lacks is told */
+        if (mark == INDEX_THERE && is_made_again(commit))
+            return is_still_whole(commit, missing, err) && first_receipt(commit, &known, receipt, err);
         if (mark == INDEX_REMOVED)
             return err_set(err, ERR_POLICY,
                            "the point was removed from this repository: it is not taken again");

@@ -112,6 +112,7 @@ struct sealing_side {
     struct run *run;
     run_copied_fn *copied;
     struct repository *from; /* NULL: at the other side */
+    struct repository *to;   /* the same */
     struct run_seal_keys keys;
     struct run_key *key;
     uint64_t head_number;
@@ -154,7 +155,11 @@ static void on_copied(void *arg, const struct id *point, const struct commit_rec
                       struct span point_file)
 {
     struct sealing_side *side = arg;
-    side->copied(side->run, point, receipt, point_file);
+    struct err why;
+    AUTO(buf) struct buf stored = {0};
+    /* one that was there before, and lacked something, keeps its file */
+    bool read = side->to && repository_point_read(side->to, point, &stored, &why);
+    side->copied(side->run, point, receipt, read ? buf_span(&stored) : point_file);
 }
 
 static struct backup_identity identity_of(const struct sealing_side *side)
@@ -263,6 +268,7 @@ static bool store_sealed(struct sealing_side *side, const struct copy_anew_from 
                                      .durable_bytes = &run->counters.stored_bytes};
     if (!run_repository(run, run->repository, &to, err) || !ingest_open(to, &options, &ingest, err))
         return false;
+    side->to = to;
     repository_info(to, &info);
     side->head_number = info.head_number;
     side->head_hash = info.head_hash;

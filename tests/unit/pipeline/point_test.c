@@ -4,12 +4,16 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+static const struct point_origin origin = {
+    .point = {{5}}, .run = {{6}}, .writer = {7}, .writer_name = "beta", .written_ns = 9, .key_label = "old"};
+
 static const struct point_draft draft = {
     .root = {{9, 9}},
     .counts = {.entries = 10, .files = 7, .directories = 3, .content_bytes = 12345, .warnings = 1},
     .started_ns = 1000,
     .written_ns = 2000,
     .object = OBJECT_TREE,
+    .origin = &origin,
 };
 
 static void make(const struct keys *keys, const struct sealing_options *options, struct buf *file)
@@ -46,21 +50,11 @@ Test(point, that_was_sealed_anew_says_what_it_was_made_from)
 {
     AUTO(keys) struct keys keys = keys_make();
     struct sealing_options options = keys_sealing(&keys, (struct outlet){0});
-    struct point_origin origin = {.point = {{5}},
-                                  .run = {{6}},
-                                  .writer = {7},
-                                  .writer_name = "beta",
-                                  .written_ns = 9,
-                                  .key_label = "old"};
-    struct point_draft anew = draft;
-    anew.origin = &origin;
-    AUTO(sealing) struct sealing *sealing = NULL;
+    struct point_draft first = draft;
     AUTO(buf) struct buf file = {0};
-    struct err err = {0};
-    struct backup_identity identity = keys_identity(&keys);
-    cr_assert(sealing_new(&options, &sealing, &err), "%s", err.text);
-    cr_assert(point_encode(&identity, sealing, &anew, &file, &err), "%s", err.text);
+    make(&keys, &options, &file);
     AUTO(point) struct point *point = NULL;
+    struct err err = {0};
     cr_assert(point_decode(buf_span(&file), &point, &err), "%s", err.text);
     cr_assert(point->has_origin);
     struct point_origin said = point_origin_of(point);
@@ -68,15 +62,18 @@ Test(point, that_was_sealed_anew_says_what_it_was_made_from)
     cr_assert_arr_eq(said.writer, origin.writer, SIGN_PK_LEN);
     cr_assert_str_eq(said.writer_name, "beta");
     cr_assert_str_eq(said.key_label, "old");
-    anew.origin = NULL;
+
+    first.origin = NULL;
     buf_clear(&file);
-    AUTO(point) struct point *first = NULL;
-    cr_assert(point_encode(&identity, sealing, &anew, &file, &err), "%s", err.text);
-    cr_assert(point_decode(buf_span(&file), &first, &err), "%s", err.text);
-    cr_assert_not(first->has_origin);
-    said = point_origin_of(first);
-    cr_assert(id_eq(&said.point, &first->point) && said.written_ns == draft.written_ns,
-              "it is its own origin");
+    AUTO(sealing) struct sealing *sealing = NULL;
+    AUTO(point) struct point *backed_up = NULL;
+    struct backup_identity identity = keys_identity(&keys);
+    cr_assert(sealing_new(&options, &sealing, &err), "%s", err.text);
+    cr_assert(point_encode(&identity, sealing, &first, &file, &err), "%s", err.text);
+    cr_assert(point_decode(buf_span(&file), &backed_up, &err), "%s", err.text);
+    cr_assert_not(backed_up->has_origin);
+    said = point_origin_of(backed_up);
+    cr_assert(id_eq(&said.point, &backed_up->point) && said.written_ns == draft.written_ns, "its own origin");
 }
 
 /* Who copies must find it again, and who has not the domain's key must not be able to take its place. */
@@ -90,16 +87,16 @@ Test(point, that_is_made_from_another_has_an_id_that_follows_from_it_and_the_dom
     AUTO(sealing) struct sealing *again = NULL;
     AUTO(sealing) struct sealing *elsewhere = NULL;
     AUTO(run_key) struct run_key *next = run_key_new();
-    const struct id origin = {{5}}, another = {{6}};
+    const struct id made_from = {{5}}, another = {{6}};
     struct err err = {0};
     cr_assert(sealing_new(&options, &one, &err));
     options.run = next;
     cr_assert(sealing_new(&options, &again, &err) && sealing_new(&others, &elsewhere, &err));
-    struct id id = sealing_point_of(one, &origin), same = sealing_point_of(again, &origin);
-    struct id of_another = sealing_point_of(one, &another), there = sealing_point_of(elsewhere, &origin);
+    struct id id = sealing_point_of(one, &made_from), same = sealing_point_of(again, &made_from);
+    struct id of_another = sealing_point_of(one, &another), there = sealing_point_of(elsewhere, &made_from);
     cr_assert(id_eq(&id, &same), "whichever run makes it");
-    cr_assert_not(id_eq(&id, &of_another) || id_eq(&id, &there) || id_eq(&id, &origin));
-    struct hash hash = hash_of(span_of(origin.bytes, ID_LEN));
+    cr_assert_not(id_eq(&id, &of_another) || id_eq(&id, &there) || id_eq(&id, &made_from));
+    struct hash hash = hash_of(span_of(made_from.bytes, ID_LEN));
     struct hash documented = chunk_id(keys.write->dedup_key->data, (enum frame_type)3, &hash);
     cr_assert_arr_eq(id.bytes, documented.bytes, ID_LEN, "as docs/format.md says");
 }

@@ -172,6 +172,13 @@ uint64_t writer_batch(struct writer *writer, enum pack_class class_, struct buf 
 void writer_point(const struct writer *writer, const struct id *point, const struct hash *root,
                   struct buf *out)
 {
+    writer_point_anew(writer, point, root, NULL, out);
+}
+
+void writer_point_anew(const struct writer *writer, const struct id *point, const struct hash *root,
+                       const struct id *made_from, struct buf *out)
+{
+    Sealift__PointOrigin origin = SEALIFT__POINT_ORIGIN__INIT;
     struct err err;
     bool sealed = writer->kind == REPOSITORY_ENCRYPTED;
     struct hash unlock_hash = hash_of(buf_span(&writer->unlock));
@@ -196,6 +203,12 @@ void writer_point(const struct writer *writer, const struct id *point, const str
     }
     body.counts = &counts;
     body.object_kind = kind;
+    if (made_from) {
+        origin.point = origin.run = stored_bytes(span_of(made_from->bytes, ID_LEN));
+        origin.writer = body.writer;
+        origin.writer_name = name;
+        body.origin = &origin;
+    }
     AUTO(buf) struct buf payload = {0};
     AUTO(buf) struct buf signed_body = {0};
     cr_assert(stored_body_encode(&body, &payload, &err), "%s", err.text);

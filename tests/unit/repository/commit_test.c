@@ -115,6 +115,62 @@ Test(commit, a_point_file_left_there_with_other_bytes_is_not_replaced)
     cr_assert_eq(info.head_number, 1);
 }
 
+/* Killed between a point's file and its log entry, a copy that seals anew comes again under another seal. */
+Test(commit, a_point_that_a_copy_had_begun_to_make_is_made_by_the_next_one)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *before = writer_new(REPOSITORY_ENCRYPTED, 2);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct hash root = session_tree(ingest, writer, 0, 3, 100), other_root = {{7}};
+    const struct id point = id_of(1), origin = id_of(9), another = id_of(8);
+    struct err err;
+    AUTO(free) char *dir = xasprintf("%s/points", place->path);
+    AUTO(free) char *path = xasprintf("%s/01010101010101010101010101010101", dir);
+    (void)mkdir(dir, 0700);
+    AUTO(buf) struct buf left = {0}, file = {0}, foreign = {0}, rooted = {0}, kept = {0};
+    writer_point_anew(before, &point, &root, &origin, &left);
+    writer_point_anew(writer, &point, &root, &origin, &file);
+    writer_point_anew(before, &point, &root, &another, &foreign);
+    writer_point_anew(before, &point, &other_root, &origin, &rooted);
+    const struct buf *const others[] = {&foreign, &rooted};
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert(file_replace(AT_FDCWD, path, buf_span(others[i]), 0600, &err), "%s", err.text);
+        cr_assert_eq(commit_file(ingest, &point, &root, buf_span(&file)), ERR_EXISTS, "another point's");
+    }
+    cr_assert(file_replace(AT_FDCWD, path, buf_span(&left), 0600, &err), "%s", err.text);
+    cr_assert_eq(commit_file(ingest, &point, &root, buf_span(&file)), ERR_NONE);
+    cr_assert(repository_point_read(place->repository, &point, &kept, &err), "%s", err.text);
+    cr_assert(span_eq(buf_span(&kept), buf_span(&file)));
+}
+
+Test(commit, of_a_point_that_a_copy_has_sealed_anew_once_more_keeps_what_is_there)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    struct hash root = session_tree(ingest, writer, 0, 3, 100);
+    const struct id point = id_of(1), origin = id_of(9), another = id_of(8);
+    struct err err;
+    struct repository_info info;
+    AUTO(buf) struct buf first = {0}, again = {0}, foreign = {0}, kept = {0};
+    writer_point_anew(writer, &point, &root, &origin, &first);
+    cr_assert_eq(commit_file(ingest, &point, &root, buf_span(&first)), ERR_NONE);
+    writer->seal = id_of(77); /* which the signed body names */
+    writer_point_anew(writer, &point, &root, &origin, &again);
+    writer_point_anew(writer, &point, &root, &another, &foreign);
+    ingest_close(ingest);
+    struct ingest_options options = {.session = id_of(2), .kind = INGEST_COPY, .min_free_bytes = 1};
+    ingest = NULL;
+    cr_assert(ingest_open(place->repository, &options, &ingest, &err), "%s", err.text);
+    cr_assert_eq(commit_file(ingest, &point, &root, buf_span(&again)), ERR_NONE);
+    cr_assert_eq(commit_file(ingest, &point, &root, buf_span(&foreign)), ERR_EXISTS);
+    cr_assert(repository_point_read(place->repository, &point, &kept, &err), "%s", err.text);
+    cr_assert(span_eq(buf_span(&kept), buf_span(&first)), "write once");
+    repository_info(place->repository, &info);
+    cr_assert_eq(info.head_number, 2, "no second entry");
+}
+
 static bool admits_first_only(void *arg, const uint8_t writer[SIGN_PK_LEN])
 {
     const struct writer *first = arg;
