@@ -9,8 +9,6 @@
 const struct command absent_commands[] = {
     ABSENT("operator", "remove"),
     ABSENT("link", "test"),
-    ABSENT("repository", "attach"),
-    ABSENT("repository", "detach"),
     ABSENT("repository", "sessions"),
     ABSENT("repository", "reindex"),
     ABSENT("key", "protect"),

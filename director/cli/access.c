@@ -29,7 +29,7 @@ bool access_site(struct cli *cli, struct state **out, struct err *err)
 
 /* --- the director --- */
 
-static bool hello(struct client *client, uint64_t known, uint64_t *current, bool *wants_back, struct err *err)
+static bool hello(struct client *client, uint64_t known, uint64_t *current, struct err *err)
 {
     AUTO(client_message) struct client_message answer = {0};
     Sealift__OperatorHello body = SEALIFT__OPERATOR_HELLO__INIT;
@@ -39,7 +39,6 @@ static bool hello(struct client *client, uint64_t known, uint64_t *current, bool
     head.operator_hello = &body;
     if (!client_request(client, &head, span_of(NULL, 0), CLIENT_REPEATABLE, &answer, err)) return false;
     *current = answer.head->done->count;
-    *wants_back = answer.head->done->wants_back != 0;
     return true;
 }
 
@@ -117,11 +116,15 @@ static bool give_back_grant(void *arg, struct span bytes, struct err *err)
     return false;
 }
 
+bool access_give_back(struct cli *cli, struct err *err)
+{
+    return state_each_grant(cli->state, give_back_grant, cli, err);
+}
+
 static bool keep_step(struct cli *cli, struct err *err)
 {
-    bool wants_back = false;
     uint64_t current = 0, before = known_version(cli->state);
-    if (!hello(cli->client, before, &current, &wants_back, err)) return false;
+    if (!hello(cli->client, before, &current, err)) return false;
     while (known_version(cli->state) < current)
         if (!fetch_rosters(cli->client, cli->state, err)) return false;
     for (uint64_t version = current + 1; version <= before; version++) {
@@ -131,7 +134,7 @@ static bool keep_step(struct cli *cli, struct err *err)
         output_warning(&cli->output, "the director had forgotten roster %llu: it was given back",
                        (unsigned long long)version);
     }
-    return !wants_back || state_each_grant(cli->state, give_back_grant, cli, err);
+    return true;
 }
 
 bool access_director(struct cli *cli, struct client **out, struct err *err)

@@ -16,6 +16,10 @@ bool access_site(struct cli *cli, struct state **out, struct err *err) MUST_CHEC
  * ERR_NOT_AUTHENTIC. */
 bool access_director(struct cli *cli, struct client **out, struct err *err) MUST_CHECK;
 
+/* Puts this operator's own read grants, of which there are copies here, to a director that has lost them. After
+ * access_director. ERR_UNREACHABLE; what the director does not take is left. */
+bool access_give_back(struct cli *cli, struct err *err) MUST_CHECK;
+
 /* This operator's secret keys: asks for the password once. ERR_NO_KEY: nobody to ask; ERR_WRONG_KEY. */
 bool access_identity(struct cli *cli, const struct identity **out, struct err *err) MUST_CHECK;
 /* Would access_identity have to ask somebody? Then listing does without. */

@@ -9,5 +9,5 @@ const struct command *const command_tables[] = {
     point_commands,    restore_commands,
     offline_commands,  status_commands,
     care_commands,     config_commands,
-    absent_commands,   NULL,
+    attach_commands,   absent_commands,   NULL,
 };

@@ -107,17 +107,34 @@ static void count_one(void *arg, Sealift__StatementType type, const struct id *i
 
 /* A director keeps the newest statement of each id for good, those that delete included; only orders that
  * were carried out leave it. */
-static void note_forgotten(struct cli *cli, const struct statements *statements, uint64_t told)
+static size_t count_forgotten(struct cli *cli, const struct statements *statements, uint64_t told)
 {
     struct tally tally = {.type = statements->type};
-    if (tally.type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER) return;
+    if (tally.type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER) return 0;
     version_memory_each(state_versions(cli->state), count_one, &tally);
-    if (tally.count <= told) return;
+    return tally.count > told ? tally.count - (size_t)told : 0;
+}
+
+static void note_forgotten(struct cli *cli, const struct statements *statements, uint64_t told)
+{
+    size_t count = count_forgotten(cli, statements, told);
+    if (count == 0) return;
     output_warning(
         &cli->output,
         "the director has forgotten %zu %s statements that this machine has seen: its state is older "
         "than they are; make them again, or bring back a newer state",
-        tally.count - (size_t)told, statement_type_name(tally.type));
+        count, statement_type_name(statements->type));
+}
+
+static bool fetch_all(struct cli *cli, struct client *client, struct statements *statements, uint64_t *told,
+                      struct err *err)
+{
+    uint64_t from = 0, all = 0;
+    do {
+        if (!fetch(cli, client, statements, &from, &all, err)) return false;
+    } while (from < all && from < STATEMENTS_MAX);
+    *told = from;
+    return true;
 }
 
 bool statements_get(struct cli *cli, Sealift__StatementType type, struct statements *out, struct err *err)
@@ -125,11 +142,15 @@ bool statements_get(struct cli *cli, Sealift__StatementType type, struct stateme
     struct client *client = NULL;
     AUTO(statements) struct statements statements = {.type = type};
     if (!access_director(cli, &client, err)) return false;
-    uint64_t from = 0, all = 0;
-    do {
-        if (!fetch(cli, client, &statements, &from, &all, err)) return false;
-    } while (from < all && from < STATEMENTS_MAX);
-    note_forgotten(cli, &statements, from);
+    uint64_t told = 0;
+    if (!fetch_all(cli, client, &statements, &told, err)) return false;
+    if (type == SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT && count_forgotten(cli, &statements, told) > 0) {
+        /* of those to this operator there are copies here */
+        statements_deinit(&statements);
+        statements = (struct statements){.type = type};
+        if (!access_give_back(cli, err) || !fetch_all(cli, client, &statements, &told, err)) return false;
+    }
+    note_forgotten(cli, &statements, told);
     if (!state_save_versions(cli->state, err)) return false;
     *out = statements;
     statements = (struct statements){0};

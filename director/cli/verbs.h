@@ -16,6 +16,7 @@ extern const struct command status_commands[];
 extern const struct command offline_commands[];
 extern const struct command care_commands[];
 extern const struct command config_commands[];
+extern const struct command attach_commands[];
 extern const struct command absent_commands[];
 
 #endif

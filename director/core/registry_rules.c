@@ -72,8 +72,6 @@ static bool check_repository(const struct registry *registry, const struct state
     if (old && old->body.repository->kind != body->kind)
         return err_set(err, ERR_POLICY, "repository '%s' stays what it was made as, encrypted or plaintext",
                        body->name);
-    if (old && !same_key(&old->body.repository->owner, body->owner.data))
-        return err_set(err, ERR_USAGE, "a repository cannot move to another owner in this version");
     if (!schedule_check(body->sweep, err) || !schedule_check(body->check, err))
         return err_wrap(err, "repository '%s'", body->name);
     if (body->check_ppm > RUN_SAMPLE_ALL)

@@ -63,6 +63,13 @@ void deliver_roster(struct director *director)
             line_send_roster(&director->hosts[i]->line, roster_version(registry_roster(director->registry)));
 }
 
+void deliver_jobs(struct director *director, const struct statement *repository)
+{
+    struct host_link *owner = hosts_find(director, repository->body.repository->owner.data);
+    if (owner && owner->stage == HOST_CONNECTED)
+        deliver_type(director, owner, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB);
+}
+
 void deliver_statement(struct director *director, const struct statement *statement,
                        const struct statement *old)
 {

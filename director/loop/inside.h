@@ -208,6 +208,8 @@ void deliver_all(struct director *director, struct host_link *host, uint64_t ver
 void deliver_rosters(struct director *director, struct host_link *host, uint64_t version);
 /* The newest one, to everybody. */
 void deliver_roster(struct director *director);
+/* To the owner of the repository, what concerns it: he may be a new one. */
+void deliver_jobs(struct director *director, const struct statement *repository);
 /* To whom the statement, or the one that it replaces (or NULL), concerns. */
 void deliver_statement(struct director *director, const struct statement *statement,
                        const struct statement *old);

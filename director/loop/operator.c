@@ -202,12 +202,8 @@ static void on_follow(struct director *director, struct operator_link *link, con
 
 static void on_hello(struct director *director, struct operator_link *link, const Sealift__Head *head)
 {
-    Sealift__Done done = SEALIFT__DONE__INIT;
-    done.count = roster_version(registry_roster(director->registry));
-    done.wants_back = reconcile_active(director);
-    Sealift__Head answer = head_of(SEALIFT__HEAD__KIND_DONE, head->serial);
-    answer.done = &done;
-    line_send(&link->line, &answer, (struct span){0});
+    operator_done(link, head->serial, NULL, roster_version(registry_roster(director->registry)),
+                  (struct span){0});
 }
 
 static void dispatch(struct director *director, struct operator_link *link, const Sealift__Head *head,

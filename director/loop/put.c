@@ -126,11 +126,34 @@ static bool calm(struct director *director, const struct id *repository, struct 
            catalog_head_put(director->catalog, &fresh, err);
 }
 
-static bool keep_statement(struct director *director, const struct statement *statement, struct err *err)
+static bool new_owner(const struct statement *repository, const struct statement *old)
+{
+    return old && memcmp(old->body.repository->owner.data, repository->body.repository->owner.data,
+                         SIGN_PK_LEN) != 0;
+}
+
+/* Of another owner than before, or one that has it again, the repository is not open until he says so. */
+static bool await_owner(struct director *director, const struct statement *repository,
+                        const struct statement *old, struct err *err)
+{
+    const Sealift__RepositoryBody *new = repository->body.repository;
+    struct catalog_head head;
+    if (!old || new->deleted) return true;
+    if (!new_owner(repository, old) && !old->body.repository->deleted) return true;
+    if (!catalog_head_get(director->catalog, &repository->id, &head, err)) return err->code == ERR_NOT_FOUND;
+    head.code = ERR_BUSY;
+    run_text_set(head.text, sizeof(head.text), "its owner has not said yet that it is open");
+    return catalog_head_put(director->catalog, &head, err);
+}
+
+static bool keep_statement(struct director *director, const struct statement *statement,
+                           const struct statement *old, struct err *err)
 {
     bool repository = statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
     if (catalog_begin(director->catalog, err) && catalog_statement_put(director->catalog, statement, err) &&
-        (!repository || calm(director, &statement->id, err)) && catalog_commit(director->catalog, err))
+        (!repository ||
+         (calm(director, &statement->id, err) && await_owner(director, statement, old, err))) &&
+        catalog_commit(director->catalog, err))
         return true;
     give_up(director, err);
     return false;
@@ -161,7 +184,8 @@ static bool put_plain(struct director *director, struct operator_link *link, str
     if (!registry_accept(director->registry, statement, director->now.wall_ns / 1000000000, &acceptance, err))
         return false;
     if (acceptance.known) return true;
-    if (acceptance.roster ? !keep_roster(director, new, err) : !keep_statement(director, new, err))
+    if (acceptance.roster ? !keep_roster(director, new, err)
+                          : !keep_statement(director, new, acceptance.old, err))
         return false;
     say_accepted(director, link, new);
     if (acceptance.roster) {
@@ -171,7 +195,10 @@ static bool put_plain(struct director *director, struct operator_link *link, str
     }
     schedules_plan(director);
     deliver_statement(director, new, acceptance.old);
-    if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) ask_owner(director, new);
+    if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) {
+        if (new_owner(new, acceptance.old)) deliver_jobs(director, new);
+        ask_owner(director, new);
+    }
     if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) replan(director, &new->id);
     return true;
 }

@@ -134,7 +134,7 @@ def old_bundle(site):
     site.run_director()
     director = site.daemons["director"]
     director.wait_for("event=gave_back transporter=source")
-    director.wait_for("event=expelled transporter=guest")  # by the roster that the source gave back
+    director.wait_for("event=(expelled transporter=guest|dropped)")  # by the roster that the source gave back
     waiting = status(site)["restored"]
     expect(waiting["copied"] and waiting["waits_for"] == ["vault"], f"schedules wait for {waiting}")
     site.run_transporter("vault")
@@ -191,6 +191,44 @@ def rebuilt_from_nothing(site):
     same(site.path("data"), site.path("out") + site.path("data"), "restored by a director made anew")
 
 
+def attached_elsewhere(site):
+    """A repository's disk moves to another host: its log names the new owner, the old one cannot come back, points
+    restore and backups go on; then a host that is lost for good, whose disk is not."""
+    store, moved = site.path("store", "r"), site.path("store2", "r")
+    site.add_transporter("vault2", "untrusted", repositories=[site.path("store2")])
+    says(site.sealift("repository", "detach", "offsite", code=2), "jobs use this repository")
+    site.sealift("repository", "detach", "offsite", "--yes")
+    wait_until(lambda: "offsite" not in site.sealift("repository", "list").stdout, "it is still listed")
+    site.sealift("job", "run", "web", "--wait", code=4)
+    site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", store)
+    site.sealift("job", "run", "web", "--wait")
+    site.sealift("repository", "detach", "offsite", "--yes")
+    os.makedirs(site.path("store2"))
+    says(site.sealift("repository", "attach", "offsite", "--on", "vault2", "--path", moved, code=4), "vault2")
+    expect(not os.path.exists(moved), "a repository was made where there was none")
+    shutil.move(store, moved)
+    site.sealift("repository", "attach", "offsite", "--on", "vault2", "--path", moved)
+    points = json.loads(site.sealift("--json", "point", "list").stdout)["points"]
+    expect(len(points) >= 5 and all(point["trusted"] for point in points), f"points: {points}")
+    site.sealift("job", "run", "web", "--wait")
+    shutil.rmtree(site.path("out"), ignore_errors=True)
+    site.sealift("restore", "web@latest", "--to", f"source:{site.path('out')}", "--wait")
+    same(site.path("data"), site.path("out") + site.path("data"), "restored after the disk was moved")
+    expect(json.loads(site.sealift("--json", "repository", "check", "offsite", "--wait").stdout)["verdict"] == "sound",
+           "the log with another owner is not sound")
+    listed = json.loads(site.sealift("--json", "offline", "list", moved).stdout)["points"]
+    expect(len(listed) == len(points) + 1 and not any("doubt" in point for point in listed), f"offline: {listed}")
+    site.daemons["vault2"].kill()
+    site.run_transporter("vault2").wait_for("event=repository_open name=offsite")
+    site.daemons["vault2"].kill()  # for good
+    del site.daemons["vault2"]
+    shutil.move(moved, store)
+    site.sealift("transporter", "revoke", "vault2", "--yes")
+    says(site.sealift("repository", "attach", "other", "--on", "vault", "--path", store, code=4), "--id says which one")
+    site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", store)
+    site.sealift("job", "run", "web", "--wait")
+
+
 def self_backups(site):
     """Written by the schedule, sealed to what was set, the newest kept, and a failure is told."""
     there = site.path("copies")
@@ -234,6 +272,7 @@ def main():
         exported_and_back(site, tree)
         old_bundle(site)
         rebuilt_from_nothing(site)
+        attached_elsewhere(site)
         self_backups(site)
 
 

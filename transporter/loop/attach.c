@@ -99,6 +99,10 @@ static void *attach_main(void *arg)
         AUTO(waiting) struct waiting *waiting = next;
         struct err why = {0};
         forget_failed(attach, &waiting->repository->id);
+        if (!stores_owns(attach->stores, waiting->repository)) {
+            stores_retire(attach->stores, waiting->repository);
+            continue;
+        }
         bool ok = stores_attach(attach->stores, waiting->repository, &why);
         bool known = !ok && waiting->failure.code == why.code && strcmp(waiting->failure.text, why.text) == 0;
         if (!known) attach->done(attach->arg, waiting->repository, ok ? NULL : &why);
@@ -135,7 +139,7 @@ void attach_add(struct attach *attach, struct statement *repository)
 {
     struct waiting *waiting = xcalloc(1, sizeof(*waiting));
     waiting->repository = repository;
-    stores_expect(attach->stores, repository);
+    if (stores_owns(attach->stores, repository)) stores_expect(attach->stores, repository);
     (void)pthread_mutex_lock(&attach->lock);
     *attach->last = waiting;
     attach->last = &waiting->next;

@@ -16,7 +16,7 @@ bool attach_start(struct stores *stores, attach_fn *done, void *arg, struct atta
 /* ends after the one that is being opened */
 void attach_stop(struct attach *attach);
 DEFINE_AUTO(attach, struct attach *, attach_stop)
-/* takes the statement */
+/* Takes the statement: one of a repository that is not ours (any more) lets go of it. */
 void attach_add(struct attach *attach, struct statement *repository);
 
 #endif

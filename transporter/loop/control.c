@@ -72,6 +72,7 @@ static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, str
     if (!wait_for_work(control, wait_ms, stop, err)) return false;
     director_link_receive(control->link);
     run_table_reap(control->runs);
+    if (run_table_count(control->runs) == 0) stores_reap(control->environment.stores);
     on_time(control);
     director_link_send(control->link, control->outbox);
     return true;

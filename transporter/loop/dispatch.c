@@ -36,8 +36,7 @@ static void attach_accepted(struct control *control, const struct id *id)
     AUTO(statement) struct statement *repository = NULL;
     struct err err = {0};
     if (!authority_statement(control->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
-                             id, &repository, &err) ||
-        !is_ours(control, repository))
+                             id, &repository, &err))
         return;
     attach_add(control->attach, repository);
     repository = NULL;

@@ -143,6 +143,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     AUTO(listener) struct listener *listener = NULL;
     AUTO(stores) struct stores *stores = stores_new(settings->state_dir, self, &settings->policy);
     if (!authority_open(settings->state_dir, &site, self, &authority, err)) return false;
+    stores_trust(stores, &(struct repository_operators){.known = authority_knew_operator, .arg = authority});
     if (!net_context_new(2, &net, err)) return false;
     struct listener_options listening = {
         .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
+#include "common/wire/statement.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -73,6 +74,54 @@ bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, st
     return true;
 }
 
+/* The founder is who signed for this repository; where nobody did (in benches) nobody can give it away. */
+static void note_founder(struct chain *chain, const Sealift__LogEntry *entry)
+{
+    struct err ignored;
+    AUTO(statement) struct statement *statement = NULL;
+    struct span bytes = span_of(entry->statement.data, entry->statement.len);
+    if (bytes.len == 0 || !statement_decode(bytes, &statement, &ignored) ||
+        statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY ||
+        !id_eq(&statement->id, &chain->repository) || !id_eq(&statement->site, &chain->site))
+        return;
+    memcpy(chain->founder, statement->signer, SIGN_PK_LEN);
+    chain->owner_version = statement->version;
+}
+
+static bool may_say(const struct chain *chain, const uint8_t operator_pk[static SIGN_PK_LEN])
+{
+    static const uint8_t nobody[SIGN_PK_LEN] = {0};
+    if (memcmp(chain->founder, nobody, SIGN_PK_LEN) != 0 &&
+        memcmp(chain->founder, operator_pk, SIGN_PK_LEN) == 0)
+        return true;
+    return chain->operators && chain->operators->known(chain->operators->arg, operator_pk);
+}
+
+bool chain_check_owner(const struct chain *chain, struct span bytes, const uint8_t signer[static SIGN_PK_LEN],
+                       uint64_t *version, struct err *err)
+{
+    AUTO(statement) struct statement *statement = NULL;
+    if (!statement_decode(bytes, &statement, err)) return false;
+    char id[2 * ID_LEN + 1];
+    hex_encode(chain->repository.bytes, ID_LEN, id);
+    bool repository = statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
+    if (repository && (!id_eq(&statement->id, &chain->repository) || !id_eq(&statement->site, &chain->site)))
+        return err_set(err, ERR_POLICY, "the directory holds another repository, %s", id);
+    if (!repository || memcmp(statement->body.repository->owner.data, signer, SIGN_PK_LEN) != 0)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the statement does not make its signer the repository's owner");
+    if (statement->version <= chain->owner_version)
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the repository's owner was named by a newer statement than this one: it was attached "
+                       "elsewhere");
+    if (!may_say(chain, statement->signer))
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the operator who names another owner is not the one who made the repository, and no "
+                       "other is known here");
+    *version = statement->version;
+    return true;
+}
+
 /* What the first entry says is where a chain starts. */
 static bool start(struct chain *chain, const Sealift__LogEntry *entry, const uint8_t *signer, struct err *err)
 {
@@ -81,6 +130,17 @@ static bool start(struct chain *chain, const Sealift__LogEntry *entry, const uin
     chain->site = stored_id(&entry->site);
     chain->repository = stored_id(&entry->repository);
     chain->kind = entry->plaintext ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED;
+    memcpy(chain->owner, signer, SIGN_PK_LEN);
+    note_founder(chain, entry);
+    return true;
+}
+
+static bool takes_over(struct chain *chain, const Sealift__LogEntry *entry, const uint8_t *signer,
+                       struct err *err)
+{
+    struct span statement = span_of(entry->statement.data, entry->statement.len);
+    if (!chain_check_owner(chain, statement, signer, &chain->owner_version, err))
+        return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
     memcpy(chain->owner, signer, SIGN_PK_LEN);
     return true;
 }
@@ -117,6 +177,7 @@ bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **out, 
         return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
     struct chain next = *chain;
     if (chain->number == 0 && !start(&next, entry, signer, err)) return false;
+    if (entry->kind == SEALIFT__LOG_KIND__LOG_OWNER && !takes_over(&next, entry, signer, err)) return false;
     if (!follows(&next, entry, signer, err)) return false;
     next.number++;
     next.hash = hash_of(file);
@@ -208,6 +269,9 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
         return err_set(err, ERR_FAILED,
                        "an earlier log entry failed half-way or was written by another owner: end that one "
                        "if there is one, then start this transporter anew");
+    struct chain next = *chain;
+    if (entry->kind == SEALIFT__LOG_KIND__LOG_OWNER && !takes_over(&next, entry, owner->pk, err))
+        return false;
     if (chain->number >= NUMBER_MAX) return err_set(err, ERR_LIMIT, "the log is full");
     uint64_t now = clock_real_ns();
     entry->version = 1;
@@ -220,6 +284,8 @@ bool chain_append(struct chain *chain, const struct storage *storage, const stru
     if (!stored_log_encode(entry, &payload, err)) return false;
     stored_sign(owner, "log", buf_span(&payload), &file);
     if (!put_entry(chain, storage, buf_span(&file), err)) return false;
+    memcpy(chain->owner, owner->pk, SIGN_PK_LEN);
+    chain->owner_version = next.owner_version;
     chain->number++;
     chain->hash = hash_of(buf_span(&file));
     chain->time_ns = entry->time_ns;

@@ -63,7 +63,11 @@ bool check_log(struct check *check, struct err *err)
     const struct storage *storage = &repository->storage;
     struct repository_info info;
     repository_info(repository, &info);
-    struct chain chain = {.site = info.site, .repository = info.repository, .kind = info.kind, .number = 0};
+    struct chain chain = {.site = info.site,
+                          .repository = info.repository,
+                          .kind = info.kind,
+                          .number = 0,
+                          .operators = repository->operators};
     while (chain.number < info.head_number) {
         AUTO(stored_log) Sealift__LogEntry *entry = NULL;
         struct err why;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INDEX_FORMAT "sealift index 2"
+#define INDEX_FORMAT "sealift index 3"
 
 enum { MAP_START = 64 * 1024 * 1024, MAX_READERS = 1024 };
 

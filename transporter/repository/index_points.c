@@ -5,7 +5,7 @@
 
 enum {
     POINT_ROW_LEN = ID_LEN + 8 + HASH_LEN + 2,
-    CHAIN_ROW_LEN = 2 * ID_LEN + 1 + SIGN_PK_LEN + 8 + HASH_LEN + 8
+    CHAIN_ROW_LEN = 2 * ID_LEN + 1 + 2 * SIGN_PK_LEN + 8 + 8 + HASH_LEN + 8
 };
 
 /* --- the log position --- */
@@ -18,8 +18,10 @@ static int put_chain(struct index *index, MDB_txn *txn, void *arg)
     memcpy(at, chain->site.bytes, ID_LEN);
     memcpy(at += ID_LEN, chain->repository.bytes, ID_LEN);
     *(at += ID_LEN) = (uint8_t)chain->kind;
-    memcpy(at += 1, chain->owner, SIGN_PK_LEN);
-    le64_put(at += SIGN_PK_LEN, chain->number);
+    memcpy(at += 1, chain->founder, SIGN_PK_LEN);
+    memcpy(at += SIGN_PK_LEN, chain->owner, SIGN_PK_LEN);
+    le64_put(at += SIGN_PK_LEN, chain->owner_version);
+    le64_put(at += 8, chain->number);
     memcpy(at += 8, chain->hash.bytes, HASH_LEN);
     le64_put(at + HASH_LEN, chain->time_ns);
     MDB_val key = index_val("chain", 5);
@@ -47,7 +49,9 @@ bool index_chain(struct index *index, struct chain *out, struct err *err)
         reader_copy(&reader, chain.site.bytes, ID_LEN);
         reader_copy(&reader, chain.repository.bytes, ID_LEN);
         chain.kind = reader_u8(&reader);
+        reader_copy(&reader, chain.founder, SIGN_PK_LEN);
         reader_copy(&reader, chain.owner, SIGN_PK_LEN);
+        chain.owner_version = reader_u64(&reader);
         chain.number = reader_u64(&reader);
         reader_copy(&reader, chain.hash.bytes, HASH_LEN);
         chain.time_ns = reader_u64(&reader);

@@ -21,6 +21,8 @@ struct repository {
     const struct sign_pair *owner; /* NULL: read only */
     char *state_dir;               /* NULL: none */
     enum repository_damage damage;
+    struct span statement;                        /* while it is opened: names us the owner */
+    const struct repository_operators *operators; /* NULL: none is known */
     int lock_fd;
     struct index *index;
     struct damage_marks *marks;

@@ -9,6 +9,7 @@ enum { ENTRIES_PER_MARK = 1000 };
 bool load_identity(struct repository *repository, struct chain *first, struct err *err)
 {
     AUTO(stored_log) Sealift__LogEntry *entry = NULL;
+    first->operators = repository->operators;
     if (!chain_next(first, &repository->storage, &entry, err)) {
         if (err->code != ERR_NOT_FOUND) return false;
         return err_set(err, ERR_NOT_FOUND, "there is no repository: it has no log");
@@ -26,13 +27,14 @@ static bool resume_position(struct repository *repository, const struct chain *f
     if (!index_chain(repository->index, &known, err)) return false;
     bool ours = known.number > 0 && id_eq(&known.repository, &first->repository) &&
                 id_eq(&known.site, &first->site) && known.kind == first->kind &&
-                memcmp(known.owner, first->owner, SIGN_PK_LEN) == 0;
+                memcmp(known.founder, first->founder, SIGN_PK_LEN) == 0;
     if (ours) {
         repository->chain = known;
+        repository->chain.operators = repository->operators;
         return true;
     }
     if (known.number > 0) index_distrust(repository->index, "it is of another repository");
-    repository->chain = (struct chain){0};
+    repository->chain = (struct chain){.operators = repository->operators};
     return index_reset(repository->index, err);
 }
 
@@ -203,6 +205,21 @@ static bool look_at_packs(struct repository *repository, struct err *err)
     return err->code == ERR_NOT_FOUND;
 }
 
+/* Of another owner's repository ours is made by the statement that says so: before anything of it is touched.
+ */
+static bool own(struct repository *repository, struct err *err)
+{
+    const struct sign_pair *owner = repository->owner;
+    if (!owner || memcmp(repository->chain.owner, owner->pk, SIGN_PK_LEN) == 0) return true;
+    if (repository->statement.len == 0)
+        return err_set(err, ERR_NOT_AUTHENTIC, "the repository's log is signed by another owner");
+    Sealift__LogEntry entry = SEALIFT__LOG_ENTRY__INIT;
+    entry.kind = SEALIFT__LOG_KIND__LOG_OWNER;
+    entry.statement = stored_bytes(repository->statement);
+    return load_append(repository, &entry, err) ||
+           err_wrap(err, "the repository's log is signed by another owner");
+}
+
 bool load_repository(struct repository *repository, struct err *err)
 {
     struct chain first = {0};
@@ -216,7 +233,7 @@ bool load_repository(struct repository *repository, struct err *err)
     if (!resume_position(repository, &first, err)) return false;
     uint64_t seen = head.number > repository->chain.number ? head.number : repository->chain.number;
     if (!reconcile_packs(repository, err) || !follow_log(repository, &head, err) ||
-        !look_at_packs(repository, err))
+        !look_at_packs(repository, err) || !own(repository, err))
         return false;
     repository_show_head(repository);
     repository->forgot_head = seen == 0 && repository->chain.number > 1;

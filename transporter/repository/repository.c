@@ -149,8 +149,6 @@ static bool become_owner(struct repository *repository, const struct repository_
         return false;
     struct chain first = {0};
     if (!load_identity(repository, &first, err)) return false;
-    if (memcmp(first.owner, options->owner->pk, SIGN_PK_LEN) != 0)
-        return err_set(err, ERR_NOT_AUTHENTIC, "the repository's log is signed by another owner");
     repository->owner = options->owner;
     repository->damage = REPOSITORY_REFUSE_DAMAGE;
     return true;
@@ -201,11 +199,14 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     repository->lock_fd = -1;
     repository->storage = *storage;
     repository->damage = options->damage;
+    repository->statement = options->statement;
+    repository->operators = options->operators;
     if (options->state_dir) repository->state_dir = xstrdup(options->state_dir);
     if (!become_owner(repository, options, err) || !load(repository, err))
         return err_wrap(err, "cannot open the repository '%s'", options->path);
     tell_what_was_mended(repository);
     if (repository->owner) reserve_renew(repository); /* those of before have none */
+    repository->statement = (struct span){0};         /* borrowed for the opening alone */
     *out = repository;
     repository = NULL;
     return true;

@@ -26,12 +26,20 @@ enum repository_damage {
                                points of the others be restored. What they said, removals too, is not known */
 };
 
+/* Whose statements, besides those of the operator who made it, may name a repository's owner. */
+struct repository_operators {
+    bool (*known)(void *arg, const uint8_t operator_pk[SIGN_PK_LEN]);
+    void *arg;
+};
+
 struct repository_options {
     const char *path;
     const char *state_dir;         /* local state: index, remembered head, lock. NULL: read only, an
                                       index in a temporary directory (used by `offline`) */
     const struct sign_pair *owner; /* signs log entries; NULL: read only. Borrowed, must outlive */
     enum repository_damage damage; /* an owner always refuses */
+    struct span statement;         /* names us the owner: a repository of another owner becomes ours by it */
+    const struct repository_operators *operators; /* NULL: none. Borrowed, must outlive */
 };
 
 /* Verifies the log from the remembered head (or from entry 1), compares the index with the packs that

@@ -348,6 +348,13 @@ bool authority_unlock_bytes(struct authority *authority, const struct hash *hash
     return hash_eq(&there, hash) || err_set(err, ERR_DAMAGED, "the unlock section %.12s was changed", name);
 }
 
+bool authority_knew_operator(void *arg, const uint8_t sign_pk[SIGN_PK_LEN])
+{
+    struct authority *authority = arg;
+    LOCK_HERE(&authority->lock);
+    return roster_chain_had_operator(authority->rosters, sign_pk);
+}
+
 bool authority_member(struct authority *authority)
 {
     LOCK_HERE(&authority->lock);

@@ -42,6 +42,9 @@ bool authority_roster_bytes(struct authority *authority, uint64_t version, struc
 /* The unlock section of this hash, in place of what `out` held. ERR_NOT_FOUND, ERR_DAMAGED. */
 bool authority_unlock_bytes(struct authority *authority, const struct hash *hash, struct buf *out,
                             struct err *err) MUST_CHECK;
+/* Did any roster that was seen have this operator? `arg` is the authority: as struct repository_operators
+ * wants it. */
+bool authority_knew_operator(void *arg, const uint8_t sign_pk[SIGN_PK_LEN]);
 /* Are we in it? */
 bool authority_member(struct authority *authority);
 
@@ -61,9 +64,9 @@ bool authority_write_half(struct authority *authority, const struct hash *key_id
  * ERR_NO_KEY. */
 bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
                            struct err *err) MUST_CHECK;
-/* The newest generation of a key that a read grant which has not expired gives us, and that holds the S of this
- * key id: opened, with the unlock section that the grant names. A point of an earlier generation is opened with
- * it. ERR_NO_KEY: no grant that we can open does. */
+/* The newest generation of a key that a read grant which has not expired gives us, and that holds the S of
+ * this key id: opened, with the unlock section that the grant names. A point of an earlier generation is
+ * opened with it. ERR_NO_KEY: no grant that we can open does. */
 bool authority_read_half(struct authority *authority, const struct hash *key_id, struct read_half **half,
                          struct err *err) MUST_CHECK;
 

@@ -13,6 +13,8 @@
 struct store {
     struct id id;
     bool expected; /* it is going to be opened for the first time */
+    bool retired;  /* not ours any more, by a statement of this version */
+    uint64_t retired_version;
     char *name;
     char *path;
     struct repository *open;
@@ -24,6 +26,7 @@ struct stores {
     const char *state_dir;
     const struct identity *self;
     const struct policy *policy;
+    struct repository_operators operators;
     pthread_mutex_t lock;
     struct store *first;
 };
@@ -36,6 +39,11 @@ struct stores *stores_new(const char *state_dir, const struct identity *self, co
     stores->policy = policy;
     (void)pthread_mutex_init(&stores->lock, NULL);
     return stores;
+}
+
+void stores_trust(struct stores *stores, const struct repository_operators *operators)
+{
+    stores->operators = *operators;
 }
 
 static void store_free(struct store *store)
@@ -93,8 +101,10 @@ static bool matches(struct repository *repository, const struct statement *state
     struct repository_info info;
     repository_info(repository, &info);
     bool plain = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
+    char id[2 * ID_LEN + 1];
+    hex_encode(info.repository.bytes, ID_LEN, id);
     if (!id_eq(&info.repository, &statement->id) || !id_eq(&info.site, &statement->site))
-        return err_set(err, ERR_POLICY, "the directory holds another repository");
+        return err_set(err, ERR_POLICY, "the directory holds another repository, %s", id);
     if ((info.kind == REPOSITORY_PLAINTEXT) != plain)
         return err_set(err, ERR_POLICY, "the repository there is not of the kind that the statement says");
     return true;
@@ -110,13 +120,18 @@ static bool open_at(const struct stores *stores, const struct statement *stateme
      * is made when it is first opened; one that could not be created has none. */
     AUTO(free) char *index = xasprintf("%s/index", state);
     bool known_here = access(index, F_OK) == 0;
-    struct repository_options options = {.path = path, .state_dir = state, .owner = stores->self->sign};
+    struct repository_options options = {.path = path,
+                                         .state_dir = state,
+                                         .owner = stores->self->sign,
+                                         .statement = buf_span(&statement->bytes),
+                                         .operators = stores->operators.known ? &stores->operators : NULL};
     AUTO(repository) struct repository *repository = NULL;
-    if (!known_here && !dir_make(path, 0700, err)) return false;
+    bool existing = statement->body.repository->existing != 0;
+    if (!known_here && !existing && !dir_make(path, 0700, err)) return false;
     if (!repository_open(&options, &repository, err)) {
         if (known_here && err->code == ERR_NOT_FOUND)
             return err_wrap(err, "it was here before: is its disk mounted?");
-        if (err->code != ERR_NOT_FOUND) return false;
+        if (err->code != ERR_NOT_FOUND || existing) return false;
         err_clear(err);
         enum repository_kind kind = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT
                                         ? REPOSITORY_PLAINTEXT
@@ -137,6 +152,12 @@ static bool open_store(const struct stores *stores, const struct statement *stat
 {
     if (!path_of(stores, statement, &store->path, err)) return false;
     return open_at(stores, statement, store->path, &store->open, err);
+}
+
+bool stores_owns(const struct stores *stores, const struct statement *statement)
+{
+    const Sealift__RepositoryBody *body = statement->body.repository;
+    return !body->deleted && memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) == 0;
 }
 
 void stores_expect(struct stores *stores, const struct statement *statement)
@@ -163,7 +184,42 @@ static bool is_open(struct stores *stores, const struct id *id)
 {
     LOCK_HERE(&stores->lock);
     const struct store *known = find(stores, id);
-    return known && known->open;
+    return known && known->open && !known->retired;
+}
+
+/* Whether a statement is older than the one that took the repository from us; false with ERR_BUSY: it is
+ * newer, and what it was taken with is still in use. */
+static bool may_return(struct stores *stores, const struct statement *statement, bool *old, struct err *err)
+{
+    LOCK_HERE(&stores->lock);
+    const struct store *known = find(stores, &statement->id);
+    *old = known && known->retired && statement->version <= known->retired_version;
+    if (*old || !known || !known->retired || !known->open) return true;
+    return err_set(err, ERR_BUSY, "repository '%s' is still in use as it was", known->name);
+}
+
+void stores_retire(struct stores *stores, const struct statement *statement)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *known = find(stores, &statement->id);
+    if (!known) return;
+    known->retired = true;
+    known->expected = false;
+    known->retired_version = statement->version;
+    (void)err_set(&known->failure, ERR_NOT_FOUND, "repository '%s' is not this transporter's any more",
+                  known->name);
+}
+
+void stores_reap(struct stores *stores)
+{
+    LOCK_HERE(&stores->lock);
+    for (struct store *store = stores->first; store; store = store->next) {
+        if (!store->retired || !store->open) continue;
+        repository_close(store->open);
+        store->open = NULL;
+        free(store->path);
+        store->path = NULL;
+    }
 }
 
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
@@ -171,7 +227,9 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     const Sealift__RepositoryBody *body = statement->body.repository;
     if (memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_POLICY, "the repository '%s' belongs to another transporter", body->name);
-    if (is_open(stores, &statement->id)) return true;
+    bool old = false;
+    if (!may_return(stores, statement, &old, err)) return false;
+    if (old || is_open(stores, &statement->id)) return true;
     AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
     store->id = statement->id;
     store->name = xstrdup(body->name);
@@ -206,7 +264,7 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
         hex_encode(repository->bytes, ID_LEN, id);
         return err_set(err, ERR_NOT_FOUND, "this transporter has no repository %s", id);
     }
-    if (!store->open) {
+    if (!store->open || store->retired) {
         *err = store->failure;
         return false;
     }
@@ -218,7 +276,7 @@ void stores_each(struct stores *stores, stores_each_fn *each, void *arg)
 {
     LOCK_HERE(&stores->lock);
     for (const struct store *store = stores->first; store; store = store->next)
-        if (!store->expected)
+        if (!store->expected && !store->retired)
             each(arg, &store->id, store->name, store->open, store->open ? NULL : &store->failure);
 }
 

@@ -14,6 +14,11 @@ struct stores *stores_new(const char *state_dir, const struct identity *self, co
 void stores_free(struct stores *stores);
 DEFINE_AUTO(stores, struct stores *, stores_free)
 
+/* Whose statements may give a repository to another owner; copied. Before the first stores_attach. */
+void stores_trust(struct stores *stores, const struct repository_operators *operators);
+
+/* Does the statement make the repository ours, and was it not deleted? */
+bool stores_owns(const struct stores *stores, const struct statement *repository);
 /* A repository will soon be opened by stores_attach: until then it is ERR_BUSY, not unknown. */
 void stores_expect(struct stores *stores, const struct statement *repository);
 bool stores_is_expected(struct stores *stores, const struct id *repository);
@@ -22,6 +27,11 @@ bool stores_is_expected(struct stores *stores, const struct id *repository);
  * repository_create and repository_open; after those it may be called again. The statement must have been
  * accepted by the authority. One thread at a time; the others are not held up. */
 bool stores_attach(struct stores *stores, const struct statement *repository, struct err *err) MUST_CHECK;
+/* The statement says that the repository is not ours any more: nobody is given it from now on, and it is
+ * closed by stores_reap. Older statements of it do not bring it back. On the thread of stores_attach. */
+void stores_retire(struct stores *stores, const struct statement *repository);
+/* Closes those that were retired. Nobody may be using a repository: no run is alive. */
+void stores_reap(struct stores *stores);
 /* ERR_NOT_FOUND names the repository; ERR_BUSY: it is still being opened; if it failed to open, that error
  * again. Borrowed until stores_free. */
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
