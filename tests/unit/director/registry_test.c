@@ -128,10 +128,10 @@ Test(registry, gives_each_repository_a_name_of_its_own)
     put_repository(&store, 2, "main", NAS, SEALIFT__STORE_KIND__STORE_ENCRYPTED, ERR_NONE, NULL);
 }
 
-Test(registry, keeps_kind_and_owner_of_a_repository)
+Test(registry, keeps_the_kind_of_a_repository_whose_owner_may_change)
 {
     put_repository(&store, 2, "main", NAS, SEALIFT__STORE_KIND__STORE_PLAINTEXT, ERR_POLICY, NULL);
-    put_repository(&store, 2, "main", LAB, SEALIFT__STORE_KIND__STORE_ENCRYPTED, ERR_USAGE, NULL);
+    put_repository(&store, 2, "main", LAB, SEALIFT__STORE_KIND__STORE_ENCRYPTED, ERR_NONE, NULL);
 }
 
 Test(registry, wants_the_owner_of_a_repository_in_the_roster)
