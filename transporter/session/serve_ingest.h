@@ -10,7 +10,8 @@
 
 #include <stdatomic.h>
 
-enum { SERVE_INGEST_CREDIT = 32 << 20 };
+/* Unacknowledged batches, which the source holds in memory: enough for 1 Gbit/s at a round trip of 200 ms. */
+enum { SERVE_INGEST_CREDIT = 24 << 20 };
 
 /* What a target that seals needs beside what the session finds out (run key, outlet, point id). */
 struct serve_reseal {
