@@ -84,9 +84,9 @@ static bool add_ref(struct checking *checking, const struct ref *ref, struct err
 /* An image's hash is that of its references (docs/format.md section 9): its contents are opened all the
  * same, each to what the reference says. */
 struct refs_check {
-    uint64_t length;
     struct hasher hasher;
     struct buf encoded;
+    uint64_t length;
 };
 
 static void note_ref(struct refs_check *refs, const struct ref *ref)

@@ -58,26 +58,26 @@ struct window {
 };
 
 struct checking {
+    /* the playing thread's: the file whose steps are being played */
+    struct hasher hasher;
+    struct buf path;
+    bool bad;
+
+    bool complete; /* nothing more is planned; under the lock, as the next one */
+    bool over;     /* everybody stops */
+    enum object_kind kind;
     struct opener *opener;
     const struct inlet *inlet;
     const struct check_restore_sink *sink;
     struct check_restore_result *result;
     struct open_pool *pool;
-    enum object_kind kind;
 
     pthread_mutex_t lock; /* these, and what is said above */
     pthread_cond_t changed;
     uint64_t planned, taken, played; /* windows; window n is windows[n % WINDOWS] */
-    bool complete;                   /* nothing more is planned */
-    bool over;                       /* everybody stops */
     struct err fatal;
     struct window windows[WINDOWS];
     struct slot slots[SLOTS];
-
-    /* the playing thread's: the file whose steps are being played */
-    struct buf path;
-    struct hasher hasher;
-    bool bad;
 };
 
 /* Stops everything with the first such error. */

@@ -6,15 +6,15 @@
 #include "transporter/repository/pack_rules.h"
 
 struct pack_scan {
+    struct hasher hasher; /* of bytes 0 to hashed */
+    uint64_t hashed; /* behind pos by less than a record and a step of the hash: large steps are faster */
     const struct storage *storage;
     const char *name; /* borrowed */
     uint64_t size;
     uint64_t pos;       /* of the next record */
     uint64_t window_at; /* where the window lies in the object */
     struct buf window;
-    struct buf *lent;     /* whose memory the window is; NULL: its own */
-    struct hasher hasher; /* of bytes 0 to hashed */
-    uint64_t hashed; /* behind pos by less than a record and a step of the hash: large steps are faster */
+    struct buf *lent; /* whose memory the window is; NULL: its own */
 };
 
 /* Reads and checks the header as pack_header_parse does. `name` and `storage` must stay. */

@@ -275,7 +275,8 @@ Test(check, each_damage_has_its_own_sentence)
          "for p in packs/*/*; do printf xx | dd of=$p bs=1 seek=$(($(stat -c %s $p) - 4)) conv=notrunc "
          "2>/dev/null; done",
          "the pack has no end"},
-        {CHECK_PRESENCE, "mkdir rewrap; echo no > rewrap/x", "22 rewrap/x: "},
+        {CHECK_PRESENCE, "D=rewrap/00112233445566778899aabbccddeeff; mkdir -p $D; echo no > $D/1",
+         "22 rewrap/00112233445566778899aabbccddeeff/1: "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
