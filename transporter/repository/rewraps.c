@@ -163,6 +163,7 @@ static bool put(struct repository *repository, const struct id *seal, struct spa
         rewrap_name(seal, number, name);
         if (storage->ops->put_if_absent(storage->self, name, object, err)) return true;
         if (err->code != ERR_EXISTS) return false;
+        err_clear(err);
     }
     return err_set(err, ERR_LIMIT, "a seal has %d rewraps, and no room for more", REWRAPS_MOST);
 }
