@@ -22,7 +22,7 @@ struct own {
     enum xattrs_fd how;
 };
 
-/* Attributes of an open directory cost half of those that are asked through /proc. A mount point is not
+/* Attributes of an open directory cost less than those that are asked through /proc. A mount point is not
  * opened: that could mount something, or wait for a server. */
 static int open_directory(int dir, const char *name)
 {
