@@ -53,6 +53,28 @@ void base32_encode(struct span bytes, struct buf *out)
     if (bits) buf_put_u8(out, (uint8_t)base32_digits[acc << (5 - bits) & 31]);
 }
 
+/* Bits past the last byte must be zero, and there may be no digit that starts no byte: bytes have one text.
+ */
+bool base32_decode(struct span text, struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    uint32_t acc = 0;
+    unsigned bits = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *at = text.data[i] ? strchr(base32_digits, (char)text.data[i]) : NULL;
+        if (!at) return err_set(err, ERR_PROTOCOL, "base32: no digit at place %zu", i + 1);
+        acc = (acc << 5 | (uint32_t)(at - base32_digits)) & 0xfff;
+        bits += 5;
+        if (bits < 8) continue;
+        bits -= 8;
+        buf_put_u8(&bytes, (uint8_t)(acc >> bits));
+    }
+    if (bits >= 5 || (acc & ((1u << bits) - 1)))
+        return err_set(err, ERR_PROTOCOL, "base32: %zu digits are not whole bytes", text.len);
+    buf_put_span(out, buf_span(&bytes));
+    return true;
+}
+
 void base64_encode(struct span bytes, struct buf *out)
 {
     for (size_t i = 0; i < bytes.len; i += 3) {

@@ -16,6 +16,8 @@ bool hex_decode(const char *text, void *out, size_t len, struct err *err) MUST_C
 
 /* RFC 4648 base32 without padding, upper case; appends to `out` */
 void base32_encode(struct span bytes, struct buf *out);
+/* the same read back, upper case; appends to `out` */
+bool base32_decode(struct span text, struct buf *out, struct err *err) MUST_CHECK;
 /* RFC 4648 base64 with padding; appends to `out` */
 void base64_encode(struct span bytes, struct buf *out);
 /* the same read back, padding demanded; appends to `out` */

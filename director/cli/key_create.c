@@ -25,6 +25,7 @@ void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
 {
     bool password = key->section && key->section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
     if (password || (key->section && (key->section->n_kms || key->section->n_passwords))) return;
+    if (state_has_kit(cli->state, &key->key_id)) return;
     if (key->own)
         output_warning(
             &cli->output,

@@ -14,6 +14,7 @@ const struct option_spec key_explain_options[] = {
     {"repository", "R", "of the copy in this repository, where there are several"},
     {"password-file", "FILE", "try this password too: the first line of FILE"},
     {"password-fd", "N", "the same, read from an open descriptor"},
+    KIT_OPTIONS,
     {0},
 };
 
@@ -21,6 +22,7 @@ struct explaining {
     struct cli *cli;
     const struct args *args;
     struct secret_source password; /* to try */
+    struct kit *kit;               /* to try; NULL: none */
     struct point *point;
     const Sealift__Member *opener;
     struct key_material material;
@@ -34,6 +36,7 @@ struct explaining {
 static void explaining_deinit(struct explaining *explaining)
 {
     point_free(explaining->point);
+    kit_free(explaining->kit);
     key_material_deinit(&explaining->material);
     json_decref(explaining->steps);
 }
@@ -225,8 +228,17 @@ static void explain_password(struct explaining *explaining)
 
 static void explain_kit(struct explaining *explaining)
 {
-    const struct verdict verdict = {.reason = "none was given"};
-    (void)add_step(explaining, UNLOCK_KIT, "-", &verdict);
+    struct err why = {0};
+    AUTO(secret) struct secret *s = NULL;
+    struct hash key_id = stored_hash(&explaining->point->body->key_id);
+    const struct verdict none = {.reason = "none was given: --kit FILE tries one"};
+    if (!explaining->kit) {
+        (void)add_step(explaining, UNLOCK_KIT, "-", &none);
+        return;
+    }
+    if (kit_secret(explaining->kit, &key_id, &s, &why)) err_clear(&why);
+    add_tried(explaining, UNLOCK_KIT, args_value(explaining->args, "kit"), &why);
+    if (why.code != ERR_NONE && explaining->wrong.code == ERR_NONE) explaining->wrong = why;
 }
 
 /* --- the answer --- */
@@ -313,6 +325,7 @@ bool key_explain(struct cli *cli, const struct args *args, struct err *err)
     const struct identity *identity = NULL;
     AUTO(explaining) struct explaining explaining = {.cli = cli, .args = args, .steps = json_array()};
     if (!secret_source_of(args, "password-file", "password-fd", &explaining.password, err) ||
+        !kit_take(args, &explaining.kit, err) ||
         !point_resolve(cli, args_operand(args, 0), args_value(args, "repository"), &explaining.point, err) ||
         !access_identity(cli, &identity, err))
         return false;

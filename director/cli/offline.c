@@ -148,7 +148,54 @@ static bool open_repository(struct offline *offline, struct err *err)
     return true;
 }
 
-bool offline_open(struct cli *cli, const struct args *args, struct offline *out, struct err *err)
+/* --- what a kit remembers --- */
+
+struct looking {
+    uint64_t number;
+    struct hash hash;
+    bool found;
+};
+
+static bool look(void *arg, uint64_t number, struct span entry)
+{
+    struct looking *looking = arg;
+    if (number != looking->number) return false;
+    looking->hash = hash_of(entry);
+    looking->found = true;
+    return false;
+}
+
+static void check_head(const struct offline *offline, const struct kit_head *head, struct err *doubt)
+{
+    struct err ignored;
+    struct looking looking = {.number = head->number};
+    if (head->number > offline->info.head_number) {
+        (void)err_set(doubt, ERR_NOT_AUTHENTIC,
+                      "the log was rolled back: it ends at entry %llu, the recovery kit has seen entry %llu",
+                      (unsigned long long)offline->info.head_number, (unsigned long long)head->number);
+        return;
+    }
+    if (!repository_log(offline->repository, head->number, look, &looking, &ignored) || !looking.found ||
+        !hash_eq(&looking.hash, &head->hash))
+        (void)err_set(doubt, ERR_NOT_AUTHENTIC,
+                      "the log is another one: its entry %llu is not the one that the recovery kit has seen",
+                      (unsigned long long)head->number);
+}
+
+/* A doubt is no reason to refuse what can still be restored: whoever restores is warned. */
+static void witness(struct offline *offline, const struct kit *kit)
+{
+    struct err doubt = {0};
+    const struct kit_head *head = kit ? kit_head_of(kit, &offline->info.repository) : NULL;
+    if (!head || offline->log_doubt.code != ERR_NONE) return;
+    check_head(offline, head, &doubt);
+    offline->witnessed = doubt.code == ERR_NONE;
+    offline->log_doubt = doubt;
+    if (!offline->witnessed) output_warning(&offline->cli->output, "%s", doubt.text);
+}
+
+bool offline_open(struct cli *cli, const struct args *args, const struct kit *kit, struct offline *out,
+                  struct err *err)
 {
     const char *path = args_operand(args, 0), *line = args_value(args, "site");
     out->cli = cli;
@@ -160,6 +207,7 @@ bool offline_open(struct cli *cli, const struct args *args, struct offline *out,
     if (out->pinned && !id_eq(&out->site.site, &out->info.site))
         return err_set(err, ERR_NOT_AUTHENTIC, "'%s' is a repository of another site than the site line",
                        path);
+    witness(out, kit);
     return read_points(out, err);
 }
 

@@ -7,6 +7,7 @@
 #include "common/wire/statement.h"
 #include "common/wire/stored.h"
 #include "director/cli/cli.h"
+#include "director/cli/kit.h"
 #include "transporter/repository/repository.h"
 
 /* As the log lists it; `doubt` says why the rest is missing if the point file cannot be read or believed. */
@@ -30,11 +31,14 @@ struct offline {
     struct offline_point *points; /* in the order of their numbers */
     size_t count;
     struct err log_doubt; /* an entry of the log is missing or not to be believed; ERR_NONE: none is */
+    bool witnessed;       /* a kit remembers an entry of this log, and it is still there */
 };
 
 /* Opens the repository that the first operand names and reads its points. ERR_NOT_FOUND: there is none. Of a
- * damaged log the entries that are good count, and a warning says so. */
-bool offline_open(struct cli *cli, const struct args *args, struct offline *out, struct err *err) MUST_CHECK;
+ * damaged log the entries that are good count, and a warning says so; as of one that is not the one that the
+ * kit (NULL: none, else borrowed for the call) remembers. */
+bool offline_open(struct cli *cli, const struct args *args, const struct kit *kit, struct offline *out,
+                  struct err *err) MUST_CHECK;
 void offline_deinit(struct offline *offline);
 DEFINE_AUTO_IN_PLACE(offline, struct offline, offline_deinit)
 

@@ -162,6 +162,9 @@ static bool run_stored(void *arg, struct err *err)
 /* Points that cannot be believed, which the repository's own check has no reason to name. */
 static void add_doubts(struct checking *checking)
 {
+    const struct err *log = &checking->offline->log_doubt;
+    if (log->code != ERR_NONE && checking->key.kit)
+        add_finding(checking, log->code, "log", log->text, json_array());
     for (size_t i = 0; i < checking->offline->count; i++) {
         const struct offline_point *point = &checking->offline->points[i];
         char object[48] = {0};
@@ -278,8 +281,12 @@ static json_t *not_checked(const struct checking *checking)
     if (!checking->offline->pinned)
         (void)json_array_append_new(
             lines, json_string("that the site admitted the writers: --site LINE pins its admin"));
-    (void)json_array_append_new(
-        lines, json_string("that the log is the newest one: a director or a kit remembers its head"));
+    if (!checking->offline->witnessed)
+        (void)json_array_append_new(
+            lines, json_string("that the log is the newest one: a director or a kit remembers its head"));
+    else
+        (void)json_array_append_new(lines,
+                                    json_string("what was in the log after the recovery kit was made"));
     return lines;
 }
 
@@ -323,9 +330,9 @@ bool offline_check(struct cli *cli, const struct args *args, struct err *err)
     AUTO(checking) struct checking checking = {.offline = &offline, .rows = json_array()};
     if (!take_level(args, &checking.level, err) || !offline_key_take(cli, args, &checking.key, err))
         return false;
-    if (checking.key.given && checking.level < LEVEL_DECRYPT)
+    if (checking.key.given && !checking.key.kit && checking.level < LEVEL_DECRYPT)
         return err_set(err, ERR_USAGE, "only --level decrypt and restore need a key");
-    if (!offline_open(cli, args, &offline, err)) return false;
+    if (!offline_open(cli, args, checking.key.kit, &offline, err)) return false;
     struct opening stored = {.checking = &checking};
     if (!work(&stored, run_stored, err)) return false;
     add_doubts(&checking);

@@ -19,8 +19,9 @@ bool offline_key_take(struct cli *cli, const struct args *args, struct offline_k
     if (!secret_source_of(args, "password-file", "password-fd", &out->source, err)) return false;
     out->wants_password = args_flag(args, "password") || out->source.file || out->source.fd >= 0;
     const char *kms = args_value(args, "kms-file");
-    out->given = file || kms || out->wants_password;
-    return (!kms || kms_set_load(kms, &out->kms, err)) && (!file || key_file_read(file, &out->s, err));
+    out->given = file || kms || out->wants_password || args_value(args, "kit");
+    return (!kms || kms_set_load(kms, &out->kms, err)) && (!file || key_file_read(file, &out->s, err)) &&
+           kit_take(args, &out->kit, err);
 }
 
 void offline_key_deinit(struct offline_key *key)
@@ -28,6 +29,7 @@ void offline_key_deinit(struct offline_key *key)
     secret_free(key->s);
     secret_free(key->password);
     kms_set_free(key->kms);
+    kit_free(key->kit);
 }
 
 /* --- the steps of the unlock order --- */
@@ -64,6 +66,13 @@ static bool give_password(void *arg, const char *label, struct secret **password
     return true;
 }
 
+static bool give_kit(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    const struct offline_key *key = arg;
+    if (!key->kit) return err_set(err, ERR_NO_KEY, "no recovery kit was given");
+    return kit_secret(key->kit, key_id, s, err);
+}
+
 static void tell_step(void *arg, const struct unlock_result *result)
 {
     const struct offline_key *key = arg;
@@ -77,10 +86,11 @@ static void tell_step(void *arg, const struct unlock_result *result)
 static bool no_key(struct err *err)
 {
     const struct err why = *err;
-    return err_set(
-        err, ERR_NO_KEY,
-        "%s: --password, --key-file FILE, --kms-file FILE, or --state DIR of an operator who has a copy",
-        why.text);
+    return err_set(err, ERR_NO_KEY,
+                   "%s: --password, --kit FILE, --key-file FILE, --kms-file FILE, or --state DIR of an "
+                   "operator who has a "
+                   "copy",
+                   why.text);
 }
 
 static bool open_section(struct span section, const struct unlock_more *more, struct offline_key *key,
@@ -91,6 +101,7 @@ static bool open_section(struct span section, const struct unlock_more *more, st
                                            .known_count = 1,
                                            .kms = key->kms,
                                            .password = give_password,
+                                           .kit = give_kit,
                                            .report = tell_step,
                                            .arg = key};
     return unlock_section(section, more, &sources, out, err);
@@ -103,6 +114,7 @@ static bool unlock(const struct offline *offline, const struct offline_point *po
     AUTO(offline_more) struct offline_more others = {0};
     AUTO(read_half) struct read_half *half = NULL;
     offline_more_gather(offline, point, &others);
+    if (key->kit) offline_more_add(&others, buf_span(&key->kit->section_bytes));
     const struct unlock_more more = offline_more_of(&others);
     bool opened = open_section(stored_span(&point->file->unlock), &more, key, &half, err);
     key->told = true;

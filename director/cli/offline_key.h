@@ -2,6 +2,7 @@
 #ifndef SEALIFT_CLI_OFFLINE_KEY_H
 #define SEALIFT_CLI_OFFLINE_KEY_H
 
+#include "director/cli/kit_take.h"
 #include "director/cli/offline.h"
 #include "transporter/kms/kms_set.h"
 #include "transporter/pipeline/inlet_repository.h"
@@ -12,6 +13,7 @@ struct offline_key {
     struct cli *cli;
     struct secret *s;    /* of --key-file, or what a password led to; NULL: none */
     struct kms_set *kms; /* of --kms-file; NULL: none */
+    struct kit *kit;     /* of --kit; NULL: none */
     bool given;          /* anything at all */
     bool wants_password; /* any of the --password options */
     struct secret_source source;
@@ -41,7 +43,7 @@ void offline_reading_deinit(struct offline_reading *reading);
 DEFINE_AUTO_IN_PLACE(offline_reading, struct offline_reading, offline_reading_deinit)
 
 #define OFFLINE_KEY_OPTIONS                                                                                  \
-    {"key-file", "FILE", "the key: 32 bytes, or base64 of them"},                                            \
+    KIT_OPTIONS, {"key-file", "FILE", "the key: 32 bytes, or base64 of them"},                               \
         {"kms-file", "FILE", "ask the KMS entries of FILE: a list kms as in a transporter's configuration"}, \
         {"password", NULL, "derive the key from a password that you are asked for"},                         \
         {"password-file", "FILE", "the same, the password is the first line of FILE"},                       \

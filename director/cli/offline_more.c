@@ -14,8 +14,7 @@ void offline_more_deinit(struct offline_more *more)
     *more = (struct offline_more){0};
 }
 
-/* Decodes a copy, which is kept. */
-static void keep(struct offline_more *more, struct span bytes)
+void offline_more_add(struct offline_more *more, struct span bytes)
 {
     struct err ignored;
     Sealift__UnlockSection *section = NULL;
@@ -76,7 +75,8 @@ static bool take(void *arg, uint32_t number, const Sealift__UnlockSection *secti
     AUTO(buf) struct buf bytes = {0};
     (void)number;
     (void)why;
-    if (section && stored_unlock_encode(section, &bytes, &ignored)) keep(kept->more, buf_span(&bytes));
+    if (section && stored_unlock_encode(section, &bytes, &ignored))
+        offline_more_add(kept->more, buf_span(&bytes));
     return true;
 }
 
@@ -87,7 +87,8 @@ void offline_more_gather(const struct offline *offline, const struct offline_poi
     struct kept kept = {offline, out};
     struct hash key_id = stored_hash(&point->body->key_id);
     for (size_t i = 0; i < offline->count; i++)
-        if (adds_something(offline, i, point->body)) keep(out, stored_span(&offline->points[i].file->unlock));
+        if (adds_something(offline, i, point->body))
+            offline_more_add(out, stored_span(&offline->points[i].file->unlock));
     if (!repository_unlock_sections(offline->repository, &key_id, believe, take, &kept, &ignored))
         output_warning(&offline->cli->output, "the ways to the key that were added later: %s", ignored.text);
 }

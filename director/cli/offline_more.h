@@ -18,6 +18,8 @@ DEFINE_AUTO_IN_PLACE(offline_more, struct offline_more, offline_more_deinit)
 /* Objects that cannot be read or believed are left out. `out` must be empty. */
 void offline_more_gather(const struct offline *offline, const struct offline_point *point,
                          struct offline_more *out);
+/* A section that somebody has from elsewhere. */
+void offline_more_add(struct offline_more *more, struct span section);
 static inline struct unlock_more offline_more_of(const struct offline_more *more)
 {
     return (struct unlock_more){.sections = more->sections, .section_count = more->count};

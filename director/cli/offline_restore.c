@@ -175,7 +175,7 @@ bool offline_restore(struct cli *cli, const struct args *args, struct err *err)
     if (!take_destination(&restoring, args, err) || !take_overwrite(&restoring, args, err) ||
         !take_paths(&restoring, args, err) || !offline_key_take(cli, args, &key, err))
         return false;
-    if (!offline_open(cli, args, &offline, err) ||
+    if (!offline_open(cli, args, key.kit, &offline, err) ||
         !offline_resolve(&offline, args_operand(args, 1), &point, err))
         return false;
     restoring.is_tree = strcmp(point->body->object_kind, object_kind_name(OBJECT_TREE)) == 0;
@@ -206,7 +206,7 @@ bool offline_cat(struct cli *cli, const struct args *args, struct err *err)
     const struct offline_point *point = NULL;
     struct span path = {0};
     if ((args_operand_count(args) > 2 && !path_of(args_operand(args, 2), &path, err)) ||
-        !offline_key_take(cli, args, &key, err) || !offline_open(cli, args, &offline, err) ||
+        !offline_key_take(cli, args, &key, err) || !offline_open(cli, args, key.kit, &offline, err) ||
         !offline_resolve(&offline, args_operand(args, 1), &point, err) ||
         !offline_read(&offline, point, &key, &reading, err))
         return false;

@@ -9,7 +9,14 @@
 struct asking {
     struct cli *cli;
     struct secret_source source;
+    struct kit *kit; /* NULL: none was given */
 };
+
+static void asking_deinit(struct asking *asking)
+{
+    kit_free(asking->kit);
+}
+DEFINE_AUTO_IN_PLACE(asking, struct asking, asking_deinit)
 
 static bool ask_password(void *arg, const char *label, struct secret **password, struct err *err)
 {
@@ -18,6 +25,12 @@ static bool ask_password(void *arg, const char *label, struct secret **password,
     AUTO(buf) struct buf prompt = {0};
     buf_printf(&prompt, "password of key '%s'", label);
     return secret_password(&asking->source, buf_cstr(&prompt), SECRET_ONCE, password, &strength, err);
+}
+
+static bool give_kit(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
+{
+    const struct asking *asking = arg;
+    return kit_secret(asking->kit, key_id, s, err);
 }
 
 /* The opener has said what came of the others. */
@@ -42,28 +55,30 @@ static bool check_writer(const struct args *args, struct order_request *request,
                    request->point->body->writer_name, since);
 }
 
+static bool has_password(const struct args *args)
+{
+    return args_value(args, "password-file") || args_value(args, "password-fd");
+}
+
 /* Steps 3 and 4: what is known here, a password, a kit. */
 static bool order_by_secret(struct cli *cli, const struct args *args, struct key_material *material,
                             struct order_request *request, struct order *out, struct err *err)
 {
-    struct asking asking = {.cli = cli};
+    AUTO(asking) struct asking asking = {.cli = cli};
     const ProtobufCBinaryData *section = &request->point->file->unlock;
     struct unlock_sources sources = {.password = ask_password, .report = say_step, .arg = &asking};
     AUTO(read_half) struct read_half *half = NULL;
     if (!secret_source_of(args, "password-file", "password-fd", &asking.source, err) ||
-        !key_material_find_salt(cli, request->point, material, err))
+        !kit_take(args, &asking.kit, err) || !key_material_find_salt(cli, request->point, material, err))
         return false;
+    if (asking.kit) sources.kit = give_kit;
+    if (asking.kit && !has_password(args)) sources.password = NULL; /* who has a kit is not asked */
     const struct unlock_more more = key_material_more(material);
     if (!unlock_section(stored_span(section), &more, &sources, &half, err)) return false;
     request->secret = half->s;
     bool ok = order_put(cli, request, out, err);
     request->secret = NULL;
     return ok;
-}
-
-static bool has_password(const struct args *args)
-{
-    return args_value(args, "password-file") || args_value(args, "password-fd");
 }
 
 static bool order_without(struct cli *cli, const struct args *args, enum recover_stay stay,
@@ -75,7 +90,8 @@ static bool order_without(struct cli *cli, const struct args *args, enum recover
         !key_material_get(cli, request->point, material, err) ||
         !key_material_kms(cli, request, material, &request->kms, err))
         return false;
-    if (stay == RECOVER_LEAVES && has_password(args)) request->kms = ORDER_KMS_NONE;
+    if (stay == RECOVER_LEAVES && (has_password(args) || args_value(args, "kit")))
+        request->kms = ORDER_KMS_NONE;
     request->wraps = material->wraps;
     request->wrap_count = material->wrap_count;
     return order_put(cli, request, out, err);

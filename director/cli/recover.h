@@ -4,13 +4,13 @@
 #ifndef SEALIFT_CLI_RECOVER_H
 #define SEALIFT_CLI_RECOVER_H
 
-#include "director/cli/args.h"
+#include "director/cli/kit_take.h"
 #include "director/cli/order.h"
 #include "director/cli/put.h"
 
-/* --password-file, --password-fd: for points whose key nobody has a copy of */
+/* --kit, --password-file, --password-fd: for points whose key nobody has a copy of */
 #define RECOVER_OPTIONS                                                                                      \
-    {"accept-revoked", NULL, "though the point was made after its writer had been revoked"},                 \
+    KIT_OPTIONS, {"accept-revoked", NULL, "though the point was made after its writer had been revoked"},    \
         {"password-file", "FILE",                                                                            \
          "where no copy of the key is known: its password is the first line of FILE"},                       \
     {                                                                                                        \

@@ -11,6 +11,7 @@
  *   heads           a line each: repository number hash
  *   grants/ID       read grants to this operator: signed statements, as received
  *   unlock/HASH     the unlock sections that they name
+ *   kits/KEY        empty: a recovery kit of the key was made here
  *   own/KEY         a line each: facts of own keys of sources that were registered here
  *   exported        there is an exported copy of the identity */
 #ifndef SEALIFT_CLI_STATE_H
@@ -84,6 +85,9 @@ uint64_t state_version(const struct state *state, Sealift__StatementType type, c
  * than the one that was seen. */
 bool state_witness_head(struct state *state, const struct id *repository, uint64_t number,
                         const struct hash *hash, struct err *err) MUST_CHECK;
+/* Calls for each repository whose head is known, until it returns false. */
+typedef bool state_head_fn(void *arg, const struct id *repository, uint64_t number, const struct hash *hash);
+void state_each_head(const struct state *state, state_head_fn *each, void *arg);
 
 /* --- own copies of keys --- */
 
@@ -99,6 +103,10 @@ bool state_keep_unlock(struct state *state, struct span section, struct err *err
 /* Checks the hash. ERR_NOT_FOUND, ERR_DAMAGED. */
 bool state_unlock(const struct state *state, const struct hash *hash, struct buf *section,
                   struct err *err) MUST_CHECK;
+
+/* A recovery kit of this generation of a key was made here once. */
+bool state_has_kit(const struct state *state, const struct hash *key_id);
+bool state_mark_kit(struct state *state, const struct hash *key_id, struct err *err) MUST_CHECK;
 
 /* --- own keys of sources, as registered here --- */
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { UNLOCK_MAX = 1024 * 1024, OWN_KEY_MAX = 4096 };
 
@@ -91,6 +92,20 @@ bool state_unlock(const struct state *state, const struct hash *hash, struct buf
     if (!hash_eq(&found, hash)) return err_set(err, ERR_DAMAGED, "'%s/%s' was changed", state->dir, name);
     buf_put_span(section, buf_span(&bytes));
     return true;
+}
+
+bool state_has_kit(const struct state *state, const struct hash *key_id)
+{
+    char name[STATE_PATH_LEN];
+    name_of("kits", key_id->bytes, HASH_LEN, name);
+    return faccessat(state->fd, name, F_OK, 0) == 0;
+}
+
+bool state_mark_kit(struct state *state, const struct hash *key_id, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("kits", key_id->bytes, HASH_LEN, name);
+    return state_make_dir(state, "kits", err) && state_write(state, name, span_of("", 0), err);
 }
 
 /* --- own keys: source, domain, label, description, a line each --- */

@@ -216,3 +216,9 @@ bool state_witness_head(struct state *state, const struct id *repository, uint64
     state_unlock_lock(state);
     return ok;
 }
+
+void state_each_head(const struct state *state, state_head_fn *each, void *arg)
+{
+    for (size_t i = 0; i < state->head_count; i++)
+        if (!each(arg, &state->heads[i].repository, state->heads[i].number, &state->heads[i].hash)) return;
+}

@@ -3,6 +3,7 @@
 #include "director/cli/generations.h"
 #include "director/cli/key_create.h"
 #include "director/cli/key_explain.h"
+#include "director/cli/key_export.h"
 #include "director/cli/key_rewrap.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
@@ -321,5 +322,26 @@ const struct command key_commands[] = {
      "REPOSITORY  AT    STATE  WHAT WAS DONE\n"
      "offsite     web1  ok     30 seals rewrapped, 0 were before",
      key_rewrap_options, 1, 1, key_rewrap},
+    {"key", "export", "KEY (--out FILE | --print)",
+     "Makes a recovery kit: the key with all its generations, under a password of its own, as text that can "
+     "be "
+     "kept\n"
+     "in a file or on paper. The kit and its password open every recovery point of the key, with nothing "
+     "else of "
+     "the\nsite. Make a new one after each rotation.",
+     "$ sealift key export main --out main.kit\n"
+     "the recovery kit of 'main' is in 'main.kit'",
+     key_export_options, 1, 1, key_export},
+    {"key", "import", "--kit FILE",
+     "Gives the key of a recovery kit to the operators of this site: those who have no copy of it get one.",
+     "$ sealift key import --kit main.kit\n"
+     "main is here, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567; 2 operators got a copy",
+     key_import_options, 0, 0, key_import},
+    {"key", "delete", "KEY [--yes]",
+     "Takes every copy of a key back that this site has handed out. Refused while a job uses the key, or a "
+     "recovery\npoint needs it.",
+     "$ sealift key delete old --yes\n"
+     "old is deleted: 3 grants are withdrawn",
+     key_delete_options, 1, 1, key_delete},
     {0},
 };

@@ -1,5 +1,6 @@
 /* sealift offline …: a repository on this machine, with nothing else of the site. */
 #include "common/crypto/frame.h"
+#include "director/cli/kit_take.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
 #include "director/cli/point.h"
@@ -61,8 +62,9 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {0},
     };
     AUTO(offline) struct offline offline = {0};
+    AUTO(kit) struct kit *kit = NULL;
     const struct offline_point *doubted = NULL;
-    if (!offline_open(cli, args, &offline, err)) return false;
+    if (!kit_take(args, &kit, err) || !offline_open(cli, args, kit, &offline, err)) return false;
     json_t *rows = json_array();
     for (size_t i = 0; i < offline.count; i++) {
         (void)json_array_append_new(rows, point_row(cli, &offline.points[i]));
@@ -86,7 +88,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     return err_wrap(err, "not every point can be read");
 }
 
-static const struct option_spec list_options[] = {OFFLINE_SITE_OPTION, {0}};
+static const struct option_spec list_options[] = {KIT_OPTIONS, OFFLINE_SITE_OPTION, {0}};
 
 static const struct option_spec check_options[] = {
     {"level", "LEVEL", "presence, hash (default), decrypt or restore; each does what those before it do"},
