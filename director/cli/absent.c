@@ -11,8 +11,6 @@ const struct command absent_commands[] = {
     ABSENT("link", "test"),
     ABSENT("repository", "sessions"),
     ABSENT("repository", "reindex"),
-    ABSENT("key", "protect"),
-    ABSENT("key", "unprotect"),
     ABSENT("job", "edit"),
     ABSENT("job", "pause"),
     ABSENT("job", "resume"),

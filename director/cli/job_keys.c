@@ -2,7 +2,7 @@
 
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/key_create.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/put.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/follow.h"
 #include "director/cli/inspect.h"
-#include "director/cli/key_create.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"

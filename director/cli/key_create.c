@@ -4,6 +4,8 @@
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/key_draft.h"
+#include "director/cli/key_protectors.h"
+#include "director/cli/protect.h"
 #include "director/cli/put.h"
 
 #include <stdio.h>
@@ -17,29 +19,12 @@ const struct option_spec key_create_options[] = {
     {"own", "TRANSPORTER", "register the own key of a source: it never leaves that host"},
     {"dedup-domain", "D", "let all its sources share one deduplication domain (read the note below)"},
     NEW_PASSWORD_OPTIONS,
-    {"kms", "NAME", NULL},
+    {"kms", "ENTRY",
+     "have it wrapped by this KMS entry of a trusted transporter, also as ENTRY@TRANSPORTER; as "
+     "often as wanted: any one brings it back"},
+    {"at", "TRANSPORTER", "who has the KMS entries; not needed where only one has"},
     {0},
 };
-
-void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
-{
-    bool password = key->section && key->section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD;
-    if (password || (key->section && (key->section->n_kms || key->section->n_passwords))) return;
-    if (state_has_kit(cli->state, &key->key_id)) return;
-    if (key->own)
-        output_warning(
-            &cli->output,
-            "the key '%s' is on its source only: keep a copy of its file elsewhere, or what it seals "
-            "is lost with that host",
-            key->label);
-    else
-        output_warning(
-            &cli->output,
-            "the key '%s' exists in the operators' copies only, and what it seals is lost with the "
-            "last of them: 'sealift operator add' gives somebody else a copy, --password makes a key "
-            "that can be written down",
-            key->label);
-}
 
 /* --- making one here --- */
 
@@ -91,6 +76,11 @@ static bool create_here(struct cli *cli, const struct args *args, const struct k
     AUTO(free) char *shared = NULL;
     if (args_value(args, "dedup-domain"))
         draft->shared_domain = shared = xasprintf("d:%s", args_value(args, "dedup-domain"));
+    AUTO(protect_wraps) struct protect_wraps wraps = {0};
+    if (!protect_wrap_all(cli, args, args_value(args, "at"), &half->key_id, half->s, &wraps, err))
+        return err_wrap(err, "the key '%s' was not made", draft->label);
+    draft->kms = wraps.list;
+    draft->kms_count = wraps.count;
     if (!key_draft_section(draft, half, &key, err)) return false;
     if (!put_unlock_section(cli, buf_span(&key.section_bytes), err) ||
         !state_keep_unlock(cli->state, buf_span(&key.section_bytes), err) ||
@@ -108,6 +98,8 @@ static bool register_own(struct cli *cli, const struct args *args, const struct 
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     const Sealift__Member *source = NULL;
     struct state_own_key own = {0};
+    if (args_value(args, "kms"))
+        return err_set(err, ERR_USAGE, "an own key never leaves its source: no --kms");
     if (args_value(args, "dedup-domain"))
         return err_set(err, ERR_USAGE, "an own key has the domain of its source: no --dedup-domain");
     if (!ask_status(cli, &status, err) || !access_transporter(cli, args_value(args, "own"), &source, err))

@@ -7,8 +7,4 @@
 extern const struct option_spec key_create_options[];
 command_fn key_create;
 
-/* Says that losing the operators' copies loses the key, unless a password or a protector outside brings it
- * back, and what to do about it. */
-void key_warn_unprotected(const struct cli *cli, const struct key_entry *key);
-
 #endif

@@ -5,7 +5,7 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
-#include "director/cli/key_create.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/key_draft.h"
 #include "director/cli/key_move.h"
 #include "director/cli/key_rewrap.h"

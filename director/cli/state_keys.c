@@ -108,6 +108,22 @@ bool state_mark_kit(struct state *state, const struct hash *key_id, struct err *
     return state_make_dir(state, "kits", err) && state_write(state, name, span_of("", 0), err);
 }
 
+/* --- risks --- */
+
+bool state_accept_risk(struct state *state, const struct hash *key_id, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("risks", key_id->bytes, HASH_LEN, name);
+    return state_make_dir(state, "risks", err) && state_write(state, name, span_of(NULL, 0), err);
+}
+
+bool state_risk_accepted(const struct state *state, const struct hash *key_id)
+{
+    char name[STATE_PATH_LEN];
+    name_of("risks", key_id->bytes, HASH_LEN, name);
+    return faccessat(state->fd, name, F_OK, 0) == 0;
+}
+
 /* --- own keys: source, domain, label, description, a line each --- */
 
 static bool hex_line(struct span *text, void *out, size_t len)

@@ -5,8 +5,11 @@
 #include "director/cli/key_explain.h"
 #include "director/cli/key_export.h"
 #include "director/cli/key_rewrap.h"
+#include "director/cli/key_protect.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
+#include "director/cli/point.h"
 #include "director/cli/verbs.h"
 
 #include <stdio.h>
@@ -41,9 +44,9 @@ static json_t *key_json(const struct cli *cli, const struct key_entry *key)
     (void)json_object_set_new(object, "dedup_domain",
                               section && section->shared_domain[0] ? json_string(section->shared_domain)
                                                                    : json_null());
-    (void)json_object_set_new(
-        object, "protectors",
-        json_integer(section ? (json_int_t)(section->n_kms + section->n_passwords) : 0));
+    (void)json_object_set_new(object, "protectors", key_protectors_json(section));
+    (void)json_object_set_new(object, "outside_protector",
+                              json_boolean(key_has_outside_protector(cli->state, key)));
     (void)json_object_set_new(object, "have_copy", json_boolean(!id_is_zero(&key->read_grant)));
     (void)json_object_set_new(object, "generation", json_integer((json_int_t)generations_number(key)));
     (void)json_object_set_new(object, "earlier", earlier_json(section));
@@ -56,7 +59,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"name", "NAME", COLUMN_TEXT},
         {"origin", "FROM", COLUMN_TEXT},
         {"generation", "GENERATION", COLUMN_NUMBER},
-        {"protectors", "PROTECTORS", COLUMN_NUMBER},
+        {"protector_words", "PROTECTORS", COLUMN_TEXT},
         {"have_copy", "COPY HERE", COLUMN_YES},
         {"fingerprint", "FINGERPRINT", COLUMN_TEXT},
         {"description", "DESCRIPTION", COLUMN_TEXT},
@@ -65,9 +68,15 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     AUTO(keys) struct keys keys = {0};
     if (!keys_get(cli, &keys, err)) return false;
     json_t *rows = json_array();
-    for (size_t i = 0; i < keys.count; i++) /* the newest generation of each */
-        if (!generations_of_later(&keys, &keys.items[i]))
-            (void)json_array_append_new(rows, key_json(cli, &keys.items[i]));
+    for (size_t i = 0; i < keys.count; i++) {
+        if (generations_of_later(&keys, &keys.items[i])) continue; /* the newest generation of each */
+        json_t *row = key_json(cli, &keys.items[i]);
+        AUTO(buf) struct buf words = {0};
+        key_protectors_words(keys.items[i].section, &words);
+        if (cli->output.form == OUTPUT_TEXT)
+            (void)json_object_set_new(row, "protector_words", json_string(buf_cstr(&words)));
+        (void)json_array_append_new(rows, row);
+    }
     output_table(&cli->output, "keys", columns, rows);
     return statements_believed(&keys.grants, err);
 }
@@ -102,16 +111,35 @@ static json_t *grant_lines(json_t *grants)
     return lines;
 }
 
-static json_t *protector_lines(const Sealift__UnlockSection *section)
+/* Those that nobody opens any more once the key is lost. */
+static bool add_points(struct cli *cli, const struct key_entry *key, json_t *object, struct err *err)
 {
-    json_t *lines = json_array();
-    for (size_t i = 0; section && i < section->n_kms; i++)
-        (void)json_array_append_new(lines,
-                                    json_sprintf("KMS '%s' (%s), master key %s", section->kms[i]->entry,
-                                                 section->kms[i]->kind, section->kms[i]->master_key));
-    for (size_t i = 0; section && i < section->n_passwords; i++)
-        (void)json_array_append_new(lines, json_string("a further password"));
-    return lines;
+    AUTO(points) struct points points = {0};
+    AUTO(statements) struct statements repositories = {0};
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !key_points(cli, &key->key_id, &points, err))
+        return false;
+    json_t *list = json_array(), *lines = json_array();
+    for (size_t i = 0; i < points.count; i++) {
+        const struct point *point = points.items[i];
+        char repository[IDENTITY_NAME_MAX + 1], hex[2 * ID_LEN + 1], time[21];
+        statements_name_of(&repositories, &point->repository, repository);
+        hex_encode(point->id.bytes, ID_LEN, hex);
+        time_format(point->time_ns, time);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s, s:s, s:o}", "point", hex, "repository", repository,
+                                              "job", point->body->job, "time", json_time(point->time_ns)));
+        (void)json_array_append_new(
+            lines, json_sprintf("%.12s of '%s' in '%s', %s", hex, point->body->job, repository, time));
+    }
+    (void)json_object_set_new(object, "points", list);
+    if (cli->output.form == OUTPUT_TEXT)
+        (void)json_object_set_new(object, "point_list", lines);
+    else
+        json_decref(lines);
+    if (points.doubt.code == ERR_NONE) return true;
+    output_warning(&cli->output, "not every point can be believed: %s", points.doubt.text);
+    return true;
 }
 
 static bool show(struct cli *cli, const struct args *args, struct err *err)
@@ -129,6 +157,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"have_copy", "copy here", COLUMN_TEXT},
         {"protector_list", "protectors", COLUMN_TEXT},
         {"grant_list", "granted to", COLUMN_TEXT},
+        {"point_list", "points that are lost with it", COLUMN_TEXT},
         {0},
     };
     AUTO(keys) struct keys keys = {0};
@@ -140,9 +169,31 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     if (cli->output.form == OUTPUT_TEXT) {
         (void)json_object_set_new(object, "grant_list", grant_lines(grants));
         (void)json_object_set_new(object, "earlier_list", earlier_json(key->section));
-        (void)json_object_set_new(object, "protector_list", protector_lines(key->section));
+        (void)json_object_set_new(object, "protector_list", key_protectors_lines(key->section));
+    }
+    if (args_flag(args, "points") && !add_points(cli, key, object, err)) {
+        json_decref(object);
+        return false;
     }
     output_record(&cli->output, columns, object);
+    key_warn_unprotected(cli, key);
+    return true;
+}
+
+/* --- the warning --- */
+
+static bool dismiss(struct cli *cli, const struct args *args, struct err *err)
+{
+    AUTO(keys) struct keys keys = {0};
+    const struct key_entry *key = NULL;
+    if (!keys_get(cli, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err)) return false;
+    if (key_has_outside_protector(cli->state, key))
+        return err_set(err, ERR_NOT_FOUND,
+                       "there is no warning about the key '%s': something outside brings it back",
+                       key->label);
+    if (!state_accept_risk(cli->state, &key->key_id, err)) return false;
+    output_line(&cli->output, json_pack("{s:s, s:b}", "key", key->label, "dismissed", 1),
+                "%s: this operator is not warned any more that nothing outside brings it back", key->label);
     return true;
 }
 
@@ -245,9 +296,15 @@ static const struct option_spec grant_options[] = {
     {0},
 };
 
+static const struct option_spec show_options[] = {
+    {"points", NULL, "also the points that nobody can open any more once the key is lost"},
+    {0},
+};
+
 const struct command key_commands[] = {
     {"key", "create",
-     "NAME --description TEXT (--password | --from-file F | --generate | --own T) [--dedup-domain D]",
+     "NAME --description TEXT (--password | --from-file F | --generate | --own T) [--kms ENTRY] "
+     "[--dedup-domain D]",
      "Makes a key and gives its read half to every operator. Transporters get a half only by 'key grant', "
      "or\n"
      "when a job needs it.\n"
@@ -271,7 +328,7 @@ const struct command key_commands[] = {
      "name:        main\n"
      "granted to:  anna: read half\n"
      "             web1: write half, domain t:web1",
-     NULL, 1, 1, show},
+     show_options, 1, 1, show},
     {"key", "explain", "POINT [--at TRANSPORTER]",
      "Tries each step of the unlock order for a recovery point and says what it comes to: grants, this "
      "operator's\n"
@@ -285,6 +342,30 @@ const struct command key_commands[] = {
      "known key  this operator's copy  opens      -     -\n"
      "password   the recovery point    not asked  -     a restore asks for it; --password-file tries it here",
      key_explain_options, 1, 1, key_explain},
+    {"key", "protect", "KEY (--kms ENTRY [--at T] | --password --description TEXT) [--existing]",
+     "Adds a way to bring a key back: a KMS entry of a trusted transporter, which wraps it once now, or a "
+     "further\n"
+     "password. New points carry it; with --existing it is also kept beside those that are there. Any one "
+     "protector\n"
+     "is enough, and none of them is asked for a backup.",
+     "$ sealift key protect main --kms eu --at web1 --existing\n"
+     "main is protected by: KMS eu",
+     key_protect_options, 1, 1, key_protect},
+    {"key", "unprotect", "KEY (--kms ENTRY | --password DESCRIPTION) [--dry-run] [--yes]",
+     "Takes a protector off a key: new points come without it. Points that are there keep it until the "
+     "master key\n"
+     "is disabled in the KMS or they are encrypted again. The last protector stays (exit code 5).",
+     "$ sealift key unprotect main --kms eu --dry-run\n"
+     "main: new points would be without the KMS 'eu'\n"
+     "  job web",
+     key_unprotect_options, 1, 1, key_unprotect},
+    {"key", "dismiss-warning", "KEY",
+     "Ends the warning that nothing outside the operators' copies brings a key back. It is this operator's "
+     "answer,\n"
+     "once for each key; other operators are warned as before.",
+     "$ sealift key dismiss-warning main\n"
+     "main: this operator is not warned any more that nothing outside brings it back",
+     NULL, 1, 1, dismiss},
     {"key", "grant", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]",
      "Gives a half of a key to a transporter in the trusted zone, or the read half to an operator.",
      "$ sealift key grant main restorer --half read\n"

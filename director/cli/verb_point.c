@@ -166,7 +166,7 @@ static json_t *unlock_lines(const struct point *point)
     for (size_t i = 0; i < unlock->n_kms; i++)
         (void)json_array_append_new(lines, json_sprintf("KMS '%s'", unlock->kms[i]->entry));
     for (size_t i = 0; i < unlock->n_passwords; i++)
-        (void)json_array_append_new(lines, json_string("a further password"));
+        (void)json_array_append_new(lines, json_sprintf("password '%s'", unlock->passwords[i]->description));
     (void)json_array_append_new(lines, json_string("a copy of the key"));
     return lines;
 }

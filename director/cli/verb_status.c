@@ -4,6 +4,7 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/config_status.h"
 #include "director/cli/follow.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/member.h"
 #include "director/cli/site_begin.h"
 #include "director/cli/statements.h"
@@ -239,6 +240,7 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
         output_note(&cli->output, "%zu transporters wait: 'sealift transporter pending'",
                     picture->pending.count);
     site_warn_if_alone(cli);
+    keys_warn_of_jobs(cli, &picture->jobs);
 }
 
 static bool status(struct cli *cli, const struct args *args, struct err *err)

@@ -27,7 +27,8 @@ bool repository_unlock_sections(struct repository *repository, const struct hash
 typedef bool unlocks_key_fn(void *arg, const struct hash *key_id);
 bool repository_unlock_keys(struct repository *repository, unlocks_key_fn *each, void *arg,
                             struct err *err) MUST_CHECK;
-/* The exact bytes of the objects of a key, to be copied: neither decoded nor verified. false ends it. */
+/* The exact bytes of the objects of a key, to be copied: neither decoded nor verified. Those that cannot be
+ * read are left out: a check names them. false, with *err, ends it. */
 typedef bool unlocks_bytes_fn(void *arg, struct span order, struct err *err);
 bool repository_unlock_read(struct repository *repository, const struct hash *key_id, unlocks_bytes_fn *each,
                             void *arg, struct err *err) MUST_CHECK;

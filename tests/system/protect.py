@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 120
+"""Protectors of keys: made with several, added, kept beside old points, removed; what does not answer makes no key; a
+protector goes to trusted hosts that have it and to no other; the warning where nothing outside brings a key back."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "support"))
+from sealift_site import Site, expect, make_tree
+
+USAGE, NOT_FOUND, POLICY, UNREACHABLE, EXISTS = 2, 4, 5, 7, 6
+
+
+def put(path, data, mode=0o600):
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chmod(path, mode)
+    return path
+
+
+def answer(site, *words, **how):
+    return json.loads(site.sealift("--json", *words, **how).stdout)
+
+
+def protectors(site, key):
+    return [p.get("entry") or p["description"] for p in answer(site, "key", "show", key)["protectors"]]
+
+
+def create(site, name, *words, **how):
+    return site.sealift("key", "create", name, "--description", "x", "--generate", *words, **how)
+
+
+def begin_kmip(directory):
+    os.makedirs(directory)
+    process = subprocess.Popen([os.path.join(HERE, "support", "kmip_server.py"), directory], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
+    said = json.loads(process.stdout.readline())
+    return process, (f"kmip://127.0.0.1:{said['port']}/{said['key']}?cert={directory}/client.pem"
+                     f"&key={directory}/client.key&ca={directory}/ca.pem")
+
+
+with Site() as site:
+    site.begin()
+    tree = site.path("data")
+    make_tree(tree, files=5)
+    os.truncate(os.path.join(tree, "big"), 1 << 16)
+    wrapping, second = put(site.path("wrapping"), os.urandom(32)), put(site.path("second"), os.urandom(32))
+    words = put(site.path("words"), b"correct horse battery\n")
+    kmip, uri = begin_kmip(site.path("kmip"))
+    try:
+        kms = (f'kms = ( {{ name = "near"; uri = "file://{wrapping}"; }}, {{ name = "vault"; uri = "{uri}"; }},\n'
+               f'{{ name = "gone"; uri = "file://{site.path("no-such-key")}"; }}, '
+               f'{{ name = "both"; uri = "file://{wrapping}"; }} );\n')
+        site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")],
+                             repositories=[site.path("near")], extra=kms)
+        site.add_transporter("other", "trusted",
+                             extra=f'kms = ( {{ name = "both"; uri = "file://{second}"; }} );\n')
+        site.add_transporter("far", "untrusted", repositories=[site.path("store")],
+                             extra=f'kms = ( {{ name = "far"; uri = "file://{second}"; }} );\n')
+        site.sealift("repository", "create", "offsite", "--on", "far", "--path", site.path("store", "r"))
+        site.sealift("repository", "create", "here", "--on", "source", "--path", site.path("near", "r"))
+
+        # what does not answer makes no key, and is named
+        for word, code, says in (("gone", NOT_FOUND, "'gone' at 'source'"), ("nowhere", NOT_FOUND, "'vault' of 'source'"),
+                                 ("both", USAGE, "--kms both@"), ("nowhere@source", NOT_FOUND, "has no KMS 'nowhere'"),
+                                 ("far@far", POLICY, "trusted zone"), ("far", NOT_FOUND, "trusted zone")):
+            refused = create(site, "main", "--kms", "near", "--kms", word, code=code)
+            expect(says in refused.stderr, f"--kms {word}: {says}: {refused.stderr}")
+        refused = create(site, "main", "--kms", "near", "--kms", "near", code=USAGE)
+        expect("twice" in refused.stderr, f"an entry twice: {refused.stderr}")
+        expect(answer(site, "key", "list")["keys"] == [], "no key came of it")
+
+        # several at once
+        made = create(site, "main", "--kms", "near", "--kms", "both@other", "--kms", "vault")
+        expect("operators' copies" not in made.stderr, f"no warning: {made.stderr}")
+        shown = answer(site, "key", "show", "main")["protectors"]
+        expect([p["kind"] for p in shown] == ["file", "file", "kmip"] and all(p["master_key"] for p in shown), f"{shown}")
+        listing = site.sealift("key", "list").stdout
+        expect("KMS near, KMS both, KMS vault" in listing, listing)
+
+        # nothing outside: warned at create and with each run, until it is dismissed
+        plain = create(site, "plain")
+        expect("operators' copies only" in plain.stderr, plain.stderr)
+        for name, repository in (("a", "offsite"), ("b", "here")):
+            done = site.sealift("job", "create", name, "--backup", f"source:{tree}", "--repository", repository,
+                                "--encrypt", "source", "--key", "plain")
+            expect("operators' copies only" in done.stderr, done.stderr)
+            done = site.sealift("job", "run", name, "--wait")
+            expect("dismiss-warning plain" in done.stderr, done.stderr)
+        expect(site.sealift("status").stderr.count("operators' copies only") == 1, "status warns once of a key")
+        site.sealift("key", "dismiss-warning", "plain")
+        expect("operators' copies" not in site.sealift("job", "run", "a", "--wait").stderr, "and then no more")
+        expect("operators' copies" not in site.sealift("status").stderr, "nor does status")
+        site.sealift("key", "dismiss-warning", "main", code=NOT_FOUND)
+
+        # a KMS for new points, and beside old ones
+        done = site.sealift("key", "protect", "plain", "--kms", "near")
+        expect("--existing" in done.stderr, f"old points are spoken of: {done.stderr}")
+        site.sealift("job", "run", "a", "--wait")
+        ids = [p["point"] for p in answer(site, "point", "list", "--job", "a")["points"]]
+        carried = ["near" in json.dumps(answer(site, "point", "show", i)) for i in ids]
+        expect(carried.count(True) == 1, f"the newest point carries it: {carried}")
+        done = answer(site, "key", "protect", "plain", "--kms", "vault", "--existing")
+        expect(sorted(done["repositories"]) == ["here", "offsite"], f"{done}")
+        objects = glob.glob(site.path("store", "r", "unlock", "*", "*")) + glob.glob(site.path("near", "r", "unlock", "*", "*"))
+        expect(len(objects) == 2, f"one object in each repository: {objects}")
+        site.sealift("key", "protect", "plain", "--kms", "vault", "--existing")
+        expect(len(glob.glob(site.path("store", "r", "unlock", "*", "*"))) == 1, "the same again is kept once")
+        for repository in ("here", "offsite"):
+            site.sealift("repository", "check", repository)
+        site.sealift("offline", "check", site.path("store", "r"))
+
+        # passwords with a description
+        site.sealift("key", "protect", "plain", "--password", "--password-file", words, code=USAGE)
+        site.sealift("key", "protect", "plain", "--description", "the safe in Berlin", "--password-file", words)
+        site.sealift("key", "protect", "plain", "--description", "the safe in Berlin", "--password-file", words)
+        expect(protectors(site, "plain") == ["near", "vault", "the safe in Berlin"], f"{protectors(site, 'plain')}")
+        other_words = put(site.path("other-words"), b"another horse battery\n")
+        site.sealift("key", "protect", "plain", "--description", "the safe in Berlin", "--password-file", other_words,
+                     code=EXISTS)
+
+        # removing them
+        dry = answer(site, "key", "unprotect", "plain", "--kms", "near", "--dry-run")
+        expect(dry["jobs"] == ["a", "b"] and len(dry["points_with_it"]) == 1 and len(protectors(site, "plain")) == 3,
+               f"only said: {dry}")
+        done = site.sealift("key", "unprotect", "plain", "--kms", "near", "--yes")
+        expect("until its master key is disabled" in done.stderr, done.stderr)
+        refused = site.sealift("key", "unprotect", "plain", "--kms", "near", "--yes", code=NOT_FOUND)
+        expect("vault" in refused.stderr, f"what there is is named: {refused.stderr}")
+        site.sealift("key", "unprotect", "plain", "--password", "the safe in Berlin", "--yes")
+        refused = site.sealift("key", "unprotect", "plain", "--kms", "vault", "--yes", code=POLICY)
+        expect("last way" in refused.stderr and protectors(site, "plain") == ["vault"], refused.stderr)
+        site.sealift("job", "run", "b", "--wait")
+
+        # which points die with it
+        lost = answer(site, "key", "show", "plain", "--points")["points"]
+        expect(len(lost) == len(answer(site, "point", "list")["points"]) and {p["job"] for p in lost} == {"a", "b"}, f"{lost}")
+
+        # who is not there is not waited for; a repository that is away is done later
+        site.daemons["other"].stop()
+        refused = site.sealift("key", "protect", "plain", "--kms", "both@other", code=UNREACHABLE)
+        expect("not connected" in refused.stderr, refused.stderr)
+        site.daemons["far"].stop()
+        refused = site.sealift("key", "protect", "plain", "--kms", "near", "--existing", code=UNREACHABLE)
+        expect("'offsite'" in refused.stderr, refused.stderr)
+        site.run_transporter("far").wait_for("event=director_connected")
+        done = answer(site, "key", "protect", "plain", "--kms", "near", "--existing")
+        expect(sorted(done["repositories"]) == ["here", "offsite"], f"the same again does what is left: {done}")
+        expect(all(site.daemons[d].process.poll() is None for d in ("source", "far")), "every daemon lives")
+    finally:
+        kmip.kill()
+        kmip.wait()
+print("protectors are added, kept and removed, and whoever has none is warned")
