@@ -103,7 +103,7 @@ with Site() as site:
         done = site.sealift("key", "protect", "plain", "--kms", "near")
         expect("--existing" in done.stderr, f"old points are spoken of: {done.stderr}")
         site.sealift("job", "run", "a", "--wait")
-        ids = [p["point"] for p in answer(site, "point", "list", "--job", "a")["points"]]
+        ids = [p["id"] for p in answer(site, "point", "list", "--job", "a")["points"]]
         carried = ["near" in json.dumps(answer(site, "point", "show", i)) for i in ids]
         expect(carried.count(True) == 1, f"the newest point carries it: {carried}")
         done = answer(site, "key", "protect", "plain", "--kms", "vault", "--existing")
