@@ -86,8 +86,6 @@ for option in proxy bandwidth; do
 done
 expect 2 job create web --exact
 says "the option '--exact' is not there yet"
-expect 2 key create main --kms eu
-says "the option '--kms' is not there yet"
 expect 2 link set a b --connection reverse
 says "'reverse' is not there yet"
 expect 2 link set a b --connection rendezvous

@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "support"))
 from sealift_site import Site, expect, make_tree
 
-USAGE, NOT_FOUND, POLICY, UNREACHABLE, EXISTS = 2, 4, 5, 7, 6
+USAGE, EXISTS, NOT_FOUND, POLICY, UNREACHABLE = 2, 3, 4, 5, 7
 
 
 def put(path, data, mode=0o600):

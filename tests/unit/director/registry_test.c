@@ -396,6 +396,28 @@ Test(registry, plans_an_order_from_the_repository_to_its_target)
     cr_assert_eq(plan.subject, SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER);
 }
 
+Test(registry, plans_a_wrap_for_one_trusted_host_and_no_repository)
+{
+    static const Sealift__OrderKind wrap = SEALIFT__ORDER_KIND__ORDER_WRAP;
+    AUTO(buf) struct buf bytes = {0};
+    signing_order(&signing, &(struct order_draft){.id = {{1}}, .kind = wrap}, &bytes);
+    AUTO(statement) struct statement *order = signing_decode(&bytes);
+    struct run_plan plan;
+    struct err err;
+    cr_assert(registry_plan_order(registry, order, &plan, &err), "%s", err.text);
+    cr_assert_eq(plan.kind, RUN_WRAP);
+    cr_assert_str_eq(plan.source_name, "web");
+    cr_assert_str_eq(plan.target_name, "web");
+    cr_assert(id_is_zero(&plan.repository));
+    cr_assert(registry_concerns(registry, order, signing_key(&signing, WEB)));
+    cr_assert_not(registry_concerns(registry, order, signing_key(&signing, NAS)), "S is for one host");
+    put_order(&(struct order_draft){.id = {{2}}, .kind = wrap, .target = NAS}, ERR_POLICY,
+              "only a transporter in the trusted zone wraps keys: 'nas' is not in it");
+    put_order(&(struct order_draft){.id = {{2}}, .kind = wrap, .target = EVE}, ERR_NOT_FOUND, NULL);
+    put_order(&(struct order_draft){.id = {{2}}, .kind = wrap, .answer_to = EVE}, ERR_NOT_FOUND,
+              "the operator whom the order answers is not in the current roster");
+}
+
 Test(registry, plans_an_order_about_a_point_for_the_repositorys_owner_alone_whatever_its_zone)
 {
     static const Sealift__OrderKind kinds[] = {

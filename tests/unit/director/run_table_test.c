@@ -60,6 +60,46 @@ Test(run_table, a_run_goes_target_first_then_source_and_ends_ok)
     cr_assert_neq(stage_run(&stage, &run)->ended_ns, 0);
 }
 
+static bool start_wrap(struct id *run, struct err *err)
+{
+    struct run_plan plan = {.id = {{42}},
+                            .subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                            .subject_id = {{43}},
+                            .subject_version = 1,
+                            .kind = RUN_WRAP,
+                            .source_name = "nas",
+                            .target_name = "nas"};
+    AUTO(effects) struct effects effects = {0};
+    memcpy(plan.source, stage_target, SIGN_PK_LEN);
+    memcpy(plan.target, stage_target, SIGN_PK_LEN);
+    *run = plan.id;
+    bool started = run_table_start(stage.table, &stage.now, &plan, &effects, err);
+    stage_apply(&stage, &effects);
+    return started;
+}
+
+/* Somebody waits for the answer: it begins at once, or not at all. */
+Test(run_table, a_wrap_waits_for_nobody_and_is_begun_once)
+{
+    struct err err = {0};
+    struct id run;
+    cr_assert_not(start_wrap(&run, &err));
+    cr_assert_eq(err.code, ERR_UNREACHABLE);
+    cr_assert(strstr(err.text, "'nas' is not connected"), "%s", err.text);
+    cr_assert_eq(run_table_count(stage.table), 0);
+    stage_connect(&stage);
+    cr_assert(start_wrap(&run, &err), "%s", err.text);
+    stage_expect_state(&stage, &run, STATE(ASSIGNED));
+    cr_assert_eq(stage_last(&stage, EFFECT_ASSIGN)->side, SIDE(BOTH));
+    stage_end(&stage, &run, 1, SIDE(BOTH), ERR_BUSY, "no slot");
+    stage_expect_state(&stage, &run, STATE(FAILED));
+    for (uint8_t job = 1; job <= 4; job++)
+        (void)stage_start_local(&stage, job);
+    cr_assert_not(start_wrap(&run, &err));
+    cr_assert_eq(err.code, ERR_UNREACHABLE);
+    cr_assert(strstr(err.text, "busy"), "%s", err.text);
+}
+
 Test(run_table, one_host_on_both_sides_gets_one_assignment)
 {
     stage_connect(&stage);

@@ -135,6 +135,9 @@ static void on_progress(void *arg, const Sealift__RunProgress *progress)
 
 static bool on_answer(void *arg, const struct id *run, uint64_t number, uint32_t last, struct span sealed)
 {
+    struct leg *leg = arg;
+    buf_clear(&leg->answer);
+    buf_put_span(&leg->answer, sealed);
     return true;
 }
 
@@ -177,6 +180,7 @@ static void leg_init(struct leg *leg)
 static void leg_deinit(struct leg *leg)
 {
     buf_deinit(&leg->warnings);
+    buf_deinit(&leg->answer);
     (void)pthread_cond_destroy(&leg->changed);
     (void)pthread_mutex_destroy(&leg->lock);
 }

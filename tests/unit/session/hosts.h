@@ -61,6 +61,7 @@ struct leg {
     uint32_t code;
     char text[1024];
     struct buf warnings;
+    struct buf answer; /* the last one */
     uint64_t sent_bytes;
     /* of a point that it committed */
     struct id point;

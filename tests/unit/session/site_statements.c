@@ -208,3 +208,36 @@ struct statement *site_write_grant(const struct site *site, const struct identit
                                                 .version = 1,
                                                 .body = buf_span(&encoded)});
 }
+
+struct statement *site_wrap(const struct site *site, const struct wrap_draft *draft)
+{
+    static const uint8_t no_point[HASH_LEN] = {0};
+    Sealift__WrapPlan plan = SEALIFT__WRAP_PLAN__INIT;
+    Sealift__OrderBody body = SEALIFT__ORDER_BODY__INIT;
+    struct sealed_part part = {.sealed = {0}};
+    struct err err = {0};
+    AUTO(buf) struct buf plain = {0}, encoded = {0}, secret = {0}, context = {0};
+    plan.entry = text_of(draft->entry);
+    statement_body_encode(&plan, &plain);
+    part_seal(&part, site, "order", &draft->id, draft->target, buf_span(&plain));
+    order_secret_context(&site->id, &draft->id, draft->key_id, &context);
+    cr_assert(box_seal(draft->sealed_to->known.box_pk, buf_span(&context),
+                       span_of(draft->secret, KEY_SECRET_LEN), &secret, &err));
+    body.kind = SEALIFT__ORDER_KIND__ORDER_WRAP;
+    body.point_hash = stored_bytes(span_of(no_point, HASH_LEN));
+    body.target = stored_bytes(span_of(draft->target->known.sign_pk, SIGN_PK_LEN));
+    body.key_id = stored_bytes(span_of(draft->key_id->bytes, HASH_LEN));
+    body.secret = stored_bytes(buf_span(&secret));
+    body.answer_to = stored_bytes(span_of(site->admin->known.sign_pk, SIGN_PK_LEN));
+    body.n_plan = 1;
+    body.plan = part.copies;
+    statement_body_encode(&body, &encoded);
+    struct statement *statement =
+        made(site, &(struct statement_draft){.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                             .site = site->id,
+                                             .id = draft->id,
+                                             .version = 1,
+                                             .body = buf_span(&encoded)});
+    buf_deinit(&part.sealed);
+    return statement;
+}

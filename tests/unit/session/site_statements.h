@@ -50,6 +50,16 @@ struct restore_draft {
 };
 struct statement *site_restore(const struct site *site, const struct restore_draft *draft);
 
+/* An order to wrap: S as a box to `sealed_to`. */
+struct wrap_draft {
+    struct id id;
+    const struct identity *target, *sealed_to;
+    const struct hash *key_id;
+    const uint8_t *secret; /* KEY_SECRET_LEN bytes */
+    const char *entry;
+};
+struct statement *site_wrap(const struct site *site, const struct wrap_draft *draft);
+
 /* The write half of a key for `domain`, to `recipient`. */
 struct statement *site_write_grant(const struct site *site, const struct identity *recipient,
                                    const struct write_half *half, const char *domain,
