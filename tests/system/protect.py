@@ -116,6 +116,18 @@ with Site() as site:
             site.sealift("repository", "check", repository)
         site.sealift("offline", "check", site.path("store", "r"))
 
+        # what lies beside points goes along with copies of them, to another host and on the same one
+        site.sealift("repository", "create", "copies", "--on", "far", "--path", site.path("store", "c"))
+        site.sealift("repository", "create", "near-copies", "--on", "source", "--path", site.path("near", "c"))
+        for name, repository, path in (("c", "copies", "store"), ("d", "near-copies", "near")):
+            site.sealift("job", "create", name, "--copy", "here", "--repository", repository)
+            for _ in range(2):
+                site.sealift("job", "run", name, "--wait")
+            kept = glob.glob(site.path(path, "c", "unlock", "*", "*"))
+            expect(len(kept) == 1 and open(kept[0], "rb").read() == open(glob.glob(site.path("near", "r", "unlock", "*", "*"))[0], "rb").read(),
+                   f"the copy in '{repository}' has it, once: {kept}")
+            site.sealift("repository", "check", repository)
+
         # passwords with a description
         site.sealift("key", "protect", "plain", "--password", "--password-file", words, code=USAGE)
         site.sealift("key", "protect", "plain", "--description", "the safe in Berlin", "--password-file", words)

@@ -51,6 +51,9 @@ struct outlet_ops {
      * each) when the target lacks references. */
     bool (*commit)(void *self, const struct commit_request *request, struct commit_receipt *receipt,
                    struct buf *missing, struct err *err);
+    /* Copies only, else NULL: an order to protect, as it lies in the repository that is copied from. *kept:
+     * whether it is believed, and kept there now. */
+    bool (*keep_unlock)(void *self, struct span order, bool *kept, struct err *err);
     /* makes blocked calls return ERR_CANCELLED; any thread */
     void (*cancel)(void *self);
 };

@@ -113,15 +113,24 @@ static bool get(struct repository *repository, const struct hash *key_id, uint32
     return storage->ops->get(storage->self, name, STATEMENT_MAX, out, err);
 }
 
+bool unlock_object_check(struct span bytes, struct statement **order, struct err *err)
+{
+    AUTO(statement) struct statement *statement = NULL;
+    if (!statement_decode(bytes, &statement, err)) return false;
+    if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER ||
+        statement->body.order->kind != SEALIFT__ORDER_KIND__ORDER_PROTECT)
+        return err_set(err, ERR_NOT_AUTHENTIC, "it is no order to protect a key");
+    *order = statement;
+    statement = NULL;
+    return true;
+}
+
 bool unlock_object_decode(struct span bytes, const struct hash *key_id, struct statement **order,
                           Sealift__UnlockSection **section, struct err *err)
 {
     AUTO(statement) struct statement *statement = NULL;
-    if (!statement_decode(bytes, &statement, err)) return false;
+    if (!unlock_object_check(bytes, &statement, err)) return false;
     const Sealift__OrderBody *body = statement->body.order;
-    if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER ||
-        body->kind != SEALIFT__ORDER_KIND__ORDER_PROTECT)
-        return err_set(err, ERR_NOT_AUTHENTIC, "it is no order to protect a key");
     if (memcmp(body->key_id.data, key_id->bytes, HASH_LEN) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC, "it is of another key");
     if (!stored_unlock_decode(stored_span(&body->section), section, err)) return false;

@@ -43,6 +43,8 @@ bool repository_unlock_add(struct repository *repository, const struct statement
 #define UNLOCK_NAME_LEN 80
 void unlock_name(const struct hash *key_id, uint32_t number, char out[static UNLOCK_NAME_LEN]);
 bool unlock_parse_name(const char *name, struct hash *key_id, uint32_t *number);
+/* Decodes what is to become an object: an order to protect any key. */
+bool unlock_object_check(struct span bytes, struct statement **order, struct err *err) MUST_CHECK;
 /* Decodes an object and looks whether it is an order to protect this key. ERR_NOT_AUTHENTIC, ERR_DAMAGED, …
  */
 bool unlock_object_decode(struct span bytes, const struct hash *key_id, struct statement **order,

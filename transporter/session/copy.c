@@ -256,7 +256,7 @@ bool copy_points(const struct copy_options *options, struct err *err)
         copy_frames_new(options->from, &options->outlet, options->sent_bytes, options->cancelled);
     copy.frames = frames;
     copy.sent = sent;
-    return repository_points(options->from, note_point, &all, err) &&
+    return copy_unlocks(options, err) && repository_points(options->from, note_point, &all, err) &&
            lacking(&copy, ASKED_POINT, ids_of(&all), count_of(&all), &wanted, err) &&
            copy_lacking(&copy, &wanted, err);
 }

@@ -23,8 +23,14 @@ struct copy_options {
     void (*copied)(void *arg, const struct id *point, const struct commit_receipt *receipt,
                    struct span point_file);
     void *arg;
+    /* what does not hinder the copy; may be NULL */
+    void (*remark)(void *arg, const struct err *what);
     const _Atomic bool *cancelled;
 };
+
+/* copy_unlocks.c. Hands over what was kept beside the points of these jobs: unlock sections of their keys.
+ * One that the other side does not believe is a remark. */
+bool copy_unlocks(const struct copy_options *options, struct err *err) MUST_CHECK;
 
 /* Copies what is lacking, oldest first. A point that is damaged here is named, and fails the whole in the
  * end: the others are copied. Other errors end it at once. */

@@ -230,7 +230,7 @@ bool dialler_request(struct dialler *dialler, Sealift__Head *head, struct span p
         struct parcel *parcel = add_parcel(dialler, PARCEL_REQUEST, &message);
         parcel->number = head->serial;
         parcel->asked = head->kind_case;
-        parcel->count = head->kind_case == SEALIFT__HEAD__KIND_ASK ? head->ask->count : 0;
+        parcel->count = head->kind_case == SEALIFT__HEAD__KIND_ASK ? head->ask->count : 1;
         parcel->answer = answer;
         while (!parcel->answered && !dialler->failed)
             (void)pthread_cond_wait(&dialler->changed, &dialler->lock);

@@ -1,6 +1,7 @@
 #include "transporter/session/outlet_ingest.h"
 
 #include "common/base/alloc.h"
+#include "transporter/repository/unlocks.h"
 #include "transporter/session/asked.h"
 
 #include <string.h>
@@ -70,6 +71,24 @@ static bool ingest_take_commit(void *arg, const struct commit_request *request,
     return true;
 }
 
+/* Believed: an order of this site that an operator signed. */
+static bool is_believed(const struct outlet_ingest *self, const struct statement *order)
+{
+    struct repository_info info;
+    repository_info(self->repository, &info);
+    return id_eq(&order->site, &info.site) && self->is_operator &&
+           self->is_operator(self->arg, order->signer);
+}
+
+static bool ingest_keep_unlock(void *arg, struct span bytes, bool *kept, struct err *err)
+{
+    const struct outlet_ingest *self = arg;
+    struct err why;
+    AUTO(statement) struct statement *order = NULL;
+    *kept = unlock_object_check(bytes, &order, &why) && is_believed(self, order);
+    return !*kept || repository_unlock_add(self->repository, order, err);
+}
+
 static void ingest_cancel(void *arg)
 {
 }
@@ -81,6 +100,7 @@ struct outlet outlet_ingest(struct outlet_ingest *self)
         .envelope = ingest_take_envelope,
         .send = ingest_send,
         .commit = ingest_take_commit,
+        .keep_unlock = ingest_keep_unlock,
         .cancel = ingest_cancel,
     };
     return (struct outlet){.ops = &ops, .self = self};

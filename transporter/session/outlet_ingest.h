@@ -10,6 +10,9 @@
 struct outlet_ingest {
     struct repository *repository;
     struct ingest *ingest;
+    /* copies: whether an operator has this key */
+    bool (*is_operator)(void *arg, const uint8_t signer[SIGN_PK_LEN]);
+    void *arg;
 };
 
 /* Both must outlive the outlet, as must the struct. send: one thread at a time. */

@@ -80,6 +80,18 @@ static bool remote_commit(void *self, const struct commit_request *request, stru
     return true;
 }
 
+static bool remote_keep_unlock(void *self, struct span order, bool *kept, struct err *err)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__KeepUnlock keep = SEALIFT__KEEP_UNLOCK__INIT;
+    AUTO(data_message) struct data_message answer = {0};
+    head.kind_case = SEALIFT__HEAD__KIND_KEEP_UNLOCK;
+    head.keep_unlock = &keep;
+    if (!dialler_request(self, &head, order, &answer, err)) return false;
+    *kept = data_message_payload(&answer).data[0] == ASKED_HAS;
+    return true;
+}
+
 static void remote_cancel(void *self)
 {
     struct err err = {0};
@@ -94,6 +106,7 @@ struct outlet outlet_remote(struct dialler *dialler)
         .envelope = remote_envelope,
         .send = remote_send,
         .commit = remote_commit,
+        .keep_unlock = remote_keep_unlock,
         .cancel = remote_cancel,
     };
     return (struct outlet){.ops = &ops, .self = dialler};

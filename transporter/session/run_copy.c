@@ -31,6 +31,17 @@ static void note_copied(void *arg, const struct id *point, const struct commit_r
     (void)pthread_mutex_unlock(&run->lock);
 }
 
+static void remark(void *arg, const struct err *what)
+{
+    run_warn(arg, span_of(NULL, 0), what);
+}
+
+static bool is_operator(void *arg, const uint8_t signer[SIGN_PK_LEN])
+{
+    const struct run *run = arg;
+    return roster_ever_operator(run->roster, signer);
+}
+
 static bool copy_into(struct run *run, struct repository *from, const struct outlet *outlet, struct err *err)
 {
     struct copy_options options = {
@@ -42,6 +53,7 @@ static bool copy_into(struct run *run, struct repository *from, const struct out
         .skipped = &run->counters.skipped,
         .warning = warn_of_point,
         .copied = note_copied,
+        .remark = remark,
         .arg = run,
         .cancelled = &run->cancelled,
     };
@@ -73,6 +85,7 @@ static struct serve_ingest_options serve_options(struct run *run)
         .conversation = CONVERSATION_COPY,
         .run = run->id,
         .admitted = run_writer_admitted,
+        .is_operator = is_operator,
         .committed = note_copied,
         .arg = run,
         .received_bytes = &run->counters.received_bytes,
@@ -105,7 +118,8 @@ static bool copy_here(struct run *run, struct err *err)
     if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
         !ingest_open(to, &options, &ingest, err))
         return false;
-    struct outlet_ingest behind = {.repository = to, .ingest = ingest};
+    struct outlet_ingest behind = {
+        .repository = to, .ingest = ingest, .is_operator = is_operator, .arg = run};
     struct outlet outlet = outlet_ingest(&behind);
     return copy_into(run, from, &outlet, err);
 }

@@ -104,7 +104,10 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
     };
     memcpy(ingest.writer, options->writer, SIGN_PK_LEN);
     if (!ingest_open(options->repository, &ingest, &serve->ingest, err)) return false;
-    serve->behind = (struct outlet_ingest){.repository = options->repository, .ingest = serve->ingest};
+    serve->behind = (struct outlet_ingest){.repository = options->repository,
+                                           .ingest = serve->ingest,
+                                           .is_operator = options->is_operator,
+                                           .arg = options->arg};
     serve->front = outlet_ingest(&serve->behind);
     return true;
 }
@@ -229,6 +232,21 @@ static bool take_ask(struct serve *serve, const struct data_message *message, st
     return true;
 }
 
+/* Only in copies, which the table sees to: what they come from is what the outlet behind takes. */
+static bool take_unlock(struct serve *serve, const struct data_message *message, struct err *err)
+{
+    bool kept = false;
+    struct outlet behind = outlet_ingest(&serve->behind);
+    if (!behind.ops->keep_unlock(behind.self, data_message_payload(message), &kept, err)) return false;
+    const uint8_t flag = kept ? ASKED_HAS : ASKED_LACKS;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Have have = SEALIFT__HAVE__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_HAVE;
+    head.have = &have;
+    answer(serve, message, &head, span_of(&flag, 1));
+    return true;
+}
+
 static bool take_batch(struct serve *serve, const struct data_message *message, struct err *err)
 {
     struct span batch = data_message_payload(message);
@@ -337,6 +355,8 @@ static bool take_message(struct serve *serve, const struct data_message *message
         return ingest_envelope(serve->ingest, data_message_payload(message), err);
     case SEALIFT__HEAD__KIND_ASK:
         return take_ask(serve, message, err);
+    case SEALIFT__HEAD__KIND_KEEP_UNLOCK:
+        return take_unlock(serve, message, err);
     case SEALIFT__HEAD__KIND_BATCH:
         return take_batch(serve, message, err);
     case SEALIFT__HEAD__KIND_COMMIT:

@@ -29,7 +29,9 @@ struct serve_ingest_options {
     struct hash domain;          /* of a backup that is encrypted */
     const char *job;             /* of a backup: the label that its point carries */
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]); /* copies */
-    const struct serve_reseal *reseal;                              /* or NULL */
+    bool (*is_operator)(void *arg,
+                        const uint8_t signer[SIGN_PK_LEN]); /* copies: who may add unlock sections */
+    const struct serve_reseal *reseal;                      /* or NULL */
     /* a point was committed; its file is borrowed */
     void (*committed)(void *arg, const struct id *point, const struct commit_receipt *receipt,
                       struct span point_file);

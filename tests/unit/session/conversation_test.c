@@ -13,11 +13,11 @@ struct allowed {
 #define KIND(name) SEALIFT__HEAD__KIND_##name
 
 static const struct allowed at_listener[] = {
-    {KIND(OPEN), {"SUCR", "", "", "", ""}},     {KIND(ENVELOPE), {"", "S", "", "", ""}},
-    {KIND(ASK), {"", "SUC", "SUC", "C", ""}},   {KIND(BATCH), {"", "UC", "SUC", "C", ""}},
-    {KIND(COMMIT), {"", "SUC", "SUC", "C", ""}}, {KIND(FRAMES), {"", "R", "R", "", ""}},
-    {KIND(FETCH_END), {"", "R", "R", "", ""}},  {KIND(FAIL), {"", "SUCR", "SUCR", "SUC", ""}},
-    {KIND(DONE), {"", "CR", "R", "SUC", ""}},
+    {KIND(OPEN), {"SUCR", "", "", "", ""}},        {KIND(ENVELOPE), {"", "S", "", "", ""}},
+    {KIND(ASK), {"", "SUC", "SUC", "C", ""}},      {KIND(BATCH), {"", "UC", "SUC", "C", ""}},
+    {KIND(COMMIT), {"", "SUC", "SUC", "C", ""}},   {KIND(FRAMES), {"", "R", "R", "", ""}},
+    {KIND(KEEP_UNLOCK), {"", "C", "C", "C", ""}},  {KIND(FETCH_END), {"", "R", "R", "", ""}},
+    {KIND(FAIL), {"", "SUCR", "SUCR", "SUC", ""}}, {KIND(DONE), {"", "CR", "R", "SUC", ""}},
 };
 
 static const struct allowed at_dialler[] = {
