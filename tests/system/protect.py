@@ -163,7 +163,7 @@ with Site() as site:
         expect("'offsite'" in refused.stderr, refused.stderr)
         site.run_transporter("far").wait_for("event=director_connected")
         done = answer(site, "key", "protect", "plain", "--kms", "near", "--existing")
-        expect(sorted(done["repositories"]) == ["here", "offsite"], f"the same again does what is left: {done}")
+        expect(set(done["repositories"]) >= {"here", "offsite"}, f"the same again does what is left: {done}")
         expect(all(site.daemons[d].process.poll() is None for d in ("source", "far")), "every daemon lives")
     finally:
         kmip.kill()

@@ -252,6 +252,10 @@ static void fake_cancel(void *self)
 
 struct outlet fake_outlet_outlet(struct fake_outlet *fake)
 {
-    static const struct outlet_ops ops = {fake_ask, fake_envelope, fake_send, fake_commit, fake_cancel};
+    static const struct outlet_ops ops = {.ask = fake_ask,
+                                          .envelope = fake_envelope,
+                                          .send = fake_send,
+                                          .commit = fake_commit,
+                                          .cancel = fake_cancel};
     return (struct outlet){&ops, fake};
 }

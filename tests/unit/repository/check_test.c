@@ -277,6 +277,8 @@ Test(check, each_damage_has_its_own_sentence)
          "the pack has no end"},
         {CHECK_PRESENCE, "D=rewrap/00112233445566778899aabbccddeeff; mkdir -p $D; echo no > $D/1",
          "22 rewrap/00112233445566778899aabbccddeeff/1: "},
+        {CHECK_PRESENCE, "d=unlock/$(printf '%064d' 0); mkdir -p $d; echo no > $d/1",
+         "unlock/0000000000000000000000000000000000000000000000000000000000000000/1: "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
