@@ -330,11 +330,10 @@ const struct command key_commands[] = {
      "             web1: write half, domain t:web1",
      show_options, 1, 1, show},
     {"key", "explain", "POINT [--at TRANSPORTER]",
-     "Tries each step of the unlock order for a recovery point and says what it comes to: grants, this "
-     "operator's\n"
-     "copy, every KMS entry of the opener that fits a wrap, the password. Nothing is restored or changed. "
-     "Succeeds if\n"
-     "a step opens the point.",
+     "Says what each step of the unlock order comes to for a recovery point.\n"
+     "All are tried: grants, this operator's copy, every KMS entry of the opener that fits a wrap, and the "
+     "password\n"
+     "if one is given. Nothing is restored or changed. Succeeds if a step opens the point.",
      "$ sealift key explain web@latest\n"
      "STEP       FROM                  RESULT     WRAP  REASON\n"
      "known key  own key of 'web'      no         -     this host has none\n"
