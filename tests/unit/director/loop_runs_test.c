@@ -124,7 +124,8 @@ Test(loop_runs, cancels_work_that_it_did_not_give)
     cr_assert_eq(memcmp(heard.head->cancel->run.data, run.bytes, ID_LEN), 0);
 }
 
-/* Warnings are sealed to each operator: each gets his own, with the end and also later. */
+/* Warnings, and keys that come back, are sealed to each operator: each gets his own, with the end and also
+ * later. */
 Test(loop_runs, hands_each_operator_the_warnings_that_are_sealed_to_him)
 {
     loop_put_store();
@@ -143,6 +144,8 @@ Test(loop_runs, hands_each_operator_the_warnings_that_are_sealed_to_him)
     Sealift__Warnings warnings = SEALIFT__WARNINGS__INIT;
     warnings.copies = list;
     warnings.n_copies = 3;
+    warnings.keys_back = list; /* of anna and of ben */
+    warnings.n_keys_back = 2;
     AUTO(buf) struct buf payload = {0};
     payload_warnings_encode(&warnings, &payload);
     caller_end(&loop.web, &run, 1, SIDE(SOURCE), 1, "warnings", buf_span(&payload));
@@ -161,5 +164,7 @@ Test(loop_runs, hands_each_operator_the_warnings_that_are_sealed_to_him)
         cr_assert(payload_warnings_decode(buf_span(&heard.payload), &mine, &err), "%s", err.text);
         cr_assert_eq(mine->n_copies, i == 0 ? 2 : 1);
         cr_assert_eq(mine->copies[0]->sealed.data[0], i + 1);
+        cr_assert_eq(mine->n_keys_back, 1);
+        cr_assert_eq(mine->keys_back[0]->sealed.data[0], i + 1);
     }
 }

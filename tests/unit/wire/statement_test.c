@@ -1,3 +1,4 @@
+#include "common/wire/stored.h"
 #include "fixture.h"
 
 #include <criterion/criterion.h>
@@ -184,6 +185,48 @@ Test(statement, that_a_verifier_would_refuse_is_not_signed)
     cr_assert_eq(err.code, ERR_USAGE);
     cr_assert_str_eq(err.text, "a job names a key exactly when it encrypts");
     cr_assert_eq(bytes.len, 0);
+}
+
+/* What an order carries of wraps is bounded, and of a key that it names. */
+Test(statement, an_order_with_wraps_of_no_key_or_too_many_is_refused)
+{
+    static const struct {
+        size_t key_len, count;
+        const char *says; /* NULL: it is signed */
+    } cases[] = {
+        {HASH_LEN, 1, NULL},
+        {HASH_LEN, ORDER_WRAPS_MAX, NULL},
+        {HASH_LEN, ORDER_WRAPS_MAX + 1, "an order carries too many wraps"},
+        {0, 1, "an order carries wraps of no key"},
+    };
+    uint8_t bytes_32[32] = {1};
+    Sealift__KmsWrap wrap = SEALIFT__KMS_WRAP__INIT, *list[ORDER_WRAPS_MAX + 1];
+    wrap.wrapped = stored_bytes(span_of(bytes_32, sizeof(bytes_32)));
+    for (size_t i = 0; i <= ORDER_WRAPS_MAX; i++)
+        list[i] = &wrap;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO(buf) struct buf encoded = {0}, bytes = {0};
+        struct err err = {0};
+        Sealift__OrderBody body = SEALIFT__ORDER_BODY__INIT;
+        body.kind = SEALIFT__ORDER_KIND__ORDER_RESTORE;
+        body.repository = stored_bytes(span_of(bytes_32, ID_LEN));
+        body.point = body.repository;
+        body.point_hash = wrap.wrapped;
+        body.target = wrap.wrapped;
+        body.open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
+        body.key_id = stored_bytes(span_of(bytes_32, cases[i].key_len));
+        body.n_kms = cases[i].count;
+        body.kms = list;
+        statement_body_encode(&body, &encoded);
+        struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                        .site = site.id,
+                                        .id = job,
+                                        .version = 1,
+                                        .body = buf_span(&encoded)};
+        cr_assert_eq(statement_sign(site.admin->sign, &draft, &bytes, &err), cases[i].says == NULL, "%s",
+                     err.text);
+        if (cases[i].says) cr_assert_str_eq(err.text, cases[i].says);
+    }
 }
 
 Test(statement, memory_is_the_same_after_storing_and_loading)
