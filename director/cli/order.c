@@ -4,7 +4,7 @@
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
 #include "common/wire/placement.h"
-#include "director/cli/keys.h"
+#include "director/cli/generations.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -18,8 +18,15 @@ struct draft {
     const Sealift__Member *opener; /* who needs S */
     struct id id;
     enum order_by by;
+    struct hash key_id;    /* of the secret that the order carries */
+    struct buf generation; /* the unlock section of a later one; empty: it is the point's */
     Sealift__OrderBody body;
 };
+static void draft_deinit(struct draft *draft)
+{
+    buf_deinit(&draft->generation);
+}
+DEFINE_AUTO_IN_PLACE(draft, struct draft, draft_deinit)
 
 static bool find_owner(struct cli *cli, const struct statements *repositories, struct draft *draft,
                        const Sealift__RepositoryBody **out, struct err *err)
@@ -59,12 +66,29 @@ static bool is_granted(struct cli *cli, const struct draft *draft, const struct 
     return true;
 }
 
+/* Of a later generation of the point's key: it opens what was stored again since, too. Whatever is in the way
+ * of it is no reason not to take the point's own. */
+static bool find_later(struct cli *cli, struct draft *draft, const struct hash *key_id, struct secret **out)
+{
+    AUTO(keys) struct keys keys = {0};
+    AUTO(read_half) struct read_half *half = NULL;
+    const struct key_entry *entry = NULL;
+    struct err ignored = {0};
+    if (!keys_get(cli, &keys, &ignored) || !generations_half(cli, &keys, key_id, &entry, &half, &ignored) ||
+        hash_eq(&half->key_id, key_id) || !read_half_secret_of(half, key_id))
+        return false;
+    buf_put_span(&draft->generation, buf_span(&entry->section_bytes));
+    draft->key_id = half->key_id;
+    *out = secret_copy(half->s->data, half->s->len);
+    return true;
+}
+
 /* What is wrong with a copy is no reason not to take the next step. */
 static bool find_copy(struct cli *cli, struct draft *draft, const struct hash *key_id, struct secret **out,
                       struct err *err)
 {
     struct err why = {0};
-    if (keys_own_secret(cli, key_id, out, &why)) {
+    if (find_later(cli, draft, key_id, out) || keys_own_secret(cli, key_id, out, &why)) {
         draft->by = ORDER_BY_COPY;
         return true;
     }
@@ -117,17 +141,18 @@ static bool seal_secret(struct cli *cli, struct draft *draft, struct buf *sealed
     AUTO(secret) struct secret *secret = NULL;
     AUTO(buf) struct buf context = {0};
     draft->body.key_id = point->key_id;
+    draft->key_id = stored_hash(&point->key_id);
     if (!find_secret(cli, draft, &secret, err)) return false;
     if (!secret) {
         lend_wraps(draft);
         return true;
     }
-    struct hash key_id = stored_hash(&point->key_id);
-    order_secret_context(&state_site(cli->state)->line.site, &draft->id, &key_id, &context);
+    order_secret_context(&state_site(cli->state)->line.site, &draft->id, &draft->key_id, &context);
     if (!box_seal(draft->opener->box_pk.data, buf_span(&context), span_of(secret->data, secret->len), sealed,
                   err))
         return err_wrap(err, "cannot seal to '%s'", draft->opener->name);
     draft->body.secret = lent_bytes(sealed->data, sealed->len);
+    draft->body.generation = lent_bytes(draft->generation.data, draft->generation.len);
     return true;
 }
 
@@ -174,7 +199,7 @@ bool order_put(struct cli *cli, const struct order_request *request, struct orde
     AUTO(statements) struct statements repositories = {0};
     const Sealift__RepositoryBody *repository = NULL;
     struct identity_public self;
-    struct draft draft = {.request = request, .id = id_random()};
+    AUTO(draft) struct draft draft = {.request = request, .id = id_random()};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !find_owner(cli, &repositories, &draft, &repository, err))
         return false;
@@ -191,7 +216,7 @@ bool order_opener(struct cli *cli, const struct order_request *request, const Se
 {
     AUTO(statements) struct statements repositories = {0};
     const Sealift__RepositoryBody *repository = NULL;
-    struct draft draft = {.request = request};
+    AUTO(draft) struct draft draft = {.request = request};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !find_owner(cli, &repositories, &draft, &repository, err))
         return false;

@@ -58,12 +58,29 @@ static bool get_granted(void *arg, const struct hash *key_id, struct secret **s,
     return true;
 }
 
+/* The later generation of the key that the order carries. */
+static bool open_ordered(const struct run *run, struct read_half **half, struct err *err)
+{
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    AUTO(secret) struct secret *s = NULL;
+    if (!stored_unlock_decode(stored_span(&run_order(run)->generation), &section, err))
+        return err_wrap(err, "the unlock section in the order");
+    struct hash key_id = stored_hash(&section->key_id);
+    return run_order_secret(run, &key_id, &s, err) &&
+           read_half_open(s->data, &key_id, stored_span(&section->keyring), half, err);
+}
+
 static bool get_ordered(void *arg, const struct hash *key_id, struct secret **s, struct err *err)
 {
     const struct run *run = run_of(arg);
-    if (run_order(run)->secret.len == 0 || run_order(run)->generation.len > 0)
-        return err_set(err, ERR_NO_KEY, "it carries none");
-    return run_order_secret(run, key_id, s, err);
+    AUTO(read_half) struct read_half *half = NULL;
+    if (run_order(run)->secret.len == 0) return err_set(err, ERR_NO_KEY, "it carries none");
+    if (run_order(run)->generation.len == 0) return run_order_secret(run, key_id, s, err);
+    if (!open_ordered(run, &half, err)) return false;
+    const uint8_t *found = read_half_secret_of(half, key_id);
+    if (!found) return err_set(err, ERR_WRONG_KEY, "the generation that it carries does not hold this key");
+    *s = secret_copy(found, KEY_SECRET_LEN);
+    return true;
 }
 
 static bool going_on(void *arg, struct err *err)
@@ -181,15 +198,9 @@ static void tell(struct unlocking *unlocking)
 static bool open_generation(struct run *run, const struct hash *key_id, struct read_half **half,
                             struct err *err)
 {
-    const Sealift__OrderBody *order = run_order(run);
-    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
-    AUTO(secret) struct secret *s = NULL;
-    if (order->generation.len == 0) return authority_read_half(run->environment.authority, key_id, half, err);
-    if (!stored_unlock_decode(stored_span(&order->generation), &section, err))
-        return err_wrap(err, "the unlock section in the order");
-    struct hash newest = stored_hash(&section->key_id);
-    return run_order_secret(run, &newest, &s, err) &&
-           read_half_open(s->data, &newest, stored_span(&section->keyring), half, err);
+    return run_order(run)->generation.len
+               ? open_ordered(run, half, err)
+               : authority_read_half(run->environment.authority, key_id, half, err);
 }
 
 bool run_unlock(struct run *run, struct repository *repository, struct span unlock_section_bytes,
