@@ -383,10 +383,10 @@ const struct command key_commands[] = {
      "one\n"
      "before are withdrawn. The new generation holds the secrets of all earlier ones. What was interrupted "
      "is\n"
-     "finished by the same command. The deduplication secret is kept, so nothing is stored again, unless\n"
-     "--new-dedup is said. The KMS entries that protect the key must protect the new generation too, or are "
-     "left\n"
-     "out by name.",
+     "finished by the same command. The deduplication secret is kept, and nothing is stored again, but with\n"
+     "the option --new-dedup. The KMS entries that protect the key must protect the new generation too, or "
+     "are\n"
+     "left out by name.",
      "$ sealift key rotate main --generate --yes\n"
      "main is rotated: generation 2, fingerprint ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567; 3 jobs signed "
      "again",

@@ -235,8 +235,9 @@ const struct command operator_commands[] = {
      "joined the site 8c0f… as 'ben'",
      join_options, 0, 0, site_join},
     {"operator", "move", "--director KEY@HOST[:PORT] [--rosters DIR] [--claim-code-file F] | --site LINE",
-     "Gives the site another director when the old one is lost with its key: claims a new, empty one by its "
-     "claim\ncode. Prints the new site line, for the transporters and, with --site, the other operators.",
+     "Gives the site another director when the old one is lost with its key.\n"
+     "Claims a new, empty one by its claim code. Prints the new site line, for the transporters and, with "
+     "--site, the other operators.",
      "$ sealift operator move --director 77ab…09@backup2.example.org\n"
      "claim code of the new director: \n"
      "sealift1:8c0f…:41d2…:77ab…09@backup2.example.org:9447",
