@@ -49,7 +49,7 @@ static bool choose(const struct args *args, const struct statements *repositorie
     return *known || given ||
            err_set(err, ERR_NOT_FOUND,
                    "no operator's statement of a repository '%s' is known: --id says which one it is "
-                   "('sealift offline list' of its directory names it)",
+                   "(the answer to a wrong one names the repository that lies there)",
                    name);
 }
 

@@ -123,7 +123,8 @@ def old_bundle(site):
     site.add_transporter("guest", "untrusted")
     site.sealift("config", "export", "--out", bundle, "--password-file", password)
     site.sealift("transporter", "revoke", "guest", "--yes")
-    site.sealift("key", "create", "second", "--description", "newer than the bundle", "--generate")
+    site.sealift("key", "create", "second", "--description", "newer than the bundle", "--password", "--password-file",
+                 password)
     site.sealift("job", "create", "later", "--backup", f"source:{site.path('data')}", "--repository", "offsite",
                  "--encrypt", "source", "--key", "second", "--schedule", "daily")
     site.sealift("job", "run", "later", "--wait")
@@ -164,6 +165,8 @@ def rebuilt_from_nothing(site):
     for name in ("director.conf", "claim"):
         os.unlink(site.path(name))
     before = site.line
+    for name in ("grants", "unlock"):  # this operator's own copies of keys, too, for now
+        shutil.move(site.path("operator", name), site.path(f"{name}.away"))
     site.start_director()
     code = write(site.path("claim"), site.claim + "\n")
     address = f"{site.director_key}@{site.operator_address}"
@@ -185,6 +188,13 @@ def rebuilt_from_nothing(site):
     expect(len(points) >= 4 and all(point["trusted"] for point in points), f"points: {points}")
     hosts = json.loads(site.sealift("--json", "transporter", "list").stdout)["transporters"]
     expect([host["zone"] for host in hosts if host["name"] == "guest"] == ["revoked"], f"the guest is back: {hosts}")
+    shutil.rmtree(site.path("out"), ignore_errors=True)
+    site.sealift("restore", "later@latest", "--to", f"source:{site.path('out')}", "--wait", "--password-file",
+                 site.path("password"))
+    same(site.path("data"), site.path("out") + site.path("data"), "restored by its key's password")
+    for name in ("grants", "unlock"):
+        shutil.rmtree(site.path("operator", name), ignore_errors=True)
+        shutil.move(site.path(f"{name}.away"), site.path("operator", name))
     site.sealift("job", "run", "web", "--wait")
     shutil.rmtree(site.path("out"), ignore_errors=True)
     site.sealift("restore", "web@latest", "--to", f"source:{site.path('out')}", "--wait")
