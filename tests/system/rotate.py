@@ -74,7 +74,9 @@ with Site() as site:
     tree = site.path("data")
     make_tree(tree, files=8)
     os.truncate(os.path.join(tree, "big"), 1 << 20)
-    site.add_transporter("source", "trusted", read=[tree])
+    wrapping = put(site.path("wrapping.key"), os.urandom(32))
+    site.add_transporter("source", "trusted", read=[tree],
+                         extra=f'kms = ( {{ name = "here"; uri = "file://{wrapping}"; }} );\n')
     site.add_transporter("restorer", "trusted", restore=[site.path("out")])
     site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
     site.sealift("repository", "create", "offsite", "--on", "vault", "--path", site.path("store", "r"))
@@ -204,6 +206,21 @@ with Site() as site:
     done = rotation.backup()
     expect(done["sent_bytes"] > 100000, f"all of it is sent: {done}")
     rotation.restore_all("with a new deduplication secret")
+
+    # --- what protects the key outside protects its new generation, or is left out by name
+    site.sealift("key", "create", "guarded", "--description", "by a KMS", "--generate", "--kms", "here")
+    site.sealift("key", "rotate", "guarded", "--generate", "--yes")
+    guarded = rotation.ask("key", "show", "guarded")
+    expect(guarded["generation"] == 2 and [wrap["entry"] for wrap in guarded["protectors"]] == ["here"],
+           f"wrapped again: {guarded}")
+    site.daemons["source"].stop()
+    refused = site.sealift("key", "rotate", "guarded", "--generate", "--yes", code=(3, 4, 6, 7))
+    expect("'here'" in refused.stderr and "--without-kms here" in refused.stderr, f"it is named: {refused.stderr}")
+    expect(rotation.ask("key", "show", "guarded")["generation"] == 2, "and nothing has happened")
+    site.sealift("key", "rotate", "guarded", "--generate", "--without-kms", "here", "--yes")
+    guarded = rotation.ask("key", "show", "guarded")
+    expect(guarded["generation"] == 3 and guarded["protectors"] == [], f"left out: {guarded}")
+    site.run_transporter("source").wait_for("event=director_connected")
 
     # --- a host is revoked: it loses what it was granted of every generation
     said = site.sealift("transporter", "revoke", "restorer", "--yes")
