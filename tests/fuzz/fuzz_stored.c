@@ -53,11 +53,19 @@ static void fuzz_unlock(struct span bytes)
         same(stored_unlock_encode(unlock, &again, &err), &again, bytes);
 }
 
+static void fuzz_kms(struct span bytes)
+{
+    struct err err;
+    AUTO(stored_kms) Sealift__KmsWrap *wrap = NULL;
+    AUTO(buf) struct buf again = {0};
+    if (stored_kms_decode(bytes, &wrap, &err)) same(stored_kms_encode(wrap, &again, &err), &again, bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const targets[])(struct span bytes) = {fuzz_signed, fuzz_log, fuzz_body, fuzz_point,
-                                                         fuzz_unlock};
+    static void (*const targets[])(struct span bytes) = {fuzz_signed, fuzz_log,    fuzz_body,
+                                                         fuzz_point,  fuzz_unlock, fuzz_kms};
     if (size == 0) return 0;
-    targets[data[0] % 5](span_of(data + 1, size - 1));
+    targets[data[0] % 6](span_of(data + 1, size - 1));
     return 0;
 }
