@@ -211,10 +211,10 @@ static const struct option_spec detach_options[] = {
 
 const struct command attach_commands[] = {
     {"repository", "attach", "NAME --on TRANSPORTER --path DIR [--id ID [--plaintext]]",
-     "Puts a repository of this site, with all its points, under the care of a transporter: one that was "
-     "detached,\nwhose disk was moved to another host, or whose host is lost. Its log names the new owner "
-     "and "
-     "your statement.\nThe old owner, if it comes back, cannot write to it any more.",
+     "Puts a repository of this site under the care of a transporter, with all its points.\n"
+     "One that was detached, whose disk was moved to another host, or whose host is lost. Its log names the "
+     "new\n"
+     "owner and your statement. The old owner, if it comes back, cannot write to it any more.",
      "$ sealift repository attach offsite --on vault2 --path /mnt/disk/offsite\n"
      "offsite is kept by vault2: 'sealift point list' has its points",
      attach_options, 1, 1, attach},
