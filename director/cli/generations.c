@@ -20,6 +20,21 @@ bool generations_has(const struct key_entry *key, const struct hash *key_id)
     return hash_eq(&key->key_id, key_id) || (key->section && generations_covers(key->section, key_id));
 }
 
+bool generations_check(const Sealift__UnlockSection *section, const struct read_half *half, struct err *err)
+{
+    for (size_t i = 0; i < section->n_earlier; i++) {
+        struct hash key_id = stored_hash(&section->earlier[i]);
+        if (read_half_secret_of(half, &key_id)) continue;
+        char fingerprint[KEY_FINGERPRINT_LEN];
+        key_fingerprint(&key_id, fingerprint);
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the unlock section of key '%s' claims to come after key %s, whose secret its keyring "
+                       "does not hold",
+                       section->label, fingerprint);
+    }
+    return true;
+}
+
 size_t generations_number(const struct key_entry *key)
 {
     return key->section ? key->section->n_earlier + 1 : 1;

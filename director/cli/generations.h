@@ -9,6 +9,10 @@
 bool generations_covers(const Sealift__UnlockSection *section, const struct hash *key_id);
 /* The same of an entry, which may have no section. */
 bool generations_has(const struct key_entry *key, const struct hash *key_id);
+/* Anybody can write such a section, but not a keyring with the S of a key that he does not have: each earlier
+ * generation that it claims must be in it. `half` is what its keyring opened to. ERR_NOT_AUTHENTIC. */
+bool generations_check(const Sealift__UnlockSection *section, const struct read_half *half,
+                       struct err *err) MUST_CHECK;
 /* The newest generation that is later than this one; NULL: this is the newest. */
 const struct key_entry *generations_of_later(const struct keys *keys, const struct key_entry *key);
 /* Which generation it is, from 1. */

@@ -30,8 +30,15 @@ static bool own_key_of(struct cli *cli, const Sealift__Member *source, struct ha
 static bool use_own(struct job_keys *out, const Sealift__Member *source, const struct hash *key_id,
                     struct err *err)
 {
-    out->entry = keys_with_id(&out->keys, key_id);
-    if (out->entry) return true;
+    const struct key_entry *entry = keys_with_id(&out->keys, key_id);
+    /* it is the director who says which one it is: no other key is taken unasked */
+    if (entry && !(entry->own && memcmp(entry->source, source->sign_pk.data, SIGN_PK_LEN) == 0))
+        return err_set(err, ERR_NOT_AUTHENTIC,
+                       "the director says that the key '%s' is the own key of '%s', which it is not: name a "
+                       "key with --key",
+                       entry->label, source->name);
+    out->entry = entry;
+    if (entry) return true;
     return err_set(err, ERR_NO_KEY,
                    "the own key of '%s' has no name here: sealift key create NAME --description TEXT "
                    "--own %s",

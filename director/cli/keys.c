@@ -428,7 +428,9 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
                 const Sealift__Member *recipient, const char *domain, struct err *err)
 {
     struct hash domain_hash = {{0}};
-    if (!may_have(cli, recipient, domain ? "write" : "read", err)) return false;
+    if (!may_have(cli, recipient, domain ? "write" : "read", err) ||
+        (key->section && !generations_check(key->section, half, err)))
+        return false;
     AUTO(secret) struct secret *plain = half_bytes(half, domain, &domain_hash);
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
     body.key_id = lent_bytes(key->key_id.bytes, HASH_LEN);

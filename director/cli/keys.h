@@ -58,7 +58,8 @@ const struct statement *keys_grant_of(const struct keys *keys, const struct hash
                                       const uint8_t recipient[SIGN_PK_LEN], const struct hash *domain);
 
 /* Signs and puts a grant: the read half (`domain` NULL) or the write half of one domain. Policy (trusted zone
- * for transporters) is checked. The read grant to this operator is kept in local state too. */
+ * for transporters) is checked, and that the section claims no generation that the half does not hold. The
+ * read grant to this operator is kept in local state too. */
 bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_half *half,
                 const Sealift__Member *recipient, const char *domain, struct err *err) MUST_CHECK;
 /* The same half to the same recipient, with another unlock section. Policy is checked. */
