@@ -4,9 +4,9 @@
 #include "director/cli/key_create.h"
 #include "director/cli/key_explain.h"
 #include "director/cli/key_export.h"
-#include "director/cli/key_rewrap.h"
 #include "director/cli/key_protect.h"
 #include "director/cli/key_protectors.h"
+#include "director/cli/key_rewrap.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/member.h"
 #include "director/cli/point.h"
@@ -342,11 +342,11 @@ const struct command key_commands[] = {
      "password   the recovery point    not asked  -     a restore asks for it; --password-file tries it here",
      key_explain_options, 1, 1, key_explain},
     {"key", "protect", "KEY (--kms ENTRY [--at T] | --password --description TEXT) [--existing]",
-     "Adds a way to bring a key back: a KMS entry of a trusted transporter, which wraps it once now, or a "
-     "further\n"
-     "password. New points carry it; with --existing it is also kept beside those that are there. Any one "
-     "protector\n"
-     "is enough, and none of them is asked for a backup.",
+     "Adds a way to bring a key back: a KMS entry, or a further password.\n"
+     "A KMS entry of a trusted transporter wraps the key once, now. New points carry the wrap; with "
+     "--existing it "
+     "is also\n"
+     "kept beside those that are there. Any one protector is enough, and none of them is asked for a backup.",
      "$ sealift key protect main --kms eu --at web1 --existing\n"
      "main is protected by: KMS eu",
      key_protect_options, 1, 1, key_protect},
