@@ -248,7 +248,9 @@ void hosts_hello(struct director *director, const struct net_peer *peer, const S
     take_facts(host, hello);
     host->last_seen_ns = director->now.wall_ns;
     say_hello(director, host, hello);
-    if (hello->roster_version > roster_version(registry_roster(director->registry)))
+    /* a word without a proof, and schedules wait for what it leads to: not for any host to say */
+    if (hello->roster_version > roster_version(registry_roster(director->registry)) &&
+        member->zone == SEALIFT__ZONE__ZONE_TRUSTED)
         reconcile_begin(director);
     struct err err;
     if (!catalog_join_drop(director->catalog, peer->key, &err)) director_fail(director, &err);

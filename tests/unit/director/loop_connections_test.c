@@ -193,3 +193,24 @@ Test(loop_connections, takes_the_largest_hello_of_a_transporter)
     AUTO(payload_status) Sealift__StatusAnswer *answer = loop_status();
     cr_assert_eq(status_of(answer, WEB)->n_kms, 16);
 }
+
+static bool is_asked_for_more(struct caller *caller, enum signing_member who)
+{
+    const struct id process = {{7}};
+    Sealift__Hello hello = SEALIFT__HELLO__INIT;
+    hello.roster_version = loop.dock.signing.roster_version + 1;
+    hello.incarnation = lent_id(&process);
+    caller_dial(caller, &loop.dock, CONTROL_PORT, who);
+    Sealift__Head head = caller_head(caller, SEALIFT__HEAD__KIND_HELLO);
+    head.hello = &hello;
+    AUTO(heard) struct heard heard = {0};
+    caller_send(caller, &head, (struct span){0});
+    caller_await(caller, SEALIFT__HEAD__KIND_WELCOME, &heard);
+    return heard.head->welcome->wants_back;
+}
+
+Test(loop_connections, lets_no_untrusted_transporter_have_the_schedules_wait)
+{
+    cr_assert_not(is_asked_for_more(&loop.nas, NAS));
+    cr_assert(is_asked_for_more(&loop.web, WEB));
+}
