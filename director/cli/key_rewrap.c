@@ -53,13 +53,20 @@ static bool is_trusted(const Sealift__Member *member)
     return member && member->zone == SEALIFT__ZONE__ZONE_TRUSTED;
 }
 
+/* What is sealed to a host cannot be taken back from it: nobody else is relied on to refuse. */
+static bool may_have(const Sealift__Member *host, struct err *err)
+{
+    return is_trusted(host) ||
+           err_set(err, ERR_POLICY, "'%s' is not in the trusted zone: no key is given to it", host->name);
+}
+
 /* The repository's own host reads its envelopes without a connection; the writer had the key before. */
 static bool choose_host(const struct rewrapping *rewrapping, const struct statement *repository,
                         const struct point *point, const Sealift__Member **out, struct err *err)
 {
     const char *at = args_value(rewrapping->args, "at");
     const struct roster *roster = access_roster(rewrapping->cli);
-    if (at) return access_transporter(rewrapping->cli, at, out, err);
+    if (at) return access_transporter(rewrapping->cli, at, out, err) && may_have(*out, err);
     *out = roster_transporter(roster, repository->body.repository->owner.data);
     if (!is_trusted(*out)) *out = roster_transporter(roster, point->body->writer.data);
     if (is_trusted(*out)) return true;
