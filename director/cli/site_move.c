@@ -129,7 +129,8 @@ static bool claim(struct cli *cli, const struct args *args, const struct directo
     return next_roster(cli, director, &next, err) &&
            secret_line(&source, "claim code of the new director", &code, err) &&
            send_adopt(cli, director, code, buf_span(&next), &control_port, err) &&
-           state_add_roster(cli->state, buf_span(&next), err) && pin(cli, director, control_port, err);
+           /* in this order: of what is interrupted in between, the director's next answer gives the roster */
+           pin(cli, director, control_port, err) && state_add_roster(cli->state, buf_span(&next), err);
 }
 
 /* --- the other operators follow --- */
