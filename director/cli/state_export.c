@@ -85,7 +85,8 @@ static bool fetch(struct cli *cli, const struct id *id, int fd, const char *path
         AUTO(client_message) struct client_message answer = {0};
         if (!read_part(cli, id, at, &size, &answer, err)) return false;
         if (size > 0 && at == size) return true;
-        if (size > 0 && (answer.payload.len == 0 || answer.payload.len > size - at))
+        uint64_t left = at < size ? size - at : 0;
+        if ((size > 0 && answer.payload.len == 0) || answer.payload.len > left)
             return err_set(err, ERR_PROTOCOL, "the director handed out a part that cannot be");
         if (!fd_write_all(fd, buf_span(&answer.payload), path, err)) return false;
         at += answer.payload.len;
