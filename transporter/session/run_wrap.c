@@ -17,11 +17,6 @@ static bool find_entry(struct run *run, const struct kms_entry **out, struct err
     return err_set(err, ERR_NOT_FOUND, "this transporter's configuration has no KMS '%.64s'", plan->entry);
 }
 
-static const char *kind_name(enum kms_kind kind)
-{
-    return kind == KMS_AWS ? "aws" : kind == KMS_KMIP ? "kmip" : "file";
-}
-
 /* What the order carries, which must be the key that it names: what is wrapped under a key id is that key. */
 static bool get_secret(const struct run *run, const struct hash *key_id, struct secret **out, struct err *err)
 {
@@ -47,7 +42,7 @@ static bool wrap(struct run *run, const struct kms_entry *entry, const struct se
         !kms_describe(entry, master, err))
         return false;
     message.entry = stored_lent(entry->name);
-    message.kind = stored_lent(kind_name(entry->uri->kind));
+    message.kind = stored_lent(kms_kind_name(entry->uri->kind));
     message.master_key = master;
     message.wrapped = stored_bytes(buf_span(&wrapped));
     return stored_kms_encode(&message, out, err);
