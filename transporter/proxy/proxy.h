@@ -1,0 +1,35 @@
+/* The proxy at work: one thread, one epoll loop. It accepts callers, hears what they ask for (SOCKS5), dials
+ * endpoints of the list or waits for the other end of a rendezvous, and then passes bytes on until both ends
+ * are done. What it passes on is ciphertext; it has no key and writes nothing to disk.
+ *
+ * A caller that is silent, slow or one too many costs a descriptor and 1.5 KiB until a limit of the settings
+ * ends it. With as many callers as may be, a new one takes the place of the oldest that has not asked yet. */
+#ifndef SEALIFT_PROXY_PROXY_H
+#define SEALIFT_PROXY_PROXY_H
+
+#include "transporter/proxy/settings.h"
+
+struct proxy;
+
+enum proxy_wish { PROXY_GO_ON, PROXY_RELOAD, PROXY_STOP };
+
+struct proxy_options {
+    const char *config; /* the file that PROXY_RELOAD reads again, off the loop's thread */
+    int wake_fd;        /* readable: `woken` is called, which empties it */
+    enum proxy_wish (*woken)(void *arg);
+    void *arg;
+};
+
+/* Looks the names of the list up, listens, and raises RLIMIT_NOFILE to what the limits need (or lowers the
+ * limits to what there is, which is logged). Takes the settings: `*settings` is empty afterwards. */
+bool proxy_new(const struct proxy_options *options, struct settings *settings, struct proxy **out,
+               struct err *err) MUST_CHECK;
+void proxy_free(struct proxy *proxy);
+DEFINE_AUTO(proxy, struct proxy *, proxy_free)
+
+/* Where it listens, with the port that port 0 became: "127.0.0.1:41000 [::1]:41000". */
+void proxy_addresses(const struct proxy *proxy, struct buf *out);
+/* Until PROXY_STOP; joined connections are then given the drain time to end. */
+bool proxy_run(struct proxy *proxy, struct err *err) MUST_CHECK;
+
+#endif

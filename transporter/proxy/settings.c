@@ -1,0 +1,178 @@
+#include "transporter/proxy/settings.h"
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "common/conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    SECOND_MS = 1000,
+    MINUTE_MS = 60 * SECOND_MS,
+    DAY_MS = 24 * 60 * MINUTE_MS,
+    CONNECTIONS_DEFAULT = 2048,
+    CONNECTIONS_MOST = 100000,
+    PER_CLIENT_DEFAULT = 256,
+    LOGIN_TEXT_MAX = 255, /* RFC 1929 */
+};
+
+void settings_deinit(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->user_count; i++) {
+        free(settings->users[i].name);
+        secret_free(settings->users[i].password);
+    }
+    free(settings->users);
+    free(settings->listen);
+    allow_deinit(&settings->allow);
+    *settings = (struct settings){0};
+}
+
+static bool get_listen(struct conf_group root, struct settings *settings, struct err *err)
+{
+    struct conf_strings texts;
+    struct err why;
+    if (!conf_get_strings(root, "listen", &texts, err)) return false;
+    if (texts.count == 0) return conf_reject(root, "listen", err, "missing: (\"ADDRESS:PORT\")");
+    settings->listen = xcalloc(texts.count, sizeof(*settings->listen));
+    for (size_t i = 0; i < texts.count; i++) {
+        if (!address_port_parse(texts.items[i], &settings->listen[i], &why))
+            return conf_reject_item(root, "listen", i, err, "%s", why.text);
+        settings->listen_count++;
+    }
+    return true;
+}
+
+static bool get_allow(struct conf_group root, struct allow *allow, struct err *err)
+{
+    struct conf_strings rules, within;
+    struct err why;
+    if (!conf_get_strings(root, "allow", &rules, err) ||
+        !conf_get_strings(root, "resolve_within", &within, err))
+        return false;
+    for (size_t i = 0; i < rules.count; i++)
+        if (!allow_add(allow, rules.items[i], &why))
+            return conf_reject_item(root, "allow", i, err, "%s", why.text);
+    for (size_t i = 0; i < within.count; i++)
+        if (!allow_add_within(allow, within.items[i], &why))
+            return conf_reject_item(root, "resolve_within", i, err, "%s", why.text);
+    return true;
+}
+
+/* The first line of a file that nobody but its owner may read. */
+static bool read_password(const char *path, struct secret **out, struct err *err)
+{
+    AUTO(buf) struct buf text = {0};
+    struct stat st;
+    if (!file_read(AT_FDCWD, path, LOGIN_TEXT_MAX + 1, &text, err)) return false;
+    if (stat(path, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
+    bool ok = false;
+    size_t len = text.len;
+    if (len > 0 && text.data[len - 1] == '\n') len--;
+    if ((st.st_mode & 077) != 0)
+        (void)err_set(err, ERR_CONFIG, "'%s' may be read by others than its owner: chmod 600 it", path);
+    else if (len < 1 || len > LOGIN_TEXT_MAX || memchr(text.data, '\n', len))
+        (void)err_set(err, ERR_CONFIG, "'%s' is not one line of 1 to %d bytes", path, LOGIN_TEXT_MAX);
+    else
+        ok = true;
+    if (ok) *out = secret_copy(text.data, len);
+    wipe(text.data, text.len);
+    return ok;
+}
+
+static bool get_user(struct conf_group at, struct proxy_user *out, struct err *err)
+{
+    const char *name = NULL, *path = NULL;
+    struct err why;
+    if (!conf_get_string(at, "name", &name, err) || !conf_get_path(at, "password_file", &path, err))
+        return false;
+    if (strlen(name) > LOGIN_TEXT_MAX)
+        return conf_reject(at, "name", err, "must have at most %d bytes", LOGIN_TEXT_MAX);
+    out->name = xstrdup(name);
+    if (!read_password(path, &out->password, &why))
+        return conf_reject(at, "password_file", err, "%s", why.text);
+    return true;
+}
+
+static bool get_users(struct conf_group root, struct settings *settings, struct err *err)
+{
+    struct conf_list groups;
+    if (!conf_get_list(root, "users", &groups, err)) return false;
+    settings->users = xcalloc(groups.count + 1, sizeof(*settings->users));
+    for (size_t i = 0; i < groups.count; i++)
+        if (!get_user(conf_list_at(&groups, i), &settings->users[settings->user_count++], err)) return false;
+    return true;
+}
+
+static bool get_limits(struct conf_group root, struct settings *settings, struct err *err)
+{
+    struct conf_group limits;
+    int connections = 0, per_client = 0;
+    if (!conf_get_group_or_empty(root, "limits", &limits, err) ||
+        !conf_get_integer_or(limits, "connections", 2, CONNECTIONS_MOST, CONNECTIONS_DEFAULT, &connections,
+                             err) ||
+        !conf_get_integer_or(limits, "per_client", 1, CONNECTIONS_MOST, PER_CLIENT_DEFAULT, &per_client, err))
+        return false;
+    settings->connections = (size_t)connections;
+    settings->per_client = (size_t)per_client;
+    return conf_get_duration_or(limits, "handshake", 100, MINUTE_MS, 5 * SECOND_MS, &settings->handshake_ms,
+                                err) &&
+           conf_get_duration_or(limits, "dial", 100, 10 * MINUTE_MS, 10 * SECOND_MS, &settings->dial_ms,
+                                err) &&
+           conf_get_duration_or(limits, "wait", 100, DAY_MS, 5 * MINUTE_MS, &settings->wait_ms, err) &&
+           conf_get_duration_or(limits, "idle", 100, 7 * DAY_MS, 15 * MINUTE_MS, &settings->idle_ms, err);
+}
+
+static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
+{
+    static const struct conf_word levels[] = {
+        {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
+    struct conf_group root = conf_root(conf);
+    int level = LOG_INFO;
+    bool rendezvous = true;
+    if (!get_listen(root, settings, err) || !get_allow(root, &settings->allow, err) ||
+        !conf_get_bool_or(root, "rendezvous", true, &rendezvous, err) || !get_users(root, settings, err) ||
+        !get_limits(root, settings, err) ||
+        !conf_get_duration_or(root, "drain", 0, DAY_MS, 10 * SECOND_MS, &settings->drain_ms, err) ||
+        !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
+        return false;
+    settings->rendezvous = rendezvous ? RENDEZVOUS_ON : RENDEZVOUS_OFF;
+    settings->log_level = (enum log_level)level;
+    return conf_finish(conf, err);
+}
+
+bool settings_load(const char *path, struct settings *out, struct err *err)
+{
+    AUTO(conf) struct conf *conf = NULL;
+    AUTO(settings) struct settings settings = {0};
+    if (!conf_load(path, CONF_READ_BY_ALL, &conf, err)) return false;
+    if (!get_all(conf, &settings, err)) return false;
+    *out = settings;
+    settings = (struct settings){0};
+    return true;
+}
+
+/* 0 if they are the same. The length of what is right is no secret. */
+static unsigned differs(struct span a, const void *b, size_t b_len)
+{
+    const uint8_t *other = b;
+    unsigned bits = a.len != b_len;
+    for (size_t i = 0; i < a.len && i < b_len; i++)
+        bits |= a.data[i] ^ other[i];
+    return bits;
+}
+
+bool settings_know_user(const struct settings *settings, struct span user, struct span password)
+{
+    bool known = false;
+    for (size_t i = 0; i < settings->user_count; i++) {
+        const struct proxy_user *at = &settings->users[i];
+        unsigned wrong = differs(user, at->name, strlen(at->name)) |
+                         differs(password, at->password->data, at->password->len);
+        known |= wrong == 0;
+    }
+    return known;
+}
