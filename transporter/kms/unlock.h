@@ -12,6 +12,7 @@
 #ifndef SEALIFT_KMS_UNLOCK_H
 #define SEALIFT_KMS_UNLOCK_H
 
+#include "common/crypto/password.h"
 #include "common/crypto/seal/key.h"
 #include "common/wire/stored.h"
 #include "transporter/kms/kms_set.h"
@@ -20,6 +21,9 @@ enum {
     UNLOCK_ASKED_MOST = 256, /* wraps times entries: what is asked in all */
     UNLOCK_DERIVED_MOST = 16 /* a password is derived so often at most */
 };
+/* Passes times bytes of memory that deriving costs at most in all: as much as one salt with the highest
+ * limits, or some 340 with the usual ones. */
+#define UNLOCK_DERIVED_WORK (PWHASH_MAX_PASSES * PWHASH_MAX_MEMORY)
 
 enum unlock_step { UNLOCK_KNOWN = 1, UNLOCK_KMS = 2, UNLOCK_PASSWORD = 3, UNLOCK_KIT = 4 };
 const char *unlock_step_name(enum unlock_step step);

@@ -19,6 +19,34 @@ static bool derive(const Sealift__Kdf *kdf, const struct secret *password, struc
     return password_hash(password, kdf->salt.data, &limits, out, err);
 }
 
+/* What deriving has cost so far: sections come from repositories whose owner nobody trusts, and may ask for
+ * as much as is accepted. */
+struct spent {
+    size_t count;
+    uint64_t work; /* passes times bytes of memory */
+    size_t left_out, wrong;
+    struct err own, other; /* what could not be derived: of the point's section, of another one */
+};
+
+/* Limits out of range cost nothing: they are refused before anything is derived. */
+static uint64_t work_of(const Sealift__Kdf *kdf)
+{
+    bool refused = kdf->passes > PWHASH_MAX_PASSES || kdf->memory_bytes > PWHASH_MAX_MEMORY;
+    return refused ? 0 : kdf->passes * kdf->memory_bytes;
+}
+
+static bool may_derive(struct spent *spent, const Sealift__Kdf *kdf)
+{
+    uint64_t work = work_of(kdf);
+    if (spent->count >= UNLOCK_DERIVED_MOST || work > UNLOCK_DERIVED_WORK - spent->work) {
+        spent->left_out++;
+        return false;
+    }
+    spent->count++;
+    spent->work += work;
+    return true;
+}
+
 static bool is_same_kdf(const Sealift__Kdf *a, const Sealift__Kdf *b)
 {
     return a->passes == b->passes && a->memory_bytes == b->memory_bytes &&
@@ -63,36 +91,61 @@ static bool by_wrap(const struct unlock *unlock, const Sealift__PasswordWrap *wr
 {
     struct err other;
     AUTO(secret) struct secret *protector = NULL;
-    return has_salt(wrap->kdf) && derive(wrap->kdf, password, &protector, err) &&
+    return derive(wrap->kdf, password, &protector, err) &&
            key_unwrap(protector->data, &unlock->key_id, stored_span(&wrap->sealed), s, &other);
 }
 
+/* The point's own salt that cannot be derived (memory) says most; that of another section, which somebody may
+ * have planted, hides no wrong password. */
+static void go_on(struct spent *spent, size_t index, const struct err *why)
+{
+    if (why->code == ERR_NONE)
+        spent->wrong++;
+    else if (index == 0)
+        spent->own = *why;
+    else
+        spent->other = *why;
+}
+
 static bool from_section(const struct unlock *unlock, size_t index, const struct secret *password,
-                         size_t *derived, struct secret **s, struct err *err)
+                         struct spent *spent, struct secret **s)
 {
     const Sealift__UnlockSection *section = unlock_section_at(unlock, index);
     if (derives_from_password(section) && has_salt(section->kdf) && !was_tried(unlock, index, section->kdf) &&
-        (*derived)++ < UNLOCK_DERIVED_MOST && by_salt(unlock, section->kdf, password, s, err))
-        return true;
-    for (size_t i = 0; i < section->n_passwords; i++)
-        if (!wrap_was_tried(unlock, index, section->passwords[i]) && (*derived)++ < UNLOCK_DERIVED_MOST &&
-            by_wrap(unlock, section->passwords[i], password, s, err))
-            return true;
+        may_derive(spent, section->kdf)) {
+        struct err why = {0};
+        if (by_salt(unlock, section->kdf, password, s, &why)) return true;
+        go_on(spent, index, &why);
+    }
+    for (size_t i = 0; i < section->n_passwords; i++) {
+        struct err why = {0};
+        const Sealift__PasswordWrap *wrap = section->passwords[i];
+        if (wrap_was_tried(unlock, index, wrap) || !has_salt(wrap->kdf) || !may_derive(spent, wrap->kdf))
+            continue;
+        if (by_wrap(unlock, wrap, password, s, &why)) return true;
+        go_on(spent, index, &why);
+    }
     return false;
 }
 
 static bool from_password(const struct unlock *unlock, const struct secret *password, struct secret **s,
                           struct err *err)
 {
-    size_t derived = 0;
-    struct err failed = {0};
+    struct spent spent = {0};
+    const char *label = unlock->section->label;
     for (size_t i = 0; unlock_section_at(unlock, i); i++)
-        if (from_section(unlock, i, password, &derived, s, &failed)) return true;
-    if (failed.code != ERR_NONE) {
-        *err = failed;
+        if (from_section(unlock, i, password, &spent, s)) return true;
+    const struct err *failed = spent.own.code != ERR_NONE ? &spent.own : &spent.other;
+    if (failed->code != ERR_NONE && (failed == &spent.own || spent.wrong == 0)) {
+        *err = *failed;
         return false;
     }
-    return err_set(err, ERR_WRONG_KEY, "wrong password for key '%s'", unlock->section->label);
+    if (spent.left_out == 0) return err_set(err, ERR_WRONG_KEY, "wrong password for key '%s'", label);
+    return err_set(
+        err, ERR_WRONG_KEY,
+        "wrong password for key '%s' (what deriving of %zu more salts would cost is too much: they "
+        "were not tried)",
+        label, spent.left_out);
 }
 
 /* --- */

@@ -187,3 +187,53 @@ Test(unlock, with_an_altered_keyring_is_damaged)
     cr_assert_eq(unlock(&key, &offer, &err), ERR_DAMAGED, "%s", err.text);
     key_deinit(&key);
 }
+
+/* --- sections that somebody planted --- */
+
+/* Of the same key, with a salt of its own that costs this much. */
+static Sealift__UnlockSection *planted(const struct key *key, const struct pwhash_limits *limits)
+{
+    struct err err = {0};
+    Sealift__UnlockSection *section = NULL;
+    cr_assert(stored_unlock_decode(buf_span(&key->section), &section, &err), "%s", err.text);
+    section->kdf->salt.data[0] ^= 1;
+    section->kdf->passes = limits->passes;
+    section->kdf->memory_bytes = limits->memory_bytes;
+    return section;
+}
+
+static enum err_code unlock_beside(const struct key *key, const struct pwhash_limits *limits,
+                                   const char *password, struct err *err)
+{
+    struct offer offer = {.password = password};
+    const struct unlock_sources sources = {.password = give_password, .arg = &offer};
+    AUTO(stored_unlock) Sealift__UnlockSection *section = planted(key, limits);
+    const Sealift__UnlockSection *list[] = {section};
+    const struct unlock_more more = {.sections = list, .section_count = 1};
+    AUTO(read_half) struct read_half *out = NULL;
+    *err = (struct err){0};
+    return unlock_section(buf_span(&key->section), &more, &sources, &out, err) ? ERR_NONE : err->code;
+}
+
+/* Minutes and 4 GiB for each of them, if they were derived. */
+Test(unlock, derives_no_more_than_one_salt_of_the_highest_limits_costs, .timeout = 60)
+{
+    struct key key;
+    struct err err;
+    const struct pwhash_limits highest = {PWHASH_MAX_PASSES, PWHASH_MAX_MEMORY};
+    key_init(&key, PARTS_ALL);
+    cr_assert_eq(unlock_beside(&key, &highest, "wrong horse", &err), ERR_WRONG_KEY, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "of 1 more salts"), "%s", err.text);
+    cr_assert_eq(unlock_beside(&key, &highest, "correct horse", &err), ERR_NONE, "%s", err.text);
+    key_deinit(&key);
+}
+
+Test(unlock, a_planted_salt_that_cannot_be_derived_hides_no_wrong_password)
+{
+    struct key key;
+    struct err err;
+    const struct pwhash_limits refused = {1, PWHASH_MAX_MEMORY + 1};
+    key_init(&key, PARTS_ALL);
+    cr_assert_eq(unlock_beside(&key, &refused, "wrong horse", &err), ERR_WRONG_KEY, "%s", err.text);
+    key_deinit(&key);
+}
