@@ -1,10 +1,9 @@
 #include "director/cli/key_explain.h"
 
 #include "common/base/text.h"
-#include "common/wire/lent.h"
-#include "director/cli/follow.h"
 #include "director/cli/key_material.h"
 #include "director/cli/recover.h"
+#include "director/cli/unlock_ask.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,10 +25,8 @@ struct explaining {
     struct point *point;
     const Sealift__Member *opener;
     struct key_material material;
-    struct order order;
     json_t *steps;
     bool opens;
-    bool opener_answered;
     struct err wrong; /* of what was given by hand */
 };
 
@@ -122,49 +119,16 @@ static void add_opener_steps(struct explaining *explaining, const Sealift__Unloc
 }
 
 /* In the order in which they are taken: the opener's own, this operator's copy, then KMS. */
-static bool take_answer(void *arg, uint64_t number, bool last, struct span sealed, struct err *err)
+static bool ask_opener(struct explaining *explaining, struct err *err)
 {
-    struct explaining *explaining = arg;
-    AUTO(secret) struct secret *plain = NULL;
     AUTO(payload_unlock) Sealift__UnlockReport *report = NULL;
-    if (!order_answer_open(explaining->cli, &explaining->order, number, last, sealed, &plain, err) ||
-        !payload_unlock_decode(span_of(plain->data, plain->len), &report, err))
-        return err_wrap(err, "what '%s' found", explaining->opener->name);
-    if (explaining->opener_answered)
-        return err_set(err, ERR_PROTOCOL, "'%s' answers twice", explaining->opener->name);
-    explaining->opener_answered = true;
+    if (!unlock_ask(explaining->cli, explaining->point, explaining->opener, &explaining->material, &report,
+                    err))
+        return false;
     add_opener_steps(explaining, report, UNLOCK_KNOWN);
     explain_copy(explaining);
     add_opener_steps(explaining, report, UNLOCK_KMS);
     return true;
-}
-
-static bool ask_opener(struct explaining *explaining, struct err *err)
-{
-    char hex[2 * ID_LEN + 1], stop[64];
-    Sealift__BrowsePlan plan = SEALIFT__BROWSE_PLAN__INIT;
-    plan.kind = SEALIFT__BROWSE_KIND__BROWSE_UNLOCK;
-    const struct order_request request = {.kind = SEALIFT__ORDER_KIND__ORDER_BROWSE,
-                                          .point = explaining->point,
-                                          .target = explaining->opener,
-                                          .open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET,
-                                          .plan = &plan,
-                                          .accept_revoked = 1, /* nothing is taken from it */
-                                          .from = ORDER_FROM_NOWHERE,
-                                          .wraps = explaining->material.wraps,
-                                          .wrap_count = explaining->material.wrap_count};
-    if (!order_put(explaining->cli, &request, &explaining->order, err)) return false;
-    hex_encode(explaining->order.run.bytes, ID_LEN, hex);
-    (void)snprintf(stop, sizeof(stop), "sealift job stop %.12s", hex);
-    const struct follow_request follow = {.run = explaining->order.run,
-                                          .from = FOLLOW_ASK,
-                                          .what = "the answer",
-                                          .stop = stop,
-                                          .answer = take_answer,
-                                          .arg = explaining};
-    AUTO(follow_result) struct follow_result result = {0};
-    return follow_run(explaining->cli, &follow, &result, err) &&
-           follow_conclude(explaining->cli, &follow, &result, err);
 }
 
 /* --- steps 3 and 4 --- */

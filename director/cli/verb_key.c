@@ -4,6 +4,7 @@
 #include "director/cli/key_create.h"
 #include "director/cli/key_explain.h"
 #include "director/cli/key_export.h"
+#include "director/cli/key_masters.h"
 #include "director/cli/key_protect.h"
 #include "director/cli/key_protectors.h"
 #include "director/cli/key_rewrap.h"
@@ -112,7 +113,8 @@ static json_t *grant_lines(json_t *grants)
 }
 
 /* Those that nobody opens any more once the key is lost. */
-static bool add_points(struct cli *cli, const struct key_entry *key, json_t *object, struct err *err)
+static bool add_points(struct cli *cli, const struct args *args, const struct key_entry *key, json_t *object,
+                       struct err *err)
 {
     AUTO(points) struct points points = {0};
     AUTO(statements) struct statements repositories = {0};
@@ -137,6 +139,7 @@ static bool add_points(struct cli *cli, const struct key_entry *key, json_t *obj
         (void)json_object_set_new(object, "point_list", lines);
     else
         json_decref(lines);
+    if (args_flag(args, "ask")) key_masters_ask(cli, key, &points, args_value(args, "at"), object);
     if (points.doubt.code == ERR_NONE) return true;
     output_warning(&cli->output, "not every point can be believed: %s", points.doubt.text);
     return true;
@@ -158,10 +161,13 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"protector_list", "protectors", COLUMN_TEXT},
         {"grant_list", "granted to", COLUMN_TEXT},
         {"point_list", "points that are lost with it", COLUMN_TEXT},
+        {"master_list", "master keys", COLUMN_TEXT},
         {0},
     };
     AUTO(keys) struct keys keys = {0};
     const struct key_entry *key = NULL;
+    bool ask = args_flag(args, "ask");
+    if (args_value(args, "at") && !ask) return err_set(err, ERR_USAGE, "--at goes with --ask");
     if (!keys_get(cli, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err)) return false;
     json_t *object = key_json(cli, key);
     json_t *grants = grants_json(cli, &keys, key);
@@ -171,7 +177,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         (void)json_object_set_new(object, "earlier_list", earlier_json(key->section));
         (void)json_object_set_new(object, "protector_list", key_protectors_lines(key->section));
     }
-    if (args_flag(args, "points") && !add_points(cli, key, object, err)) {
+    if ((ask || args_flag(args, "points")) && !add_points(cli, args, key, object, err)) {
         json_decref(object);
         return false;
     }
@@ -298,6 +304,9 @@ static const struct option_spec grant_options[] = {
 
 static const struct option_spec show_options[] = {
     {"points", NULL, "also the points that nobody can open any more once the key is lost"},
+    {"ask", NULL,
+     "and have the KMS asked for each wrap: which master keys are gone, and what is lost with them"},
+    {"at", "TRANSPORTER", "who asks (default: the one that would open the point)"},
     {0},
 };
 

@@ -2,7 +2,7 @@
 # build: asan
 # timeout: 120
 """Protectors of keys: made with several, added, kept beside old points, removed; what does not answer makes no key; a
-protector goes to trusted hosts that have it and to no other; the warning where nothing outside brings a key back."""
+protector goes to trusted hosts that have it and to no other; another master key, and the earlier one destroyed; the warning where nothing outside brings a key back."""
 
 import glob
 import json
@@ -12,9 +12,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "support"))
-from sealift_site import Site, expect, make_tree
+from sealift_site import Site, expect, make_tree, same
 
-USAGE, EXISTS, NOT_FOUND, POLICY, UNREACHABLE = 2, 3, 4, 5, 7
+USAGE, EXISTS, NOT_FOUND, POLICY, UNREACHABLE, NO_KEY = 2, 3, 4, 5, 7, 20
 
 
 def put(path, data, mode=0o600):
@@ -40,9 +40,79 @@ def begin_kmip(directory):
     os.makedirs(directory)
     process = subprocess.Popen([os.path.join(HERE, "support", "kmip_server.py"), directory], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL)
-    said = json.loads(process.stdout.readline())
-    return process, (f"kmip://127.0.0.1:{said['port']}/{said['key']}?cert={directory}/client.pem"
-                     f"&key={directory}/client.key&ca={directory}/ca.pem")
+    return process, json.loads(process.stdout.readline())
+
+
+def uri_of(said, directory, key="key", certificates=""):
+    at = os.path.join(directory, certificates)
+    return (f"kmip://127.0.0.1:{said['port']}/{said[key]}?cert={at}/client.pem&key={at}/client.key"
+            f"&ca={directory}/ca.pem")
+
+
+def keep(directory, *words):
+    subprocess.run([os.path.join(HERE, "support", "kmip_master.py"), directory, *words], check=True)
+
+
+def another_master_key(site, directory, said, tree):
+    """The entry names another master key, and a renewed certificate: what was wrapped before opens, until the earlier
+    master key is destroyed, which is told by its id with the points that die."""
+    old, new = said["key"], said["second"]
+    me = answer(site, "operator", "list")["operators"][0]["name"]
+    point = {}
+    for name in ("guard", "lone"):
+        create(site, name, "--kms", "vault")
+        site.sealift("job", "create", name, "--backup", f"source:{tree}", "--repository", "here", "--encrypt", "source",
+                     "--key", name)
+        site.sealift("job", "run", name, "--wait")
+        point[name] = answer(site, "point", "list", "--job", name)["points"][0]["id"]
+    keep(directory, "renew")
+    site.daemons["source"].stop()
+    with open(site.path("source.conf"), encoding="utf-8") as file:
+        text = file.read()
+    expect(uri_of(said, directory) in text, "the entry is in the configuration")
+    put(site.path("source.conf"),
+        text.replace(uri_of(said, directory), uri_of(said, directory, "second", "renewed")).encode())
+    site.run_transporter("source").wait_for("event=director_connected")
+    shown = answer(site, "key", "show", "guard", "--ask")
+    expect([(m["master_key"], m["result"], m["points"], m["only_way_of"]) for m in shown["master_keys"]]
+           == [(old, "opens", [point["guard"]], [])], f"the earlier master key is asked for: {shown['master_keys']}")
+
+    # again by the same entry: in the place of the one before; points that are there keep theirs
+    site.sealift("key", "protect", "guard", "--kms", "vault")
+    expect([(p["entry"], p["master_key"]) for p in answer(site, "key", "show", "guard")["protectors"]]
+           == [("vault", new)], "new points are wrapped by the new one")
+    site.sealift("job", "run", "guard", "--wait")
+    shown = answer(site, "key", "show", "guard", "--ask")["master_keys"]
+    expect({m["master_key"]: (m["result"], len(m["points"]), m["in_newest"]) for m in shown}
+           == {new: ("opens", 1, True), old: ("opens", 1, False)}, f"both are asked for: {shown}")
+
+    # by nothing but the KMS
+    def forget_copy(name):
+        site.sealift("key", "withdraw", name, me, "--half", "read")
+        subprocess.run(["rm", "-rf", site.path("operator", "grants")], check=True)
+
+    forget_copy("lone")
+    done = site.sealift("restore", point["lone"], "--to", f"source:{site.path('out', 'lone')}", "--wait")
+    expect("KMS 'vault'" in done.stderr, f"the earlier master key opens, with the renewed certificate: {done.stderr}")
+    same(tree, site.path("out", "lone") + tree, "restored by the earlier master key")
+
+    # destroyed: named, and what dies with it
+    keep(directory, "destroy", str(said["port"]), old)
+    done = site.sealift("--json", "key", "show", "lone", "--ask")
+    lost = json.loads(done.stdout)["master_keys"]
+    expect([(m["master_key"], m["result"], m["only_way_of"]) for m in lost] == [(old, "gone", [point["lone"]])]
+           and old in lost[0]["reason"], f"gone, with the point: {lost}")
+    expect(f"master key {old} of the KMS 'vault' is gone" in done.stderr and point["lone"][:12] in done.stderr,
+           f"and said so: {done.stderr}")
+    shown = answer(site, "key", "show", "guard", "--ask")["master_keys"]
+    expect({m["master_key"]: (m["result"], m["only_way_of"]) for m in shown} == {new: ("opens", []), old: ("gone", [])},
+           f"what has another way is not lost: {shown}")
+    forget_copy("lone")
+    refused = site.sealift("restore", point["lone"], "--to", f"source:{site.path('out', 'never')}", "--wait", code=NO_KEY)
+    expect(f"master key {old}" in refused.stderr, f"a restore names it: {refused.stderr}")
+    forget_copy("guard")
+    site.sealift("restore", point["guard"], "--to", f"source:{site.path('out', 'guard')}", "--wait")
+    same(tree, site.path("out", "guard") + tree, "an older point by the newest wrap")
 
 
 with Site() as site:
@@ -52,7 +122,8 @@ with Site() as site:
     os.truncate(os.path.join(tree, "big"), 1 << 16)
     wrapping, second = put(site.path("wrapping"), os.urandom(32)), put(site.path("second"), os.urandom(32))
     words = put(site.path("words"), b"correct horse battery\n")
-    kmip, uri = begin_kmip(site.path("kmip"))
+    kmip, said = begin_kmip(site.path("kmip"))
+    uri = uri_of(said, site.path("kmip"))
     try:
         kms = (f'kms = ( {{ name = "near"; uri = "file://{wrapping}"; }}, {{ name = "vault"; uri = "{uri}"; }},\n'
                f'{{ name = "gone"; uri = "file://{site.path("no-such-key")}"; }}, '
@@ -153,6 +224,8 @@ with Site() as site:
         # which points die with it
         lost = answer(site, "key", "show", "plain", "--points")["points"]
         expect(len(lost) == len(answer(site, "point", "list")["points"]) and {p["job"] for p in lost} == {"a", "b"}, f"{lost}")
+
+        another_master_key(site, site.path("kmip"), said, tree)
 
         # who is not there is not waited for; a repository that is away is done later
         site.daemons["other"].stop()

@@ -191,8 +191,9 @@ static bool kmip_unwrap(const struct kms_entry *entry, struct span associated, s
     AUTO(parts) struct parts parts = {0};
     AUTO(kmip_link) struct kmip_link *link = NULL;
     if (!split(wrap, &parts, err) || !kmip_link_open(entry->uri, entry->timeout_ms, &link, err)) return false;
-    return parts.method == METHOD_ENCRYPT ? decrypt(link, &parts, associated, s, err)
-                                          : open_here(link, &parts, associated, s, err);
+    return (parts.method == METHOD_ENCRYPT ? decrypt(link, &parts, associated, s, err)
+                                           : open_here(link, &parts, associated, s, err)) ||
+           err_wrap(err, "the master key %s", parts.key);
 }
 
 /* The name is known; whether the server speaks with us, in this version, is asked. */
