@@ -32,15 +32,6 @@ DEFINE_AUTO_IN_PLACE(coming_back, struct coming_back, coming_back_deinit)
 
 /* --- taking it --- */
 
-static bool is_key(const struct secret *s, const struct hash *key_id)
-{
-    uint8_t unlock_pk[32];
-    struct hash found;
-    if (s->len != KEY_SECRET_LEN) return false;
-    key_identity(s->data, unlock_pk, &found);
-    return hash_eq(&found, key_id);
-}
-
 /* Is it this key, of this order? */
 static bool open_for(struct coming_back *coming, const struct key_entry *key, struct span sealed)
 {
@@ -50,7 +41,7 @@ static bool open_for(struct coming_back *coming, const struct key_entry *key, st
     order_key_back_context(&state_site(coming->cli->state)->line.site, coming->order, &key->key_id, &context);
     if (!key->section || !box_open(coming->identity->box, buf_span(&context), sealed, &s, &ignored))
         return false;
-    if (!is_key(s, &key->key_id)) {
+    if (!key_is(s, &key->key_id)) {
         coming->why_not = "what the transporter gave back is not the key";
         return false;
     }

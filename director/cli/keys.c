@@ -310,10 +310,7 @@ static bool open_own_grant(struct cli *cli, const struct statement *grant, const
     if (!box_open(identity->box, buf_span(&context), span_of(body->sealed.data, body->sealed.len), &opened,
                   err))
         return err_wrap(err, "this operator's copy of key '%s'", body->key_label);
-    uint8_t unlock_pk[32];
-    struct hash found = {{0}};
-    if (opened->len == KEY_SECRET_LEN) key_identity(opened->data, unlock_pk, &found);
-    if (!hash_eq(&found, key_id))
+    if (!key_is(opened, key_id))
         return err_set(err, ERR_WRONG_KEY, "this operator's copy of key '%s' is another key",
                        body->key_label);
     *s = opened;

@@ -1,11 +1,11 @@
 /* sealift offline …: a repository on this machine, with nothing else of the site. */
 #include "common/crypto/frame.h"
+#include "common/crypto/seal/key.h"
 #include "director/cli/kit_take.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
-#include "transporter/kms/unlock.h"
 
 static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBody *body)
 {
@@ -25,9 +25,9 @@ static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBod
     (void)json_object_set_new(row, "written", written_ns ? json_time(written_ns) : json_null());
     (void)json_object_set_new(row, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     if (body->key_id.len != HASH_LEN) return;
-    char fingerprint[UNLOCK_FINGERPRINT_LEN];
+    char fingerprint[KEY_FINGERPRINT_LEN];
     struct hash key_id = stored_hash(&body->key_id);
-    unlock_fingerprint(&key_id, fingerprint);
+    key_fingerprint(&key_id, fingerprint);
     (void)json_object_set_new(row, "key", json_string(body->key_label));
     (void)json_object_set_new(row, "key_fingerprint", json_string(fingerprint));
     (void)json_object_set_new(row, "key_id", json_hex(key_id.bytes, HASH_LEN));

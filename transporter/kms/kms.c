@@ -31,15 +31,6 @@ static bool check_header(const struct kms_driver *driver, struct span wrap, stru
            err_set(err, ERR_CONFIG, "the wrap was made by another kind of protector than this entry is");
 }
 
-static bool has_key_id(const struct secret *s, const struct hash *key_id)
-{
-    uint8_t unlock_pk[32];
-    struct hash found;
-    if (s->len != KEY_SECRET_LEN) return false;
-    key_identity(s->data, unlock_pk, &found);
-    return hash_eq(&found, key_id);
-}
-
 static bool unwrap(const struct kms_driver *driver, const struct kms_entry *entry, struct span wrap,
                    const struct hash *key_id, struct secret **s, struct err *err)
 {
@@ -48,7 +39,7 @@ static bool unwrap(const struct kms_driver *driver, const struct kms_entry *entr
     associate(key_id, &associated);
     struct span body = span_of(wrap.data + WRAP_HEADER_LEN, wrap.len - WRAP_HEADER_LEN);
     if (!driver->unwrap(entry, buf_span(&associated), body, &found, err)) return false;
-    if (!has_key_id(found, key_id))
+    if (!key_is(found, key_id))
         return err_set(err, ERR_NOT_AUTHENTIC, "it gave back something that is not the key");
     *s = found;
     found = NULL;

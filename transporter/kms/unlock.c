@@ -1,4 +1,3 @@
-#include "common/base/text.h"
 #include "transporter/kms/unlock_inside.h"
 
 #include <string.h>
@@ -16,17 +15,6 @@ const char *unlock_step_name(enum unlock_step step)
         return "recovery kit";
     }
     return "unknown step";
-}
-
-void unlock_fingerprint(const struct hash *key_id, char out[static UNLOCK_FINGERPRINT_LEN])
-{
-    enum { GROUPS = 8, GROUP = 4 };
-    AUTO(buf) struct buf text = {0};
-    base32_encode(span_of(key_id->bytes, 20), &text);
-    for (size_t i = 0; i < GROUPS; i++) {
-        memcpy(out + i * (GROUP + 1), text.data + i * GROUP, GROUP);
-        out[i * (GROUP + 1) + GROUP] = i + 1 < GROUPS ? '-' : '\0';
-    }
 }
 
 /* --- what the steps share --- */
@@ -82,9 +70,9 @@ bool unlock_fits(const struct unlock *unlock, const struct secret *s, struct err
     struct hash key_id;
     key_identity(s->data, unlock_pk, &key_id);
     if (hash_eq(&key_id, &unlock->key_id)) return true;
-    char wanted[UNLOCK_FINGERPRINT_LEN], found[UNLOCK_FINGERPRINT_LEN];
-    unlock_fingerprint(&unlock->key_id, wanted);
-    unlock_fingerprint(&key_id, found);
+    char wanted[KEY_FINGERPRINT_LEN], found[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&unlock->key_id, wanted);
+    key_fingerprint(&key_id, found);
     return err_set(err, ERR_WRONG_KEY, "this is key %s, the recovery point needs key '%s' %s", found,
                    unlock->section->label, wanted);
 }
@@ -139,9 +127,9 @@ static void by_kit(struct unlock *unlock)
 /* Nothing helped: the most telling of the reasons. */
 static bool give_up(const struct unlock *unlock, struct err *err)
 {
-    char fingerprint[UNLOCK_FINGERPRINT_LEN];
+    char fingerprint[KEY_FINGERPRINT_LEN];
     const char *label = unlock->section->label;
-    unlock_fingerprint(&unlock->key_id, fingerprint);
+    key_fingerprint(&unlock->key_id, fingerprint);
     if (unlock->stopped.code != ERR_NONE) {
         *err = unlock->stopped;
         return false;

@@ -87,9 +87,4 @@ bool unlock_wraps_fit(Sealift__KmsWrap *const *wraps, size_t count, const char *
 /* Is there a salt, or a further password? */
 bool unlock_takes_password(const Sealift__UnlockSection *section, const struct unlock_more *more);
 
-#define UNLOCK_FINGERPRINT_LEN 40 /* with the NUL */
-/* What people compare: the first 160 bits of a key id in eight groups of base32, as everywhere on the
- * command line. */
-void unlock_fingerprint(const struct hash *key_id, char out[static UNLOCK_FINGERPRINT_LEN]);
-
 #endif

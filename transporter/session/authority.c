@@ -454,10 +454,7 @@ bool authority_read_secret(struct authority *authority, const struct hash *key_i
     const Sealift__GrantBody *grant = NULL;
     AUTO(secret) struct secret *bytes = NULL;
     if (!open_grant(authority, key_id, SEALIFT__HALF__HALF_READ, NULL, &grant, &bytes, err)) return false;
-    uint8_t unlock_pk[32];
-    struct hash found = {{0}};
-    if (bytes->len == KEY_SECRET_LEN) key_identity(bytes->data, unlock_pk, &found);
-    if (!hash_eq(&found, key_id))
+    if (!key_is(bytes, key_id))
         return err_set(err, ERR_WRONG_KEY, "the read grant of key '%s' holds another key", grant->key_label);
     *s = bytes;
     bytes = NULL;

@@ -20,12 +20,9 @@ static bool find_entry(struct run *run, const struct kms_entry **out, struct err
 /* What the order carries, which must be the key that it names: what is wrapped under a key id is that key. */
 static bool get_secret(const struct run *run, const struct hash *key_id, struct secret **out, struct err *err)
 {
-    uint8_t unlock_pk[32];
-    struct hash found;
     AUTO(secret) struct secret *s = NULL;
     if (!run_order_secret(run, key_id, &s, err)) return false;
-    key_identity(s->data, unlock_pk, &found);
-    if (!hash_eq(&found, key_id))
+    if (!key_is(s, key_id))
         return err_set(err, ERR_WRONG_KEY, "the secret in the order is not that of the key that it names");
     *out = s;
     s = NULL;

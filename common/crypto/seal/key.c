@@ -60,6 +60,15 @@ void key_identity(const uint8_t s[static KEY_SECRET_LEN], uint8_t unlock_pk[stat
     identity_of(unlock_sk, unlock_pk, key_id);
 }
 
+bool key_is(const struct secret *s, const struct hash *key_id)
+{
+    uint8_t unlock_pk[32];
+    struct hash found;
+    if (s->len != KEY_SECRET_LEN) return false;
+    key_identity(s->data, unlock_pk, &found);
+    return hash_eq(&found, key_id);
+}
+
 static struct secret *random_secret(void)
 {
     struct secret *secret = secret_new(32);

@@ -41,6 +41,8 @@ DEFINE_AUTO(read_half, struct read_half *, read_half_free)
 void key_unlock_sk(const uint8_t s[static KEY_SECRET_LEN], uint8_t unlock_sk[static 32]);
 /* unlock public key and key id of a candidate S */
 void key_identity(const uint8_t s[static KEY_SECRET_LEN], uint8_t unlock_pk[static 32], struct hash *key_id);
+/* Whether these bytes are the S of this key: no others are to be used under its id. */
+bool key_is(const struct secret *s, const struct hash *key_id);
 
 /* What people see of a key: the first 160 bits of its id in eight groups of base32. */
 #define KEY_FINGERPRINT_LEN 40

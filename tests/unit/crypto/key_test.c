@@ -46,6 +46,19 @@ Test(key, unlock_pair_and_key_id_are_those_of_the_format)
     cr_assert(hash_eq(&key_id, &expected_id));
 }
 
+Test(key, is_known_by_its_id_and_by_its_length)
+{
+    struct hash key_id = golden_hash("key_id");
+    AUTO(secret) struct secret *s = secret_copy(fixture_s(), KEY_SECRET_LEN);
+    cr_assert(key_is(s, &key_id));
+    s->data[KEY_SECRET_LEN - 1] ^= 1;
+    cr_assert_not(key_is(s, &key_id));
+    for (size_t len = 0; len < KEY_SECRET_LEN; len++) {
+        AUTO(secret) struct secret *shorter = secret_copy(fixture_s(), len);
+        cr_assert_not(key_is(shorter, &key_id));
+    }
+}
+
 Test(key, opens_the_keyring_of_another_implementation)
 {
     AUTO(buf) struct buf keyring = golden("key", "keyring");

@@ -159,8 +159,8 @@ Test(unlock, without_anything_names_the_key_that_is_wanted)
     key_init(&key, PARTS_ALL);
     struct offer offer = {0};
     cr_assert_eq(unlock(&key, &offer, &err), ERR_NO_KEY);
-    char fingerprint[UNLOCK_FINGERPRINT_LEN];
-    unlock_fingerprint(&key.half->key_id, fingerprint);
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&key.half->key_id, fingerprint);
     cr_assert_not_null(strstr(err.text, fingerprint));
     cr_assert_not_null(strstr(err.text, "'main'"));
     key_deinit(&key);
