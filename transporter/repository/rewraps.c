@@ -183,6 +183,11 @@ bool repository_rewrap_keep(struct repository *repository, struct span object, e
     return true;
 }
 
+bool rewrap_is_refused(enum err_code code)
+{
+    return code == ERR_NOT_FOUND || code == ERR_DAMAGED || code == ERR_LIMIT;
+}
+
 /* --- what is left over --- */
 
 static bool note_name(void *arg, const char *name, uint64_t size)

@@ -23,6 +23,8 @@ enum rewrap_outcome { REWRAP_KEPT, REWRAP_WAS_THERE };
  * ERR_POLICY: opened for reading. */
 bool repository_rewrap_keep(struct repository *repository, struct span object, enum rewrap_outcome *out,
                             struct err *err) MUST_CHECK;
+/* Whether the failure to keep one is of this one: others may be kept all the same. */
+bool rewrap_is_refused(enum err_code code);
 
 /* A seal that has frames here, with a good envelope of it (ENVELOPE_LEN bytes); `envelope` is empty, and
  * `why` says what is wrong, where no envelope reads. false ends it with *err. */

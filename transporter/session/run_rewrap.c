@@ -181,29 +181,41 @@ static bool next_seals(struct rewrapping *rewrapping, struct err *err)
 
 /* --- keeping --- */
 
-static bool keep_here(struct rewrapping *rewrapping, struct err *err)
+/* *refused: of how many seals none was kept, as the other side says it of what it is sent. */
+static bool keep_here(struct rewrapping *rewrapping, size_t *refused, struct err *err)
 {
     for (size_t at = 0; at < rewrapping->fresh.len;) {
         struct record_view record;
         enum rewrap_outcome outcome;
-        if (!record_parse(span_of(rewrapping->fresh.data + at, rewrapping->fresh.len - at), &record, err) ||
-            !repository_rewrap_keep(rewrapping->repository, record.payload, &outcome, err))
+        if (!record_parse(span_of(rewrapping->fresh.data + at, rewrapping->fresh.len - at), &record, err))
             return false;
         at += record.total_len;
+        if (repository_rewrap_keep(rewrapping->repository, record.payload, &outcome, err)) continue;
+        if (!rewrap_is_refused(err->code)) return false;
+        err_clear(err);
+        (*refused)++;
     }
     return true;
 }
 
+static bool keep_there(struct rewrapping *rewrapping, size_t *refused, struct err *err)
+{
+    AUTO(buf) struct buf named = {0};
+    if (!rewrap_remote_keep(&rewrapping->remote, buf_span(&rewrapping->fresh), rewrapping->fresh_count,
+                            &named, err))
+        return false;
+    *refused = named.len / HASH_LEN;
+    return *refused <= rewrapping->fresh_count ||
+           err_set(err, ERR_PROTOCOL, "more rewraps were refused than sent");
+}
+
 static bool keep_fresh(struct rewrapping *rewrapping, struct err *err)
 {
-    AUTO(buf) struct buf refused = {0};
+    size_t refused = 0;
     if (rewrapping->fresh_count == 0) return true;
-    if (!(rewrapping->repository ? keep_here(rewrapping, err)
-                                 : rewrap_remote_keep(&rewrapping->remote, buf_span(&rewrapping->fresh),
-                                                      rewrapping->fresh_count, &refused, err)))
-        return false;
-    rewrapping->refused += refused.len / HASH_LEN;
-    rewrapping->made += rewrapping->fresh_count - refused.len / HASH_LEN;
+    if (!(rewrapping->repository ? keep_here : keep_there)(rewrapping, &refused, err)) return false;
+    rewrapping->refused += refused;
+    rewrapping->made += rewrapping->fresh_count - refused;
     rewrapping->fresh_count = 0;
     buf_clear(&rewrapping->fresh);
     return true;

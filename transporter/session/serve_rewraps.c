@@ -110,7 +110,7 @@ static bool keep(struct serve *serve, struct span object, struct err *err)
     if (memcmp(signer, serve->options->signer, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_PROTOCOL, "a rewrap that somebody else signed");
     if (repository_rewrap_keep(serve->options->repository, object, &outcome, err)) return true;
-    if (err->code != ERR_NOT_FOUND && err->code != ERR_DAMAGED && err->code != ERR_LIMIT) return false;
+    if (!rewrap_is_refused(err->code)) return false;
     err_clear(err);
     name_seal(serve, &view.seal);
     return true;
