@@ -99,7 +99,8 @@ static bool give_back_grant(void *arg, struct span bytes, struct err *err)
     Sealift__Head head = SEALIFT__HEAD__INIT;
     AUTO(statement) struct statement *grant = NULL;
     AUTO(buf) struct buf section = {0};
-    if (!statement_decode(bytes, &grant, &refused)) return true;
+    if (!statement_decode(bytes, &grant, &refused) || grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT)
+        return true;
     struct hash hash = {{0}};
     const ProtobufCBinaryData *named = &grant->body.grant->unlock_hash;
     if (named->len == HASH_LEN) memcpy(hash.bytes, named->data, HASH_LEN);

@@ -328,7 +328,7 @@ const struct command key_commands[] = {
      "$ sealift key list\n"
      "NAME  FROM       GENERATION  PROTECTORS  COPY HERE  FINGERPRINT                              "
      "DESCRIPTION\n"
-     "main  generated           1           0  yes        ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567  all "
+     "main  generated           1  -           yes        ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567  all "
      "servers, kept by anna",
      NULL, 0, 0, list},
     {"key", "show", "KEY",
