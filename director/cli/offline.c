@@ -242,14 +242,20 @@ static bool by_prefix(const struct offline *offline, const char *prefix, const s
     return found || err_set(err, ERR_NOT_FOUND, "no point in '%s' begins with '%s'", offline->path, prefix);
 }
 
-/* The newest one; `job` NULL: of any. A point that cannot be read has no job, and is passed over. */
+/* `job` NULL: any. One whose file is damaged or gone may be of any job: who passed it over would take an older
+ * one for the newest, unsaid. One that nobody admitted signed is of none. */
+static bool may_be_of(const struct offline_point *point, const char *job)
+{
+    if (!job) return true;
+    if (point->body) return strcmp(point->body->job, job) == 0;
+    return point->doubt.code != ERR_NOT_AUTHENTIC;
+}
+
 static const struct offline_point *newest(const struct offline *offline, const char *job, uint64_t until_ns)
 {
     for (size_t i = offline->count; i > 0; i--) {
         const struct offline_point *point = &offline->points[i - 1];
-        if (point->time_ns > until_ns || (job && (!point->body || strcmp(point->body->job, job) != 0)))
-            continue;
-        return point;
+        if (point->time_ns <= until_ns && may_be_of(point, job)) return point;
     }
     return NULL;
 }
@@ -279,7 +285,7 @@ bool offline_resolve(const struct offline *offline, const char *text, const stru
         char id[2 * ID_LEN + 1];
         hex_encode(point->id.bytes, ID_LEN, id);
         *err = point->doubt;
-        return err_wrap(err, "point %.12s", id);
+        return err_wrap(err, "point %.12s (an older one is restored by the start of its id)", id);
     }
     *out = point;
     return true;

@@ -243,6 +243,20 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
     keys_warn_of_jobs(cli, &picture->jobs);
 }
 
+/* What the director remembers of a log: it lists the repository as not authentic. */
+static bool logs_believed(const struct picture *picture, struct err *err)
+{
+    for (size_t i = 0; i < picture->status->n_repositories; i++) {
+        const Sealift__RepositoryState *state = picture->status->repositories[i];
+        if (client_code(state->code) != ERR_NOT_AUTHENTIC) continue;
+        struct id id = stored_id(&state->repository);
+        char name[IDENTITY_NAME_MAX + 1];
+        statements_name_of(&picture->repositories, &id, name);
+        return err_set(err, ERR_NOT_AUTHENTIC, "repository '%s': %s", name, state->text);
+    }
+    return true;
+}
+
 static bool status(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(picture) struct picture picture = {0};
@@ -255,7 +269,7 @@ static bool status(struct cli *cli, const struct args *args, struct err *err)
         return false;
     }
     say(cli, &picture, jobs, repositories);
-    return witness_heads(cli, picture.status, &picture.repositories, err) &&
+    return witness_heads(cli, picture.status, &picture.repositories, err) && logs_believed(&picture, err) &&
            statements_believed(&picture.jobs, err) && statements_believed(&picture.repositories, err);
 }
 

@@ -206,7 +206,7 @@ with Site("verify") as site:
     start_vault(site)
     said = json.loads(site.sealift("--json", "repository", "check", "offsite", "--wait", code=26).stderr.splitlines()[-1])
     expect(said["error"]["code"] == 26 and "was seen before" in said["error"]["text"], f"a rollback: {said}")
-    shown = command(site, "status")["repositories"][0]
+    shown = command(site, "status", code=26)["repositories"][0]
     expect(shown["state"] == "not_authentic", f"the status of a rolled-back repository: {shown}")
     site.daemons["vault"].stop()
     shutil.rmtree(repository)

@@ -116,7 +116,10 @@ static bool get(struct repository *repository, const struct hash *key_id, uint32
 bool unlock_object_check(struct span bytes, struct statement **order, struct err *err)
 {
     AUTO(statement) struct statement *statement = NULL;
-    if (!statement_decode(bytes, &statement, err)) return false;
+    if (!statement_decode(bytes, &statement, err)) {
+        if (err->code == ERR_PROTOCOL) err->code = ERR_DAMAGED; /* nobody sent it: it was stored */
+        return false;
+    }
     if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER ||
         statement->body.order->kind != SEALIFT__ORDER_KIND__ORDER_PROTECT)
         return err_set(err, ERR_NOT_AUTHENTIC, "it is no order to protect a key");
