@@ -313,6 +313,8 @@ def test_damage(stage):
         check(len(answer(done).get("points", [])) == 2, "a damaged point is listed all the same")
         finds(stage, copy, DAMAGED, "presence", "points/" + second, [second])
         offline(DAMAGED, "restore", copy.root, second, "--to", path("gone"), *stage.key)
+        for word in ("latest", "bench@latest"):  # an older one is not taken for it
+            offline(DAMAGED, "restore", copy.root, word, "--to", path("gone"), *stage.key, says="an older one is restored")
         restores(stage, copy, first, 0, [], "point byte")
     with Copy(stage.repository) as copy:
         os.remove(copy.at("points/" + second))
