@@ -22,9 +22,10 @@ bad() { # PROGRAM TEXT EXPECTED
 good sealift-director "$here/configs/director.conf"
 good sealift-transporter "$here/configs/transporter-source.conf"
 good sealift-transporter "$here/configs/transporter-target.conf"
+good sealift-proxy "$here/configs/proxy.conf"
 
 # A daemon that ends by itself, as for a full disk, is started again.
-for program in sealift-director sealift-transporter; do
+for program in sealift-director sealift-transporter sealift-proxy; do
     unit=$here/configs/$program.service
     for line in "ExecStart=/usr/local/bin/$program --config " "Type=notify" "Restart=on-failure" "LimitCORE=0"; do
         grep -q "^$line" "$unit" || { printf '%s lacks %s\n' "$unit" "$line"; failed=1; }
@@ -46,4 +47,19 @@ bad $t "${state}${kms}uri = \"file://$TMPDIR/none.key\"; } );\n" "bad.conf:2: km
 bad $t "${state}${kms}uri = \"kmip://h/1?cert=/none&key=$TMPDIR/none.key&ca=/none\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot read 'none.key': No such file or directory"
 printf '%b' "${state}${kms}uri = \"aws:///alias/x?REGION=eu-west-1&AUTH=implicit\"; } );\n" >"$TMPDIR/good.conf"
 good $t "$TMPDIR/good.conf"
+
+p=sealift-proxy
+listen='listen = ( "127.0.0.1:0" );\n'
+bad $p 'rendezvous = true;\n' "bad.conf: listen: missing: (\"ADDRESS:PORT\")"
+bad $p 'listen = ( "proxy.example:9449" );\n' "bad.conf:1: listen[0]: 'proxy.example:9449' is not an ADDRESS:PORT"
+bad $p "${listen}allow = ( \"a:1\", \"10.0.0.1/8:1\" );\n" "bad.conf:2: allow[1]: '10.0.0.1/8' has bits set behind its prefix"
+bad $p "${listen}allow = ( \"host:0\" );\n" "bad.conf:2: allow[0]: 'host:0' is not WHERE:PORT or WHERE:PORT-PORT"
+bad $p "${listen}limits = { handshake = \"1h\"; };\n" "bad.conf:2: limits.handshake: '1h' is more than 1m"
+echo secret >"$TMPDIR/password"
+chmod 644 "$TMPDIR/password"
+user="users = ( { name = \"web\"; password_file = \"$TMPDIR/password\"; } );\n"
+bad $p "$listen$user" "bad.conf:2: users[0].password_file: 'password' may be read by others than its owner: chmod 600 it"
+chmod 600 "$TMPDIR/password"
+printf '%b' "$listen$user" >"$TMPDIR/good.conf"
+good $p "$TMPDIR/good.conf"
 exit $failed
