@@ -12,8 +12,8 @@ enum { REFUSED_MS = 1000 };
 
 static struct end_list *list_of(struct proxy *proxy, const struct end *end)
 {
-    bool asking = end->role == ROLE_CALLER && end->phase <= PHASE_REQUEST;
-    return asking ? &proxy->asking : &proxy->settled;
+    if (end->role == ROLE_CALLER && end->phase <= PHASE_REQUEST) return &proxy->asking;
+    return end->phase == PHASE_REFUSED ? &proxy->refused : &proxy->settled;
 }
 
 static void list_append(struct end_list *list, struct end *end)

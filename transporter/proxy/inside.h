@@ -68,9 +68,11 @@ struct proxy {
     struct watch wake;
     struct watch reload_watch;
     struct reload *reload; /* NULL: none at work */
+    bool reload_again;     /* asked for while one was at work */
     struct listener **listeners;
     size_t listener_count;
     struct end_list asking;  /* callers up to PHASE_REQUEST, oldest first */
+    struct end_list refused; /* PHASE_REFUSED, oldest first */
     struct end_list settled; /* all others */
     struct end *dead;        /* closed during the events at hand, by `behind` */
     size_t callers, joined;

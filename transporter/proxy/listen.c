@@ -135,13 +135,28 @@ static void log_turned_away(struct proxy *proxy, const struct address *address, 
     if (may_log(proxy)) log_event(LOG_WARN, "refused", "client", client, "reason", reason, NULL);
 }
 
+/* Who can best be done without: who was told no, who has not asked, who waits for somebody. NULL: all others
+ * are at work. */
+static struct end *least_needed(struct proxy *proxy)
+{
+    if (proxy->refused.first) return proxy->refused.first;
+    if (proxy->asking.first) return proxy->asking.first;
+    return (struct end *)(uintptr_t)rendezvous_expire(proxy->meetings, UINT64_MAX);
+}
+
+static void make_room(struct proxy *proxy)
+{
+    struct end *end = proxy->callers >= proxy->callers_most ? least_needed(proxy) : NULL;
+    if (!end) return;
+    if (end->phase != PHASE_REFUSED)
+        log_turned_away(proxy, &end->address, "silent or waiting, and others want to come in");
+    end_drop(proxy, end);
+}
+
 /* Takes the caller, or leaves its descriptor to be closed. */
 static void admit(struct proxy *proxy, int *fd, const struct address *address)
 {
-    if (proxy->callers >= proxy->callers_most && proxy->asking.first) {
-        log_turned_away(proxy, &proxy->asking.first->address, "silent, and others want to come in");
-        end_drop(proxy, proxy->asking.first);
-    }
+    make_room(proxy);
     if (proxy->callers >= proxy->callers_most) {
         log_turned_away(proxy, address, "too many connections (limits.connections)");
         return;

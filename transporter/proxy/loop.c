@@ -120,6 +120,7 @@ void proxy_free(struct proxy *proxy)
     AUTO(settings) struct settings unused = {0};
     struct err err;
     drop_list(proxy, &proxy->asking);
+    drop_list(proxy, &proxy->refused);
     drop_list(proxy, &proxy->settled);
     free_dead(proxy);
     listen_no_more(proxy);
@@ -149,7 +150,7 @@ static void look_at_settled(struct proxy *proxy, struct end *end)
     bool idle = end->phase == PHASE_JOINED && proxy->now_ms - end->moved_ms >= proxy->settings.idle_ms;
     if (end->phase == PHASE_DIALLING && end->role == ROLE_CALLER && end->deadline_ms <= proxy->now_ms)
         dial_late(proxy, end);
-    else if (idle || (end->phase == PHASE_REFUSED && end->deadline_ms <= proxy->now_ms))
+    else if (idle)
         end_drop(proxy, end);
 }
 
@@ -171,6 +172,8 @@ static void look_at_deadlines(struct proxy *proxy)
                       "did not ask in time (limits.handshake)", NULL);
         end_drop(proxy, proxy->asking.first);
     }
+    while (proxy->refused.first && proxy->refused.first->deadline_ms <= proxy->now_ms)
+        end_drop(proxy, proxy->refused.first);
     for (uint64_t late; (late = rendezvous_expire(proxy->meetings, proxy->now_ms)) != RENDEZVOUS_NOBODY;)
         caller_alone(proxy, (struct end *)(uintptr_t)late);
     for (struct end *end = proxy->settled.first, *next; end; end = next) {
@@ -185,9 +188,25 @@ static void look_at_deadlines(struct proxy *proxy)
 static void begin_reload(struct proxy *proxy)
 {
     struct err err;
-    if (proxy->reload || proxy->state == DRAINING) return;
+    if (proxy->state == DRAINING) return;
+    proxy->reload_again = proxy->reload != NULL;
+    if (proxy->reload) return;
     if (!reload_start(proxy->options.config, proxy->reload_watch.fd, &proxy->reload, &err))
         log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
+}
+
+static void use_settings(struct proxy *proxy, struct settings *settings, struct err *err)
+{
+    if (!listen_as(proxy, settings, err)) {
+        log_event(LOG_WARN, "reload_failed", "reason", err->text, "next", "the old settings stay", NULL);
+        return;
+    }
+    struct settings old = proxy->settings;
+    proxy->settings = *settings;
+    *settings = old;
+    bound_callers(proxy);
+    log_init("sealift-proxy", proxy->settings.log_level);
+    log_event(LOG_INFO, "reloaded", "next", "new callers get the new settings", NULL);
 }
 
 static void finish_reload(struct proxy *proxy)
@@ -201,16 +220,11 @@ static void finish_reload(struct proxy *proxy)
     proxy->reload = NULL;
     if (proxy->state == DRAINING) return;
     if (proxy->state == PAUSED) listen_resume(proxy);
-    if (!ok || !listen_as(proxy, &settings, &err)) {
+    if (ok)
+        use_settings(proxy, &settings, &err);
+    else
         log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
-        return;
-    }
-    struct settings old = proxy->settings;
-    proxy->settings = settings;
-    settings = old;
-    bound_callers(proxy);
-    log_init("sealift-proxy", proxy->settings.log_level);
-    log_event(LOG_INFO, "reloaded", "next", "new callers get the new settings", NULL);
+    if (proxy->reload_again) begin_reload(proxy); /* the file may have changed since it was read */
 }
 
 /* Who has not been joined is let go; the others have the drain time. */
@@ -221,6 +235,7 @@ static void begin_drain(struct proxy *proxy)
     proxy->resume_ms = proxy->now_ms + proxy->settings.drain_ms;
     listen_no_more(proxy);
     drop_list(proxy, &proxy->asking);
+    drop_list(proxy, &proxy->refused);
     for (struct end *end = proxy->settled.first, *next; end; end = next) {
         next = behind(end);
         if (end->phase != PHASE_JOINED) end_drop(proxy, end);
@@ -301,7 +316,8 @@ static void take_events(struct proxy *proxy, const struct epoll_event *events, i
 
 static int sleep_ms(const struct proxy *proxy)
 {
-    bool watched = proxy->asking.first || proxy->settled.first || proxy->state != LISTENING;
+    bool watched =
+        proxy->asking.first || proxy->refused.first || proxy->settled.first || proxy->state != LISTENING;
     return watched ? LOOK_MS : -1;
 }
 

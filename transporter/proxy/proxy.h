@@ -3,7 +3,8 @@
  * are done. What it passes on is ciphertext; it has no key and writes nothing to disk.
  *
  * A caller that is silent, slow or one too many costs a descriptor and 1.5 KiB until a limit of the settings
- * ends it. With as many callers as may be, a new one takes the place of the oldest that has not asked yet. */
+ * ends it. With as many callers as may be, a new one takes the place of the oldest that has not asked yet, or
+ * that has waited longest at a rendezvous; who is joined keeps the place. */
 #ifndef SEALIFT_PROXY_PROXY_H
 #define SEALIFT_PROXY_PROXY_H
 

@@ -319,6 +319,23 @@ Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
     expect_end(no_more);
 }
 
+Test(proxy, gives_the_place_of_who_waits_longest_to_a_new_one)
+{
+    struct settings settings = usual();
+    settings.connections = 3;
+    AUTO(bench) struct bench bench;
+    start(&bench, &settings);
+    AUTO(fd) int longest = ask_name(&bench, ID ".1.a.rendezvous.sealift", 1);
+    AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
+    AUTO(fd) int refused = ask_name(&bench, "host.invalid", 1); /* when it is answered, the others wait */
+    expect_reply(refused, SOCKS_NOT_ALLOWED);
+    AUTO(fd) int b = ask_name(&bench, SIDE_B, 1); /* in the place of the one that was refused */
+    expect_reply(a, SOCKS_CONNECTED);
+    expect_reply(b, SOCKS_CONNECTED);
+    AUTO(fd) int newest = call(&bench.at);
+    expect_end(longest);
+}
+
 Test(proxy, limits_the_connections_of_one_client)
 {
     struct settings settings = usual();
