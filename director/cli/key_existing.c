@@ -4,6 +4,7 @@
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/follow.h"
+#include "director/cli/generations.h"
 #include "director/cli/key_protect.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
@@ -77,21 +78,30 @@ static bool is_connected(const struct cli *cli, const Sealift__StatusAnswer *sta
 
 /* --- all of them --- */
 
-static bool has_points(const struct points *points, const struct id *repository)
+/* Of the key's own generation, or an earlier one: the keyring in the section opens them. */
+static bool has_points(const struct points *points, const struct id *repository,
+                       const Sealift__UnlockSection *section)
 {
-    for (size_t i = 0; i < points->count; i++)
-        if (id_eq(&points->items[i]->repository, repository)) return true;
+    for (size_t i = 0; i < points->count; i++) {
+        const struct point *point = points->items[i];
+        struct hash key_id = stored_hash(&point->body->key_id);
+        if (id_eq(&point->repository, repository) && point->body->key_id.len == HASH_LEN &&
+            generations_covers(section, &key_id))
+            return true;
+    }
     return false;
 }
 
-bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct span section, json_t *done,
+bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct span bytes, json_t *done,
                           struct err *err)
 {
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
     AUTO(points) struct points points = {0};
     AUTO(statements) struct statements repositories = {0};
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     struct err first = {0};
-    if (!key_points(cli, key_id, &points, err) || !ask_status(cli, &status, err) ||
+    if (!stored_unlock_decode(bytes, &section, err) ||
+        !points_get(cli, NULL, NULL, POINTS_THERE, &points, err) || !ask_status(cli, &status, err) ||
         !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
         return false;
     for (size_t i = 0; i < repositories.count; i++) {
@@ -99,9 +109,9 @@ bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct spa
         const char *name = statement_name(repository);
         struct err why = {0};
         struct id run;
-        if (statement_is_deleted(repository) || !has_points(&points, &repository->id)) continue;
+        if (statement_is_deleted(repository) || !has_points(&points, &repository->id, section)) continue;
         if (is_connected(cli, status, repository, &why) &&
-            put_order(cli, repository, key_id, section, &run, &why) && await_end(cli, &run, name, &why)) {
+            put_order(cli, repository, key_id, bytes, &run, &why) && await_end(cli, &run, name, &why)) {
             (void)json_array_append_new(done, json_string(name));
             continue;
         }

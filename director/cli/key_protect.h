@@ -10,12 +10,12 @@ command_fn key_protect;
 extern const struct option_spec key_unprotect_options[];
 command_fn key_unprotect;
 
-/* key_existing.c. Keeps the section in every repository that has points of its key, beside them; the names of
- * those where that is done are appended to `done`. A repository whose host is not connected is a warning, and
- * ERR_UNREACHABLE in the end: the same call again does what is left. */
-bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct span section, json_t *done,
+/* key_existing.c. Keeps the section in every repository that has points of its key, or of a generation before
+ * it, beside them; the names of those where that is done are appended to `done`. A repository whose host is
+ * not connected is a warning, and ERR_UNREACHABLE in the end: the same call again does what is left. */
+bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct span bytes, json_t *done,
                           struct err *err) MUST_CHECK;
-/* The points of the key (all of it), as far as the director knows. */
+/* The points of this generation of the key, as far as the director knows. */
 struct points;
 bool key_points(struct cli *cli, const struct hash *key_id, struct points *out, struct err *err) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include "common/wire/lent.h"
 #include "director/cli/follow.h"
 #include "director/cli/generations.h"
+#include "director/cli/key_protect.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
 
@@ -183,8 +184,13 @@ bool key_rewrap(struct cli *cli, const struct args *args, struct err *err)
         return err_set(err, ERR_USAGE, "this is an earlier generation of the key: name the key '%s'",
                        key->label);
     json_t *rows = NULL;
+    AUTO(json) json_t *kept = json_array();
+    struct err why = {0};
     if (!keys_open(cli, key, &half, err)) return false;
+    bool beside = generations_number(key) == 1 ||
+                  key_protect_existing(cli, &key->key_id, buf_span(&key->section_bytes), kept, &why);
     bool done = key_rewrap_all(cli, args, key, half, &rows, err);
     say(cli, rows);
-    return done;
+    if (done && !beside) *err = why;
+    return done && beside;
 }

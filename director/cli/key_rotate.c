@@ -5,9 +5,10 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
-#include "director/cli/key_protectors.h"
 #include "director/cli/key_draft.h"
 #include "director/cli/key_move.h"
+#include "director/cli/key_protect.h"
+#include "director/cli/key_protectors.h"
 #include "director/cli/key_rewrap.h"
 #include "director/cli/point.h"
 #include "director/cli/protect.h"
@@ -243,6 +244,19 @@ static bool rewrap_if_asked(const struct rotation *rotation, const struct key_en
            err_wrap(err, "the key is rotated, and 'sealift key rewrap %s' does the rest", key->label);
 }
 
+/* So that whoever has nothing but a repository and the newest secret opens what is in it. A host that is away
+ * is no reason to fail: the rotation is done. */
+static void keep_beside_points(const struct rotation *rotation, const struct key_entry *key)
+{
+    struct err why = {0};
+    AUTO(json) json_t *done = json_array();
+    if (!key_protect_existing(rotation->cli, &key->key_id, buf_span(&key->section_bytes), done, &why))
+        output_warning(&rotation->cli->output,
+                       "until a first point of the new generation is there, its secret alone does not open "
+                       "the earlier points where that was not kept: 'sealift key rewrap %s' keeps it there",
+                       key->label);
+}
+
 static bool rotate(struct rotation *rotation, struct err *err)
 {
     struct cli *cli = rotation->cli;
@@ -259,6 +273,7 @@ static bool rotate(struct rotation *rotation, struct err *err)
     if (!confirm(rotation->args, question, err) || !begin(rotation, &key, &half, err)) return false;
     if (!key_move_do(cli, &rotation->keys, &key, half, &move, err))
         return err_wrap(err, "the rotation has begun, and the same command again finishes it");
+    keep_beside_points(rotation, &key);
     json_t *rows = NULL;
     bool done = rewrap_if_asked(rotation, &key, half, &rows, err);
     say_rotated(cli, &key, &move, "rotated", rows);
@@ -281,6 +296,7 @@ static bool finish(struct rotation *rotation, struct err *err)
     if (!keys_open(cli, rotation->old, &rotation->old_half, err)) return false;
     if (!key_move_do(cli, &rotation->keys, rotation->old, rotation->old_half, &move, err))
         return err_wrap(err, "the rotation is not finished yet, and the same command again finishes it");
+    keep_beside_points(rotation, rotation->old);
     json_t *rows = NULL;
     bool done = rewrap_if_asked(rotation, rotation->old, rotation->old_half, &rows, err);
     say_rotated(cli, rotation->old, &move, "rotated, as was begun before", rows);

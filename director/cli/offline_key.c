@@ -2,7 +2,6 @@
 
 #include "common/base/alloc.h"
 #include "common/crypto/identity.h"
-#include "director/cli/generations.h"
 #include "director/cli/key_file.h"
 #include "director/cli/keys.h"
 #include "director/cli/offline_more.h"
@@ -129,28 +128,6 @@ static bool unlock(const struct offline *offline, const struct offline_point *po
 
 /* --- later generations --- */
 
-/* The unlock section of the latest generation of the point's key that any point of the repository has. Empty:
- * the point's own is the latest. */
-static struct span later_section(const struct offline *offline, const struct offline_point *point)
-{
-    struct hash key_id = stored_hash(&point->body->key_id);
-    struct span latest = {0};
-    size_t most = 0;
-    for (size_t i = 0; i < offline->count; i++) {
-        struct err ignored;
-        AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
-        const struct offline_point *other = &offline->points[i];
-        if (!other->file || !offline_is_sealed(other) ||
-            memcmp(other->body->key_id.data, key_id.bytes, HASH_LEN) == 0 ||
-            !stored_unlock_decode(stored_span(&other->file->unlock), &section, &ignored) ||
-            section->n_earlier <= most || !generations_covers(section, &key_id))
-            continue;
-        latest = stored_span(&other->file->unlock);
-        most = section->n_earlier;
-    }
-    return latest;
-}
-
 /* What does not help here is no reason to give up: the point's own section is next. */
 static bool unlock_later(const struct offline *offline, const struct offline_point *point,
                          struct offline_key *key, struct read_half **out)
@@ -158,11 +135,14 @@ static bool unlock_later(const struct offline *offline, const struct offline_poi
     struct err ignored;
     AUTO(read_half) struct read_half *half = NULL;
     struct hash key_id = stored_hash(&point->body->key_id);
-    struct span section = later_section(offline, point);
-    struct hash hash = hash_of(section);
+    AUTO(buf) struct buf section = {0};
+    AUTO(offline_more) struct offline_more others = {0};
+    offline_more_later(offline, &key_id, &section, &others);
+    struct hash hash = hash_of(buf_span(&section));
     if (section.len == 0 || hash_eq(&hash, &key->in_vain)) return false;
+    const struct unlock_more more = offline_more_of(&others);
     key->quiet = true;
-    bool opened = open_section(section, NULL, key, &half, &ignored);
+    bool opened = open_section(buf_span(&section), &more, key, &half, &ignored);
     key->quiet = false;
     if (!opened) key->in_vain = hash;
     if (!opened || !read_half_secret_of(half, &key_id)) return false;

@@ -1,6 +1,7 @@
 #include "director/cli/offline_more.h"
 
 #include "common/base/alloc.h"
+#include "director/cli/generations.h"
 #include "transporter/repository/unlocks.h"
 
 #include <string.h>
@@ -91,4 +92,73 @@ void offline_more_gather(const struct offline *offline, const struct offline_poi
             offline_more_add(out, stored_span(&offline->points[i].file->unlock));
     if (!repository_unlock_sections(offline->repository, &key_id, believe, take, &kept, &ignored))
         output_warning(&offline->cli->output, "the ways to the key that were added later: %s", ignored.text);
+}
+
+/* --- of later generations --- */
+
+static bool is_later(const Sealift__UnlockSection *section, const struct hash *key_id)
+{
+    return memcmp(section->key_id.data, key_id->bytes, HASH_LEN) != 0 && generations_covers(section, key_id);
+}
+
+struct later {
+    struct kept kept;
+    const struct hash *key_id;
+};
+
+static bool take_later(void *arg, uint32_t number, const Sealift__UnlockSection *section,
+                       const struct err *why)
+{
+    struct later *later = arg;
+    return !section || !is_later(section, later->key_id) || take(&later->kept, number, section, why);
+}
+
+static bool read_key(void *arg, const struct hash *key_id)
+{
+    struct later *later = arg;
+    const struct offline *offline = later->kept.offline;
+    struct err ignored;
+    if (!hash_eq(key_id, later->key_id) &&
+        !repository_unlock_sections(offline->repository, key_id, believe, take_later, later, &ignored))
+        output_warning(&offline->cli->output, "the ways to a key that were added later: %s", ignored.text);
+    return true;
+}
+
+/* Not one of the points before it has the same section. */
+static bool is_first(const struct offline *offline, size_t index)
+{
+    const struct offline_point *point = &offline->points[index];
+    for (size_t i = 0; i < index; i++)
+        if (offline->points[i].file &&
+            same_bytes(&offline->points[i].body->unlock_hash, &point->body->unlock_hash))
+            return false;
+    return true;
+}
+
+static void add_of_points(const struct offline *offline, const struct hash *key_id, struct offline_more *out)
+{
+    for (size_t i = 0; i < offline->count; i++) {
+        struct err ignored;
+        AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+        const struct offline_point *point = &offline->points[i];
+        if (point->file && offline_is_sealed(point) && is_first(offline, i) &&
+            stored_unlock_decode(stored_span(&point->file->unlock), &section, &ignored) &&
+            is_later(section, key_id))
+            offline_more_add(out, stored_span(&point->file->unlock));
+    }
+}
+
+void offline_more_later(const struct offline *offline, const struct hash *key_id, struct buf *latest,
+                        struct offline_more *out)
+{
+    struct err ignored;
+    struct later later = {{offline, out}, key_id};
+    const Sealift__UnlockSection *best = NULL;
+    add_of_points(offline, key_id, out);
+    if (!repository_unlock_keys(offline->repository, read_key, &later, &ignored))
+        output_warning(&offline->cli->output, "the ways to keys that were added later: %s", ignored.text);
+    /* of one generation the last: what was kept comes after the points */
+    for (size_t i = 0; i < out->count; i++)
+        if (!best || out->sections[i]->n_earlier >= best->n_earlier) best = out->sections[i];
+    if (best && !stored_unlock_encode(best, latest, &ignored)) buf_clear(latest);
 }

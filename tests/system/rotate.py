@@ -50,11 +50,12 @@ class Rotation:
             self.site.sealift("restore", point, "--to", f"{host}:{out}", "--wait")
             same(kept, out + self.tree, f"{what}: point {number}")
 
-    def offline_all(self, what, *options, state=None):
+    def offline_all(self, what, *options, state=None, repository="r"):
         env = dict(self.site.env, SEALIFT_STATE=state or self.site.path("nobody"))
         for number, (point, kept) in enumerate(self.contents):
             out = self.site.path("out", f"{what}-{number}")
-            self.site.sealift("offline", "restore", self.site.path("store", "r"), point, "--to", out, *options, env=env)
+            self.site.sealift("offline", "restore", self.site.path("store", repository), point, "--to", out, *options,
+                              env=env)
             same(kept, out + self.tree, f"{what}: point {number}")
 
 
@@ -83,6 +84,7 @@ with Site() as site:
     first_file = put(site.path("first.key"), os.urandom(32))
     words = put(site.path("words"), b"correct horse battery\n")
     newest_file = put(site.path("newest.key"), os.urandom(32))
+    last_file = put(site.path("last.key"), os.urandom(32))
     site.sealift("key", "create", "main", "--description", "all of it", "--from-file", first_file)
     site.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt", "source",
                  "--key", "main")
@@ -117,6 +119,7 @@ with Site() as site:
     # --- and another, with a read grant of the newest alone at the opener
     put(os.path.join(tree, "third"), os.urandom(50000))
     site.sealift("key", "rotate", "main", "--from-file", newest_file, "--yes")
+    rotation.offline_all("offline with the newest secret, of which no point is there", "--key-file", newest_file)
     site.sealift("key", "grant", "main", "restorer", "--half", "read")
     rotation.backup()
     # the operator's copies go: only the grant of the newest generation is left
@@ -163,6 +166,13 @@ with Site() as site:
     put(os.path.join(seals, first, "1"), good[:60] + bytes([good[60] ^ 1]) + good[61:])
     rotation.restore_all("beside a flipped rewrap")
     put(os.path.join(seals, first, "1"), good)
+
+    # --- copies take along what opens their points, also what is of a later generation
+    site.sealift("repository", "create", "second", "--on", "vault", "--path", site.path("store", "c"))
+    site.sealift("job", "create", "copies", "--copy", "offsite", "--repository", "second")
+    site.sealift("key", "rotate", "main", "--from-file", last_file, "--yes")
+    site.sealift("job", "run", "copies", "--wait")
+    rotation.offline_all("a copy, offline with the last secret", "--key-file", last_file, repository="c")
 
     # --- killed at random: each round a new generation, and every old seal gets one rewrap to it
     chance = random.Random(SEED)

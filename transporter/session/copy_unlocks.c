@@ -7,13 +7,22 @@
 
 struct unlocks {
     const struct copy_options *options;
-    struct buf keys; /* struct hash each: those that something was added for */
-    struct buf used; /* a byte for each: points that are copied have it */
+    struct buf keys;    /* struct hash each: those that something was added for */
+    struct buf used;    /* a byte for each: points that are copied have it, or a later generation of it */
+    struct buf earlier; /* struct earlier each */
+    size_t noted;       /* keys whose sections were looked at */
+};
+
+/* A generation that the sections of a later one, by its place among the keys, open too. */
+struct earlier {
+    struct hash key_id;
+    size_t later;
 };
 static void unlocks_deinit(struct unlocks *unlocks)
 {
     buf_deinit(&unlocks->keys);
     buf_deinit(&unlocks->used);
+    buf_deinit(&unlocks->earlier);
 }
 DEFINE_AUTO_IN_PLACE(unlocks, struct unlocks, unlocks_deinit)
 
@@ -30,6 +39,35 @@ static bool note_key(void *arg, const struct hash *key_id)
     return true;
 }
 
+/* One that does not decode opens nothing. */
+static bool note_earlier(void *arg, struct span object, struct err *err)
+{
+    struct unlocks *unlocks = arg;
+    struct err ignored;
+    AUTO(statement) struct statement *order = NULL;
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    struct earlier earlier = {.later = unlocks->noted};
+    (void)err;
+    if (!unlock_object_decode(object, key_at(unlocks, unlocks->noted), &order, &section, &ignored))
+        return true;
+    for (size_t i = 0; i < section->n_earlier; i++) {
+        earlier.key_id = stored_hash(&section->earlier[i]);
+        buf_put(&unlocks->earlier, &earlier, sizeof(earlier));
+    }
+    return true;
+}
+
+static void mark(struct unlocks *unlocks, const struct hash *key_id)
+{
+    for (size_t i = 0; i < unlocks->used.len; i++)
+        if (hash_eq(key_at(unlocks, i), key_id)) unlocks->used.data[i] = 1;
+    for (size_t at = 0; at < unlocks->earlier.len; at += sizeof(struct earlier)) {
+        struct earlier earlier;
+        memcpy(&earlier, unlocks->earlier.data + at, sizeof(earlier));
+        if (hash_eq(&earlier.key_id, key_id)) unlocks->used.data[earlier.later] = 1;
+    }
+}
+
 /* A point that cannot be read is named when it is to be copied. */
 static bool note_use(void *arg, const struct repository_point *listed)
 {
@@ -41,8 +79,7 @@ static bool note_use(void *arg, const struct repository_point *listed)
     if (!repository_point_read(unlocks->options->from, &listed->point, &file, &ignored) ||
         !point_decode(buf_span(&file), &point, &ignored) || (job && job[0] && strcmp(job, point->job) != 0))
         return true;
-    for (size_t i = 0; i < unlocks->used.len; i++)
-        if (hash_eq(key_at(unlocks, i), &point->key_id)) unlocks->used.data[i] = 1;
+    mark(unlocks, &point->key_id);
     return true;
 }
 
@@ -68,6 +105,10 @@ bool copy_unlocks(const struct copy_options *options, struct err *err)
     if (!options->outlet.ops->keep_unlock) return true;
     if (!repository_unlock_keys(options->from, note_key, &unlocks, err)) return false;
     if (unlocks.used.len == 0) return true;
+    for (; unlocks.noted < unlocks.used.len; unlocks.noted++)
+        if (!repository_unlock_read(options->from, key_at(&unlocks, unlocks.noted), note_earlier, &unlocks,
+                                    err))
+            return false;
     if (!repository_points(options->from, note_use, &unlocks, err)) return false;
     for (size_t i = 0; i < unlocks.used.len; i++)
         if (unlocks.used.data[i] &&
