@@ -412,12 +412,10 @@ const struct command key_commands[] = {
      "offsite     web1  ok     30 seals rewrapped, 0 were before",
      key_rewrap_options, 1, 1, key_rewrap},
     {"key", "export", "KEY (--out FILE | --print)",
-     "Makes a recovery kit: the key with all its generations, under a password of its own, as text that can "
-     "be "
-     "kept\n"
-     "in a file or on paper. The kit and its password open every recovery point of the key, with nothing "
-     "else of "
-     "the\nsite. Make a new one after each rotation.",
+     "Makes a recovery kit: the key with all its generations, as text.\n"
+     "Under a password of its own, for a file or for paper. The kit and its password open every recovery "
+     "point of\n"
+     "the key, with nothing else of the site. Make a new one after each rotation.",
      "$ sealift key export main --out main.kit\n"
      "the recovery kit of 'main' is in 'main.kit'",
      key_export_options, 1, 1, key_export},

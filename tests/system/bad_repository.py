@@ -166,7 +166,7 @@ def look(site):
     # as which the link's target is met first decides between two reasons
     expect(re.search("'link'.*(the state kept here belongs to|is in use by another owner)", refused(site, "link")), "link")
     says(refused(site, "denied"), "'denied'", "Permission denied")
-    says(refused(site, "foreign"), "'foreign'", "signed by another owner")
+    says(refused(site, "foreign"), "'foreign'", "the state kept here belongs to")
     says(refused(site, "holes"), "'holes'", "the log is broken: of the entries 2 to 9 only 1 are there")
     says(refused(site, "head"), "'head'", "/head', which says what was seen of its log, is damaged", "remove that file")
     opened(site, "swapped")

@@ -7,6 +7,7 @@ protector goes to trusted hosts that have it and to no other; another master key
 import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def create(site, name, *words, **how):
 def begin_kmip(directory):
     os.makedirs(directory)
     process = subprocess.Popen([os.path.join(HERE, "support", "kmip_server.py"), directory], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.DEVNULL, start_new_session=True)
     return process, json.loads(process.stdout.readline())
 
 
@@ -239,6 +240,6 @@ with Site() as site:
         expect(set(done["repositories"]) >= {"here", "offsite"}, f"the same again does what is left: {done}")
         expect(all(site.daemons[d].process.poll() is None for d in ("source", "far")), "every daemon lives")
     finally:
-        kmip.kill()
+        os.killpg(kmip.pid, signal.SIGKILL)
         kmip.wait()
 print("protectors are added, kept and removed, and whoever has none is warned")

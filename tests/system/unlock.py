@@ -7,6 +7,7 @@ when the key has no KMS any more), password, and at last not even its salt; what
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -27,13 +28,14 @@ class Kmip:
     def __init__(self, directory):
         os.makedirs(directory)
         self.process = subprocess.Popen([os.path.join(HERE, "support", "kmip_server.py"), directory],
-                                        stdout=subprocess.PIPE, stderr=open(os.path.join(directory, "err"), "wb"))
+                                        stdout=subprocess.PIPE, stderr=open(os.path.join(directory, "err"), "wb"),
+                                        start_new_session=True)
         said = json.loads(self.process.stdout.readline())
         self.uri = (f"kmip://127.0.0.1:{said['port']}/{said['key']}?cert={directory}/client.pem"
                     f"&key={directory}/client.key&ca={directory}/ca.pem")
 
     def stop(self):
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
