@@ -178,8 +178,9 @@ static const struct option_spec password_options[] = {
 
 const struct command config_commands[] = {
     {"config", "export", "--out FILE [--password-file F] [--weak]",
-     "Writes a copy of the director's state, its key among it, under a password of its own: what a new host "
-     "needs\nto be this director. It is always a password; no KMS covers it. For admins.",
+     "Writes a copy of the director's state, under a password of its own.\n"
+     "Its key is among it: it is what a new host needs to be this director. It is always a password; no KMS "
+     "covers it. For admins.",
      "$ sealift config export --out director.sealift\n"
      "password of the bundle: \n"
      "the director's state is in 'director.sealift': keep it, and its password, away from the director",
@@ -203,8 +204,9 @@ const struct command config_commands[] = {
      "  sealift-director --config /var/lib/sealift-director/director.conf",
      import_options, 1, 1, import},
     {"config", "set-password", "[--password-file F] [--weak]",
-     "Sets the password of the copies that the director makes by itself, as 'self_backup' in its "
-     "configuration\nsays. The director gets what seals, and not what opens. For admins.",
+     "Sets the password of the copies that the director makes by itself.\n"
+     "When and where it makes them says 'self_backup' in its configuration. The director gets what seals, "
+     "and not what opens. For admins.",
      "$ sealift config set-password\n"
      "password of self-backups: \n"
      "self-backups of the director are under this password from now on: 'sealift status' tells when the last "
