@@ -242,8 +242,8 @@ static bool by_prefix(const struct offline *offline, const char *prefix, const s
     return found || err_set(err, ERR_NOT_FOUND, "no point in '%s' begins with '%s'", offline->path, prefix);
 }
 
-/* `job` NULL: any. One whose file is damaged or gone may be of any job: who passed it over would take an older
- * one for the newest, unsaid. One that nobody admitted signed is of none. */
+/* `job` NULL: any. One whose file is damaged or gone may be of any job: who passed it over would take an
+ * older one for the newest, unsaid. One that nobody admitted signed is of none. */
 static bool may_be_of(const struct offline_point *point, const char *job)
 {
     if (!job) return true;
