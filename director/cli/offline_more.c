@@ -59,14 +59,7 @@ struct kept {
 static bool believe(void *arg, const struct statement *order)
 {
     const struct offline *offline = ((const struct kept *)arg)->offline;
-    if (!id_eq(&order->site, &offline->info.site)) return false;
-    for (size_t i = 0; i < offline->count; i++) {
-        const struct statement *roster = offline->points[i].roster;
-        const Sealift__RosterBody *body = roster ? roster->body.roster : NULL;
-        for (size_t k = 0; body && k < body->n_operators; k++)
-            if (memcmp(body->operators[k]->sign_pk.data, order->signer, SIGN_PK_LEN) == 0) return true;
-    }
-    return false;
+    return id_eq(&order->site, &offline->info.site) && offline_is_operator(offline, order->signer);
 }
 
 static bool take(void *arg, uint32_t number, const Sealift__UnlockSection *section, const struct err *why)
