@@ -94,12 +94,17 @@ static bool wait_until_open(struct cli *cli, const Sealift__Member *owner, const
 static void take_back(struct cli *cli, const struct id *id, const Sealift__RepositoryBody *body,
                       const struct statement *known)
 {
-    struct err ignored;
+    struct err why;
     Sealift__RepositoryBody before = known ? *known->body.repository : *body;
     if (!known) before.deleted = 1;
     const struct put_request request = {.type = REPOSITORIES, .id = *id, .body = &before};
-    if (put_statement(cli, &request, NULL, NULL, &ignored))
+    if (put_statement(cli, &request, NULL, NULL, &why))
         output_note(&cli->output, "the statement was taken back: all is as before");
+    else
+        output_warning(
+            &cli->output,
+            "the statement could not be taken back, and gives the repository '%s' to the new owner: %s",
+            body->name, why.text);
 }
 
 static bool put_attached(struct cli *cli, const struct args *args, const Sealift__Member *owner,
