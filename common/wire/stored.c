@@ -329,6 +329,18 @@ void stored_point_free(Sealift__PointFile *file)
     message_free(file);
 }
 
+/* A section that was moved from a point of another key would have that key unlocked, and shown around, for
+ * this point. What does not decode is told by whoever wants to use it. */
+static bool is_section_of(const Sealift__PointFile *file, const Sealift__PointBody *body, struct err *err)
+{
+    struct err unreadable;
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    if (!stored_unlock_decode(stored_span(&file->unlock), &section, &unreadable) ||
+        memcmp(section->key_id.data, body->key_id.data, HASH_LEN) == 0)
+        return true;
+    return err_set(err, ERR_DAMAGED, "%s: the unlock section is that of another key", point_what);
+}
+
 bool stored_point_open(const Sealift__PointFile *file, Sealift__PointBody **out, struct err *err)
 {
     struct span payload = {0};
@@ -347,6 +359,7 @@ bool stored_point_open(const Sealift__PointFile *file, Sealift__PointBody **out,
         if (!hash_eq(&have, &named))
             return err_set(err, ERR_DAMAGED, "%s: the unlock section is not the one that the body names",
                            point_what);
+        if (!is_section_of(file, body, err)) return false;
     }
     *out = body;
     body = NULL;

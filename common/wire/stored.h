@@ -57,7 +57,7 @@ void stored_kms_free(Sealift__KmsWrap *wrap);
 DEFINE_AUTO(stored_kms, Sealift__KmsWrap *, stored_kms_free)
 
 /* Opens the body of a point file: the signature (NAME point), that the signer is the writer that the
- * body names, and that the unlock section is the one that the body names. ERR_NOT_AUTHENTIC,
+ * body names, and that the unlock section is the one that the body names, and of its key. ERR_NOT_AUTHENTIC,
  * ERR_DAMAGED, ERR_VERSION, ERR_LIMIT. */
 bool stored_point_open(const Sealift__PointFile *file, Sealift__PointBody **out, struct err *err) MUST_CHECK;
 

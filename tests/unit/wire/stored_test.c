@@ -469,3 +469,28 @@ Test(stored, a_point_opens_only_with_its_writers_signature_and_its_own_unlock_se
         if (!opened) cr_assert_eq(err.code, expected[round], "%s", err.text);
     }
 }
+
+/* Who writes points for one key may have seen the section of another. */
+Test(stored, a_point_with_the_unlock_section_of_another_key_does_not_open)
+{
+    uint8_t seed[32] = {1};
+    AUTO(sign_pair) struct sign_pair *pair = sign_pair_new(seed);
+    for (int of_another = 0; of_another < 2; of_another++) {
+        struct err err = {0};
+        AUTO(buf) struct buf signed_body = {0}, section = {0};
+        AUTO(stored_body) Sealift__PointBody *back = NULL;
+        Sealift__UnlockSection unlock = good_unlock();
+        Sealift__PointBody body = good_body();
+        Sealift__PointFile file = SEALIFT__POINT_FILE__INIT;
+        cr_assert(stored_unlock_encode(&unlock, &section, &err), "%s", err.text);
+        struct hash unlock_hash = hash_of(buf_span(&section));
+        body.writer = stored_bytes(span_of(pair->pk, SIGN_PK_LEN));
+        body.unlock_hash = stored_bytes(span_of(unlock_hash.bytes, HASH_LEN));
+        body.key_id = of_another ? bytes_of(11, HASH_LEN) : unlock.key_id;
+        file.unlock = stored_bytes(buf_span(&section));
+        make_point(pair, &body, &signed_body);
+        file.body = stored_bytes(buf_span(&signed_body));
+        cr_assert_eq(stored_point_open(&file, &back, &err), !of_another, "%s", err.text);
+        if (of_another) cr_assert_eq(err.code, ERR_DAMAGED, "%s", err.text);
+    }
+}
