@@ -140,7 +140,6 @@ bool key_export(struct cli *cli, const struct args *args, struct err *err)
         return false;
     write_text(key, kit, buf_span(&sealed), &text);
     if (file && !file_create(AT_FDCWD, file, buf_span(&text), 0600, err)) return false;
-    if (!state_mark_kit(cli->state, &key->key_id, err)) return false;
     say_made(cli, key, file, &text);
-    return true;
+    return output_finish(err) && state_mark_kit(cli->state, &key->key_id, err);
 }

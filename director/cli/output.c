@@ -205,13 +205,16 @@ void output_error(const struct output *output, const struct err *err)
 
 void output_line(const struct output *output, json_t *object, const char *fmt, ...)
 {
-    FORMATTED(text, fmt);
+    va_list args;
     if (output->form == OUTPUT_JSON) {
         put_json_line(stdout, object);
         return;
     }
-    json_decref(object);
-    (void)puts(text);
+    va_start(args, fmt);
+    (void)vprintf(fmt, args);
+    va_end(args);
+    (void)putchar('\n');
+    json_decref(object); /* what is printed may be in it */
 }
 
 /* What comes before a row, or before the end. */

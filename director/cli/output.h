@@ -53,7 +53,7 @@ struct output_list {
 /* `row` is taken. */
 void output_list_row(struct output_list *list, json_t *row);
 void output_list_end(struct output_list *list);
-/* One line of text for people; with --json the object instead. `object` is taken. */
+/* A line of text for people, or several, of any length; with --json the object instead. `object` is taken. */
 void output_line(const struct output *output, json_t *object, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* {"note": {"text": …}}. Dropped by --quiet. */

@@ -67,6 +67,7 @@ with Site() as site:
     expect(os.stat(kit).st_mode & 0o777 == 0o600, "a kit is its owner's alone")
     printed = site.sealift(*export, "--print").stdout
     expect("offline restore REPOSITORY" in printed, "the kit says how it is used")
+    expect(len(printed.strip()) == len(text_of(kit).strip()), "a kit is printed to its last line")
 
     # both generations, with nothing else; the sheet of paper too, typed in by somebody
     restored("by-kit")

@@ -68,6 +68,17 @@ Test(output, a_record_is_titles_and_values_with_lists_below_each_other, .init = 
     cr_assert_stdout_eq_str("name:  web\npaths: /a\n       /b\n");
 }
 
+Test(output, a_text_of_any_length_comes_out_whole, .init = cr_redirect_stdout)
+{
+    static char text[10001], wanted[10002];
+    struct output output = {.form = OUTPUT_TEXT};
+    memset(text, 'x', sizeof(text) - 1);
+    (void)snprintf(wanted, sizeof(wanted), "%s\n", text);
+    output_line(&output, NULL, "%s", text);
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str(wanted);
+}
+
 Test(output, errors_are_json_when_that_was_asked_for)
 {
     AUTO(buf) struct buf text = {0};
