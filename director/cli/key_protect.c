@@ -339,12 +339,13 @@ static void tell_what_stays(const struct change *change, json_t *points)
 {
     if (json_array_size(points) == 0) return;
     const char *entry = args_value(change->args, "kms");
+    bool one = json_array_size(points) == 1;
     output_note(
         &change->cli->output,
-        "%zu points that are there keep it, and whatever was kept beside points: %s, or until they are "
+        "%zu point%s that %s there keep%s it, and so does what was kept beside points: %s until they are "
         "encrypted again with another key",
-        json_array_size(points),
-        entry ? "until its master key is disabled in the KMS" : "whoever has the password can open them");
+        json_array_size(points), one ? "" : "s", one ? "is" : "are", one ? "s" : "",
+        entry ? "until its master key is disabled in the KMS, or" : "whoever has the password can open them");
 }
 
 bool key_unprotect(struct cli *cli, const struct args *args, struct err *err)

@@ -88,7 +88,10 @@ static bool terminal_open(struct terminal *out, const char *prompt, struct err *
     struct terminal terminal;
     AUTO(fd) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || tcgetattr(fd, &terminal.before) != 0)
-        return err_set(err, ERR_NO_KEY, "%s: there is no terminal to ask for it", prompt);
+        return err_set(err, ERR_NO_KEY,
+                       "%s: there is no terminal to ask for it, and no option names a file or a descriptor "
+                       "with it (--help lists them)",
+                       prompt);
     struct sigaction action = {.sa_handler = catch_signal}; /* no SA_RESTART: read comes back */
     caught = 0;
     for (size_t i = 0; i < QUITTING; i++)

@@ -213,11 +213,10 @@ const struct command config_commands[] = {
      "one was made",
      password_options, 0, 0, set_password},
     {"config", "proceed", "[--yes]",
-     "Lets a director that was brought back from a copy start what its schedules say, though it has not "
-     "heard of "
-     "all\ntransporters: for when one of them is gone for good. What was changed since the copy, and only "
-     "the "
-     "missing one\nknows, is not known to the director then. For admins.",
+     "Lets a director that was brought back from a copy start what schedules say.\n"
+     "Though it has not heard of all transporters: for when one of them is gone for good. What was changed "
+     "since\n"
+     "the copy, and only the missing one knows, is not known to the director then. For admins.",
      "$ sealift config proceed\n"
      "start what is due, though not every transporter has been heard? [y/N] y\n"
      "schedules go on",

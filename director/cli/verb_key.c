@@ -338,11 +338,11 @@ const struct command key_commands[] = {
      "granted to:  anna: read half\n"
      "             web1: write half, domain t:web1",
      show_options, 1, 1, show},
-    {"key", "explain", "POINT [--at TRANSPORTER]",
+    {"key", "explain", "POINT [--at TRANSPORTER] [--repository R] [--password-file F] [--kit F]",
      "Says what each step of the unlock order comes to for a recovery point.\n"
-     "All are tried: grants, this operator's copy, every KMS entry of the opener that fits a wrap, and the "
-     "password\n"
-     "if one is given. Nothing is restored or changed. Succeeds if a step opens the point.",
+     "All are tried: grants, this operator's copy, every KMS entry of the opener that fits a wrap, and a "
+     "password or\n"
+     "recovery kit if one is given. Nothing is restored or changed. Succeeds if a step opens the point.",
      "$ sealift key explain web@latest\n"
      "STEP       FROM                  RESULT     WRAP  REASON\n"
      "known key  own key of 'web'      no         -     this host has none\n"

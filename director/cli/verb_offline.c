@@ -121,7 +121,8 @@ const struct command offline_commands[] = {
      "aes-256-gcm  main  K3QD-…",
      list_options, 1, 1, list},
     {"offline", "check",
-     "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file F] [--kms-file F] [--password] [--site "
+     "REPOSITORY [--level presence|hash|decrypt|restore] [--key-file F] [--kms-file F] [--password] [--kit "
+     "F] [--site "
      "LINE]",
      "Checks a repository on this machine, names what is damaged and which points that hits. The exit code "
      "is\n"
@@ -134,15 +135,16 @@ const struct command offline_commands[] = {
      check_options, 1, 1, offline_check},
     {"offline", "restore",
      "REPOSITORY POINT [PATH…] --to PATH [--overwrite never|changed|always] [--key-file F] [--kms-file F] "
-     "[--password]",
+     "[--password] [--kit F] [--site LINE]",
      "Restores a point, or PATHs of it. POINT is the start of its id, latest, JOB@latest or JOB@2026-11-20.\n"
      "Files keep their full path below the directory that --to names. An image or a stream becomes a file "
      "of\n"
      "its own name in it if there is such a directory or the path ends with '/'; else it becomes the file "
      "of\n"
      "that path, or fills the device. What is damaged is named, and the rest is restored. Without a key "
-     "file\n"
-     "or a password, this operator's own copy of the key in the state directory opens it. Neither director "
+     "file,\n"
+     "a kit or a password, this operator's own copy of the key in the state directory opens it. Neither "
+     "director "
      "nor\n"
      "network is needed.",
      "$ sealift offline restore /mnt/usb/repo web@latest /srv/www --to /tmp/back --key-file main.key\n"
@@ -150,7 +152,8 @@ const struct command offline_commands[] = {
      "to:       /tmp/back\n"
      "files:    1180",
      restore_options, 2, OPERANDS_MANY, offline_restore},
-    {"offline", "cat", "REPOSITORY POINT [PATH] [--key-file F] [--kms-file F] [--password] [--site LINE]",
+    {"offline", "cat",
+     "REPOSITORY POINT [PATH] [--key-file F] [--kms-file F] [--password] [--kit F] [--site LINE]",
      "Writes the content of one file of a point to standard output, as it is (also with --json). A stream "
      "or\n"
      "an image needs no PATH.",
