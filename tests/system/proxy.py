@@ -25,7 +25,7 @@ from sealift_site import Failed, expect, wait_until
 
 PROXY = os.path.join(os.environ["BUILD_DIR"], "bin", "sealift-proxy")
 CURVE_SERVER, SOCKS_PROXY = 47, 68
-CONNECTED, NOT_ALLOWED, REFUSED = 0, 2, 5
+CONNECTED, NOT_ALLOWED, UNREACHABLE = 0, 2, 4
 
 
 class Proxy:
@@ -232,6 +232,22 @@ def check_flood(directory):
             connection.close()
 
 
+def check_names(directory, allowed):
+    """A name leads where it may lead: without resolve_within, not to the proxy's own host."""
+    port = allowed.getsockname()[1]
+    rule = f'allow = ( "localhost:{port}" );\n'
+    with Proxy(directory, "pinned", rule + 'resolve_within = ( "127.0.0.0/8" );\n') as proxy:
+        with proxy.ask("LocalHost", port) as connection:
+            expect(reply(connection) == CONNECTED, "a name on the list is dialled")
+            allowed.accept()[0].close()
+        with proxy.ask("127.0.0.1", port) as connection:
+            expect(reply(connection) == NOT_ALLOWED, "its address is not on the list")
+    with Proxy(directory, "elsewhere", rule) as proxy:
+        proxy.wait_for("event=name_unknown name=localhost")
+        with proxy.ask("localhost", port) as connection:
+            expect(reply(connection) == UNREACHABLE, "a name that leads to the proxy's own host leads nowhere")
+
+
 def check_reload_and_drain(proxy, text, added):
     port = added.getsockname()[1]
     with proxy.ask("127.0.0.1", port) as connection:
@@ -276,6 +292,7 @@ def main():
             check_big(proxy)
             check_reload_and_drain(proxy, text, added)
             expect(".rendezvous.sealift" not in proxy.lines(), "no name of a rendezvous gets into the log")
+        check_names(directory, allowed)
         check_flood(directory)
 
 

@@ -90,13 +90,13 @@ static bool take_login(struct proxy *proxy, struct end *caller)
 
 static void meet(struct proxy *proxy, struct end *caller)
 {
-    uint64_t self = (uint64_t)(uintptr_t)caller;
+    uint64_t self = end_number(caller);
     struct rendezvous_answer answer =
         rendezvous_ask(proxy->meetings, &caller->name, self, proxy->now_ms + proxy->settings.wait_ms);
     caller->meets = true;
-    if (answer.replaced) end_drop(proxy, (struct end *)(uintptr_t)answer.replaced);
+    if (answer.replaced) end_drop(proxy, end_of_number(answer.replaced));
     if (answer.partner) {
-        end_join(proxy, caller, (struct end *)(uintptr_t)answer.partner);
+        end_join(proxy, caller, end_of_number(answer.partner));
         return;
     }
     end_enter(proxy, caller, PHASE_WAITING, UINT64_MAX);

@@ -74,7 +74,7 @@ static void close_end(struct proxy *proxy, struct end *end)
     (void)close(end->watch.fd);
     end->watch.fd = -1;
     flow_deinit(&end->flow);
-    if (end->meets) rendezvous_leave(proxy->meetings, &end->name, (uint64_t)(uintptr_t)end);
+    if (end->meets) rendezvous_leave(proxy->meetings, &end->name, end_number(end));
     if (end->role == ROLE_CALLER) {
         address_count_leave(proxy->clients, end->address.bytes);
         proxy->callers--;

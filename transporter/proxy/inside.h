@@ -57,6 +57,17 @@ struct end {
     struct end *before, *behind; /* in the list of its phase */
 };
 
+/* The table of rendezvous knows ends by numbers. */
+static inline uint64_t end_number(const struct end *end)
+{
+    return (uint64_t)(uintptr_t)end;
+}
+/* NULL for RENDEZVOUS_NOBODY */
+static inline struct end *end_of_number(uint64_t number)
+{
+    return (struct end *)(uintptr_t)number; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 struct end_list {
     struct end *first, *last;
 };

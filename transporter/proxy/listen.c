@@ -44,7 +44,7 @@ static bool listener_new(const struct address *at, struct listener **out, struct
     listener->watch = (struct watch){.kind = WATCH_LISTENER, .fd = fd};
     listener->asked = *at;
     address_from_sockaddr(&storage, &listener->bound);
-    fd = -1;
+    fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
     *out = listener;
     return true;
 }
@@ -141,7 +141,7 @@ static struct end *least_needed(struct proxy *proxy)
 {
     if (proxy->refused.first) return proxy->refused.first;
     if (proxy->asking.first) return proxy->asking.first;
-    return (struct end *)(uintptr_t)rendezvous_expire(proxy->meetings, UINT64_MAX);
+    return end_of_number(rendezvous_expire(proxy->meetings, UINT64_MAX));
 }
 
 static void make_room(struct proxy *proxy)

@@ -175,7 +175,7 @@ static void look_at_deadlines(struct proxy *proxy)
     while (proxy->refused.first && proxy->refused.first->deadline_ms <= proxy->now_ms)
         end_drop(proxy, proxy->refused.first);
     for (uint64_t late; (late = rendezvous_expire(proxy->meetings, proxy->now_ms)) != RENDEZVOUS_NOBODY;)
-        caller_alone(proxy, (struct end *)(uintptr_t)late);
+        caller_alone(proxy, end_of_number(late));
     for (struct end *end = proxy->settled.first, *next; end; end = next) {
         next = behind(end);
         look_at_settled(proxy, end);

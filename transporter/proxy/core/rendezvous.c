@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -91,6 +92,7 @@ static void leave_list(struct rendezvous *table, struct place *place)
 static void remove_place(struct rendezvous *table, struct place **at)
 {
     struct place *place = *at;
+    assert(place);
     leave_list(table, place);
     *at = place->next_in_bucket;
     table->count--;
