@@ -65,22 +65,20 @@ static bool get_allow(struct conf_group root, struct allow *allow, struct err *e
 /* The first line of a file that nobody but its owner may read. */
 static bool read_password(const char *path, struct secret **out, struct err *err)
 {
-    AUTO(buf) struct buf text = {0};
     struct stat st;
-    if (!file_read(AT_FDCWD, path, LOGIN_TEXT_MAX + 1, &text, err)) return false;
-    if (stat(path, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
-    bool ok = false;
-    size_t len = text.len;
-    if (len > 0 && text.data[len - 1] == '\n') len--;
+    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
+    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
     if ((st.st_mode & 077) != 0)
-        (void)err_set(err, ERR_CONFIG, "'%s' may be read by others than its owner: chmod 600 it", path);
-    else if (len < 1 || len > LOGIN_TEXT_MAX || memchr(text.data, '\n', len))
-        (void)err_set(err, ERR_CONFIG, "'%s' is not one line of 1 to %d bytes", path, LOGIN_TEXT_MAX);
-    else
-        ok = true;
-    if (ok) *out = secret_copy(text.data, len);
-    wipe(text.data, text.len);
-    return ok;
+        return err_set(err, ERR_CONFIG, "'%s' may be read by others than its owner: chmod 600 it", path);
+    size_t len = st.st_size <= LOGIN_TEXT_MAX + 1 ? (size_t)st.st_size : 0;
+    AUTO(secret) struct secret *text = secret_new(len);
+    if (!fd_pread_all(fd, text->data, len, 0, path, err)) return false;
+    if (len > 0 && text->data[len - 1] == '\n') len--;
+    if (len < 1 || len > LOGIN_TEXT_MAX || memchr(text->data, '\n', len))
+        return err_set(err, ERR_CONFIG, "'%s' is not one line of 1 to %d bytes", path, LOGIN_TEXT_MAX);
+    *out = secret_copy(text->data, len);
+    return true;
 }
 
 static bool get_user(struct conf_group at, struct proxy_user *out, struct err *err)
