@@ -47,6 +47,18 @@ static bool roster_check(const struct statement *statement, struct err *err)
                 "every roster but the first names the one before it", err);
 }
 
+/* Which of the key's protectors a writer's points carry. */
+static bool subset_check(const Sealift__GrantBody *body, struct err *err)
+{
+    bool write = body->half == SEALIFT__HALF__HALF_WRITE;
+    for (size_t i = 0; i < body->n_kms; i++)
+        if (!name_check(body->kms[i], "KMS entry", err)) return false;
+    return rule(body->subset <= 1, "a grant has a subset of the key's protectors, or has not", err) &&
+           rule(write || !body->subset, "a read grant has all protectors of its key", err) &&
+           rule(body->subset || body->n_kms == 0, "a grant without a subset lists no KMS entries", err) &&
+           rule(body->n_kms <= STORED_MAX_WRAPS, "a grant lists too many KMS entries", err);
+}
+
 static bool grant_check(const struct statement *statement, struct err *err)
 {
     const Sealift__GrantBody *body = statement->body.grant;
@@ -62,7 +74,8 @@ static bool grant_check(const struct statement *statement, struct err *err)
            rule(body->withdrawn == (body->sealed.len == 0), "a grant carries the half unless it is withdrawn",
                 err) &&
            rule(body->withdrawn || body->unlock_hash.len == HASH_LEN,
-                "a grant names the key's unlock section", err);
+                "a grant names the key's unlock section", err) &&
+           subset_check(body, err);
 }
 
 static bool repository_check(const struct statement *statement, struct err *err)

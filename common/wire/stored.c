@@ -10,7 +10,6 @@ enum {
     PASSWORD_WRAP_LEN = 24 + 32 + 16,
     KEYRING_FIXED_LEN = 1 + 24 + 32 + 32 + 2 + 16,
     KEYRING_MAX_COUNT = 1024,
-    MAX_WRAPS = 64,
     MAX_WRAPPED = 16 * 1024,
     MAX_STATEMENT = 2 * 1024 * 1024,
     MAX_BODY = 64 * 1024
@@ -386,8 +385,8 @@ static bool kms_ok(const Sealift__KmsWrap *wrap, const char *what, struct err *e
 
 static bool wraps_ok(const Sealift__UnlockSection *unlock, struct err *err)
 {
-    if (!at_most(unlock->n_kms, MAX_WRAPS, "kms", unlock_what, err) ||
-        !at_most(unlock->n_passwords, MAX_WRAPS, "passwords", unlock_what, err))
+    if (!at_most(unlock->n_kms, STORED_MAX_WRAPS, "kms", unlock_what, err) ||
+        !at_most(unlock->n_passwords, STORED_MAX_WRAPS, "passwords", unlock_what, err))
         return false;
     for (size_t i = 0; i < unlock->n_kms; i++)
         if (!kms_ok(unlock->kms[i], unlock_what, err)) return false;

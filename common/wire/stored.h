@@ -18,6 +18,7 @@
 #define STORED_MAX_PACKS 32768u              /* in one condemned or swept entry */
 #define STORED_MAX_NAME 255u                 /* labels, job, writer and domain names */
 #define STORED_MAX_TEXT 4096u                /* descriptions */
+#define STORED_MAX_WRAPS 64u                 /* of a kind, in an unlock section */
 
 /* Appends the encoded Signed message; the signature is over "sealift NAME v1" 00 payload. */
 void stored_sign(const struct sign_pair *pair, const char *name, struct span payload, struct buf *out);

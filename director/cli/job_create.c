@@ -31,6 +31,9 @@ const struct option_spec job_create_options[] = {
     {"repository", "R", "where the points go"},
     {"encrypt", "WHERE", "source, target, or none; of a copy: source or target"},
     {"key", "KEY", "the key that it is encrypted with"},
+    {"kms", "ENTRY",
+     "points carry this KMS entry of the key and no other protector; may be repeated (default: all of the "
+     "key's)"},
     {"compress", "HOW", "lz4 (default), zstd, zstd:LEVEL or none"},
     {"cipher", "NAME", "aes-256-gcm or chacha20-poly1305 (default: the faster one here)"},
     {"connection", "HOW", "direct: the source dials the target"},
@@ -363,8 +366,9 @@ static bool read_words(struct draft *draft, struct err *err)
     if (!read_what(draft, err) || !read_target(draft, err)) return false;
     draft->body.source = draft->source->sign_pk;
     return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
-           read_connection(draft, err) && read_retention(draft, err) && read_schedule(draft, err) &&
-           read_compression(draft, err) && read_cipher(draft, err) && check_placement(draft, err);
+           job_keys_subset(draft->args, &draft->keys, err) && read_connection(draft, err) &&
+           read_retention(draft, err) && read_schedule(draft, err) && read_compression(draft, err) &&
+           read_cipher(draft, err) && check_placement(draft, err);
 }
 
 /* --- signing --- */
@@ -399,18 +403,19 @@ static void say_created(const struct draft *draft)
                                         [SEALIFT__PLACEMENT__PLACE_AS_STORED] = "as stored"};
     const Sealift__JobBody *body = &draft->body;
     bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY, sealed = body->key_id.len != 0;
-    output_line(
-        &draft->cli->output,
-        json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:s, s:b}", "job", body->name, "id",
-                  json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
-                  draft->to->name, "encrypt", where[body->placement], "key", sealed ? body->key_label : NULL,
-                  "kind", copy ? "copy" : "backup", "reencrypt", (int)body->reencrypt),
-        "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
-        copy ? draft->from->name : draft->source->name, draft->to->name,
-        !sealed           ? ""
-        : body->reencrypt ? ", re-encrypted on the "
-                          : ", encrypted on the ",
-        sealed ? where[body->placement] : "", sealed ? " with the key " : "", sealed ? body->key_label : "");
+    output_line(&draft->cli->output,
+                json_pack("{s:s, s:o, s:s, s:s, s:s, s:s?, s:o, s:s, s:b}", "job", body->name, "id",
+                          json_hex(draft->id.bytes, ID_LEN), "source", draft->source->name, "repository",
+                          draft->to->name, "encrypt", where[body->placement], "key",
+                          sealed ? body->key_label : NULL, "kms", key_subset_json(&draft->keys.subset),
+                          "kind", copy ? "copy" : "backup", "reencrypt", (int)body->reencrypt),
+                "%s %s %s to %s%s%s%s%s", body->name, copy ? "copies from" : "backs up",
+                copy ? draft->from->name : draft->source->name, draft->to->name,
+                !sealed           ? ""
+                : body->reencrypt ? ", re-encrypted on the "
+                                  : ", encrypted on the ",
+                sealed ? where[body->placement] : "", sealed ? " with the key " : "",
+                sealed ? body->key_label : "");
     if (body->schedule[0] && strcmp(body->schedule, "none") != 0)
         output_note(&draft->cli->output, "the director starts it %s (UTC)", body->schedule);
     if (body->retention)
@@ -434,7 +439,8 @@ bool job_create(struct cli *cli, const struct args *args, struct err *err)
         return false;
     const Sealift__Member *sealing =
         draft.body.placement == SEALIFT__PLACEMENT__PLACE_TARGET ? draft.target : draft.source;
-    if (!job_keys_grant(cli, sealing, &draft.body, &draft.keys, err)) return false;
+    const struct job_neighbours others = {&draft.jobs, &draft.repositories};
+    if (!job_keys_grant(cli, sealing, &draft.body, &others, &draft.keys, err)) return false;
     const struct put_request request = {
         .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = draft.id, .body = &draft.body};
     if (!put_statement(cli, &request, NULL, NULL, err)) return false;

@@ -11,6 +11,7 @@ void job_keys_deinit(struct job_keys *keys)
 {
     keys_deinit(&keys->keys);
     read_half_free(keys->half);
+    key_subset_deinit(&keys->subset);
 }
 
 /* --- the own key of the source --- */
@@ -158,18 +159,94 @@ bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift_
     return true;
 }
 
+/* --- a subset of the protectors --- */
+
+bool job_keys_subset(const struct args *args, struct job_keys *out, struct err *err)
+{
+    if (out->entry) return key_subset_read(args, out->entry, &out->subset, err);
+    return !args_value(args, "kms") ||
+           err_set(err, ERR_USAGE, "--kms goes with a key: this job does not encrypt");
+}
+
+/* Who seals the points of a job; NULL: nobody, or it is not known. */
+static const uint8_t *writer_of(const Sealift__JobBody *job, const struct statements *repositories)
+{
+    struct id id;
+    if (job->placement == SEALIFT__PLACEMENT__PLACE_SOURCE && job->source.len == SIGN_PK_LEN)
+        return job->source.data;
+    if (job->placement != SEALIFT__PLACEMENT__PLACE_TARGET || job->repository.len != ID_LEN) return NULL;
+    memcpy(id.bytes, job->repository.data, ID_LEN);
+    const struct statement *repository = statements_with_id(repositories, &id);
+    return repository ? repository->body.repository->owner.data : NULL;
+}
+
+static const Sealift__JobBody *job_of_writer(const struct job_neighbours *others, const uint8_t *writer,
+                                             const Sealift__JobBody *body)
+{
+    for (size_t i = 0; i < others->jobs->count; i++) {
+        const Sealift__JobBody *job = others->jobs->items[i]->body.job;
+        if (job->deleted || job->key_id.len != HASH_LEN || strcmp(job->domain, body->domain) != 0 ||
+            memcmp(job->key_id.data, body->key_id.data, HASH_LEN) != 0)
+            continue;
+        const uint8_t *other = writer_of(job, others->repositories);
+        if (other && memcmp(other, writer, SIGN_PK_LEN) == 0) return job;
+    }
+    return NULL;
+}
+
+json_t *job_keys_subset_json(const struct keys *keys, const Sealift__JobBody *job,
+                             const struct statements *repositories)
+{
+    AUTO(key_subset) struct key_subset subset = {0};
+    const uint8_t *writer = writer_of(job, repositories);
+    if (job->key_id.len != HASH_LEN || !writer) return json_null();
+    struct hash key_id = stored_hash(&job->key_id);
+    key_subset_of(key_subset_grant(keys, &key_id, writer, job->domain), &subset);
+    return key_subset_json(&subset);
+}
+
+/* Points of the other job would carry something else than it was made with. */
+static bool refuse_other(const Sealift__Member *sealing, const Sealift__JobBody *other,
+                         const struct key_subset *had, struct err *err)
+{
+    AUTO(buf) struct buf words = {0};
+    AUTO(json) json_t *kms = key_subset_json(had);
+    key_subset_words(kms, &words);
+    return err_set(
+        err, ERR_POLICY,
+        "'%s' seals with the key '%s' for the job '%s' too, whose points carry %s: jobs with one key "
+        "that the same side seals carry the same protectors; say the same --kms, or take another key",
+        sealing->name, other->key_label, other->name, buf_cstr(&words));
+}
+
 /* --- the grant --- */
 
-bool job_keys_grant(struct cli *cli, const Sealift__Member *sealing, const Sealift__JobBody *body,
-                    struct job_keys *keys, struct err *err)
+static void say_granted(const struct cli *cli, const Sealift__Member *sealing, const struct job_keys *keys)
 {
+    AUTO(buf) struct buf words = {0};
+    AUTO(json) json_t *kms = key_subset_json(&keys->subset);
+    key_subset_words(kms, &words);
+    output_note(&cli->output, "granted the write half of '%s' to '%s', for the deduplication domain %s%s%s",
+                keys->entry->label, sealing->name, keys->domain, keys->subset.chosen ? "; points carry " : "",
+                keys->subset.chosen ? buf_cstr(&words) : "");
+}
+
+bool job_keys_grant(struct cli *cli, const Sealift__Member *sealing, const Sealift__JobBody *body,
+                    const struct job_neighbours *others, struct job_keys *keys, struct err *err)
+{
+    AUTO(key_subset) struct key_subset had = {0};
+    const uint8_t *writer = sealing->sign_pk.data;
     if (!keys->entry || keys->entry->own) return true;
-    if (keys_grant_of(&keys->keys, &keys->entry->key_id, sealing->sign_pk.data, &keys->domain_id))
-        return true;
+    const struct hash *key_id = &keys->entry->key_id;
+    const Sealift__JobBody *other = job_of_writer(others, writer, body);
+    key_subset_of(key_subset_grant(&keys->keys, key_id, writer, keys->domain), &had);
+    bool same = key_subset_eq(&had, &keys->subset);
+    if (other && !same) return refuse_other(sealing, other, &had, err);
+    if (same && keys_grant_of(&keys->keys, key_id, writer, &keys->domain_id)) return true;
     if (!keys->half && !keys_open(cli, keys->entry, &keys->half, err)) return false;
-    if (!keys_grant(cli, keys->entry, keys->half, sealing, keys->domain, err)) return false;
-    output_note(&cli->output, "granted the write half of '%s' to '%s', for the deduplication domain %s",
-                keys->entry->label, sealing->name, body->domain);
+    if (!keys_grant_writer(cli, keys->entry, keys->half, sealing, keys->domain, &keys->subset, err))
+        return false;
+    say_granted(cli, sealing, keys);
     return true;
 }
 

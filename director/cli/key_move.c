@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/wire/lent.h"
 #include "director/cli/generations.h"
+#include "director/cli/key_subset.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -62,13 +63,16 @@ static bool is_self(const struct cli *cli, const Sealift__GrantBody *body)
            memcmp(body->recipient.data, self.sign_pk, SIGN_PK_LEN) == 0;
 }
 
+/* A writer stays kept to the subset of protectors that it had. */
 static bool grant_one(struct moving *moving, const Sealift__GrantBody *old, struct err *err)
 {
+    AUTO(key_subset) struct key_subset subset = {0};
+    key_subset_of(old, &subset);
     moving->done.granted++;
     if (moving->doing == COUNTING) return true;
     const char *domain = old->half == SEALIFT__HALF__HALF_WRITE ? old->domain : NULL;
-    return keys_grant(moving->cli, moving->newest, moving->half, member_of(moving->cli, &old->recipient),
-                      domain, err);
+    return keys_grant_writer(moving->cli, moving->newest, moving->half,
+                             member_of(moving->cli, &old->recipient), domain, &subset, err);
 }
 
 /* Several earlier generations may have granted the same. */

@@ -1,6 +1,6 @@
 /* A newer unlock section of a key: grants of it are signed again. */
 #include "common/base/clock.h"
-#include "director/cli/keys.h"
+#include "director/cli/key_subset.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -26,39 +26,72 @@ static const Sealift__Member *recipient_of(const struct cli *cli, const struct s
     return host ? host : roster_operator(access_roster(cli), grant->body.grant->recipient.data);
 }
 
+/* A key, opened, and its section. */
+struct newest {
+    struct cli *cli;
+    const struct key_entry *key;
+    const struct read_half *half;
+    struct hash hash;
+    Sealift__UnlockSection *section;
+};
+static void newest_deinit(struct newest *newest)
+{
+    stored_unlock_free(newest->section);
+}
+DEFINE_AUTO_IN_PLACE(newest, struct newest, newest_deinit)
+
+/* A writer's grant names a section of its own where it is kept to a subset: that is put before. */
+static bool put_again(const struct newest *newest, const struct statement *grant,
+                      const Sealift__Member *recipient, size_t *count, struct err *err)
+{
+    AUTO(key_subset) struct key_subset subset = {0};
+    AUTO(key_subset) struct key_subset left = {0};
+    AUTO(buf) struct buf part = {0};
+    struct hash wanted = newest->hash, named = stored_hash(&grant->body.grant->unlock_hash);
+    key_subset_of(grant->body.grant, &subset);
+    if (subset.chosen) {
+        if (!key_subset_section(newest->section, &subset, &left, &part, err)) return false;
+        wanted = hash_of(buf_span(&part));
+    }
+    if (hash_eq(&named, &wanted)) return true;
+    if ((subset.chosen && !put_unlock_section(newest->cli, buf_span(&part), err)) ||
+        !keys_grant_again(newest->cli, grant, newest->half, &wanted, &left, recipient, err))
+        return false;
+    key_subset_warn(newest->cli, newest->key->label, recipient->name, &subset, &left);
+    (*count)++;
+    return true;
+}
+
 /* Those who left the roster have nothing to be given; those who may not have it any more keep what they have.
  */
-static bool sign_again(struct cli *cli, const struct statement *grant, const struct key_entry *key,
-                       const struct read_half *half, const struct hash *section, size_t *count,
+static bool sign_again(const struct newest *newest, const struct statement *grant, size_t *count,
                        struct err *err)
 {
-    const Sealift__Member *recipient = recipient_of(cli, grant);
-    struct hash named = stored_hash(&grant->body.grant->unlock_hash);
-    if (!recipient || hash_eq(&named, section)) return true;
-    if (keys_grant_again(cli, grant, half, section, recipient, err)) {
-        (*count)++;
-        return true;
-    }
+    const Sealift__Member *recipient = recipient_of(newest->cli, grant);
+    if (!recipient || put_again(newest, grant, recipient, count, err)) return true;
     if (err->code != ERR_POLICY && err->code != ERR_WRONG_KEY) return false;
-    output_warning(&cli->output, "the grant of '%s' to '%s' stays as it was: %s", key->label, recipient->name,
-                   err->text);
+    output_warning(&newest->cli->output, "the grant of '%s' to '%s' stays as it was: %s", newest->key->label,
+                   recipient->name, err->text);
     err_clear(err);
     return true;
 }
 
 static bool settle(struct cli *cli, const struct key_entry *key, const struct read_half *half,
-                   const struct hash *section, size_t *count, struct err *err)
+                   struct span section, size_t *count, struct err *err)
 {
     AUTO(statements) struct statements grants = {0};
+    AUTO(newest) struct newest newest = {.cli = cli, .key = key, .half = half, .hash = hash_of(section)};
     struct identity_public self;
     (void)state_identity(cli->state, &self);
-    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &grants, err)) return false;
+    if (!stored_unlock_decode(section, &newest.section, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT, &grants, err))
+        return false;
     *count = 0;
     for (int turn = 0; turn < 3; turn++)
         for (size_t i = 0; i < grants.count; i++) {
             const struct statement *grant = grants.items[i];
             if (turn_of(grant, &self) != turn || !is_in_force(grant, key)) continue;
-            if (!sign_again(cli, grant, key, half, section, count, err)) return false;
+            if (!sign_again(&newest, grant, count, err)) return false;
         }
     return true;
 }
@@ -75,14 +108,13 @@ static bool may_replace(const struct key_entry *key, struct err *err)
 bool keys_settle(struct cli *cli, const struct key_entry *key, const struct read_half *half, size_t *count,
                  struct err *err)
 {
-    return may_replace(key, err) && settle(cli, key, half, &key->unlock_hash, count, err);
+    return may_replace(key, err) && settle(cli, key, half, buf_span(&key->section_bytes), count, err);
 }
 
 bool keys_replace_section(struct cli *cli, const struct key_entry *key, const struct read_half *half,
                           struct span section, struct err *err)
 {
-    struct hash hash = hash_of(section);
     size_t count;
     return may_replace(key, err) && put_unlock_section(cli, section, err) &&
-           state_keep_unlock(cli->state, section, err) && settle(cli, key, half, &hash, &count, err);
+           state_keep_unlock(cli->state, section, err) && settle(cli, key, half, section, &count, err);
 }

@@ -6,6 +6,7 @@
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
 #include "director/cli/generations.h"
+#include "director/cli/key_subset.h"
 #include "director/cli/nearest.h"
 #include "director/cli/put.h"
 
@@ -65,18 +66,26 @@ static struct key_entry *add_entry(struct keys *keys, const struct hash *key_id,
     return entry;
 }
 
+/* A later grant may name a later section of the same key. Read halves say which is the newest: a new section
+ * is granted to readers first, and a writer's may hold less than the key has. */
+enum word { OF_NARROWED_WRITER, OF_WRITER, OF_READER };
+
 /* The grant that names the newest section so far. */
 struct newest {
-    bool by_reader;
+    enum word word;
     uint64_t version;
 };
 
-/* A later grant may name a later section of the same key. Read halves say which is the newest: a new section
- * is granted to readers first, and a writer's may hold less than the key has. */
+static enum word word_of(const Sealift__GrantBody *body)
+{
+    if (body->half == SEALIFT__HALF__HALF_READ) return OF_READER;
+    return body->subset ? OF_NARROWED_WRITER : OF_WRITER;
+}
+
 static bool is_newer(const struct statement *grant, const struct newest *newest)
 {
-    bool reads = grant->body.grant->half == SEALIFT__HALF__HALF_READ;
-    if (reads != newest->by_reader) return reads;
+    enum word word = word_of(grant->body.grant);
+    if (word != newest->word) return word > newest->word;
     return grant->version >= newest->version;
 }
 
@@ -91,8 +100,7 @@ static void note_grant(const struct cli *cli, struct keys *keys, const struct st
     if (body->withdrawn) return;
     if (is_newer(grant, newest) || hash_is_zero(&entry->unlock_hash)) {
         entry->unlock_hash = stored_hash(&body->unlock_hash);
-        *newest =
-            (struct newest){.by_reader = body->half == SEALIFT__HALF__HALF_READ, .version = grant->version};
+        *newest = (struct newest){.word = word_of(body), .version = grant->version};
     }
     if (state_identity(cli->state, &self) != STATE_NO_IDENTITY && body->half == SEALIFT__HALF__HALF_READ &&
         memcmp(body->recipient.data, self.sign_pk, SIGN_PK_LEN) == 0)
@@ -421,12 +429,38 @@ static bool put_grant(struct cli *cli, Sealift__GrantBody *body, const struct id
     return !to_self || state_keep_grant(cli->state, id, buf_span(&statement->bytes), err);
 }
 
-bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_half *half,
-                const Sealift__Member *recipient, const char *domain, struct err *err)
+static void set_subset(Sealift__GrantBody *body, const struct key_subset *subset)
 {
-    struct hash domain_hash = {{0}};
+    body->subset = subset->chosen;
+    body->kms = subset->entries;
+    body->n_kms = subset->count;
+}
+
+/* Puts the part of the key's section that a writer is kept to. */
+static bool narrow(struct cli *cli, const struct key_entry *key, const Sealift__Member *recipient,
+                   const struct key_subset *subset, struct key_subset *left, struct hash *named,
+                   struct err *err)
+{
+    AUTO(buf) struct buf section = {0};
+    if (!key->section)
+        return err_set(err, ERR_NOT_FOUND, "the unlock section of key '%s' is not to be had", key->label);
+    if (!key_subset_section(key->section, subset, left, &section, err) ||
+        !put_unlock_section(cli, buf_span(&section), err))
+        return false;
+    key_subset_warn(cli, key->label, recipient->name, subset, left);
+    *named = hash_of(buf_span(&section));
+    return true;
+}
+
+bool keys_grant_writer(struct cli *cli, const struct key_entry *key, const struct read_half *half,
+                       const Sealift__Member *recipient, const char *domain, const struct key_subset *subset,
+                       struct err *err)
+{
+    struct hash domain_hash = {{0}}, named = key->unlock_hash;
+    AUTO(key_subset) struct key_subset left = {0};
     if (!may_have(cli, recipient, domain ? "write" : "read", err) ||
-        (key->section && !generations_check(key->section, half, err)))
+        (key->section && !generations_check(key->section, half, err)) ||
+        (subset->chosen && !narrow(cli, key, recipient, subset, &left, &named, err)))
         return false;
     AUTO(secret) struct secret *plain = half_bytes(half, domain, &domain_hash);
     Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
@@ -434,7 +468,8 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
     body.key_label = lent_text(key->label);
     body.recipient = recipient->sign_pk;
     body.half = domain ? SEALIFT__HALF__HALF_WRITE : SEALIFT__HALF__HALF_READ;
-    body.unlock_hash = lent_bytes(key->unlock_hash.bytes, HASH_LEN);
+    body.unlock_hash = lent_bytes(named.bytes, HASH_LEN);
+    set_subset(&body, &left);
     if (domain) {
         body.domain = lent_text(domain);
         body.domain_id = lent_bytes(domain_hash.bytes, HASH_LEN);
@@ -443,8 +478,16 @@ bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_
     return put_grant(cli, &body, &id, 0, span_of(plain->data, plain->len), recipient, err);
 }
 
+bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_half *half,
+                const Sealift__Member *recipient, const char *domain, struct err *err)
+{
+    const struct key_subset all = {0};
+    return keys_grant_writer(cli, key, half, recipient, domain, &all, err);
+}
+
 bool keys_grant_again(struct cli *cli, const struct statement *grant, const struct read_half *half,
-                      const struct hash *unlock_hash, const Sealift__Member *recipient, struct err *err)
+                      const struct hash *unlock_hash, const struct key_subset *subset,
+                      const Sealift__Member *recipient, struct err *err)
 {
     Sealift__GrantBody body = *grant->body.grant;
     struct hash domain = {{0}};
@@ -454,6 +497,7 @@ bool keys_grant_again(struct cli *cli, const struct statement *grant, const stru
     if (name && memcmp(domain.bytes, body.domain_id.data, HASH_LEN) != 0)
         return err_set(err, ERR_WRONG_KEY, "the grant is of an earlier deduplication secret of the key");
     body.unlock_hash = lent_bytes(unlock_hash->bytes, HASH_LEN);
+    set_subset(&body, subset);
     return put_grant(cli, &body, &grant->id, grant->expiry_s, span_of(plain->data, plain->len), recipient,
                      err);
 }

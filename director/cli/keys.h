@@ -62,16 +62,23 @@ const struct statement *keys_grant_of(const struct keys *keys, const struct hash
  * read grant to this operator is kept in local state too. */
 bool keys_grant(struct cli *cli, const struct key_entry *key, const struct read_half *half,
                 const Sealift__Member *recipient, const char *domain, struct err *err) MUST_CHECK;
-/* The same half to the same recipient, with another unlock section. Policy is checked. */
+struct key_subset;
+/* The same of a write half, whose section holds only this subset of the key's protectors (key_subset.h). */
+bool keys_grant_writer(struct cli *cli, const struct key_entry *key, const struct read_half *half,
+                       const Sealift__Member *recipient, const char *domain, const struct key_subset *subset,
+                       struct err *err) MUST_CHECK;
+/* The same half to the same recipient, with another unlock section, which has been put, and the subset that
+ * it is of. Policy is checked. */
 bool keys_grant_again(struct cli *cli, const struct statement *grant, const struct read_half *half,
-                      const struct hash *unlock_hash, const Sealift__Member *recipient,
-                      struct err *err) MUST_CHECK;
+                      const struct hash *unlock_hash, const struct key_subset *subset,
+                      const Sealift__Member *recipient, struct err *err) MUST_CHECK;
 /* key_replace.c. Makes this section, whose key id and secret are the half's, the newest of its key: puts it,
  * and signs every grant in force of the key again under its statement id with the section's hash. Every step
  * leaves a site that works, as both sections open the key: stopped half way, some grants name the old one
  * still, and the same call again, or keys_settle, brings them along. Readers come first, since it is their
- * grants that say which section is the newest. A recipient that may not have its half any more is left out
- * with a warning. */
+ * grants that say which section is the newest. A writer that is kept to a subset of the key's protectors gets
+ * what the new section still has of it, and no more. A recipient that may not have its half any more is left
+ * out with a warning. */
 bool keys_replace_section(struct cli *cli, const struct key_entry *key, const struct read_half *half,
                           struct span section, struct err *err) MUST_CHECK;
 /* Grants in force of the key that still name an earlier section are signed again with the key's; *count: how

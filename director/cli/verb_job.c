@@ -4,6 +4,7 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
 #include "director/cli/job_create.h"
+#include "director/cli/job_keys.h"
 #include "director/cli/job_run.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
@@ -180,6 +181,25 @@ static void add_plan(struct cli *cli, const struct statement *job, json_t *objec
     (void)json_object_set_new(object, "one_file_system", json_boolean(plan->one_file_system != 0));
 }
 
+/* Which of the key's protectors the points carry. */
+static void add_subset(struct cli *cli, const Sealift__JobBody *body, const struct statements *repositories,
+                       json_t *object)
+{
+    AUTO(keys) struct keys keys = {0};
+    AUTO(buf) struct buf words = {0};
+    struct err err = {0};
+    if (body->key_id.len != HASH_LEN) return;
+    if (!keys_get(cli, &keys, &err)) {
+        output_note(&cli->output, "which protectors its points carry is not shown: %s", err.text);
+        return;
+    }
+    json_t *kms = job_keys_subset_json(&keys, body, repositories);
+    key_subset_words(kms, &words);
+    (void)json_object_set_new(object, "kms", kms);
+    if (cli->output.form == OUTPUT_TEXT && json_is_array(kms))
+        (void)json_object_set_new(object, "protectors", json_string(buf_cstr(&words)));
+}
+
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -197,6 +217,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"repository", "repository", COLUMN_TEXT},
         {"encrypt", "encrypt", COLUMN_TEXT},
         {"key", "key", COLUMN_TEXT},
+        {"protectors", "points carry", COLUMN_TEXT},
         {"dedup_domain", "dedup domain", COLUMN_TEXT},
         {"cipher", "cipher", COLUMN_TEXT},
         {"compress", "compress", COLUMN_TEXT},
@@ -212,6 +233,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         return false;
     json_t *object = job_json(cli, job, &tables.repositories);
     add_plan(cli, job, object);
+    add_subset(cli, job->body.job, &tables.repositories, object);
     if (cli->output.form == OUTPUT_TEXT) (void)json_object_set_new(object, "keep", keep_words(job->body.job));
     output_record(&cli->output, columns, object);
     return true;

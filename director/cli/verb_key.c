@@ -9,6 +9,7 @@
 #include "director/cli/key_protectors.h"
 #include "director/cli/key_rewrap.h"
 #include "director/cli/key_rotate.h"
+#include "director/cli/key_subset.h"
 #include "director/cli/member.h"
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
@@ -91,9 +92,11 @@ static json_t *grants_json(const struct cli *cli, const struct keys *keys, const
         if (body->withdrawn || memcmp(body->key_id.data, key->key_id.bytes, HASH_LEN) != 0) continue;
         access_name_of(cli, body->recipient.data, name);
         bool write = body->half == SEALIFT__HALF__HALF_WRITE;
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s?}", "recipient", name, "half",
-                                                    write ? "write" : "read", "domain",
-                                                    write ? body->domain : NULL));
+        AUTO(key_subset) struct key_subset subset = {0};
+        key_subset_of(body, &subset);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s?, s:o}", "recipient", name, "half", write ? "write" : "read",
+                            "domain", write ? body->domain : NULL, "kms", key_subset_json(&subset)));
     }
     return list;
 }
@@ -104,10 +107,15 @@ static json_t *grant_lines(json_t *grants)
     for (size_t i = 0; i < json_array_size(grants); i++) {
         json_t *grant = json_array_get(grants, i);
         const char *domain = json_string_value(json_object_get(grant, "domain"));
-        (void)json_array_append_new(
-            lines, json_sprintf("%s: %s half%s%s", json_string_value(json_object_get(grant, "recipient")),
-                                json_string_value(json_object_get(grant, "half")), domain ? ", domain " : "",
-                                domain ? domain : ""));
+        AUTO(buf) struct buf words = {0};
+        buf_printf(&words, "%s: %s half%s%s", json_string_value(json_object_get(grant, "recipient")),
+                   json_string_value(json_object_get(grant, "half")), domain ? ", domain " : "",
+                   domain ? domain : "");
+        if (json_is_array(json_object_get(grant, "kms"))) {
+            buf_put_str(&words, ", points carry ");
+            key_subset_words(json_object_get(grant, "kms"), &words);
+        }
+        (void)json_array_append_new(lines, json_string(buf_cstr(&words)));
     }
     return lines;
 }
@@ -263,8 +271,14 @@ static bool grant(struct cli *cli, const struct args *args, struct err *err)
     AUTO(read_half) struct read_half *half = NULL;
     struct grant_words words;
     if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
+    AUTO(key_subset) struct key_subset subset = {0};
+    if (words.write)
+        key_subset_of(
+            key_subset_grant(&keys, &words.key->key_id, words.recipient->sign_pk.data, words.domain),
+            &subset);
     if (!keys_open(cli, words.key, &half, err) ||
-        !keys_grant(cli, words.key, half, words.recipient, words.write ? words.domain : NULL, err))
+        !keys_grant_writer(cli, words.key, half, words.recipient, words.write ? words.domain : NULL, &subset,
+                           err))
         return false;
     say_grant(cli, &words, "granted");
     return true;

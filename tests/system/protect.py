@@ -226,6 +226,47 @@ with Site() as site:
         lost = answer(site, "key", "show", "plain", "--points")["points"]
         expect(len(lost) == len(answer(site, "point", "list")["points"]) and {p["job"] for p in lost} == {"a", "b"}, f"{lost}")
 
+        # a job's points carry the protectors that it names, and what comes to the key later is not among them
+        def make(name, *words, code=0):
+            return site.sealift("job", "create", name, "--backup", f"source:{tree}", "--repository", "here", "--encrypt",
+                                "source", "--key", "main", *words, code=code)
+
+        def carries(job):
+            site.sealift("job", "run", job, "--wait")
+            newest = max(answer(site, "point", "list", "--job", job)["points"], key=lambda p: p["number"])
+            opened_by = json.dumps(answer(site, "point", "show", newest["id"])["opened_by"])
+            return [entry for entry in ("near", "both", "vault") if entry in opened_by]
+
+        refused = make("part", "--kms", "near", "--kms", "far", code=POLICY)
+        expect("--kms far" in refused.stderr and "KMS near, KMS both, KMS vault" in refused.stderr, refused.stderr)
+        make("part", "--kms", "near", "--kms", "near", code=USAGE)
+        grants = answer(site, "key", "show", "main")["grants"]
+        expect([g["half"] for g in grants] == ["read"], f"nothing was granted: {grants}")
+        made = make("part", "--kms", "vault", "--kms", "near")
+        expect("KMS vault, near alone" in made.stderr, made.stderr)
+        expect(carries("part") == ["near", "vault"], "the point carries what was named")
+        expect(answer(site, "job", "show", "part")["kms"] == ["vault", "near"], "the job says which")
+        shown = site.sealift("key", "show", "main").stdout
+        expect("points carry KMS vault, near alone" in shown, shown)
+        for chosen in ((), ("--kms", "near"), ("--kms", "near", "--kms", "both")):
+            refused = make("more", *chosen, code=POLICY)
+            expect("for the job 'part' too, whose points carry KMS vault, near alone" in refused.stderr, refused.stderr)
+        expect("granted" not in make("more", "--kms", "near", "--kms", "vault").stderr, "the same subset is one grant")
+        site.sealift("key", "unprotect", "main", "--kms", "near", "--yes")
+        site.sealift("key", "protect", "main", "--kms", "near")
+        site.sealift("key", "grant", "main", "source", "--half", "write")
+        expect(carries("more") == ["vault"], "nothing comes back or is added by itself")
+        site.sealift("key", "rotate", "main", "--generate", "--without-kms", "both", "--yes")
+        expect(carries("part") == ["vault"], "nor by a rotation")
+        done = site.sealift("key", "unprotect", "main", "--kms", "vault", "--yes")
+        expect("nothing is left of the KMS entries that jobs of 'source' are kept to" in done.stderr, done.stderr)
+        expect(carries("part") == [] and answer(site, "job", "show", "part")["kms"] == [], "nothing is left")
+        site.sealift("job", "delete", "part", "--yes")
+        site.sealift("job", "delete", "more", "--yes")
+        make("whole")
+        expect(carries("whole") == ["near"] and answer(site, "job", "show", "whole")["kms"] is None,
+               "where no other job uses the key there, a new one chooses")
+
         another_master_key(site, site.path("kmip"), said, tree)
 
         # who is not there is not waited for; a repository that is away is done later

@@ -124,6 +124,58 @@ Test(statement, refused_leaves_the_memory_as_it_was)
     cr_assert_eq(check(good, NULL, &err), ERR_NONE, "%s", err.text);
 }
 
+static bool decode_write_grant(uint32_t subset, size_t kms_count, char **kms, Sealift__Half half,
+                               struct err *err)
+{
+    static uint8_t some[32] = {5}, sealed[100] = {6};
+    const uint8_t *recipient = site.source->known.sign_pk;
+    Sealift__GrantBody body = SEALIFT__GRANT_BODY__INIT;
+    bool write = half == SEALIFT__HALF__HALF_WRITE;
+    body.key_id = body.unlock_hash = (ProtobufCBinaryData){32, some};
+    body.key_label = (char *)(uintptr_t) "main";
+    body.recipient = (ProtobufCBinaryData){32, (uint8_t *)(uintptr_t)recipient};
+    body.half = half;
+    if (write) {
+        body.domain = (char *)(uintptr_t) "t:web";
+        body.domain_id = body.key_id;
+    }
+    body.sealed = (ProtobufCBinaryData){sizeof(sealed), sealed};
+    body.subset = subset;
+    body.kms = kms;
+    body.n_kms = kms_count;
+    AUTO(buf) struct buf encoded = {0};
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(statement) struct statement *decoded = NULL;
+    statement_body_encode(&body, &encoded);
+    struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT,
+                                    .site = site.id,
+                                    .audience = recipient,
+                                    .id = {{1}},
+                                    .version = 1,
+                                    .body = buf_span(&encoded)};
+    return statement_sign(site.admin->sign, &draft, &bytes, err) &&
+           statement_decode(buf_span(&bytes), &decoded, err);
+}
+
+Test(statement, only_a_write_grant_lists_a_subset_of_protectors_and_only_by_names)
+{
+    struct err err = {0};
+    static char entry[] = "eu", wrong[] = "e u\n";
+    char *many[65], *bad[] = {wrong};
+    for (size_t i = 0; i < 65; i++)
+        many[i] = entry;
+    const Sealift__Half write = SEALIFT__HALF__HALF_WRITE, read = SEALIFT__HALF__HALF_READ;
+    cr_assert(decode_write_grant(0, 0, NULL, write, &err), "%s", err.text);
+    cr_assert(decode_write_grant(1, 0, NULL, write, &err), "nothing is left of it: %s", err.text);
+    cr_assert(decode_write_grant(1, 64, many, write, &err), "%s", err.text);
+    cr_assert_not(decode_write_grant(1, 65, many, write, &err));
+    cr_assert_not(decode_write_grant(0, 1, many, write, &err));
+    cr_assert_not(decode_write_grant(2, 1, many, write, &err));
+    cr_assert_not(decode_write_grant(1, 1, bad, write, &err));
+    cr_assert_not(decode_write_grant(1, 1, many, read, &err));
+    cr_assert_str_eq(err.text, "a read grant has all protectors of its key");
+}
+
 static struct statement *grant(const uint8_t *recipient, uint64_t expiry_s)
 {
     static uint8_t key[32] = {5}, sealed[100] = {6}, unlock[32] = {8};
