@@ -34,7 +34,8 @@ static const Sealift__RepositoryBody *live_repository(const struct registry *reg
     const Sealift__RepositoryBody *body = repository_of(registry, id);
     if (!body) (void)err_set(err, ERR_NOT_FOUND, "the repository %s is unknown", what);
     if (!body || !body->deleted) return body;
-    (void)err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
+    (void)err_set(err, ERR_NOT_FOUND,
+                  "repository '%s' was detached: 'sealift repository attach' brings it back", body->name);
     return NULL;
 }
 
@@ -171,7 +172,10 @@ bool registry_plan_maintenance(const struct registry *registry, const struct id 
     const struct statement *statement = registry_find(registry, type, repository);
     if (!statement) return err_set(err, ERR_NOT_FOUND, "there is no such repository");
     const Sealift__RepositoryBody *body = statement->body.repository;
-    if (body->deleted) return err_set(err, ERR_NOT_FOUND, "repository '%s' was deleted", body->name);
+    if (body->deleted)
+        return err_set(err, ERR_NOT_FOUND,
+                       "repository '%s' was detached: 'sealift repository attach' brings it back",
+                       body->name);
     bool prune = work->kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
     if (prune && !id_is_zero(&work->about) && !job_writes_to(registry, &work->about, repository, err))
         return false;
