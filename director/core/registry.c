@@ -150,6 +150,11 @@ bool registry_accept_unlock(struct registry *registry, const struct hash *hash, 
     return true;
 }
 
+bool registry_wants_unlock(const struct registry *registry, const struct hash *hash)
+{
+    return !registry_unlock(registry, hash->bytes) && registry->unlock_count < REGISTRY_UNLOCKS_MAX / 2;
+}
+
 /* ---- rosters */
 
 const struct roster *registry_roster(const struct registry *registry)

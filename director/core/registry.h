@@ -57,6 +57,8 @@ bool registry_accept(struct registry *registry, struct statement **statement, ui
 /* `key_id` as the decoded section says. Nothing happens when it is known. */
 bool registry_accept_unlock(struct registry *registry, const struct hash *hash, const struct hash *key_id,
                             struct err *err) MUST_CHECK;
+/* Is it unknown, and is there room for what no operator puts? Half of the room stays theirs. */
+bool registry_wants_unlock(const struct registry *registry, const struct hash *hash);
 
 /* ---- asking */
 

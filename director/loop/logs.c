@@ -196,8 +196,9 @@ void logs_state(struct director *director, struct host_link *host, const Sealift
 
 /* ---- points */
 
-/* The body of a point that may be believed, or NULL. */
-static Sealift__PointBody *open_point(const struct roster *roster, struct span payload, struct err *err)
+/* The body of a point that may be believed, or NULL; its unlock section is appended to `section`. */
+static Sealift__PointBody *open_point(const struct roster *roster, struct span payload, struct buf *section,
+                                      struct err *err)
 {
     AUTO(stored_point) Sealift__PointFile *file = NULL;
     AUTO(stored_body) Sealift__PointBody *body = NULL;
@@ -213,7 +214,17 @@ static Sealift__PointBody *open_point(const struct roster *roster, struct span p
     if (!ours || !admitted) return NULL;
     Sealift__PointBody *out = body;
     body = NULL;
+    buf_put_span(section, stored_span(&file->unlock));
     return out;
+}
+
+/* A grant names its section by the hash, and whoever gives the grant back to a director that was made anew
+ * may not have it. What is no section is no reason to refuse the point. */
+static bool keep_section(struct director *director, struct span section, struct err *err)
+{
+    struct hash hash = hash_of(section);
+    if (section.len == 0 || !registry_wants_unlock(director->registry, &hash)) return true;
+    return put_unlock_bytes(director, section, err) || !director->failed;
 }
 
 static bool news_check(const Sealift__PointNews *news, struct err *err)
@@ -261,8 +272,9 @@ static bool take_point(struct director *director, struct host_link *host, const 
     const Sealift__RepositoryBody *repository = owned(director, host, &news->repository, &id, err);
     if (!repository || !news_check(news, err)) return false;
     if (news->removed) return take_removal(director, &id, news, err);
+    AUTO(buf) struct buf section = {0};
     AUTO(stored_body)
-    Sealift__PointBody *body = open_point(registry_roster(director->registry), payload, err);
+    Sealift__PointBody *body = open_point(registry_roster(director->registry), payload, &section, err);
     if (!body) return false;
     struct catalog_point point = {.repository = id,
                                   .number = news->number,
@@ -274,7 +286,8 @@ static bool take_point(struct director *director, struct host_link *host, const 
                                   .file = payload};
     enum catalog_hold hold = news->held ? CATALOG_HELD : CATALOG_NOT_HELD;
     if (!keep_point(director, host, repository, &point, err) ||
-        !catalog_point_mark(director->catalog, &id, &point.point, hold, 0, err))
+        !catalog_point_mark(director->catalog, &id, &point.point, hold, 0, err) ||
+        !keep_section(director, buf_span(&section), err))
         return false;
     run_table_point(director->runs, &director->now, host->sign_pk, &id, &point.run, &point.point, effects);
     return true;

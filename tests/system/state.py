@@ -21,6 +21,15 @@ def write(path, text):
     return path
 
 
+def add_kms(site):
+    with open(os.open(site.path("wrapping"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        file.write(os.urandom(32))
+    site.daemons["source"].stop()
+    with open(site.path("source.conf"), "a") as file:
+        file.write(f'kms = ( {{ name = "near"; uri = "file://{site.path("wrapping")}"; }} );\n')
+    site.run_transporter("source").wait_for("event=director_connected")
+
+
 def tree_of(site):
     tree = site.path("data")
     os.makedirs(os.path.join(tree, "sub"))
@@ -124,7 +133,7 @@ def old_bundle(site):
     site.sealift("config", "export", "--out", bundle, "--password-file", password)
     site.sealift("transporter", "revoke", "guest", "--yes")
     site.sealift("key", "create", "second", "--description", "newer than the bundle", "--password", "--password-file",
-                 password)
+                 password, "--kms", "near")
     site.sealift("job", "create", "later", "--backup", f"source:{site.path('data')}", "--repository", "offsite",
                  "--encrypt", "source", "--key", "second", "--schedule", "daily")
     site.sealift("job", "run", "later", "--wait")
@@ -165,6 +174,7 @@ def rebuilt_from_nothing(site):
     for name in ("director.conf", "claim"):
         os.unlink(site.path(name))
     before = site.line
+    os.rename(site.path("wrapping"), site.path("wrapping.away"))
     for name in ("grants", "unlock"):  # this operator's own copies of keys, too, for now
         shutil.move(site.path("operator", name), site.path(f"{name}.away"))
     site.start_director()
@@ -192,6 +202,14 @@ def rebuilt_from_nothing(site):
     site.sealift("restore", "later@latest", "--to", f"source:{site.path('out')}", "--wait", "--password-file",
                  site.path("password"))
     same(site.path("data"), site.path("out") + site.path("data"), "restored by its key's password")
+    keys = json.loads(site.sealift("--json", "key", "list").stdout)["keys"]
+    expect([[p["entry"] for p in key["protectors"]] for key in keys if key["name"] == "second"] == [["near"]],
+           f"the key with its protector: {keys}")
+    os.rename(site.path("wrapping.away"), site.path("wrapping"))
+    shutil.rmtree(site.path("out"), ignore_errors=True)
+    done = site.sealift("restore", "later@latest", "--to", f"source:{site.path('out')}", "--wait")
+    says(done, "KMS 'near'")
+    same(site.path("data"), site.path("out") + site.path("data"), "restored by a KMS")
     for name in ("grants", "unlock"):
         shutil.rmtree(site.path("operator", name), ignore_errors=True)
         shutil.move(site.path(f"{name}.away"), site.path("operator", name))
@@ -278,6 +296,7 @@ def main():
     with Site("state").begin() as site:
         tree = tree_of(site)
         site.add_backup(tree)
+        add_kms(site)
         site.sealift("job", "run", "web", "--wait")
         exported_and_back(site, tree)
         old_bundle(site)
