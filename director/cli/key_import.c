@@ -1,5 +1,6 @@
 /* sealift key import and delete. */
 #include "common/base/alloc.h"
+#include "common/wire/grant.h"
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
 #include "director/cli/key_export.h"
@@ -29,6 +30,18 @@ static bool name_is_free(const struct keys *keys, const struct kit *kit, struct 
     return true;
 }
 
+/* Who was taken his copy gets it back by name only; but whoever imports has the key in his hand. */
+static bool stays_withdrawn(const struct cli *cli, const struct keys *keys, const struct hash *key_id,
+                            const Sealift__Member *operator)
+{
+    struct identity_public self;
+    struct id id = grant_id(key_id, operator->sign_pk.data, SEALIFT__HALF__HALF_READ, NULL);
+    const struct statement *grant = statements_with_id(&keys->grants, &id);
+    (void)state_identity(cli->state, &self);
+    return grant && grant->body.grant->withdrawn &&
+           memcmp(operator->sign_pk.data, self.sign_pk, SIGN_PK_LEN) != 0;
+}
+
 static bool grant_missing(struct cli *cli, const struct keys *keys, const struct key_entry *key,
                           const struct read_half *half, size_t *given, struct err *err)
 {
@@ -36,6 +49,13 @@ static bool grant_missing(struct cli *cli, const struct keys *keys, const struct
     for (size_t i = 0; i < roster->n_operators; i++) {
         const Sealift__Member *operator= roster->operators[i];
         if (keys_grant_of(keys, &key->key_id, operator->sign_pk.data, NULL)) continue;
+        if (stays_withdrawn(cli, keys, &key->key_id, operator)) {
+            output_note(&cli->output,
+                        "the copy of '%s' was withdrawn, and stays so: 'sealift key grant %s %s "
+                        "--half read' gives it back",
+                        operator->name, key->label, operator->name);
+            continue;
+        }
         if (!keys_grant(cli, key, half, operator, NULL, err)) return false;
         (*given)++;
     }
