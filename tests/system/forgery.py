@@ -276,7 +276,7 @@ def status(site, code):
 
 
 def rolled_back(site, store, older):
-    """The older copy is put back, and each of director and operator is the only one that remembers the newer log."""
+    """The older copy is put back, and each of director, operator and writer is the only one that remembers the newer log."""
     local = glob.glob(site.path("vault", "repositories", "*"))
     sound, kept, newest = site.path("sound"), site.path("operator-kept"), {}
     shutil.copytree(store, sound)
@@ -308,6 +308,12 @@ def rolled_back(site, store, older):
     start(older["director"], kept, older["store"])
     done = site.sealift("status", code=NOT_AUTHENTIC)
     expect("offsite" in done.stderr and "stepped back" in done.stderr, f"the operator: {done.stderr}")
+    # the writer alone: it sends nothing more, until the repository is signed anew
+    start(older["director"], older["operator"], older["store"])
+    done = site.sealift("job", "run", "web", "--wait", code=NOT_AUTHENTIC)
+    expect("rolled back" in done.stderr and "repository set" in done.stderr, f"the writer: {done.stderr}")
+    site.sealift("repository", "set", "offsite", "--accept-log")
+    site.sealift("job", "run", "web", "--wait")
 
 
 with Site("forgery") as site:

@@ -1,9 +1,11 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/repository/care.h"
+#include "transporter/session/head_memory.h"
 #include "transporter/session/outlet_remote.h"
 #include "transporter/session/run_object.h"
 #include "transporter/session/serve_ingest.h"
@@ -243,13 +245,36 @@ static void note_result(struct run *run, const struct id *point, const struct ba
     atomic_store(&run->counters.stored_bytes, result->receipt.stored_bytes);
 }
 
-static bool talk(struct source *source, struct dialler *dialler, const struct run_key *key, struct err *err)
+/* The target's log must go on from what this host has seen of it, and is remembered from here on. */
+static bool witness(const struct run *run, const struct head_memory *before,
+                    const struct dialler_opened *opened, struct err *err)
+{
+    const struct head_memory now = {
+        .statement = run->repository->version, .number = opened->head_number, .hash = opened->head_hash};
+    return head_memory_check(before, &now, err) &&
+           head_memory_keep(run->environment.state_dir, &run->repository->id, &now, err);
+}
+
+/* A commit that is done is done, whatever becomes of the memory of it. */
+static void remember(const struct run *run, const struct backup_result *result)
+{
+    struct err ignored;
+    const struct head_memory now = {.statement = run->repository->version,
+                                    .number = result->receipt.number,
+                                    .hash = result->receipt.log_hash};
+    if (!head_memory_keep(run->environment.state_dir, &run->repository->id, &now, &ignored))
+        log_event(LOG_WARN, "head_not_kept", "reason", ignored.text, NULL);
+}
+
+static bool talk(struct source *source, struct dialler *dialler, const struct head_memory *before,
+                 const struct run_key *key, struct err *err)
 {
     struct run *run = source->run;
     struct dialler_opened opened;
     if (!dialler_await(dialler, &opened, err)) return false;
     if (!id_eq(&opened.repository, &run->repository->id))
         return err_set(err, ERR_PROTOCOL, "the target has opened another repository");
+    if (!witness(run, before, &opened, err)) return false;
     take_job_point(source, opened.job_point);
     struct id point = point_of(source, key);
     struct backup_identity identity = identity_of(source, &point);
@@ -263,6 +288,7 @@ static bool talk(struct source *source, struct dialler *dialler, const struct ru
         if (err->code == ERR_CANCELLED) dialler_failure(dialler, err); /* says more */
         return false;
     }
+    remember(run, &result);
     note_result(run, &point, &result);
     return true;
 }
@@ -273,10 +299,12 @@ static bool pass_remote(struct source *source, const struct run_key *key, bool l
     bool sealed = run_job(run)->placement == SEALIFT__PLACEMENT__PLACE_SOURCE;
     enum job_question question = asks_for_earlier_runs(source) ? JOB_HAS_POINTS : JOB_NOT_ASKED;
     struct dialler *dialler = NULL;
+    struct head_memory before;
+    head_memory_load(run->environment.state_dir, &run->repository->id, &before);
     if (!run_dial(run, sealed ? CONVERSATION_SEALED : CONVERSATION_UNSEALED, &key->seal, span_of(NULL, 0),
                   question, &dialler, err))
         return false;
-    bool done = run_enter(run, run_stop_dialler, dialler, err) && talk(source, dialler, key, err);
+    bool done = run_enter(run, run_stop_dialler, dialler, err) && talk(source, dialler, &before, key, err);
     run_leave(run);
     if (!done && source->missing && !last)
         dialler_leave(dialler);
