@@ -35,8 +35,9 @@ class Kmip:
                     f"&key={directory}/client.key&ca={directory}/ca.pem")
 
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process.poll() is None:  # it may have been stopped in between
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 class Legs:
