@@ -313,7 +313,8 @@ def rolled_back(site, store, older):
     done = site.sealift("job", "run", "web", "--wait", code=NOT_AUTHENTIC)
     expect("rolled back" in done.stderr and "repository set" in done.stderr, f"the writer: {done.stderr}")
     site.sealift("repository", "set", "offsite", "--accept-log")
-    site.sealift("job", "run", "web", "--wait")
+    said = site.sealift("job", "run", "web", "--wait", code=1).stderr  # it reads all again
+    expect("lacks contents of earlier runs" in said, f"what the old copy does not have: {said}")
 
 
 with Site("forgery") as site:
