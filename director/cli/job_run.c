@@ -183,6 +183,7 @@ static void mark(const struct cli *cli, json_t *run, const struct points *points
         const struct point *point = points->items[i];
         hex_encode(point->id.bytes, ID_LEN, hex);
         if (strcmp(made, hex) != 0) continue;
+        point_set_key(point, cli->output.form, run);
         (void)json_object_set_new(run, "crash_consistent", json_boolean(point->body->crash_consistent));
         const char *text = json_string_value(json_object_get(run, "text"));
         if (cli->output.form == OUTPUT_TEXT && point->body->crash_consistent && (!text || !*text))
@@ -198,7 +199,8 @@ static void mark_runs(struct cli *cli, const char *job, json_t *runs)
     struct err why = {0};
     if (json_array_size(runs) == 0) return;
     if (!points_get(cli, NULL, job, POINTS_THERE, &points, &why)) {
-        output_warning(&cli->output, "which points are crash-consistent only cannot be told: %s", why.text);
+        output_warning(&cli->output, "what the points say (cipher, key, crash-consistent) cannot be told: %s",
+                       why.text);
         return;
     }
     for (size_t i = 0; i < json_array_size(runs); i++)
@@ -217,6 +219,9 @@ bool job_history(struct cli *cli, const struct args *args, struct err *err)
         {"stored_bytes", "STORED", COLUMN_SIZE},
         {"warnings", "WARNINGS", COLUMN_NUMBER},
         {"point", "POINT", COLUMN_ID},
+        {"cipher", "CIPHER", COLUMN_TEXT},
+        {"key", "KEY", COLUMN_TEXT},
+        {"fingerprint", "FINGERPRINT", COLUMN_TEXT},
         {"text", "TEXT", COLUMN_TEXT},
         {0},
     };

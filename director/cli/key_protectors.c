@@ -75,9 +75,17 @@ json_t *key_protectors_json(const Sealift__UnlockSection *section)
     return list;
 }
 
+/* In each point there is the salt, so the password that a key comes from is a way back like the others. */
+static bool comes_from_a_password(const Sealift__UnlockSection *section)
+{
+    return section && section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD && section->kdf;
+}
+
 json_t *key_protectors_lines(const Sealift__UnlockSection *section)
 {
     json_t *lines = json_array();
+    if (comes_from_a_password(section))
+        (void)json_array_append_new(lines, json_string("the password that it comes from"));
     for (size_t i = 0; section && i < section->n_kms; i++)
         (void)json_array_append_new(lines,
                                     json_sprintf("KMS '%s' (%s), master key %s", section->kms[i]->entry,
@@ -90,6 +98,7 @@ json_t *key_protectors_lines(const Sealift__UnlockSection *section)
 void key_protectors_words(const Sealift__UnlockSection *section, struct buf *out)
 {
     size_t before = out->len;
+    if (comes_from_a_password(section)) buf_put_str(out, "its password");
     for (size_t i = 0; section && i < section->n_kms; i++)
         buf_printf(out, "%sKMS %s", out->len > before ? ", " : "", section->kms[i]->entry);
     for (size_t i = 0; section && i < section->n_passwords; i++)

@@ -19,9 +19,10 @@ void keys_warn_of_jobs(struct cli *cli, const struct statements *jobs);
 
 /* [{"kind": "aws" | "kmip" | "file", "entry", "master_key"} or {"kind": "password", "description"}] */
 json_t *key_protectors_json(const Sealift__UnlockSection *section);
-/* For people, one line each: "KMS 'eu' (aws), master key …", "password 'safe in Berlin'". */
+/* For people, one line each: "the password that it comes from", "KMS 'eu' (aws), master key …", "password
+ * 'safe in Berlin'". */
 json_t *key_protectors_lines(const Sealift__UnlockSection *section);
-/* The same shorter, in one line: "KMS eu, password safe in Berlin"; "-" for none. */
+/* The same shorter, in one line: "its password, KMS eu, password safe in Berlin"; "-" for none. */
 void key_protectors_words(const Sealift__UnlockSection *section, struct buf *out);
 
 /* NULL: the section has none of this name. */

@@ -3,7 +3,9 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/crypto/frame.h"
 #include "common/wire/lent.h"
+#include "director/cli/keys.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -303,4 +305,19 @@ bool point_resolve_removed(struct cli *cli, const char *text, const char *reposi
                            struct err *err)
 {
     return resolve(cli, text, repository, POINTS_REMOVED, out, err);
+}
+
+void point_set_key(const struct point *point, enum output_form form, json_t *object)
+{
+    enum { SHOWN = 9 }; /* two groups of four, and the hyphen */
+    const Sealift__PointBody *body = point->body;
+    bool sealed = body->key_id.len == HASH_LEN;
+    struct hash key_id = sealed ? stored_hash(&body->key_id) : (struct hash){{0}};
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    key_fingerprint(&key_id, fingerprint);
+    (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
+    (void)json_object_set_new(object, "key", sealed ? json_string(body->key_label) : json_null());
+    (void)json_object_set_new(object, "key_fingerprint", sealed ? json_string(fingerprint) : json_null());
+    if (form == OUTPUT_TEXT && sealed)
+        (void)json_object_set_new(object, "fingerprint", json_stringn(fingerprint, SHOWN));
 }

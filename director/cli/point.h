@@ -4,6 +4,7 @@
 #define SEALIFT_CLI_POINT_H
 
 #include "common/wire/stored.h"
+#include "director/cli/output.h"
 #include "director/cli/statements.h"
 
 struct point {
@@ -51,6 +52,10 @@ bool point_resolve(struct cli *cli, const char *text, const char *repository, st
 /* The same among points that were removed. */
 bool point_resolve_removed(struct cli *cli, const char *text, const char *repository, struct point **out,
                            struct err *err) MUST_CHECK;
+
+/* Adds what the point says of its encryption: `cipher`, `key` and `key_fingerprint` (null where it is plain).
+ * For tables `fingerprint` has as much of it as --key and 'key show' take. */
+void point_set_key(const struct point *point, enum output_form form, json_t *object);
 
 enum point_word { POINT_BY_PREFIX, POINT_LATEST, POINT_BEFORE };
 /* What the words mean; pure. `job` gets the label for the last two, *time_ns the moment of the last.

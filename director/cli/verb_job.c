@@ -352,8 +352,8 @@ const struct command job_commands[] = {
      NULL, 1, 1, rebuild_cache},
     {"job", "history", "NAME [--limit N]", "Lists the runs of a job, the newest first.",
      "$ sealift job history web\n"
-     "RUN           STATE  STARTED               TOOK   FILES  SIZE     STORED    TEXT\n"
-     "8c11d0a2f3b4  ok     2026-11-20T03:00:00Z  2.1 s   1180  1.2 GiB  60.2 MiB  -",
+     "RUN           STATE  STARTED               TOOK   SIZE     STORED    CIPHER       KEY   FINGERPRINT\n"
+     "8c11d0a2f3b4  ok     2026-11-20T03:00:00Z  2.1 s  1.2 GiB  60.2 MiB  aes-256-gcm  main  ABCD-EFGH",
      history_options, 1, 1, job_history},
     {"job", "log", "NAME|RUN",
      "Shows one run with its warnings: by the start of its id, or the newest of a job.",

@@ -214,7 +214,9 @@ static const struct option_spec move_options[] = {
     {"director", "KEY@HOST[:PORT]", "the new director: 'sealift-director --init' printed it"},
     {"claim-code-file", "FILE", "the claim code is the first line of FILE"},
     {"rosters", "DIR", "take rosters that are not known here from a transporter's directory 'rosters'"},
-    {"site", "LINE", "another admin has claimed the new director: the line that he was told"},
+    {"site", "LINE",
+     "another admin has claimed the new director: the line that he was told; with --director where its "
+     "operator port is not 9446"},
     {0},
 };
 static const struct option_spec import_options[] = {
@@ -234,7 +236,9 @@ const struct command operator_commands[] = {
      "$ sealift operator join --site sealift1:8c0f…:41d2…:5f3a…c1@backup.example.org:9447\n"
      "joined the site 8c0f… as 'ben'",
      join_options, 0, 0, site_join},
-    {"operator", "move", "--director KEY@HOST[:PORT] [--rosters DIR] [--claim-code-file F] | --site LINE",
+    {"operator", "move",
+     "--director KEY@HOST[:PORT] [--rosters DIR] [--claim-code-file F] | --site LINE [--director "
+     "KEY@HOST:PORT]",
      "Gives the site another director when the old one is lost with its key.\n"
      "Claims a new, empty one by its claim code. Prints the new site line, for the transporters and, with "
      "--site, the other operators.",

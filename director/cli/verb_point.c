@@ -79,10 +79,8 @@ static json_t *point_json(const struct point *point, const struct statements *re
     (void)json_object_set_new(object, "directories", json_count(counts ? counts->directories : 0));
     (void)json_object_set_new(object, "content_bytes", json_count(counts ? counts->content_bytes : 0));
     (void)json_object_set_new(object, "warnings", json_count(counts ? counts->warnings : 0));
-    (void)json_object_set_new(object, "key", body->key_id.len ? json_string(body->key_label) : json_null());
     (void)json_object_set_new(object, "object", json_string(body->object_kind));
     (void)json_object_set_new(object, "crash_consistent", json_boolean(body->crash_consistent));
-    (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "trusted", json_boolean(!point_is_revoked(point)));
     return object;
 }
@@ -92,6 +90,7 @@ static json_t *point_row(const struct cli *cli, const struct point *point,
                          const struct statements *repositories)
 {
     json_t *object = point_json(point, repositories);
+    point_set_key(point, cli->output.form, object);
     if (cli->output.form == OUTPUT_TEXT)
         (void)json_object_set_new(object, "object", json_string(point_holds(point->body)));
     return object;
@@ -108,7 +107,9 @@ static const struct column list_columns[] = {
     {"files", "FILES", COLUMN_NUMBER},
     {"content_bytes", "SIZE", COLUMN_SIZE},
     {"warnings", "WARNINGS", COLUMN_NUMBER},
+    {"cipher", "CIPHER", COLUMN_TEXT},
     {"key", "KEY", COLUMN_TEXT},
+    {"fingerprint", "FINGERPRINT", COLUMN_TEXT},
     {"trusted", "TRUSTED", COLUMN_YES},
     {"kept", "KEPT", COLUMN_TEXT},
     {0},
@@ -176,9 +177,6 @@ static void add_key(const struct point *point, json_t *object)
     const Sealift__PointBody *body = point->body;
     if (body->key_id.len != HASH_LEN) return;
     struct hash key_id = stored_hash(&body->key_id);
-    char fingerprint[KEY_FINGERPRINT_LEN];
-    key_fingerprint(&key_id, fingerprint);
-    (void)json_object_set_new(object, "key_fingerprint", json_string(fingerprint));
     (void)json_object_set_new(object, "key_id", json_hex(key_id.bytes, HASH_LEN));
     (void)json_object_set_new(object, "dedup_domain", json_string(body->domain));
     (void)json_object_set_new(object, "opened_by", unlock_lines(point));
@@ -270,10 +268,8 @@ const struct command point_commands[] = {
     {"point", "list", "[--job J] [--repository R] [--removed]",
      "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
      "$ sealift point list --job web\n"
-     "POINT         JOB  REPOSITORY  NUMBER  TIME                  HOLDS  FILES     SIZE  WARNINGS  KEY   "
-     "TRUSTED  KEPT\n"
-     "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z  tree    1180  1.2 GiB         0  main  "
-     "yes      held",
+     "POINT         JOB  NUMBER  TIME                  HOLDS     SIZE  CIPHER       KEY   FINGERPRINT  KEPT\n"
+     "3f2a91c0d4e7  web      12  2026-11-20T03:00:02Z  tree   1.2 GiB  aes-256-gcm  main  ABCD-EFGH    held",
      list_options, 0, 0, list},
     {"point", "show", "ID [--repository R]",
      "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",
