@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
+#include "director/cli/generations.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
 
@@ -58,7 +59,17 @@ static bool open_for_known(struct coming_back *coming, struct span sealed)
     return false;
 }
 
-/* A director that was made anew knows points before it knows their keys. */
+static bool name_is_taken(const struct coming_back *coming, const struct key_entry *key)
+{
+    for (size_t i = 0; i < coming->keys.count; i++)
+        if (strcmp(coming->keys.items[i].label, key->label) == 0 &&
+            !generations_covers(key->section, &coming->keys.items[i].key_id))
+            return true;
+    return false;
+}
+
+/* A director that was made anew knows points before it knows their keys. What the point says of its key
+ * besides the secret is the writer's word. */
 static bool open_for_point(struct coming_back *coming, const struct id *id, struct span sealed)
 {
     struct err ignored;
@@ -73,7 +84,10 @@ static bool open_for_point(struct coming_back *coming, const struct id *id, stru
     key->section = coming->point->unlock;
     buf_put_span(&key->section_bytes, stored_span(&point->file->unlock));
     (void)snprintf(key->label, sizeof(key->label), "%s", point->unlock->label);
-    return open_for(coming, key, sealed);
+    if (!open_for(coming, key, sealed)) return false;
+    if (!name_is_taken(coming, key)) return true;
+    coming->why_not = "another key here has its name";
+    return false;
 }
 
 /* --- the copies --- */
@@ -128,6 +142,11 @@ static void restore_copies(struct coming_back *coming)
         output_note(output,
                     "password hash restored: a KMS opened key '%s', and %zu operator%s a copy of it again",
                     coming->key->label, given, given == 1 ? " has" : "s have");
+    if (given > 0 && coming->key == &coming->other)
+        output_warning(output,
+                       "nobody here knew the key '%s': its protectors are those that the writer of the point "
+                       "named; see which of them open it: 'sealift key show %s --ask'",
+                       coming->key->label, coming->key->label);
 }
 
 /* --- */
