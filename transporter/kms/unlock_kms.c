@@ -6,11 +6,14 @@
 
 #include <string.h>
 
+enum { AWAY_MOST = 2 }; /* questions in a row that an entry leaves unanswered: then it is asked no more */
+
 struct asking {
     struct unlock *unlock;
     Sealift__KmsWrap **wraps; /* each once; borrowed */
     size_t count, asked;
-    bool *fits; /* of each wrap: some entry was asked */
+    bool *fits;                  /* of each wrap: some entry was asked */
+    unsigned away[KMS_SET_MOST]; /* of each entry: how often it did not answer in a row */
 };
 
 static bool is_there(const struct asking *asking, const Sealift__KmsWrap *wrap)
@@ -44,8 +47,9 @@ static bool is_of_kind(const struct kms_entry *entry, const Sealift__KmsWrap *wr
     return strcmp(kms_kind_name(entry->uri->kind), wrap->kind) == 0;
 }
 
-static void ask(struct asking *asking, const struct kms_entry *entry, const Sealift__KmsWrap *wrap)
+static void ask(struct asking *asking, size_t at, const Sealift__KmsWrap *wrap)
 {
+    const struct kms_entry *entry = kms_set_at(asking->unlock->sources->kms, at);
     struct unlock *unlock = asking->unlock;
     const struct unlock_sources *sources = unlock->sources;
     struct err why = {0};
@@ -55,6 +59,7 @@ static void ask(struct asking *asking, const struct kms_entry *entry, const Seal
     asking->asked++;
     bool given = (sources->unwrap ? sources->unwrap : kms_unwrap)(entry, stored_span(&wrap->wrapped),
                                                                   &unlock->key_id, &candidate, &why);
+    asking->away[at] = !given && why.code == ERR_UNREACHABLE ? asking->away[at] + 1 : 0;
     if (given)
         unlock_take(unlock, &result, &candidate);
     else
@@ -73,7 +78,7 @@ static void ask_all(struct asking *asking, enum which which)
             if (!is_of_kind(entry, asking->wraps[w]) || same_name != (which == OF_ITS_NAME)) continue;
             if (unlock_is_over(asking->unlock) || asking->asked >= UNLOCK_ASKED_MOST) return;
             asking->fits[w] = true;
-            ask(asking, entry, asking->wraps[w]);
+            if (asking->away[e] < AWAY_MOST) ask(asking, e, asking->wraps[w]);
         }
 }
 

@@ -294,3 +294,19 @@ Test(unlock_kms, no_more_is_asked_than_a_hostile_section_is_worth)
     cr_assert_not(unlock_section(buf_span(&section), &more, &from, &half, &err));
     cr_assert_eq(1000 - rig.going_on, UNLOCK_ASKED_MOST);
 }
+
+Test(unlock_kms, an_entry_that_is_away_is_not_waited_for_with_every_wrap)
+{
+    static const struct entry_script script[] = {{"a", IS_AWAY}, {"b", REFUSES}, {"k", REFUSES}};
+    static const char *const bytes[] = {"1", "2", "3", "4"};
+    Sealift__KmsWrap wraps[4], *list[4];
+    AUTO(buf) struct buf section = {0};
+    AUTO(read_half) struct read_half *half = NULL;
+    struct err err = {0};
+    for (size_t i = 0; i < 4; i++)
+        list[i] = wrap_of(&wraps[i], "a", "file", bytes[i]);
+    section_of(list, 4, &section);
+    const struct unlock_sources from = sources(script);
+    cr_assert_not(unlock_section(buf_span(&section), NULL, &from, &half, &err));
+    cr_assert_str_eq(rig.asked, "a<1 a<2 b<1 b<2 b<3 b<4 ");
+}
