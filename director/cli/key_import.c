@@ -113,6 +113,7 @@ static bool no_job_uses(struct cli *cli, const struct key_entry *key, struct err
 {
     AUTO(statements) struct statements jobs = {0};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err)) return false;
+    if (!statements_believed(&jobs, err)) return err_wrap(err, "whether a job uses the key is not known");
     for (size_t i = 0; i < jobs.count; i++) {
         const Sealift__JobBody *job = jobs.items[i]->body.job;
         if (job->deleted || job->key_id.len != HASH_LEN) continue;
@@ -129,6 +130,10 @@ static bool no_point_needs(struct cli *cli, const struct key_entry *key, struct 
     AUTO(points) struct points points = {0};
     size_t count = 0;
     if (!points_get(cli, NULL, NULL, POINTS_THERE, &points, err)) return false;
+    if (points.doubt.code != ERR_NONE) {
+        *err = points.doubt;
+        return err_wrap(err, "whether a recovery point needs the key is not known");
+    }
     for (size_t i = 0; i < points.count; i++) {
         const Sealift__PointBody *body = points.items[i]->body;
         if (body->key_id.len != HASH_LEN) continue;
