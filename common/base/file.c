@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -101,7 +102,9 @@ static bool temp_file_write(struct temp_file *temp, const char *path, struct spa
     if (fd < 0) return err_sys(err, errno, "cannot create '%s'", path);
     temp->exists = true;
     if (!fd_write_all(fd, bytes, path, err)) return false;
-    if (fchmod(fd, mode) != 0) return err_sys(err, errno, "cannot set the mode of '%s'", path);
+    /* we made it, so EPERM means a file system without modes (vfat, exfat) */
+    if (fchmod(fd, mode) != 0 && errno != EPERM)
+        return err_sys(err, errno, "cannot set the mode of '%s'", path);
     if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync '%s'", path);
     return true;
 }
@@ -116,14 +119,25 @@ bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, s
     return dir_sync(dirfd, parent, err);
 }
 
+bool file_publish(int dirfd, const char *temp, const char *path, struct err *err)
+{
+    if (linkat(dirfd, temp, dirfd, path, 0) == 0) {
+        (void)unlinkat(dirfd, temp, 0);
+        return true;
+    }
+    /* file systems without hard links (vfat, exfat) */
+    if (errno == EPERM && renameat2(dirfd, temp, dirfd, path, RENAME_NOREPLACE) == 0) return true;
+    return err_sys(err, errno, "cannot create '%s'", path);
+}
+
 bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err)
 {
     AUTO(free) char *parent = parent_of(path);
     {
         AUTO(temp_file) struct temp_file temp = {.dirfd = dirfd, .path = temp_beside(path)};
         if (!temp_file_write(&temp, path, bytes, mode, err)) return false;
-        if (linkat(dirfd, temp.path, dirfd, path, 0) != 0)
-            return err_sys(err, errno, "cannot create '%s'", path);
+        if (!file_publish(dirfd, temp.path, path, err)) return false;
+        temp.exists = false;
     }
     return dir_sync(dirfd, parent, err);
 }

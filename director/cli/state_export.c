@@ -104,8 +104,7 @@ static bool publish(int fd, const char *temp, const char *path, struct err *err)
     AUTO(fd) int dirfd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0) return err_sys(err, errno, "cannot open '%s'", where);
     if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync '%s'", temp);
-    if (link(temp, path) != 0) return err_sys(err, errno, "cannot create '%s'", path);
-    (void)unlink(temp);
+    if (!file_publish(AT_FDCWD, temp, path, err)) return false;
     return dir_sync(dirfd, where, err);
 }
 
