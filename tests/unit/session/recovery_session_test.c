@@ -15,8 +15,9 @@ enum { PLANTED = 7 }; /* chunks of the cargo */
 /* A repository with one point in it, served by the source over the wire to the listening end. */
 struct served {
     struct ends *ends;
-    struct hash root; /* chunk id */
-    struct dialler *dialler;
+    struct hash root;        /* chunk id */
+    pthread_mutex_t lock;    /* of the dialler, which its thread frees */
+    struct dialler *dialler; /* NULL: it is gone */
     pthread_t thread;
     bool done;
     struct err err;
@@ -115,14 +116,28 @@ static void *serve_main(void *arg)
     };
     served->done =
         dialler_await(served->dialler, &opened, &served->err) && serve_fetch(&options, &served->err);
+    (void)pthread_mutex_lock(&served->lock);
     dialler_free(served->dialler, served->done ? NULL : &served->err);
+    served->dialler = NULL;
+    (void)pthread_mutex_unlock(&served->lock);
     return NULL;
+}
+
+/* It may have ended by itself, too. */
+static void cancel(struct served *served)
+{
+    struct err over = {0};
+    (void)err_set(&over, ERR_CANCELLED, "over");
+    (void)pthread_mutex_lock(&served->lock);
+    if (served->dialler) dialler_cancel(served->dialler, &over);
+    (void)pthread_mutex_unlock(&served->lock);
 }
 
 static struct served *served_with(enum repository_kind kind, unsigned planted)
 {
     struct served *served = calloc(1, sizeof(*served));
     struct err err = {0};
+    (void)pthread_mutex_init(&served->lock, NULL);
     served->ends = ends_new(kind);
     for (unsigned i = 0; i < planted; i++)
         plant(served->ends);
@@ -338,7 +353,6 @@ Test(recovery_session, a_peer_that_stays_away_ends_it_by_its_lease)
         .envelope = see_envelope, .frame = see_frame, .missing = see_missing, .arg = &seen};
     cr_assert_not(inlet.ops->fetch(inlet.self, &served->root, 1, &sink, &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE, "%s", err.text);
-    (void)err_set(&err, ERR_CANCELLED, "over");
-    dialler_cancel(served->dialler, &err);
+    cancel(served);
     (void)pthread_join(served->thread, NULL);
 }
