@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/secret.h"
+#include "common/crypto/hash_list.h"
 #include "transporter/core/node.h"
 #include "transporter/pipeline/reencrypt_pool.h"
 #include "transporter/pipeline/sent_ids.h"
@@ -40,48 +41,13 @@ struct want {
     bool lacking; /* at the other side; else it is only walked through */
 };
 
-/* --- lists of content hashes --- */
-
-static const struct hash *hashes_of(const struct buf *hashes)
-{
-    return (const struct hash *)(const void *)hashes->data;
-}
-
-static size_t count_of(const struct buf *hashes)
-{
-    return hashes->len / HASH_LEN;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    return hash_cmp(a, b);
-}
-
-/* Ascending and without repeats. */
-static void make_set(struct buf *hashes)
-{
-    struct hash *list = (struct hash *)(void *)hashes->data;
-    size_t count = count_of(hashes), kept = 0;
-    if (count == 0) return;
-    qsort(list, count, HASH_LEN, by_value);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || !hash_eq(&list[kept - 1], &list[i])) list[kept++] = list[i];
-    hashes->len = kept * HASH_LEN;
-}
-
-static bool is_missing(const struct reencrypt *reencrypt, const struct hash *id)
-{
-    return reencrypt->missing.len > 0 &&
-           bsearch(id, reencrypt->missing.data, count_of(&reencrypt->missing), HASH_LEN, by_value) != NULL;
-}
-
 /* --- what is wanted --- */
 
 /* A node that the other side has is gone through all the same where a commit has found something missing. */
 static void judge(struct reencrypt *reencrypt, enum frame_type type, const struct hash *content,
                   const struct hash *id, uint8_t have, struct buf *wants)
 {
-    struct want want = {.content = *content, .lacking = !have || is_missing(reencrypt, id)};
+    struct want want = {.content = *content, .lacking = !have || hash_list_has(&reencrypt->missing, id)};
     bool doubting = reencrypt->missing.len > 0;
     bool wanted = want.lacking || (doubting && type == FRAME_NODE);
     if (!wanted || !sent_ids_claim(doubting ? reencrypt->visited : reencrypt->sent, id)) return;
@@ -95,10 +61,10 @@ static bool find_wanted(struct reencrypt *reencrypt, enum frame_type type, struc
     struct hash ids[ASK_MOST];
     enum frame_type types[ASK_MOST];
     uint8_t have[ASK_MOST];
-    make_set(contents);
-    for (size_t at = 0; at < count_of(contents); at += ASK_MOST) {
-        const struct hash *some = hashes_of(contents) + at;
-        size_t count = count_of(contents) - at < ASK_MOST ? count_of(contents) - at : ASK_MOST;
+    hash_list_make_set(contents);
+    for (size_t at = 0; at < hash_list_count(contents); at += ASK_MOST) {
+        const struct hash *some = hash_list_items(contents) + at;
+        size_t count = hash_list_count(contents) - at < ASK_MOST ? hash_list_count(contents) - at : ASK_MOST;
         for (size_t i = 0; i < count; i++) {
             ids[i] = sealing_id(reencrypt->sealing, type, &some[i]);
             types[i] = type;
@@ -251,7 +217,8 @@ static bool send_datas(struct reencrypt *reencrypt, struct buf *contents, struct
     if (!find_wanted(reencrypt, FRAME_DATA, contents, &wants, err)) return false;
     for (size_t at = 0; at < wants.len; at += sizeof(struct want))
         buf_put(&wanted, wants.data + at, HASH_LEN);
-    return reencrypt_pool_give(reencrypt->pool, reencrypt->from, hashes_of(&wanted), count_of(&wanted), err);
+    return reencrypt_pool_give(reencrypt->pool, reencrypt->from, hash_list_items(&wanted),
+                               hash_list_count(&wanted), err);
 }
 
 static bool send_held(struct reencrypt *reencrypt, const struct held_nodes *held, struct err *err)
@@ -310,7 +277,7 @@ static bool begin(struct reencrypt *reencrypt, const struct reencrypt_from *from
     buf_clear(&reencrypt->missing);
     if (missing) {
         buf_put_span(&reencrypt->missing, buf_span(missing));
-        make_set(&reencrypt->missing);
+        hash_list_make_set(&reencrypt->missing);
         sent_ids_free(reencrypt->visited);
         reencrypt->visited = sent_ids_new(SENT_IDS_DEFAULT);
     }

@@ -1,6 +1,7 @@
 #include "transporter/session/copy.h"
 
 #include "common/base/alloc.h"
+#include "common/crypto/hash_list.h"
 #include "transporter/pipeline/point.h"
 #include "transporter/pipeline/sent_ids.h"
 #include "transporter/session/asked.h"
@@ -19,34 +20,6 @@ struct copy {
     struct copy_frames *frames;
     struct sent_ids *sent;
 };
-
-/* Ids of 32 bytes in a buffer. */
-static const struct hash *ids_of(const struct buf *ids)
-{
-    return (const struct hash *)(const void *)ids->data;
-}
-
-static size_t count_of(const struct buf *ids)
-{
-    return ids->len / HASH_LEN;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    return hash_cmp(a, b);
-}
-
-/* Ascending and without repeats. */
-static void make_set(struct buf *ids)
-{
-    struct hash *list = (struct hash *)(void *)ids->data;
-    size_t count = count_of(ids), kept = 0;
-    if (count == 0) return;
-    qsort(list, count, HASH_LEN, by_value);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || !hash_eq(&list[kept - 1], &list[i])) list[kept++] = list[i];
-    ids->len = kept * HASH_LEN;
-}
 
 /* --- asking --- */
 
@@ -75,7 +48,7 @@ static void leave_out_sent(struct copy *copy, struct buf *ids)
 {
     struct hash *list = (struct hash *)(void *)ids->data;
     size_t kept = 0;
-    for (size_t i = 0; i < count_of(ids); i++)
+    for (size_t i = 0; i < hash_list_count(ids); i++)
         if (sent_ids_claim(copy->sent, &list[i])) list[kept++] = list[i];
     ids->len = kept * HASH_LEN;
 }
@@ -106,10 +79,11 @@ static bool note_below(void *arg, const struct frame_view *frame, struct err *er
 static bool copy_data(struct copy *copy, struct buf *ids, struct err *err)
 {
     AUTO(buf) struct buf wanted = {0};
-    make_set(ids);
-    if (!lacking(copy, FRAME_DATA, ids_of(ids), count_of(ids), &wanted, err)) return false;
+    hash_list_make_set(ids);
+    if (!lacking(copy, FRAME_DATA, hash_list_items(ids), hash_list_count(ids), &wanted, err)) return false;
     leave_out_sent(copy, &wanted);
-    return copy_frames_send(copy->frames, FRAME_DATA, ids_of(&wanted), count_of(&wanted), err);
+    return copy_frames_send(copy->frames, FRAME_DATA, hash_list_items(&wanted), hash_list_count(&wanted),
+                            err);
 }
 
 static bool copy_nodes(struct copy *copy, struct buf *ids, unsigned depth, struct err *err);
@@ -126,10 +100,10 @@ static bool copy_some(struct copy *copy, const struct hash *ids, size_t count, u
 
 static bool copy_all(struct copy *copy, const struct buf *ids, unsigned depth, struct err *err)
 {
-    size_t count = count_of(ids);
+    size_t count = hash_list_count(ids);
     for (size_t at = 0; at < count; at += NODES_AT_ONCE) {
         size_t some = count - at < NODES_AT_ONCE ? count - at : NODES_AT_ONCE;
-        if (!copy_some(copy, ids_of(ids) + at, some, depth, err)) return false;
+        if (!copy_some(copy, hash_list_items(ids) + at, some, depth, err)) return false;
     }
     return true;
 }
@@ -138,8 +112,8 @@ static bool copy_nodes(struct copy *copy, struct buf *ids, unsigned depth, struc
 {
     AUTO(buf) struct buf wanted = {0};
     if (depth > DEPTH_MOST) return err_set(err, ERR_DAMAGED, "nodes lie more than %d deep", DEPTH_MOST);
-    make_set(ids);
-    if (!lacking(copy, FRAME_NODE, ids_of(ids), count_of(ids), &wanted, err)) return false;
+    hash_list_make_set(ids);
+    if (!lacking(copy, FRAME_NODE, hash_list_items(ids), hash_list_count(ids), &wanted, err)) return false;
     leave_out_sent(copy, &wanted);
     return copy_all(copy, &wanted, depth, err);
 }
@@ -157,8 +131,10 @@ static bool sort_missing(void *arg, const struct frame_view *frame, struct err *
 static bool send_missing(struct copy *copy, const struct buf *missing, struct err *err)
 {
     AUTO(below) struct below found = {0};
-    return copy_frames_see(copy->frames, ids_of(missing), count_of(missing), sort_missing, &found, err) &&
-           copy_frames_send(copy->frames, FRAME_DATA, ids_of(&found.datas), count_of(&found.datas), err) &&
+    return copy_frames_see(copy->frames, hash_list_items(missing), hash_list_count(missing), sort_missing,
+                           &found, err) &&
+           copy_frames_send(copy->frames, FRAME_DATA, hash_list_items(&found.datas),
+                            hash_list_count(&found.datas), err) &&
            copy_all(copy, &found.nodes, 0, err);
 }
 
@@ -230,10 +206,10 @@ static bool copy_lacking(struct copy *copy, const struct buf *points, struct err
 {
     const struct copy_options *options = copy->options;
     struct err first = {0};
-    for (size_t i = 0; i < count_of(points); i++) {
+    for (size_t i = 0; i < hash_list_count(points); i++) {
         struct id id;
         bool damaged = false;
-        memcpy(id.bytes, ids_of(points)[i].bytes, ID_LEN);
+        memcpy(id.bytes, hash_list_items(points)[i].bytes, ID_LEN);
         if (atomic_load(options->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
         if (copy_point(copy, &id, &damaged, err)) continue;
         if (!damaged) return false;
@@ -257,6 +233,6 @@ bool copy_points(const struct copy_options *options, struct err *err)
     copy.frames = frames;
     copy.sent = sent;
     return copy_unlocks(options, err) && repository_points(options->from, note_point, &all, err) &&
-           lacking(&copy, ASKED_POINT, ids_of(&all), count_of(&all), &wanted, err) &&
+           lacking(&copy, ASKED_POINT, hash_list_items(&all), hash_list_count(&all), &wanted, err) &&
            copy_lacking(&copy, &wanted, err);
 }
