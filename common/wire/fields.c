@@ -27,6 +27,7 @@ static const struct rule rules[] = {
     {"subject_id", 16, 16, NEVER_EMPTY},
     {"incarnation", 16, 16, NEVER_EMPTY},
     {"ticket", 32, 32, NEVER_EMPTY},
+    {"rendezvous", 32, 32, MAY_BE_EMPTY},
     {"peer", 32, 32, MAY_BE_EMPTY},
     {"audience", 32, 32, MAY_BE_EMPTY},
     {"signer", 32, 32, NEVER_EMPTY},

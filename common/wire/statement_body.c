@@ -111,7 +111,9 @@ static bool job_check(const struct statement *statement, struct err *err)
            rule(body->kind != SEALIFT__JOB_KIND__JOB_NONE, "a job without a kind", err) &&
            rule(body->repository.len == ID_LEN, "a job without a repository", err) &&
            rule(body->placement != SEALIFT__PLACEMENT__PLACE_NONE, "a job without a placement", err) &&
-           rule(body->connection != SEALIFT__CONNECTION__CONNECTION_NONE, "a job without a connection mode",
+           rule(body->proxy[0] == '\0' || body->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT ||
+                    body->connection == SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS,
+                "a job names a proxy only with the connection that goes through it: direct or rendezvous",
                 err) &&
            rule(copy == (body->from_repository.len == ID_LEN),
                 "exactly copies name a repository to copy from", err) &&

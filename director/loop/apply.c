@@ -38,6 +38,8 @@ static void send_assign(struct director *director, const struct effect *effect)
     assign.subject_version = run->subject_version;
     assign.ticket = lent_bytes(run->ticket, RUN_TICKET_LEN);
     assign.peer = lent_bytes(peer->host, SIGN_PK_LEN);
+    if (effect->side != SEALIFT__RUN_SIDE__SIDE_BOTH)
+        assign.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     if (effect->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) assign.endpoint = lent_text(run->endpoint);
     Sealift__Maintenance work;
     if (run->kind == RUN_MAINTENANCE) {

@@ -116,6 +116,125 @@ Test(head, cut_or_flipped_never_crashes)
     }
 }
 
+/* --- what two hosts are told of the way to each other --- */
+
+static uint8_t name[32] = {4}, peer[32] = {5};
+
+static void probe_message(size_t name_len, struct buf *out)
+{
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Probe probe = SEALIFT__PROBE__INIT;
+    probe.id = (ProtobufCBinaryData){16, run};
+    probe.ticket = (ProtobufCBinaryData){32, ticket};
+    probe.peer = (ProtobufCBinaryData){32, peer};
+    probe.side = SEALIFT__RUN_SIDE__SIDE_TARGET;
+    probe.connection = SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS;
+    probe.proxy = (char *)(uintptr_t) "meet.example:9449";
+    probe.rendezvous = (ProtobufCBinaryData){name_len, name};
+    head.kind_case = SEALIFT__HEAD__KIND_PROBE;
+    head.probe = &probe;
+    head_encode(&head, out);
+}
+
+Test(head, of_a_probe_carries_the_way)
+{
+    struct err err;
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(head) Sealift__Head *head = NULL;
+    probe_message(32, &bytes);
+    cr_assert(head_decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, buf_span(&bytes), 0, &head, &err), "%s", err.text);
+    cr_assert_eq(head->probe->connection, SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS);
+    cr_assert_str_eq(head->probe->proxy, "meet.example:9449");
+    cr_assert_eq(memcmp(head->probe->rendezvous.data, name, 32), 0);
+    for (int channel = CHANNEL_OPERATOR_TO_DIRECTOR; channel <= CHANNEL_LISTENER_TO_DIALLER; channel++)
+        cr_assert_eq(decode((enum channel)channel, buf_span(&bytes), 0, &err),
+                     channel == CHANNEL_DIRECTOR_TO_TRANSPORTER ? ERR_NONE : ERR_PROTOCOL);
+}
+
+Test(head, of_a_probe_cut_or_flipped_never_crashes)
+{
+    struct err err;
+    AUTO(buf) struct buf bytes = {0};
+    probe_message(32, &bytes);
+    for (size_t len = 0; len < bytes.len; len++)
+        cr_assert_neq(decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, span_of(bytes.data, len), 0, &err), ERR_NONE);
+    for (size_t i = 0; i < bytes.len * 8; i++) {
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+        (void)decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, buf_span(&bytes), 0, &err);
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+    }
+}
+
+Test(head, with_a_rendezvous_of_another_length_is_refused)
+{
+    struct err err;
+    static const size_t lengths[] = {1, 16, 31};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        AUTO(buf) struct buf bytes = {0};
+        probe_message(lengths[i], &bytes);
+        cr_assert_eq(decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, buf_span(&bytes), 0, &err), ERR_PROTOCOL);
+    }
+    cr_assert_str_eq(err.text, "probe: 'rendezvous' has 31 bytes instead of 32");
+}
+
+Test(head, of_an_assignment_with_a_connection_of_a_later_version_is_refused)
+{
+    struct err err;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Assign assign = SEALIFT__ASSIGN__INIT;
+    assign.run = (ProtobufCBinaryData){16, run};
+    assign.subject_id = (ProtobufCBinaryData){16, run};
+    assign.ticket = (ProtobufCBinaryData){32, ticket};
+    assign.connection = (Sealift__Connection)4;
+    head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
+    head.assign = &assign;
+    AUTO(buf) struct buf bytes = {0};
+    head_encode(&head, &bytes);
+    cr_assert_eq(decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, buf_span(&bytes), 0, &err), ERR_VERSION);
+    cr_assert_str_eq(err.text, "message: 'connection' has the unknown value 4");
+}
+
+/* As many runs and KMS entries as a transporter may have, with the longest names. */
+Test(head, of_the_longest_hello_fits)
+{
+    enum { SLOTS_MOST = 128, KMS_MOST = 16, NAME_MOST = 63, HOST_MOST = 255 };
+    struct err err;
+    char long_name[NAME_MOST + 1] = {0}, endpoint[HOST_MOST + 7] = {0};
+    memset(long_name, 'n', NAME_MOST);
+    memset(endpoint, 'h', HOST_MOST);
+    memcpy(endpoint + HOST_MOST, ":65535", 6);
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Hello hello = SEALIFT__HELLO__INIT;
+    Sealift__OwnKey own = SEALIFT__OWN_KEY__INIT;
+    ProtobufCBinaryData runs[SLOTS_MOST];
+    Sealift__KmsOffer offers[KMS_MOST], *kms[KMS_MOST];
+    for (size_t i = 0; i < SLOTS_MOST; i++)
+        runs[i] = (ProtobufCBinaryData){16, run};
+    for (size_t i = 0; i < KMS_MOST; i++) {
+        kms[i] = &offers[i];
+        sealift__kms_offer__init(kms[i]);
+        offers[i].name = long_name;
+        offers[i].kind = (char *)(uintptr_t) "file";
+    }
+    hello.version = (char *)(uintptr_t) "10.20.30";
+    hello.roster_version = UINT64_MAX;
+    hello.incarnation = (ProtobufCBinaryData){16, run};
+    hello.slots = SLOTS_MOST;
+    hello.n_runs = SLOTS_MOST;
+    hello.runs = runs;
+    hello.n_kms = KMS_MOST;
+    hello.kms = kms;
+    own.key_id = own.domain_id = (ProtobufCBinaryData){32, name};
+    hello.own_key = &own;
+    hello.reverse_endpoint = endpoint;
+    head.kind_case = SEALIFT__HEAD__KIND_HELLO;
+    head.hello = &hello;
+    AUTO(buf) struct buf bytes = {0};
+    head_encode(&head, &bytes);
+    cr_assert_eq(decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, buf_span(&bytes), 0, &err), ERR_NONE, "%s",
+                 err.text);
+}
+
 Test(head, knows_every_kind_of_the_schema)
 {
     const ProtobufCMessageDescriptor *head = &sealift__head__descriptor;

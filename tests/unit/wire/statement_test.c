@@ -239,6 +239,42 @@ Test(statement, that_a_verifier_would_refuse_is_not_signed)
     cr_assert_eq(bytes.len, 0);
 }
 
+/* Its link, or the site's rule, says how a job's hosts meet that does not say it itself. */
+Test(statement, a_job_names_a_proxy_only_with_the_connection_that_goes_through_it)
+{
+    static const struct {
+        Sealift__Connection connection;
+        const char *proxy, *text;
+    } cases[] = {
+        {SEALIFT__CONNECTION__CONNECTION_NONE, "", NULL},
+        {SEALIFT__CONNECTION__CONNECTION_REVERSE, "", NULL},
+        {SEALIFT__CONNECTION__CONNECTION_DIRECT, "p.example:1080", NULL},
+        {SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS, "p.example:9449", NULL},
+        {SEALIFT__CONNECTION__CONNECTION_NONE, "p.example:1080",
+         "a job names a proxy only with the connection that goes through it: direct or rendezvous"},
+        {SEALIFT__CONNECTION__CONNECTION_REVERSE, "p.example:1080",
+         "a job names a proxy only with the connection that goes through it: direct or rendezvous"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        Sealift__JobBody body;
+        Sealift__SealedCopy copy, *copies[1];
+        site_job_body(&site, &body, &copy, copies, "web");
+        body.connection = cases[i].connection;
+        body.proxy = (char *)(uintptr_t)cases[i].proxy;
+        AUTO(buf) struct buf encoded = {0}, bytes = {0};
+        statement_body_encode(&body, &encoded);
+        struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                                        .site = site.id,
+                                        .id = job,
+                                        .version = 1,
+                                        .body = buf_span(&encoded)};
+        struct err err = {0};
+        bool signs = statement_sign(site.admin->sign, &draft, &bytes, &err);
+        cr_assert_eq(signs, cases[i].text == NULL, "case %zu: %s", i, err.text);
+        if (cases[i].text) cr_assert_str_eq(err.text, cases[i].text);
+    }
+}
+
 /* What an order carries of wraps is bounded, and of a key that it names. */
 Test(statement, an_order_with_wraps_of_no_key_or_too_many_is_refused)
 {
