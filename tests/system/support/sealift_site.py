@@ -1,5 +1,6 @@
-"""A Sealift site of real daemons on loopback, for system tests. Everything lies under one directory; on
-leaving the `with` block every daemon is ended, and one that does not end in time is an error."""
+"""A Sealift site of real daemons, for system tests: on loopback or, each on a host of its own, in network namespaces
+(netns.py). Everything lies under one directory; on leaving the `with` block every daemon is ended, and one that does not
+end in time is an error."""
 
 import os
 import re
@@ -65,7 +66,9 @@ def value(line, key):
 
 
 class Site:
-    def __init__(self, name="site", lease="5s"):
+    def __init__(self, name="site", lease="5s", hosts=None):
+        """`hosts`: {name of a daemon, or "operator": netns.Host}; who has none runs here, and the operator at the director"""
+        self.hosts = hosts or {}
         self.bin = os.path.join(os.environ["BUILD_DIR"], "bin")
         self.dir = os.path.join(os.environ["TMPDIR"], name)
         self.lease = lease
@@ -94,9 +97,17 @@ class Site:
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
+    def command(self, who, program, *args):
+        """The command line of a program of the build, on the host of `who`."""
+        argv = [os.path.join(self.bin, program), *args]
+        return self.hosts[who].command(*argv) if who in self.hosts else argv
+
+    def operator_command(self, *args):
+        return self.command("operator" if "operator" in self.hosts else "director", "sealift", *args)
+
     def run(self, program, *args, code=0, timeout=120, text=True, env=None, stdin=None):
         """Runs a program of the build; `code` is the exit code (or a tuple of codes) that it must end with."""
-        argv = [os.path.join(self.bin, program), *args]
+        argv = self.operator_command(*args) if program == "sealift" else [os.path.join(self.bin, program), *args]
         done = subprocess.run(argv, capture_output=True, text=text, timeout=timeout, env=env or self.env,
                               input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL)
         wanted = code if isinstance(code, tuple) else (code,)
@@ -110,8 +121,10 @@ class Site:
 
     def start_director(self):
         config = self.path("director.conf")
-        said = self.run("sealift-director", "--init", "--config", config, "--state", self.path("director"),
-                        "--bind", "127.0.0.1", "--operator-port", "0", "--control-port", "0").stdout
+        where = ["--bind", "127.0.0.1", "--operator-port", "0", "--control-port", "0"]
+        if "director" in self.hosts:
+            where = ["--bind", "0.0.0.0"]
+        said = self.run("sealift-director", "--init", "--config", config, "--state", self.path("director"), *where).stdout
         self.director_key = re.search(r"\b[0-9a-f]{64}\b", said).group(0)
         self.claim = re.search(r"claim code: *(\S+)", said, re.I).group(1)
         self.run_director()
@@ -119,11 +132,14 @@ class Site:
     def run_director(self):
         """(Re)starts the director; its ports must stay the same, so they are pinned after the first start."""
         config = self.path("director.conf")
-        self.daemons["director"] = Daemon("director", [os.path.join(self.bin, "sealift-director"), "--config", config],
+        self.daemons["director"] = Daemon("director", self.command("director", "sealift-director", "--config", config),
                                           self.path("director.log"), self.env)
         ready = self.daemons["director"].wait_for("event=ready")
         self.operator_address = value(ready, "operator").replace("tcp://", "")
         self.control_address = value(ready, "control").replace("tcp://", "")
+        if "director" in self.hosts:  # it listens everywhere, others know it by name
+            domain = self.hosts["director"].domain
+            self.operator_address, self.control_address = f"{domain}:9446", f"{domain}:9447"
         with open(config) as file:
             text = file.read()
         text = re.sub(r"(operator_port *= *)\d+", rf"\g<1>{self.operator_address.rsplit(':', 1)[1]}", text)
@@ -139,27 +155,36 @@ class Site:
                             "--claim-code-file", claim, "--no-password").stdout
         self.line = re.search(r"sealift1:\S+", said).group(0)
 
-    def add_transporter(self, name, zone, read=("/",), restore=(), repositories=(), extra=""):
+    def init_transporter(self, name, read=("/",), restore=(), repositories=(), extra="", data=""):
+        """Its configuration; `extra`: more settings, `data`: more in the group of that name. Returns the fingerprint."""
         config = self.path(f"{name}.conf")
-        argv = ["--init", "--site", self.line, "--name", name, "--config", config, "--state", self.path(name),
-                "--data-listen", "tcp://127.0.0.1:0"]
+        where = ["--data-listen", "tcp://127.0.0.1:0"]
+        if name in self.hosts:
+            where = ["--data-advertise", f"tcp://{self.hosts[name].domain}:9448"]
+        argv = ["--init", "--site", self.line, "--name", name, "--config", config, "--state", self.path(name), *where]
         for option, paths in (("--read", read), ("--restore", restore), ("--repositories", repositories)):
             for path in paths:
                 argv += [option, path]
         said = self.run("sealift-transporter", *argv).stdout
-        fingerprint = FINGERPRINT.search(said).group(0)
         with open(config) as file:
             text = re.sub(r'lease = "2m"', f'lease = "{self.lease}"', file.read())
-        if "plaintext_to" in extra:
-            text = re.sub(r"plaintext_to = .*\n", "", text)
+        for setting in re.findall(r"^(\w+) = ", extra, re.M):
+            text = re.sub(rf"^{setting} = .*\n", "", text, flags=re.M)
+        if data:
+            text = text.replace("data = {\n", f"data = {{\n    {data}\n")
         with open(config, "w") as file:
             file.write(text + extra)
+        return FINGERPRINT.search(said).group(0)
+
+    def add_transporter(self, name, zone, **settings):
+        """Made with these settings of init_transporter, started and let in."""
+        fingerprint = self.init_transporter(name, **settings)
         self.run_transporter(name).wait_for("event=pending")
         self.sealift("transporter", "approve", name, "--zone", zone, "--fingerprint", fingerprint)
         self.daemons[name].wait_for("event=admitted")
 
     def run_transporter(self, name):
-        argv = [os.path.join(self.bin, "sealift-transporter"), "--config", self.path(f"{name}.conf")]
+        argv = self.command(name, "sealift-transporter", "--config", self.path(f"{name}.conf"))
         self.daemons[name] = Daemon(name, argv, self.path(f"{name}.log"), self.env)
         self.daemons[name].wait_for("event=ready")
         return self.daemons[name]
@@ -177,12 +202,13 @@ class Site:
         self.init_operator()
         return self
 
-    def add_backup(self, tree, repository=None, restore=(), job=()):
+    def add_backup(self, tree, repository=None, restore=(), job=(), source=(), vault=()):
         """The usual backup: the job 'web' of the host 'source', which may restore to out/ too, into the repository
-        'offsite' (store/r) of the untrusted host 'vault', sealed for the key 'main'; `job`: more options of it."""
+        'offsite' (store/r) of the untrusted host 'vault', sealed for the key 'main'; `job`: more options of it; `source`,
+        `vault`: more of init_transporter."""
         repository = repository or self.path("store", "r")
-        self.add_transporter("source", "trusted", read=[tree], restore=[self.path("out"), *restore])
-        self.add_transporter("vault", "untrusted", repositories=[os.path.dirname(repository)])
+        self.add_transporter("source", "trusted", read=[tree], restore=[self.path("out"), *restore], **dict(source))
+        self.add_transporter("vault", "untrusted", repositories=[os.path.dirname(repository)], **dict(vault))
         self.sealift("repository", "create", "offsite", "--on", "vault", "--path", repository)
         self.sealift("key", "create", "main", "--description", "for tests", "--generate")
         self.sealift("job", "create", "web", "--backup", f"source:{tree}", "--repository", "offsite", "--encrypt",
