@@ -12,6 +12,7 @@
 
 struct net_context {
     void *handle;
+    struct net_pace pace;
     pthread_mutex_t lock; /* of `inside` */
     pthread_cond_t left;
     unsigned inside;
@@ -52,11 +53,21 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
         return false;
     }
     struct net_context *context = xmalloc(sizeof(*context));
-    *context = (struct net_context){.handle = handle};
+    *context = (struct net_context){.handle = handle, .pace = NET_PACE_DEFAULT};
     (void)pthread_mutex_init(&context->lock, NULL);
     (void)pthread_cond_init(&context->left, NULL);
     *out = context;
     return true;
+}
+
+void net_context_set_pace(struct net_context *context, const struct net_pace *pace)
+{
+    context->pace = *pace;
+}
+
+struct net_pace net_context_pace(const struct net_context *context)
+{
+    return context->pace;
 }
 
 void net_context_shutdown(struct net_context *context)

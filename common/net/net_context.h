@@ -8,12 +8,26 @@
 
 #include <stdint.h>
 
+/* How connections are kept. Of libzmq's own pauses the first ones are blurred by chance. */
+struct net_pace {
+    int heartbeat_ms;     /* servers ask so often whether a peer is there: four times without a word end it */
+    int reconnect_ms;     /* the first pause before a peer is dialled again; it doubles ... */
+    int reconnect_max_ms; /* ... up to this */
+};
+#define NET_PACE_DEFAULT                                                                                     \
+    ((struct net_pace){.heartbeat_ms = 5000, .reconnect_ms = 250, .reconnect_max_ms = 5000})
+
 struct net_context;
 
 /* Raises the soft limit of open descriptors as far as the hard one allows, to at most 65,536: at
  * libzmq's customary 1,024 a flood of silent connections would lock admitted peers out.
  * `io_threads` is 1 to 16; one thread moves about 1 GB/s of CURVE traffic. */
 bool net_context_new(unsigned io_threads, struct net_context **out, struct err *err) MUST_CHECK;
+
+/* For the sockets that are made from now on by net_options_in; NET_PACE_DEFAULT before. While there are
+ * no other threads. */
+void net_context_set_pace(struct net_context *context, const struct net_pace *pace);
+struct net_pace net_context_pace(const struct net_context *context);
 
 /* From any thread: each call that waits or will wait on this context's sockets, but for those of
  * net_zap, comes back with NET_TERMINATED (or ERR_CANCELLED). */

@@ -16,6 +16,8 @@
 /* What a message frame may grow by under CURVE (33 bytes today): MAXMSGSIZE counts it. */
 #define CURVE_OVERHEAD 64
 
+enum { HEARTBEATS_LOST = 4 }; /* so many intervals of silence end a connection */
+
 /* A NET_CONNECT through a proxy. */
 struct proxied {
     struct proxied *next;
@@ -52,11 +54,22 @@ struct net_options net_options_of(enum net_role role)
         .linger_ms = 1000,
         .connect_timeout_ms = 10000,
         .handshake_timeout_ms = 5000,
-        .heartbeat_ms = 5000,
-        .heartbeat_timeout_ms = 20000,
-        .reconnect_ms = 250,
-        .reconnect_max_ms = 30000,
+        .heartbeat_ms = NET_PACE_DEFAULT.heartbeat_ms,
+        .heartbeat_timeout_ms = HEARTBEATS_LOST * NET_PACE_DEFAULT.heartbeat_ms,
+        .reconnect_ms = NET_PACE_DEFAULT.reconnect_ms,
+        .reconnect_max_ms = NET_PACE_DEFAULT.reconnect_max_ms,
     };
+}
+
+struct net_options net_options_in(const struct net_context *context, enum net_role role)
+{
+    const struct net_pace pace = net_context_pace(context);
+    struct net_options options = net_options_of(role);
+    options.heartbeat_ms = pace.heartbeat_ms;
+    options.heartbeat_timeout_ms = HEARTBEATS_LOST * pace.heartbeat_ms;
+    options.reconnect_ms = pace.reconnect_ms;
+    options.reconnect_max_ms = pace.reconnect_max_ms;
+    return options;
 }
 
 const char *net_fault_text(enum net_fault fault)

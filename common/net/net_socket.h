@@ -51,6 +51,8 @@ struct net_options {
 
 /* Each option but key, server_key, zap and domain has a sound value. */
 struct net_options net_options_of(enum net_role role);
+/* The same, at the pace of this context. */
+struct net_options net_options_in(const struct net_context *context, enum net_role role);
 
 struct net_endpoint {
     enum net_side side;

@@ -30,7 +30,7 @@ void director_fail(struct director *director, const struct err *err)
 static struct net_options port_options(const struct director *director, const struct net_key *key,
                                        const char *domain, uint32_t max_payload)
 {
-    struct net_options options = net_options_of(NET_SERVER);
+    struct net_options options = net_options_in(director->net, NET_SERVER);
     options.key = key;
     options.zap = director->zap;
     options.domain = domain;
@@ -84,15 +84,22 @@ static bool open_state(struct director *director, const struct net_key *key, str
            startup_load(director, err) && bundles_open(director, err) && reconcile_open(director, err);
 }
 
+static void set_pace(struct director *director)
+{
+    struct net_pace pace = NET_PACE_DEFAULT;
+    if (director->settings.heartbeat_ms) pace.heartbeat_ms = director->settings.heartbeat_ms;
+    net_context_set_pace(director->net, &pace);
+}
+
 bool director_open(const struct director_settings *settings, const struct net_key *key, struct director **out,
                    struct err *err)
 {
     AUTO(director) struct director *director = xcalloc(1, sizeof(*director));
     director->settings = *settings;
     look_at_the_clock(director);
-    if (!open_state(director, key, err) || !net_context_new(1, &director->net, err) ||
-        !net_zap_start(director->net, &director->zap, err))
-        return false;
+    if (!open_state(director, key, err) || !net_context_new(1, &director->net, err)) return false;
+    set_pace(director);
+    if (!net_zap_start(director->net, &director->zap, err)) return false;
     startup_admit(director);
     if (!open_ports(director, key, err)) return false;
     *out = director;

@@ -28,6 +28,7 @@ struct director_settings {
     const char *config_file;              /* goes with copies of the state; NULL: it does not */
     struct self_backup_settings self_backup;
     uint64_t lease_ms; /* how long a transporter may be gone before its runs end */
+    int heartbeat_ms;  /* of connections; 0: as usual */
 };
 
 struct director;

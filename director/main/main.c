@@ -93,6 +93,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                     .operator_port = settings->operator_port,
                                     .control_port = settings->control_port,
                                     .lease_ms = settings->lease_ms,
+                                    .heartbeat_ms = (int)settings->heartbeat_ms,
                                     .config_file = config,
                                     .self_backup = {.directory = settings->self_backup_directory,
                                                     .spec = settings->self_backup_schedule,

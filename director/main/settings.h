@@ -13,6 +13,7 @@ struct settings {
     char *bind;
     uint16_t operator_port, control_port; /* 0: any free one */
     uint64_t lease_ms;
+    uint64_t heartbeat_ms;
     char *self_backup_directory; /* NULL: no copies of its own state */
     char *self_backup_schedule;
     int self_backup_keep;

@@ -41,6 +41,8 @@ bad $t "${state}control = \"listen\";\n" "bad.conf:2: control: 'listen' is not t
 bad $t "${state}read = ( \"relative\" );\n" "bad.conf:2: read[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}restore = ( \"/a/../b\" );\n" "bad.conf:2: restore[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must be tcp://HOST:PORT, with a port from 0 to 65535"
+bad $t "${state}heartbeat = \"50ms\";\n" "bad.conf:2: heartbeat: '50ms' is less than 100ms"
+bad $t "${state}reconnect = { first = \"2s\"; most = \"1s\"; };\n" "bad.conf:2: reconnect.most: is less than 'first'"
 kms='kms = ( { name = "eu"; '
 bad $t "${state}${kms}uri = \"aws:///k?REGION=r&COLOUR=x\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': the aws://… URI: unknown parameter 'COLOUR'"
 bad $t "${state}${kms}uri = \"file://$TMPDIR/none.key\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot open 'none.key': No such file or directory"

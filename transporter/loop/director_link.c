@@ -47,7 +47,7 @@ void director_link_free(struct director_link *link)
 
 static bool dial(struct director_link *link, struct err *err)
 {
-    struct net_options options = net_options_of(NET_CLIENT);
+    struct net_options options = net_options_in(link->options.net, NET_CLIENT);
     options.key = link->key;
     options.server_key = link->options.server_key;
     options.max_payload = PAYLOAD_MAX;

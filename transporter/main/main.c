@@ -145,6 +145,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     if (!authority_open(settings->state_dir, &site, self, &authority, err)) return false;
     stores_trust(stores, &(struct repository_operators){.known = authority_knew_operator, .arg = authority});
     if (!net_context_new(2, &net, err)) return false;
+    net_context_set_pace(net, &settings->pace);
     struct listener_options listening = {
         .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
     if (!listener_new(&listening, &listener, err)) return err_wrap(err, "%s", config);

@@ -12,6 +12,10 @@ enum {
     SLOTS_MAX = 128, /* a Hello, of 4 KiB at most, names the runs in them and the entries of kms */
     LEASE_DEFAULT_MS = 120 * 1000,
     LEASE_MIN_MS = 500,
+    HEARTBEAT_LEAST_MS = 100,
+    HEARTBEAT_MOST_MS = 60 * 1000,
+    RECONNECT_LEAST_MS = 10,
+    RECONNECT_MOST_MS = 5 * 60 * 1000,
     DRAIN_DEFAULT_MS = 30 * 1000,
     DAY_MS = 24 * 3600 * 1000,
     COMMAND_LEAST_MS = 100,
@@ -189,6 +193,25 @@ static bool get_modes(struct conf_group root, struct settings *settings, struct 
     return true;
 }
 
+static bool get_pace(struct conf_group root, struct net_pace *out, struct err *err)
+{
+    const struct net_pace usual = NET_PACE_DEFAULT;
+    struct conf_group reconnect;
+    uint64_t heartbeat_ms = 0, first_ms = 0, most_ms = 0;
+    if (!conf_get_duration_or(root, "heartbeat", HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS,
+                              (uint64_t)usual.heartbeat_ms, &heartbeat_ms, err) ||
+        !conf_get_group_or_empty(root, "reconnect", &reconnect, err) ||
+        !conf_get_duration_or(reconnect, "first", RECONNECT_LEAST_MS, RECONNECT_MOST_MS,
+                              (uint64_t)usual.reconnect_ms, &first_ms, err) ||
+        !conf_get_duration_or(reconnect, "most", RECONNECT_LEAST_MS, RECONNECT_MOST_MS,
+                              (uint64_t)usual.reconnect_max_ms, &most_ms, err))
+        return false;
+    if (most_ms < first_ms) return conf_reject(reconnect, "most", err, "is less than 'first'");
+    *out = (struct net_pace){
+        .heartbeat_ms = (int)heartbeat_ms, .reconnect_ms = (int)first_ms, .reconnect_max_ms = (int)most_ms};
+    return true;
+}
+
 static bool get_limits(struct conf_group root, struct settings *settings, struct err *err)
 {
     int slots = 0;
@@ -198,7 +221,8 @@ static bool get_limits(struct conf_group root, struct settings *settings, struct
     if (!conf_get_group_or_empty(root, "check", &check, err) ||
         !conf_get_size_or(check, "bandwidth", 0, UINT64_C(1) << 40, 0, &settings->check_bytes_per_s, err))
         return false;
-    return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
+    return get_pace(root, &settings->pace, err) &&
+           conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
                                 err) &&
            conf_get_duration_or(root, "drain", 0, DAY_MS, DRAIN_DEFAULT_MS, &settings->drain_ms, err);
 }

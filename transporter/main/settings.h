@@ -6,6 +6,7 @@
 #include "common/base/auto.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/net/net_context.h"
 #include "transporter/core/policy.h"
 #include "transporter/kms/kms_set.h"
 
@@ -20,6 +21,7 @@ struct settings {
     char *own_key_file;         /* NULL: none */
     uint32_t slots;             /* runs at a time */
     uint64_t lease_ms;          /* how long a run waits for a lost peer */
+    struct net_pace pace;       /* heartbeats, and how a lost peer is dialled again */
     uint64_t drain_ms;          /* how long SIGTERM waits for runs */
     uint64_t check_bytes_per_s; /* how fast a check reads packs; 0: unlimited */
     enum log_level log_level;

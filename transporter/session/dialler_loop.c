@@ -8,10 +8,7 @@
 
 enum {
     COME_UP_MS = 20000, /* for one socket to get through */
-    PAUSE_MS = 100,     /* before the next one, doubling ... */
-    PAUSE_MOST_MS = 2000,
     LINGER_MS = 1000,
-    RECONNECT_MS = 100,
     IDLE_MS = 1000,
     LAST_CHANCE_MS = 1000, /* to say good-bye */
 };
@@ -35,15 +32,13 @@ DEFINE_AUTO_IN_PLACE(link, struct link, link_deinit)
 
 static bool link_init(struct link *link, const struct dialler *dialler, struct err *err)
 {
-    struct net_options options = net_options_of(NET_CLIENT);
+    struct net_options options = net_options_in(dialler->options.net, NET_CLIENT);
     options.key = dialler->key;
     options.server_key = dialler->options.peer_key;
     options.max_payload = PAYLOAD_MAX;
     options.send_queue = DIALLER_QUEUE;
     options.recv_queue = DIALLER_QUEUE;
     options.linger_ms = LINGER_MS;
-    options.reconnect_ms = RECONNECT_MS;
-    options.reconnect_max_ms = PAUSE_MOST_MS;
     struct net_endpoint endpoint = {.side = NET_CONNECT, .address = dialler->endpoint};
     link->made_ms = clock_steady_ms();
     return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
@@ -242,6 +237,14 @@ static bool is_stopped(struct dialler *dialler)
     return stop;
 }
 
+/* From half of it to all of it: who lost the same host at the same moment does not come back in step. */
+static uint64_t blurred(uint64_t pause_ms)
+{
+    uint64_t chance;
+    random_bytes(&chance, sizeof(chance));
+    return pause_ms - chance % (pause_ms / 2 + 1);
+}
+
 static void pause_for(struct dialler *dialler, uint64_t pause_ms)
 {
     struct err err;
@@ -267,7 +270,9 @@ static bool is_over(struct dialler *dialler)
 void *dialler_main(void *arg)
 {
     struct dialler *dialler = arg;
-    uint64_t pause_ms = PAUSE_MS;
+    const struct net_pace pace = net_context_pace(dialler->options.net);
+    const uint64_t first_ms = (uint64_t)pace.reconnect_ms, most_ms = (uint64_t)pace.reconnect_max_ms;
+    uint64_t pause_ms = first_ms;
     while (!is_over(dialler)) {
         AUTO(link) struct link link = {0};
         struct err err = {0};
@@ -279,9 +284,9 @@ void *dialler_main(void *arg)
         }
         bool worked = use_link(dialler, &link);
         if (is_over(dialler)) break;
-        pause_ms = worked ? PAUSE_MS : 2 * pause_ms;
-        if (pause_ms > PAUSE_MOST_MS) pause_ms = PAUSE_MOST_MS;
-        pause_for(dialler, pause_ms);
+        pause_ms = worked ? first_ms : 2 * pause_ms;
+        if (pause_ms > most_ms) pause_ms = most_ms;
+        pause_for(dialler, blurred(pause_ms));
     }
     return NULL;
 }

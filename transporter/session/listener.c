@@ -58,7 +58,7 @@ uint64_t listener_probe_interval(const struct listener_session *session)
 
 static bool make_socket(struct listener *listener, const struct listener_options *options, struct err *err)
 {
-    struct net_options socket_options = net_options_of(NET_SERVER);
+    struct net_options socket_options = net_options_in(options->net, NET_SERVER);
     AUTO(net_key) struct net_key *key = NULL;
     if (!net_key_from_secret(options->self->transport->sk->data, &key, err)) return false;
     socket_options.key = key;
