@@ -1,16 +1,13 @@
 #include "common/net/net_relay.h"
 
 #include "common/base/alloc.h"
-#include "common/base/secret.h"
 #include "common/base/text.h"
-#include "common/net/net_socks.h"
+#include "common/net/net_dial.h"
+#include "common/net/net_pump.h"
 #include "common/net/net_wake.h"
 #include "common/net/net_zmq.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -19,16 +16,17 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define BUFFER_SIZE (128 << 10)
-
 struct net_relay {
     struct net_context *context;
-    struct net_host_port proxy;
+    struct net_dial_proxy proxy;
     struct net_host_port target;
-    int dial_timeout_ms;
+    int connect_ms, answer_ms, handshake_ms;
+    int reconnect_ms, reconnect_max_ms;
     int listener;
     char address[64];
     struct net_wake finish;
+    int pause_ms;     /* from the beginning of the last try; 0: it went well */
+    int64_t next_try; /* a net_deadline */
 
     pthread_mutex_t lock; /* of what follows */
     int64_t finish_by;    /* a net_deadline, once `finish` is signalled */
@@ -48,6 +46,15 @@ static void note_failure(struct net_relay *relay, const struct err *failure)
     (void)pthread_mutex_unlock(&relay->lock);
 }
 
+static int64_t finish_by(void *owner)
+{
+    struct net_relay *relay = owner;
+    (void)pthread_mutex_lock(&relay->lock);
+    int64_t deadline = relay->finish_by;
+    (void)pthread_mutex_unlock(&relay->lock);
+    return deadline;
+}
+
 static int take(int *fd)
 {
     int taken = *fd;
@@ -55,199 +62,112 @@ static int take(int *fd)
     return taken;
 }
 
-/* One try to reach the target, on behalf of the connection `inner`. */
-struct dial {
-    struct net_relay *relay;
-    int inner;
-    int outer;
-    int64_t deadline;
-};
-
-/* Waits for `events` on the outer connection, unless the inner one ends or the relay is given up. */
-static bool await(const struct dial *dial, short events, struct err *err)
+/* Of all that wait for one proxy to come back, no two keep step: within a quarter of the pause. */
+static int with_jitter(int pause_ms)
 {
+    uint32_t noise;
+    random_bytes(&noise, sizeof(noise));
+    const int quarter = pause_ms / 4;
+    return pause_ms - quarter + (int)(noise % (uint32_t)(2 * quarter + 1));
+}
+
+static void begin_try(struct net_relay *relay)
+{
+    const int doubled =
+        relay->pause_ms < relay->reconnect_max_ms / 2 ? 2 * relay->pause_ms : relay->reconnect_max_ms;
+    relay->pause_ms = relay->pause_ms == 0 ? relay->reconnect_ms : doubled;
+    relay->next_try = net_deadline(with_jitter(relay->pause_ms));
+}
+
+static void try_went_well(struct net_relay *relay)
+{
+    relay->pause_ms = 0;
+    relay->next_try = 0;
+}
+
+/* What ends a wait on behalf of `inner`: that it is closed, or that the relay is given up. */
+static void endings(const struct net_relay *relay, int inner, struct pollfd out[static NET_DIAL_ENDINGS])
+{
+    out[0] = (struct pollfd){.fd = inner, .events = POLLRDHUP};
+    out[1] = (struct pollfd){.fd = relay->finish.fd, .events = POLLIN};
+}
+
+/* false: nobody waits for the try any more */
+static bool await_turn(const struct net_relay *relay, int inner)
+{
+    struct pollfd fds[NET_DIAL_ENDINGS];
+    endings(relay, inner, fds);
     for (;;) {
-        struct pollfd fds[] = {{.fd = dial->outer, .events = events},
-                               {.fd = dial->inner, .events = POLLRDHUP},
-                               {.fd = dial->relay->finish.fd, .events = POLLIN}};
-        int ready = poll(fds, 3, net_deadline_left(dial->deadline));
+        int ready = poll(fds, NET_DIAL_ENDINGS, net_deadline_left(relay->next_try));
         if (ready < 0 && errno == EINTR) continue;
-        if (ready < 0) return err_sys(err, errno, "cannot wait for the proxy");
-        if (ready == 0) return err_set(err, ERR_UNREACHABLE, "the proxy does not answer in time");
-        if (fds[1].revents || fds[2].revents) return err_set(err, ERR_CANCELLED, "given up");
-        return true;
+        return ready == 0;
     }
 }
 
-static bool connect_to(struct dial *dial, const struct addrinfo *info, struct err *err)
+static void note_unreached(struct net_relay *relay, struct net_reach_result result)
 {
-    AUTO(fd) int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return err_sys(err, errno, "cannot make a socket");
-    const int one = 1;
-    int failed = 0;
-    socklen_t size = sizeof(failed);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    if (connect(fd, info->ai_addr, info->ai_addrlen) != 0) {
-        if (errno != EINPROGRESS) return err_sys(err, errno, "cannot connect");
-        dial->outer = fd;
-        if (!await(dial, POLLOUT, err)) return false;
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0) failed = errno;
-        if (failed) return err_sys(err, failed, "cannot connect");
-    }
-    dial->outer = take(&fd);
-    return true;
-}
-
-static bool reach_proxy(struct dial *dial, struct err *err)
-{
-    const struct net_host_port *proxy = &dial->relay->proxy;
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof(port), "%u", proxy->port);
-    int failed = getaddrinfo(proxy->host, port, &hints, &found);
-    if (failed)
-        return err_set(err, ERR_UNREACHABLE, "cannot find '%s': %s", proxy->host, gai_strerror(failed));
-    bool connected = false;
-    for (const struct addrinfo *info = found; info && !connected; info = info->ai_next)
-        connected = connect_to(dial, info, err);
-    freeaddrinfo(found);
-    return connected;
-}
-
-static bool send_all(const struct dial *dial, const uint8_t *bytes, size_t len, struct err *err)
-{
-    for (size_t done = 0; done < len;) {
-        if (!await(dial, POLLOUT, err)) return false;
-        ssize_t sent = send(dial->outer, bytes + done, len - done, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR && errno != EAGAIN)
-            return err_sys(err, errno, "cannot send to the proxy");
-        if (sent > 0) done += (size_t)sent;
-    }
-    return true;
-}
-
-static bool receive_all(const struct dial *dial, uint8_t *out, size_t len, struct err *err)
-{
-    for (size_t done = 0; done < len;) {
-        if (!await(dial, POLLIN, err)) return false;
-        ssize_t got = recv(dial->outer, out + done, len - done, 0);
-        if (got == 0) return err_set(err, ERR_UNREACHABLE, "the proxy closed the connection");
-        if (got < 0 && errno != EINTR && errno != EAGAIN) return err_sys(err, errno, "cannot hear the proxy");
-        if (got > 0) done += (size_t)got;
-    }
-    return true;
-}
-
-static bool ask_proxy(const struct dial *dial, struct err *err)
-{
-    uint8_t choice[NET_SOCKS_CHOICE_LEN];
-    uint8_t request[NET_SOCKS_REQUEST_MAX];
-    uint8_t head[NET_SOCKS_REPLY_HEAD_LEN];
-    uint8_t tail[NET_SOCKS_REPLY_TAIL_MAX];
-    size_t tail_len;
-    size_t request_len = net_socks_request(&dial->relay->target, request);
-    return send_all(dial, net_socks_greeting, sizeof(net_socks_greeting), err) &&
-           receive_all(dial, choice, sizeof(choice), err) && net_socks_check_choice(choice, err) &&
-           send_all(dial, request, request_len, err) && receive_all(dial, head, sizeof(head), err) &&
-           net_socks_check_reply(head, &tail_len, err) && receive_all(dial, tail, tail_len, err);
+    struct err err;
+    char text[NET_REACH_TEXT_MAX];
+    if (result.reason == NET_REACH_GIVEN_UP) return;
+    if (result.end == NET_REACH_PROXY) result.end = NET_REACH_TARGET; /* the proxy is named before it */
+    net_reach_text(&result, text);
+    (void)err_set(&err, net_reach_code(result.reason), "proxy '%s:%u': %s", relay->proxy.at.host,
+                  relay->proxy.at.port, text);
+    note_failure(relay, &err);
 }
 
 /* Returns the connection to the target, or -1. */
 static int reach_target(struct net_relay *relay, int inner)
 {
-    struct err err = {.code = ERR_NONE};
-    struct dial dial = {
-        .relay = relay, .inner = inner, .outer = -1, .deadline = net_deadline(relay->dial_timeout_ms)};
-    if (reach_proxy(&dial, &err)) {
-        AUTO(fd) int outer = dial.outer;
-        if (ask_proxy(&dial, &err)) {
-            note_failure(relay, &(struct err){.code = ERR_NONE});
-            return take(&outer);
-        }
-    }
-    err_wrap(&err, "proxy '%s:%u'", relay->proxy.host, relay->proxy.port);
-    if (err.code != ERR_CANCELLED) note_failure(relay, &err);
-    return -1;
+    struct net_dial dial = {.target = &relay->target,
+                            .proxy = &relay->proxy,
+                            .connect_ms = relay->connect_ms,
+                            .answer_ms = relay->answer_ms};
+    struct net_reach_result result;
+    endings(relay, inner, dial.endings);
+    if (!await_turn(relay, inner)) return -1;
+    begin_try(relay);
+    int outer = net_dial(&dial, &result);
+    if (outer < 0)
+        note_unreached(relay, result);
+    else
+        note_failure(relay, &(struct err){.code = ERR_NONE});
+    return outer;
 }
 
-/* Bytes on their way from one connection to the other. */
-struct lane {
-    int from;
-    int to;
-    bool ended; /* `from` has no more, and all of it is passed on */
-    bool dead;  /* `to` takes no more */
-    size_t start;
-    size_t len;
-    uint8_t bytes[BUFFER_SIZE];
-};
-
-static bool failed_for_good(ssize_t moved)
+static void note_unshaken(struct net_relay *relay, const struct net_pump_result *result)
 {
-    return moved < 0 && errno != EAGAIN && errno != EINTR;
-}
-
-static void lane_move(struct lane *lane)
-{
-    if (lane->len == 0 && !lane->dead) {
-        ssize_t got = recv(lane->from, lane->bytes, BUFFER_SIZE, MSG_DONTWAIT);
-        lane->ended = got == 0 || failed_for_good(got);
-        lane->start = 0;
-        lane->len = got > 0 ? (size_t)got : 0;
-    }
-    if (lane->len == 0) return;
-    ssize_t sent = send(lane->to, lane->bytes + lane->start, lane->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    lane->dead = failed_for_good(sent);
-    if (sent > 0) {
-        lane->start += (size_t)sent;
-        lane->len -= (size_t)sent;
-    }
-    if (lane->dead) lane->len = 0;
-}
-
-/* What to wait for on the connection from which `reads` takes and to which `writes` gives. */
-static struct pollfd end_of(const struct lane *reads, const struct lane *writes)
-{
-    const bool wants_in = reads->len == 0 && !reads->dead;
-    const bool wants_out = writes->len > 0;
-    return (struct pollfd){.fd = wants_in || wants_out ? reads->from : -1,
-                           .events = (short)((wants_in ? POLLIN : 0) | (wants_out ? POLLOUT : 0))};
-}
-
-static int64_t finish_by(struct net_relay *relay)
-{
-    (void)pthread_mutex_lock(&relay->lock);
-    int64_t deadline = relay->finish_by;
-    (void)pthread_mutex_unlock(&relay->lock);
-    return deadline;
-}
-
-/* Until one side has ended and what it had said is passed on, or the relay's time is over. */
-static void shuttle(struct net_relay *relay, struct lane *out, struct lane *in)
-{
-    bool finishing = false;
-    while (!out->ended && !in->ended && !(out->dead && in->dead)) {
-        struct pollfd fds[] = {
-            end_of(out, in), end_of(in, out), {.fd = finishing ? -1 : relay->finish.fd, .events = POLLIN}};
-        int left = finishing ? net_deadline_left(finish_by(relay)) : -1;
-        if ((poll(fds, 3, left) < 0 && errno != EINTR) || left == 0) return;
-        if (fds[2].revents) finishing = true;
-        lane_move(out);
-        lane_move(in);
-    }
+    struct err err;
+    const char *host = relay->proxy.at.host;
+    const unsigned port = relay->proxy.at.port;
+    if (result->end == NET_PUMP_SYSTEM)
+        (void)err_sys(&err, result->number, "proxy '%s:%u': cannot make a pipe", host, port);
+    else if (result->end == NET_PUMP_LATE)
+        (void)err_set(&err, ERR_UNREACHABLE,
+                      "proxy '%s:%u': connected, but the other end does not shake hands within %d ms", host,
+                      port, relay->handshake_ms);
+    else if (result->end == NET_PUMP_OUTER)
+        (void)err_set(&err, ERR_UNREACHABLE,
+                      "proxy '%s:%u': connected, but the connection ended before hands were shaken", host,
+                      port);
+    else
+        return;
+    note_failure(relay, &err);
 }
 
 static void carry(struct net_relay *relay, int inner, int outer)
 {
-    AUTO(free) struct lane *out = xmalloc(sizeof(*out));
-    AUTO(free) struct lane *in = xmalloc(sizeof(*in));
-    out->ended = in->ended = out->dead = in->dead = false;
-    out->len = in->len = 0;
-    out->from = in->to = inner;
-    out->to = in->from = outer;
-    shuttle(relay, out, in);
+    const struct net_pump pump = {.inner = inner,
+                                  .outer = outer,
+                                  .handshake_ms = relay->handshake_ms,
+                                  .finish = relay->finish.fd,
+                                  .finish_by = finish_by,
+                                  .owner = relay};
+    const struct net_pump_result result = net_pump_run(&pump);
+    if (result.shook_hands)
+        try_went_well(relay);
+    else
+        note_unshaken(relay, &result);
 }
 
 /* The name is visible on the whole machine. */
@@ -267,7 +187,7 @@ static int accept_inner(struct net_relay *relay)
         if (poll(fds, 2, -1) < 0 && errno != EINTR) return -1;
         if (fds[1].revents) return -1;
         if (!fds[0].revents) continue;
-        AUTO(fd) int fd = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC);
+        AUTO(fd) int fd = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) { /* out of descriptors, perhaps: not again at once */
             (void)poll(&fds[1], 1, 100);
             continue;
@@ -282,6 +202,7 @@ static void release(struct net_relay *relay)
     auto_close_fd(relay->listener);
     net_wake_deinit(&relay->finish);
     (void)pthread_mutex_destroy(&relay->lock);
+    net_dial_proxy_deinit(&relay->proxy);
     free(relay);
 }
 DEFINE_AUTO(relay_parts, struct net_relay *, release)
@@ -319,16 +240,21 @@ static bool listen_locally(struct net_relay *relay, struct err *err)
     return err_sys(err, errno, "cannot listen at '%s'", relay->address);
 }
 
-bool net_relay_start(struct net_context *context, const char *proxy, const char *target, int dial_timeout_ms,
+bool net_relay_start(struct net_context *context, const struct net_relay_options *options,
                      struct net_relay **out, struct err *err)
 {
     AUTO(relay_parts) struct net_relay *relay = xcalloc(1, sizeof(*relay));
     relay->context = context;
-    relay->dial_timeout_ms = dial_timeout_ms;
+    relay->connect_ms = options->connect_ms;
+    relay->answer_ms = options->answer_ms;
+    relay->handshake_ms = options->handshake_ms;
+    relay->reconnect_ms = options->reconnect_ms;
+    relay->reconnect_max_ms = options->reconnect_max_ms;
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
-    if (!net_host_port_parse(proxy, &relay->proxy, err)) return err_wrap(err, "proxy");
-    if (!net_host_port_parse(target, &relay->target, err)) return err_wrap(err, "address");
+    if (!net_dial_proxy_init(&relay->proxy, options->proxy, options->user, options->password, err))
+        return false;
+    if (!net_host_port_parse(options->target, &relay->target, err)) return err_wrap(err, "address");
     if (!net_wake_init(&relay->finish, err) || !listen_locally(relay, err)) return false;
     net_context_enter(context);
     if (!net_thread_start(run, relay, NULL, err)) {

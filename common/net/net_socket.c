@@ -42,6 +42,8 @@ struct net_socket {
     int linger_ms;
     int connect_timeout_ms;
     int handshake_timeout_ms;
+    int reconnect_ms;
+    int reconnect_max_ms;
 };
 
 struct net_options net_options_of(enum net_role role)
@@ -159,6 +161,8 @@ static struct net_socket *socket_of(struct net_context *context, const struct ne
     socket->linger_ms = options->linger_ms;
     socket->connect_timeout_ms = options->connect_timeout_ms;
     socket->handshake_timeout_ms = options->handshake_timeout_ms;
+    socket->reconnect_ms = options->reconnect_ms;
+    socket->reconnect_max_ms = options->reconnect_max_ms;
     if (options->role == NET_CLIENT) {
         memcpy(socket->server_key, options->server_key, NET_KEY_LEN);
     } else {
@@ -229,13 +233,30 @@ static bool dial(struct net_socket *socket, const char *address, struct err *err
     return net_zmq_fail(err, errno, "cannot dial '%s'", address);
 }
 
-/* To libzmq the relay is a peer that is there at once and then slow to shake hands. */
+/* The relay minds the handshake: to libzmq it is a peer that is there at once, and then perhaps silent for
+ * minutes. */
 static bool dial_relay(struct net_socket *socket, const struct net_relay *relay, struct err *err)
 {
-    const int patience_ms = socket->connect_timeout_ms + socket->handshake_timeout_ms;
-    return net_zmq_set_int(socket->handle, ZMQ_HANDSHAKE_IVL, patience_ms, err) &&
+    return net_zmq_set_int(socket->handle, ZMQ_HANDSHAKE_IVL, 0, err) &&
            dial(socket, net_relay_address(relay), err) &&
            net_zmq_set_int(socket->handle, ZMQ_HANDSHAKE_IVL, socket->handshake_timeout_ms, err);
+}
+
+static bool start_relay(struct net_socket *socket, const struct net_endpoint *endpoint,
+                        struct net_relay **out, struct err *err)
+{
+    const struct net_relay_options options = {
+        .proxy = endpoint->socks5,
+        .target = endpoint->address + strlen(TCP),
+        .user = endpoint->socks5_user,
+        .password = endpoint->socks5_password,
+        .connect_ms = socket->connect_timeout_ms,
+        .answer_ms = endpoint->socks5_patience_ms ? endpoint->socks5_patience_ms : socket->connect_timeout_ms,
+        .handshake_ms = socket->handshake_timeout_ms,
+        .reconnect_ms = socket->reconnect_ms,
+        .reconnect_max_ms = socket->reconnect_max_ms,
+    };
+    return net_relay_start(socket->context, &options, out, err);
 }
 
 static bool dial_through(struct net_socket *socket, const struct net_endpoint *endpoint, struct err *err)
@@ -243,8 +264,7 @@ static bool dial_through(struct net_socket *socket, const struct net_endpoint *e
     if (!starts_with(endpoint->address, TCP))
         return err_set(err, ERR_CONFIG, "'%s' cannot be dialled through a proxy", endpoint->address);
     struct net_relay *relay = NULL;
-    if (!net_relay_start(socket->context, endpoint->socks5, endpoint->address + strlen(TCP),
-                         socket->connect_timeout_ms, &relay, err))
+    if (!start_relay(socket, endpoint, &relay, err))
         return err_wrap(err, "cannot dial '%s'", endpoint->address);
     if (!dial_relay(socket, relay, err)) {
         net_relay_finish(relay, 0);

@@ -58,7 +58,15 @@ struct net_endpoint {
     enum net_side side;
     const char *address; /* tcp://HOST:PORT (0: any port) or ipc://PATH. inproc has no CURVE: refused */
     const char *socks5;  /* HOST:PORT of a proxy for a NET_CONNECT, which resolves HOST; or NULL */
+    /* Who logs in there (RFC 1929), 1 to 255 bytes each; both NULL: nobody. The password crosses the network
+     * as it is: SOCKS5 has no encryption. Copied; the copy of the password is in guarded memory. */
+    const char *socks5_user;
+    const struct secret *socks5_password;
+    /* How long the proxy may take to say that it has connected; 0: connect_timeout_ms. At a rendezvous that
+     * is until the other end comes. */
+    int socks5_patience_ms;
 };
+#define NET_PATIENCE_FOR_EVER (-1)
 
 /* The other end of one connection. */
 struct net_peer {
@@ -97,14 +105,17 @@ void net_socket_free(struct net_socket *socket);
 DEFINE_AUTO(net_socket, struct net_socket *, net_socket_free)
 
 /* Binds, or starts to connect (which goes on for ever, in the background). A socket may have
- * several endpoints; a client has one. */
+ * several endpoints, of both sides; a client has one. A server may attach and detach outbound endpoints
+ * beside its bound one as often as it likes. Through a proxy each is a thread until it is detached. */
 bool net_socket_attach(struct net_socket *socket, const struct net_endpoint *endpoint,
                        struct err *err) MUST_CHECK;
 /* Stops dialling an address that was attached, and ends its connection: soon, and only while the
  * socket is polled or received from. What is sent until then may be lost. */
 bool net_socket_detach(struct net_socket *socket, const char *address, struct err *err) MUST_CHECK;
-/* Why the last try to reach this address through its proxy failed ("proxy 'p:1080': cannot connect:
- * Connection refused"); false if it did not. The monitor tells that a try failed, not why. */
+/* Why the last try to reach this address through its proxy failed ("proxy 'p:1080': the proxy cannot connect:
+ * connection refused"), in the words of net_reach_text; false if it did not. Also when the proxy connected,
+ * but the other end did not shake hands. The monitor tells that a try failed, not why. Between tries are
+ * pauses from reconnect_ms to reconnect_max_ms, with jitter. */
 bool net_socket_proxy_failure(struct net_socket *socket, const char *address, struct err *out);
 /* Where the last NET_BIND really listens ("tcp://127.0.0.1:40117"); "" before. */
 const char *net_socket_bound(const struct net_socket *socket);

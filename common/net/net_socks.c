@@ -1,12 +1,12 @@
 #include "common/net/net_socks.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 5, NO_AUTHENTICATION = 0, CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
-
-const uint8_t net_socks_greeting[3] = {VERSION, 1, NO_AUTHENTICATION};
+enum { VERSION = 5, LOGIN_VERSION = 1, CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
+enum { NO_LOGIN = 0, BY_PASSWORD = 2, NO_METHOD = 0xff };
 
 static bool parse_port(const char *text, uint16_t *out)
 {
@@ -37,6 +37,33 @@ bool net_host_port_parse(const char *text, struct net_host_port *out, struct err
     return true;
 }
 
+size_t net_socks_greeting(enum net_socks_offer offer, uint8_t out[static NET_SOCKS_GREETING_MAX])
+{
+    const bool login = offer == NET_SOCKS_OFFER_LOGIN;
+    out[0] = VERSION;
+    out[1] = login ? 2 : 1;
+    out[2] = NO_LOGIN;
+    if (login) out[3] = BY_PASSWORD;
+    return 2 + (size_t)out[1];
+}
+
+static size_t put_text(struct span text, uint8_t *out)
+{
+    assert(text.len >= 1 && text.len <= NET_SOCKS_TEXT_MAX);
+    out[0] = (uint8_t)text.len;
+    memcpy(out + 1, text.data, text.len);
+    return 1 + text.len;
+}
+
+size_t net_socks_login(struct span user, struct span password, uint8_t out[static NET_SOCKS_LOGIN_MAX])
+{
+    size_t len = 1;
+    out[0] = LOGIN_VERSION;
+    len += put_text(user, out + len);
+    len += put_text(password, out + len);
+    return len;
+}
+
 size_t net_socks_request(const struct net_host_port *target, uint8_t out[static NET_SOCKS_REQUEST_MAX])
 {
     size_t len = 4;
@@ -61,46 +88,55 @@ size_t net_socks_request(const struct net_host_port *target, uint8_t out[static 
     return len;
 }
 
-bool net_socks_check_choice(const uint8_t choice[static NET_SOCKS_CHOICE_LEN], struct err *err)
+enum net_socks_choice net_socks_read_choice(const uint8_t choice[static NET_SOCKS_CHOICE_LEN],
+                                            enum net_socks_offer offer)
 {
-    if (choice[0] != VERSION) return err_set(err, ERR_PROTOCOL, "the proxy does not speak SOCKS5");
-    if (choice[1] != NO_AUTHENTICATION)
-        return err_set(err, ERR_POLICY, "the proxy wants a user and a password");
-    return true;
+    if (choice[0] != VERSION) return NET_SOCKS_BROKEN;
+    if (choice[1] == NO_LOGIN) return NET_SOCKS_NO_LOGIN;
+    if (choice[1] == NO_METHOD) return NET_SOCKS_NONE_OFFERED;
+    /* some ask for a login without regard to what they are offered */
+    if (choice[1] == BY_PASSWORD)
+        return offer == NET_SOCKS_OFFER_LOGIN ? NET_SOCKS_LOGIN : NET_SOCKS_NONE_OFFERED;
+    return NET_SOCKS_BROKEN;
 }
 
-static const char *reply_text(uint8_t code)
+bool net_socks_welcomes(const uint8_t verdict[static NET_SOCKS_VERDICT_LEN])
 {
-    static const char *const texts[] = {"",
-                                        "general failure",
-                                        "not allowed by its rules",
-                                        "network unreachable",
-                                        "host unreachable",
-                                        "connection refused",
-                                        "time exceeded",
-                                        "command not supported",
-                                        "address type not supported"};
-    return code < sizeof(texts) / sizeof(texts[0]) ? texts[code] : "an unknown reason";
+    /* the version is 1 by RFC 1929; some servers say 5 here */
+    return verdict[1] == 0;
 }
 
-bool net_socks_check_reply(const uint8_t head[static NET_SOCKS_REPLY_HEAD_LEN], size_t *tail_len,
-                           struct err *err)
+bool net_socks_read_reply(const uint8_t head[static NET_SOCKS_REPLY_HEAD_LEN], uint8_t *code,
+                          size_t *tail_len)
 {
-    if (head[0] != VERSION) return err_set(err, ERR_PROTOCOL, "the proxy does not speak SOCKS5");
-    if (head[1] != 0)
-        return err_set(err, ERR_UNREACHABLE, "the proxy cannot connect: %s", reply_text(head[1]));
+    size_t len;
+    if (head[0] != VERSION) return false;
     /* the rest of the address, whose first byte is in the head, and the port */
     switch (head[3]) {
     case IPV4:
-        *tail_len = 4 - 1 + 2;
-        return true;
+        len = 4 - 1 + 2;
+        break;
     case IPV6:
-        *tail_len = 16 - 1 + 2;
-        return true;
+        len = 16 - 1 + 2;
+        break;
     case NAME:
-        *tail_len = (size_t)head[4] + 2;
-        return true;
-    default:
-        return err_set(err, ERR_PROTOCOL, "the proxy answers with address type %u", head[3]);
+        len = (size_t)head[4] + 2;
+        break;
+    default: /* behind a refusal nobody reads on */
+        if (head[1] == 0) return false;
+        len = 0;
     }
+    *code = head[1];
+    *tail_len = head[1] == 0 ? len : 0;
+    return true;
+}
+
+enum net_reach_reason net_socks_reason(uint8_t code)
+{
+    static const enum net_reach_reason reasons[] = {
+        [2] = NET_REACH_NOT_ALLOWED, [3] = NET_REACH_NO_ROUTE,  [4] = NET_REACH_NO_ANSWER,
+        [5] = NET_REACH_REFUSED,     [6] = NET_REACH_NO_ANSWER,
+    };
+    const bool known = code < sizeof(reasons) / sizeof(reasons[0]) && reasons[code] != NET_REACHED;
+    return known ? reasons[code] : NET_REACH_CANNOT;
 }

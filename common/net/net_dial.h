@@ -1,0 +1,38 @@
+/* Private to common/net: one try to connect to an address by TCP, straight or through a SOCKS5 proxy. */
+#ifndef SEALIFT_NET_DIAL_H
+#define SEALIFT_NET_DIAL_H
+
+#include "common/base/secret.h"
+#include "common/net/net_reach.h"
+#include "common/net/net_socks.h"
+
+#include <poll.h>
+
+/* A proxy, and who logs in there. */
+struct net_dial_proxy {
+    struct net_host_port at;
+    char *user; /* NULL: nobody */
+    struct secret *password;
+};
+/* Copies; both may be NULL. ERR_CONFIG unless `at` is a HOST:PORT and the login has lengths that RFC 1929 can
+ * say, or none at all. */
+bool net_dial_proxy_init(struct net_dial_proxy *out, const char *at, const char *user,
+                         const struct secret *password, struct err *err) MUST_CHECK;
+void net_dial_proxy_deinit(struct net_dial_proxy *proxy);
+DEFINE_AUTO_IN_PLACE(net_dial_proxy, struct net_dial_proxy, net_dial_proxy_deinit)
+
+#define NET_DIAL_ENDINGS 2
+
+struct net_dial {
+    const struct net_host_port *target;
+    const struct net_dial_proxy *proxy; /* NULL: straight */
+    int connect_ms; /* for TCP to connect, to all the addresses of a name together; with a proxy also for the
+                       greeting and the login there */
+    int answer_ms;  /* for the proxy to say that it connected; -1: for ever. TCP's keepalive goes on */
+    struct pollfd endings[NET_DIAL_ENDINGS]; /* what ends the try when poll says so; fd -1: nothing */
+};
+
+/* The connection, non-blocking, and nothing of what the other end says read; or -1. */
+int net_dial(const struct net_dial *dial, struct net_reach_result *result);
+
+#endif
