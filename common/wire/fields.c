@@ -65,6 +65,7 @@ static const struct rule rules[] = {
     {"root", 32, 32, NEVER_EMPTY},
     {"salt", 16, 16, MAY_BE_EMPTY},
     {"waits_for", 32, 32, NEVER_EMPTY},
+    {"goes_without", 32, 32, NEVER_EMPTY},
 };
 
 static const size_t repeated_max = 65536;

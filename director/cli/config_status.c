@@ -1,5 +1,6 @@
 #include "director/cli/config_status.h"
 
+#include "common/base/text.h"
 #include "director/cli/access.h"
 #include "director/cli/time_word.h"
 #include "director/core/schedule.h"
@@ -45,19 +46,47 @@ static json_t *copies_json(const Sealift__SelfBackup *backup)
 
 /* --- a state that was brought back --- */
 
-static json_t *restored_json(const struct cli *cli, const Sealift__Restored *restored)
+static json_t *names_of(const struct cli *cli, const ProtobufCBinaryData *keys, size_t count)
 {
     json_t *names = json_array();
-    for (size_t i = 0; i < restored->n_waits_for; i++) {
+    for (size_t i = 0; i < count; i++) {
         char name[IDENTITY_NAME_MAX + 1];
-        access_name_of(cli, restored->waits_for[i].data, name);
+        access_name_of(cli, keys[i].data, name);
         (void)json_array_append_new(names, json_string(name));
-        output_warning(&cli->output,
-                       "the director's state was brought back from a copy: it starts nothing by itself until "
-                       "it has heard of '%s' ('sealift config proceed' does not wait)",
-                       name);
     }
-    return json_pack("{s:o, s:o}", "copied", json_time(restored->copied_ns), "waits_for", names);
+    return names;
+}
+
+/* " until it has heard of '%s'", and for how long at most. */
+static void warn_of_wait(const struct cli *cli, const ProtobufCBinaryData *key, const char *name,
+                         uint64_t until_ns)
+{
+    const Sealift__Member *member = roster_transporter(access_roster(cli), key->data);
+    char until[64] = "", time[24];
+    if (member && member->zone != SEALIFT__ZONE__ZONE_TRUSTED) {
+        time_format(until_ns, time);
+        (void)snprintf(until, sizeof(until), ", or until %s", time);
+    }
+    output_warning(&cli->output,
+                   "the director's state was brought back from a copy: it starts nothing by itself until it "
+                   "has heard of '%s'%s ('sealift config proceed' does not wait)",
+                   name, until);
+}
+
+static json_t *restored_json(const struct cli *cli, const Sealift__Restored *restored)
+{
+    json_t *waits = names_of(cli, restored->waits_for, restored->n_waits_for);
+    json_t *without = names_of(cli, restored->goes_without, restored->n_goes_without);
+    for (size_t i = 0; i < restored->n_waits_for; i++)
+        warn_of_wait(cli, &restored->waits_for[i], json_string_value(json_array_get(waits, i)),
+                     restored->until_ns);
+    for (size_t i = 0; i < restored->n_goes_without; i++)
+        output_warning(&cli->output,
+                       "the director's state was brought back from a copy, and '%s' has not given back all "
+                       "that it knows: schedules go on without it ('sealift config proceed' asks it no more)",
+                       json_string_value(json_array_get(without, i)));
+    return json_pack("{s:o, s:o, s:o, s:o}", "copied", json_time(restored->copied_ns), "waits_for", waits,
+                     "until", json_time(restored->until_ns), "goes_without", without);
 }
 
 void config_status_say(const struct cli *cli, const Sealift__StatusAnswer *status, uint64_t now_ns,

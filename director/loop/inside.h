@@ -195,6 +195,8 @@ void port_receive(struct director *director, const struct port *port);
 void control_receive(struct director *director);
 
 /* ---- logs.c: repositories' logs */
+/* The host is no owner of the repository any more: what it was asked, nobody answers. */
+void logs_forget(struct host_link *host, const struct id *repository);
 void logs_point(struct director *director, struct host_link *host, const Sealift__Head *message,
                 struct span payload);
 void logs_state(struct director *director, struct host_link *host, const Sealift__Head *message);
@@ -263,14 +265,18 @@ bool bundles_status(const struct director *director, Sealift__SelfBackup *out);
 bool reconcile_open(struct director *director, struct err *err) MUST_CHECK;
 void reconcile_free(struct director *director);
 bool reconcile_active(const struct director *director);
+/* Do schedules wait? */
+bool reconcile_holds(struct director *director);
 /* From now on: the state turns out to be older than what others have seen. */
 void reconcile_begin(struct director *director);
 /* Is it over? */
 void reconcile_tick(struct director *director);
 void reconcile_take(struct director *director, struct host_link *host, const Sealift__Head *head,
                     struct span payload);
+/* An unlock section came by another way, with a point: what was given back may have waited for it. */
+void reconcile_section(struct director *director, const struct hash *section);
 void reconcile_proceed(struct director *director, struct operator_link *link, const Sealift__Head *head);
-/* False: nobody is waited for. `keys`: room for every transporter of the roster. Borrows. */
+/* False: it is over. `keys`: room for every transporter of the roster. Borrows. */
 bool reconcile_status(struct director *director, Sealift__Restored *out, ProtobufCBinaryData *keys);
 
 /* ---- follow.c */

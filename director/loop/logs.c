@@ -24,6 +24,11 @@ static void close_question(struct host_link *host, const struct id *repository)
     if (question) *question = host->questions[--host->question_count];
 }
 
+void logs_forget(struct host_link *host, const struct id *repository)
+{
+    close_question(host, repository);
+}
+
 void logs_ask(struct director *director, struct host_link *host, const struct id *repository)
 {
     struct catalog_head head;
@@ -224,7 +229,9 @@ static bool keep_section(struct director *director, struct span section, struct 
 {
     struct hash hash = hash_of(section);
     if (section.len == 0 || !registry_wants_unlock(director->registry, &hash)) return true;
-    return put_unlock_bytes(director, section, err) || !director->failed;
+    if (!put_unlock_bytes(director, section, err)) return !director->failed;
+    reconcile_section(director, &hash);
+    return !director->failed;
 }
 
 static bool news_check(const Sealift__PointNews *news, struct err *err)

@@ -159,8 +159,19 @@ static bool keep_statement(struct director *director, const struct statement *st
     return false;
 }
 
+/* Whoever was asked as the owner, and is not (or there is nothing to own), does not answer: nobody shall wait
+ * for it. */
+static void forget_owner(struct director *director, const struct statement *repository,
+                         const struct statement *old)
+{
+    struct host_link *owner = old ? hosts_find(director, old->body.repository->owner.data) : NULL;
+    if (owner && (new_owner(repository, old) || repository->body.repository->deleted))
+        logs_forget(owner, &repository->id);
+}
+
 static void ask_owner(struct director *director, const struct statement *repository)
 {
+    if (repository->body.repository->deleted) return;
     struct host_link *owner = hosts_find(director, repository->body.repository->owner.data);
     if (owner && owner->stage == HOST_CONNECTED) logs_ask(director, owner, &repository->id);
 }
@@ -197,6 +208,7 @@ static bool put_plain(struct director *director, struct operator_link *link, str
     deliver_statement(director, new, acceptance.old);
     if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY) {
         if (new_owner(new, acceptance.old)) deliver_jobs(director, new);
+        forget_owner(director, new, acceptance.old);
         ask_owner(director, new);
     }
     if (new->type == SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) replan(director, &new->id);

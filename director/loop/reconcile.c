@@ -1,33 +1,34 @@
 /* A director whose state was brought back from a copy, or that was made anew for a site which had another:
  * what it lacks is given back by those who hold it. Every transporter is asked for the rosters, statements
  * and unlock sections that it has; operators' programs give back their own. All of it is signed, and judged
- * as if it were put for the first time. Until every transporter of the roster has been heard, with its runs
- * and the logs of its repositories, or an admin does not want to wait, nothing is started by schedule: what
- * the director would start may have been done, changed or revoked since the copy was made. */
+ * as if it were put for the first time. Nothing is started by schedule, as what the director would start may
+ * have been done, changed or revoked since the copy was made, until every transporter of the trusted zone has
+ * been heard, with its runs and the logs of its repositories, and every other one, for which it waits an hour
+ * and no longer: none of those shall keep a site from being backed up. They are asked as before, whenever
+ * they come. An admin may end all of it. */
 #include "director/loop/inside.h"
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "director/core/bundle_table.h"
+#include "director/core/orphans.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-enum { ORPHANS_MAX = 4096, ORPHAN_BYTES_MAX = 16 * 1024 * 1024, FILE_LEN_MAX = 64 };
+#define UNTRUSTED_WAIT_NS (UINT64_C(3600) * 1000000000)
 
-/* What cannot be judged yet: a job whose repository another transporter gives back. */
-struct orphans {
-    struct statement **items;
-    size_t count, cap, bytes;
-};
+enum { FILE_LEN_MAX = 64 };
 
 struct reconcile {
     bool active;
     uint64_t copied_ns; /* 0: not known */
-    struct orphans orphans;
+    uint64_t until_ns;  /* hosts outside the trusted zone are waited for, by the clock of the wall */
+    bool told;          /* that schedules go on without some of them */
+    struct orphans *orphans;
 };
 
 static char *file_of(const struct director *director)
@@ -37,31 +38,46 @@ static char *file_of(const struct director *director)
 
 /* ---- life */
 
+/* Both times outlive the process: each start would begin the wait anew. */
+static bool keep(struct director *director, struct err *err)
+{
+    const struct reconcile *reconcile = director->reconcile;
+    AUTO(free) char *path = file_of(director);
+    AUTO(buf) struct buf text = {0};
+    buf_printf(&text, "%llu %llu\n", (unsigned long long)reconcile->copied_ns,
+               (unsigned long long)reconcile->until_ns);
+    return file_replace(AT_FDCWD, path, buf_span(&text), 0600, err);
+}
+
+/* A clock that was set back lengthens no wait. */
+static bool take_deadline(struct director *director, uint64_t until_ns, struct err *err)
+{
+    uint64_t most_ns = director->now.wall_ns + UNTRUSTED_WAIT_NS;
+    director->reconcile->until_ns = until_ns;
+    if (until_ns != 0 && until_ns <= most_ns) return true;
+    director->reconcile->until_ns = most_ns;
+    return keep(director, err);
+}
+
 bool reconcile_open(struct director *director, struct err *err)
 {
     AUTO(free) char *path = file_of(director);
     AUTO(buf) struct buf text = {0};
+    char *rest = NULL;
     director->reconcile = xcalloc(1, sizeof(*director->reconcile));
+    director->reconcile->orphans = orphans_new();
     if (!file_read(AT_FDCWD, path, FILE_LEN_MAX, &text, err)) return err->code == ERR_NOT_FOUND;
     director->reconcile->active = true;
-    director->reconcile->copied_ns = strtoull(buf_cstr(&text), NULL, 10);
+    director->reconcile->copied_ns = strtoull(buf_cstr(&text), &rest, 10);
     log_event(LOG_WARN, "restored", "reason", "this director's state was brought back from a copy", "next",
-              "schedules wait until every transporter has been heard", NULL);
-    return true;
-}
-
-static void orphans_clear(struct orphans *orphans)
-{
-    for (size_t i = 0; i < orphans->count; i++)
-        statement_free(orphans->items[i]);
-    free(orphans->items);
-    *orphans = (struct orphans){0};
+              "schedules wait until the transporters have been heard", NULL);
+    return take_deadline(director, strtoull(rest, NULL, 10), err);
 }
 
 void reconcile_free(struct director *director)
 {
     if (!director->reconcile) return;
-    orphans_clear(&director->reconcile->orphans);
+    orphans_free(director->reconcile->orphans);
     free(director->reconcile);
 }
 
@@ -72,15 +88,15 @@ bool reconcile_active(const struct director *director)
 
 void reconcile_begin(struct director *director)
 {
-    AUTO(free) char *path = file_of(director);
     struct err err;
     if (director->reconcile->active) return;
     director->reconcile->active = true;
     director->reconcile->copied_ns = 0;
+    director->reconcile->told = false;
     for (size_t i = 0; i < director->host_count; i++)
         director->hosts[i]->gave_back = false;
     director->probes = 1; /* by which those who are connected hear that they are asked */
-    if (!file_replace(AT_FDCWD, path, span_str("0\n"), 0600, &err)) director_fail(director, &err);
+    if (!take_deadline(director, 0, &err)) director_fail(director, &err);
 }
 
 static void end(struct director *director, const char *reason)
@@ -93,7 +109,8 @@ static void end(struct director *director, const char *reason)
         return;
     }
     director->reconcile->active = false;
-    orphans_clear(&director->reconcile->orphans);
+    orphans_clear(director->reconcile->orphans);
+    director->probes = 1; /* by which those who are connected hear that it is over, and may begin again */
     log_event(LOG_INFO, "reconciled", "reason", reason, "next", "schedules go on", NULL);
 }
 
@@ -108,6 +125,31 @@ static bool heard(struct director *director, const uint8_t sign_pk[SIGN_PK_LEN])
     return true;
 }
 
+/* How a member of the roster stands. */
+enum word { WORD_HEARD, WORD_AWAITED, WORD_LATE };
+
+static enum word word_of(struct director *director, const Sealift__Member *member)
+{
+    if (heard(director, member->sign_pk.data)) return WORD_HEARD;
+    if (member->zone == SEALIFT__ZONE__ZONE_TRUSTED) return WORD_AWAITED;
+    return director->now.wall_ns < director->reconcile->until_ns ? WORD_AWAITED : WORD_LATE;
+}
+
+static size_t count_word(struct director *director, enum word word)
+{
+    const Sealift__RosterBody *body = roster_body(registry_roster(director->registry));
+    size_t count = 0;
+    for (size_t i = 0; i < body->n_transporters; i++)
+        count += word_of(director, body->transporters[i]) == word;
+    return count;
+}
+
+bool reconcile_holds(struct director *director)
+{
+    if (!director->reconcile->active) return false;
+    return !registry_roster(director->registry) || count_word(director, WORD_AWAITED) > 0;
+}
+
 bool reconcile_status(struct director *director, Sealift__Restored *out, ProtobufCBinaryData *keys)
 {
     const struct roster *roster = registry_roster(director->registry);
@@ -115,21 +157,38 @@ bool reconcile_status(struct director *director, Sealift__Restored *out, Protobu
     const Sealift__RosterBody *body = roster_body(roster);
     sealift__restored__init(out);
     out->copied_ns = director->reconcile->copied_ns;
+    out->until_ns = director->reconcile->until_ns;
     out->waits_for = keys;
     for (size_t i = 0; i < body->n_transporters; i++)
-        if (!heard(director, body->transporters[i]->sign_pk.data))
+        if (word_of(director, body->transporters[i]) == WORD_AWAITED)
             keys[out->n_waits_for++] = body->transporters[i]->sign_pk;
+    out->goes_without = keys + out->n_waits_for;
+    for (size_t i = 0; i < body->n_transporters; i++)
+        if (word_of(director, body->transporters[i]) == WORD_LATE)
+            out->goes_without[out->n_goes_without++] = body->transporters[i]->sign_pk;
     return true;
+}
+
+static void say_late(struct director *director)
+{
+    const Sealift__RosterBody *body = roster_body(registry_roster(director->registry));
+    director->reconcile->told = true;
+    for (size_t i = 0; i < body->n_transporters; i++)
+        if (word_of(director, body->transporters[i]) == WORD_LATE)
+            log_event(LOG_WARN, "not_waited_for", "transporter", body->transporters[i]->name, "reason",
+                      "it has not given back all within an hour, and is not in the trusted zone", "next",
+                      "schedules go on; it is asked whenever it is connected", NULL);
 }
 
 void reconcile_tick(struct director *director)
 {
-    const struct roster *roster = registry_roster(director->registry);
-    if (!director->reconcile->active || director->failed || !roster) return;
-    const Sealift__RosterBody *body = roster_body(roster);
-    for (size_t i = 0; i < body->n_transporters; i++)
-        if (!heard(director, body->transporters[i]->sign_pk.data)) return;
-    if (body->n_transporters > 0) end(director, "every transporter has been heard");
+    if (!director->reconcile->active || director->failed || !registry_roster(director->registry)) return;
+    if (roster_body(registry_roster(director->registry))->n_transporters == 0) return;
+    if (count_word(director, WORD_AWAITED) > 0) return;
+    if (count_word(director, WORD_LATE) == 0)
+        end(director, "every transporter has been heard");
+    else if (!director->reconcile->told)
+        say_late(director);
 }
 
 void reconcile_proceed(struct director *director, struct operator_link *link, const Sealift__Head *head)
@@ -147,36 +206,47 @@ void reconcile_proceed(struct director *director, struct operator_link *link, co
 
 /* ---- what is given back */
 
-static void add_orphan(struct orphans *orphans, struct statement **statement)
+static bool offer(void *arg, struct statement **statement)
 {
-    size_t len = (*statement)->bytes.len;
-    if (orphans->count >= ORPHANS_MAX || orphans->bytes + len > ORPHAN_BYTES_MAX) return;
-    if (orphans->count == orphans->cap) {
-        orphans->cap = orphans->cap ? orphans->cap * 2 : 16;
-        orphans->items = xreallocarray(orphans->items, orphans->cap, sizeof(struct statement *));
-    }
-    orphans->items[orphans->count++] = *statement;
-    orphans->bytes += len;
-    *statement = NULL;
+    struct director *director = arg;
+    struct err err;
+    if (director->failed) return !*statement;
+    return put_given_back(director, statement, &err) || !*statement;
 }
 
-/* What did not fit may fit now; each that does may be what another one waits for. */
+/* What did not fit may fit now. */
 static void try_orphans(struct director *director)
 {
-    struct orphans *orphans = &director->reconcile->orphans;
-    bool moved = true;
-    while (moved && !director->failed) {
-        moved = false;
-        for (size_t i = 0; i < orphans->count; i++) {
-            struct err err;
-            size_t len = orphans->items[i]->bytes.len;
-            if (!put_given_back(director, &orphans->items[i], &err)) continue;
-            statement_free(orphans->items[i]);
-            orphans->items[i--] = orphans->items[--orphans->count];
-            orphans->bytes -= len;
-            moved = true;
-        }
+    orphans_offer(director->reconcile->orphans, offer, director);
+}
+
+void reconcile_section(struct director *director, const struct hash *section)
+{
+    const struct orphans *orphans = director->reconcile->orphans;
+    for (size_t i = 0; director->reconcile->active && i < orphans_count(orphans); i++) {
+        const struct statement *one = orphans_at(orphans, i);
+        if (one->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT ||
+            !span_eq(stored_span(&one->body.grant->unlock_hash), span_of(section->bytes, HASH_LEN)))
+            continue;
+        try_orphans(director);
+        return;
     }
+}
+
+/* An older version of what is here would wait for ever. */
+static bool outdated(const struct director *director, const struct statement *statement)
+{
+    const struct statement *have = registry_find(director->registry, statement->type, &statement->id);
+    return have && have->version >= statement->version;
+}
+
+/* By these codes the registry refuses what refers to something unknown, or has a name that another one had
+ * before it was renamed; it has verified the signature and the signer before. */
+static bool may_fit_later(const struct director *director, const struct statement *statement,
+                          enum err_code code)
+{
+    return statement && statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER &&
+           (code == ERR_NOT_FOUND || code == ERR_EXISTS) && !outdated(director, statement);
 }
 
 static void take_statement(struct director *director, struct host_link *host, struct span payload)
@@ -185,11 +255,10 @@ static void take_statement(struct director *director, struct host_link *host, st
     AUTO(statement) struct statement *statement = NULL;
     bool ok = statement_decode(payload, &statement, &err) && put_given_back(director, &statement, &err);
     if (ok || director->failed) return;
-    bool roster = statement && statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER;
-    if (statement && !roster && (err.code == ERR_NOT_FOUND || err.code == ERR_EXISTS))
-        add_orphan(&director->reconcile->orphans, &statement);
-    else
+    if (!may_fit_later(director, statement, err.code))
         log_event(LOG_DEBUG, "not_taken_back", "transporter", host->name, "reason", err.text, NULL);
+    else if (!orphans_put(director->reconcile->orphans, host->sign_pk, &statement, &err))
+        say_once(director, "not_kept_for_later", &host->line.peer, err.text);
 }
 
 static void take_unlock(struct director *director, struct host_link *host, struct span payload)
@@ -202,7 +271,7 @@ static void take_unlock(struct director *director, struct host_link *host, struc
 void reconcile_take(struct director *director, struct host_link *host, const Sealift__Head *head,
                     struct span payload)
 {
-    if (!director->reconcile->active) return;
+    if (!director->reconcile->active || host->gave_back) return;
     switch (head->give_back->what) {
     case SEALIFT__GIVE_BACK_KIND__GIVE_BACK_STATEMENT:
         take_statement(director, host, payload);

@@ -90,7 +90,7 @@ void schedules_tick(struct director *director)
     struct err err;
     const struct agenda_item *item;
     if (director->failed || !registry_roster(director->registry)) return;
-    if (reconcile_active(director)) return;
+    if (reconcile_holds(director)) return;
     while ((item = agenda_due(director->agenda, &director->now, director->runs)))
         if (!start(director, item)) return;
     if (!keep_changed(director, &err)) director_fail(director, &err);

@@ -147,6 +147,16 @@ def old_bundle(site):
     director.wait_for("event=(expelled transporter=guest|dropped)")  # by the roster that the source gave back
     waiting = status(site)["restored"]
     expect(waiting["copied"] and waiting["waits_for"] == ["vault"], f"schedules wait for {waiting}")
+    expect(waiting["until"] and not waiting["goes_without"], f"until when: {waiting}")
+    director.stop()
+    write(site.path("director", "restored"), f"{open(site.path('director', 'restored')).read().split()[0]} 1\n")
+    site.run_director()  # the hour is over for those outside the trusted zone
+    director = site.daemons["director"]
+    director.wait_for("event=not_waited_for transporter=vault")
+    done = site.sealift("--json", "status")
+    says(done, "'vault' has not given back all that it knows: schedules go on without it")
+    waiting = json.loads(done.stdout)["restored"]
+    expect(waiting["waits_for"] == [] and waiting["goes_without"] == ["vault"], f"schedules wait for {waiting}")
     site.run_transporter("vault")
     director.wait_for("event=reconciled")
     expect(status(site)["restored"] is None, "the director waits on")

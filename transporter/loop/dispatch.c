@@ -123,9 +123,10 @@ static void on_done(struct control *control, uint64_t serial)
     }
 }
 
-/* It says so for as long as it has not heard us to the end. */
+/* It says so for as long as it has not heard us to the end; when it has, it may ask anew another time. */
 static void on_welcome(struct control *control, const Sealift__Welcome *welcome)
 {
+    if (!welcome->wants_back) control->gave_back = false;
     if (!welcome->wants_back || control->gave_back || !control->greeted) return;
     control->gave_back = true;
     give_back_all(control, welcome->roster_version);

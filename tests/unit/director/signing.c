@@ -253,33 +253,65 @@ void signing_grant(const struct signing *signing, const struct id *id, uint64_t 
 
 /* ---- points */
 
-void signing_point(const struct signing *signing, enum signing_member writer, const struct id *run,
-                   const char *job, const struct id *point, struct buf *out)
+static void fill_point(const struct signing *signing, enum signing_member writer, const struct id *run,
+                       const char *job, const struct id *point, Sealift__PointBody *body)
 {
     static const uint8_t root[HASH_LEN] = {1}, seal[ID_LEN] = {2};
     const struct identity_public *known = signing_public(signing, writer);
-    Sealift__PointCounts counts = SEALIFT__POINT_COUNTS__INIT;
-    Sealift__PointBody body = SEALIFT__POINT_BODY__INIT;
-    body.version = 1;
-    body.point = lent_bytes(point->bytes, ID_LEN);
-    body.site = lent_bytes(signing->site.bytes, ID_LEN);
-    body.run = lent_bytes(run->bytes, ID_LEN);
-    body.attempt = 1;
-    body.job = text_of(job);
-    body.writer = lent_bytes(known->sign_pk, SIGN_PK_LEN);
-    body.writer_name = text_of(known->name);
-    body.root = lent_bytes(root, HASH_LEN);
-    body.seal = lent_bytes(seal, ID_LEN);
-    body.counts = &counts;
-    body.object_kind = text_of("tree");
+    sealift__point_body__init(body);
+    body->version = 1;
+    body->point = lent_bytes(point->bytes, ID_LEN);
+    body->site = lent_bytes(signing->site.bytes, ID_LEN);
+    body->run = lent_bytes(run->bytes, ID_LEN);
+    body->attempt = 1;
+    body->job = text_of(job);
+    body->writer = lent_bytes(known->sign_pk, SIGN_PK_LEN);
+    body->writer_name = text_of(known->name);
+    body->root = lent_bytes(root, HASH_LEN);
+    body->seal = lent_bytes(seal, ID_LEN);
+    body->object_kind = text_of("tree");
+}
+
+static void put_point(const struct signing *signing, enum signing_member writer, Sealift__PointBody *body,
+                      struct span unlock, struct buf *out)
+{
     struct err err;
+    Sealift__PointCounts counts = SEALIFT__POINT_COUNTS__INIT;
     AUTO(buf) struct buf plain = {0};
     AUTO(buf) struct buf signed_body = {0};
-    cr_assert(stored_body_encode(&body, &plain, &err), "%s", err.text);
+    body->counts = &counts;
+    cr_assert(stored_body_encode(body, &plain, &err), "%s", err.text);
     stored_sign(signing->member[writer]->sign, "point", buf_span(&plain), &signed_body);
     Sealift__PointFile file = SEALIFT__POINT_FILE__INIT;
     file.body = stored_bytes(buf_span(&signed_body));
+    file.unlock = stored_bytes(unlock);
     cr_assert(stored_point_encode(&file, out, &err), "%s", err.text);
+}
+
+void signing_point(const struct signing *signing, enum signing_member writer, const struct id *run,
+                   const char *job, const struct id *point, struct buf *out)
+{
+    Sealift__PointBody body;
+    fill_point(signing, writer, run, job, point, &body);
+    put_point(signing, writer, &body, (struct span){0}, out);
+}
+
+void signing_sealed_point(const struct signing *signing, enum signing_member writer, const struct id *run,
+                          const struct id *point, uint8_t key, struct span unlock, struct buf *out)
+{
+    static const uint8_t domain[HASH_LEN] = {3};
+    uint8_t key_id[HASH_LEN];
+    struct hash hash = hash_of(unlock);
+    Sealift__PointBody body;
+    fill_point(signing, writer, run, "web-daily", point, &body);
+    memset(key_id, key, sizeof(key_id));
+    body.cipher = CIPHER_AES_256_GCM;
+    body.key_id = lent_bytes(key_id, HASH_LEN);
+    body.key_label = text_of("main");
+    body.domain = text_of("shared");
+    body.domain_id = lent_bytes(domain, HASH_LEN);
+    body.unlock_hash = lent_bytes(hash.bytes, HASH_LEN);
+    put_point(signing, writer, &body, unlock, out);
 }
 
 struct statement *signing_decode(const struct buf *bytes)

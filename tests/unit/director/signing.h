@@ -67,6 +67,9 @@ void signing_grant(const struct signing *signing, const struct id *id, uint64_t 
 /* A point of a backup by web, as a point file. */
 void signing_point(const struct signing *signing, enum signing_member writer, const struct id *run,
                    const char *job, const struct id *point, struct buf *out);
+/* One of `key`, with its unlock section. */
+void signing_sealed_point(const struct signing *signing, enum signing_member writer, const struct id *run,
+                          const struct id *point, uint8_t key, struct span unlock, struct buf *out);
 
 struct statement *signing_decode(const struct buf *bytes);
 
