@@ -56,6 +56,9 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_CONFIG_LOCK, "config lock", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_CONFIG_PROCEED, "config proceed", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_ADOPT, "adopt", OPERATOR_OUT, LIST_MAX},
+    {SEALIFT__HEAD__KIND_LINK_PUT, "link put", OPERATOR_OUT, 0},
+    {SEALIFT__HEAD__KIND_LINK_LIST, "link list", OPERATOR_OUT, 0},
+    {SEALIFT__HEAD__KIND_LINK_TEST, "link test", OPERATOR_OUT, 0},
     {SEALIFT__HEAD__KIND_RUN_EVENT, "run event", OPERATOR_IN, ANSWER_MAX},
     {SEALIFT__HEAD__KIND_JOIN, "join", CONTROL_OUT, JOIN_MAX},
     {SEALIFT__HEAD__KIND_HELLO, "hello", CONTROL_OUT, 0},
@@ -185,3 +188,5 @@ PAYLOAD(run_list, Sealift__RunListAnswer, sealift__run_list_answer__descriptor)
 PAYLOAD(point_list, Sealift__PointListAnswer, sealift__point_list_answer__descriptor)
 PAYLOAD(warnings, Sealift__Warnings, sealift__warnings__descriptor)
 PAYLOAD(unlock, Sealift__UnlockReport, sealift__unlock_report__descriptor)
+PAYLOAD(link_list, Sealift__LinkListAnswer, sealift__link_list_answer__descriptor)
+PAYLOAD(link_test, Sealift__LinkTestAnswer, sealift__link_test_answer__descriptor)

@@ -75,6 +75,13 @@ static bool hex_part(const char **text, void *out, size_t len, char after, const
     return true;
 }
 
+bool host_port_check(const char *text, struct err *err)
+{
+    struct director_address address = {0};
+    if (!host_and_port(text, &address, err)) return err_wrap(err, "'%.255s'", text);
+    return address.port != 0 || err_set(err, ERR_USAGE, "'%.255s' has no port: HOST:PORT", text);
+}
+
 bool director_address_parse(const char *text, uint16_t default_port, struct director_address *out,
                             struct err *err)
 {

@@ -20,6 +20,8 @@ struct director_address {
 /* A missing port becomes `default_port`. IPv6 addresses stand in brackets. ERR_USAGE names the part. */
 bool director_address_parse(const char *text, uint16_t default_port, struct director_address *out,
                             struct err *err) MUST_CHECK;
+/* HOST:PORT with both, as people write the address of a proxy or of a port. ERR_USAGE names the part. */
+bool host_port_check(const char *text, struct err *err) MUST_CHECK;
 /* "tcp://HOST:PORT" for a socket; `out` gets at most SITE_LINE_MAX bytes */
 void director_address_endpoint(const struct director_address *address, char out[static SITE_LINE_MAX]);
 

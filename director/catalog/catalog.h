@@ -168,6 +168,17 @@ bool catalog_agenda_drop(struct catalog *catalog, struct err *err) MUST_CHECK;
 typedef bool catalog_agenda_fn(void *arg, const struct agenda_item *item, struct err *err);
 bool catalog_agenda(struct catalog *catalog, catalog_agenda_fn *each, void *arg, struct err *err) MUST_CHECK;
 
+/* ---- links */
+
+/* Replaces that of the same ordered pair. */
+bool catalog_link_put(struct catalog *catalog, const struct link *link, struct err *err) MUST_CHECK;
+/* None is fine. */
+bool catalog_link_drop(struct catalog *catalog, const uint8_t source[SIGN_PK_LEN],
+                       const uint8_t target[SIGN_PK_LEN], struct err *err) MUST_CHECK;
+typedef bool catalog_link_fn(void *arg, const struct link *link, struct err *err);
+/* In the order in which the pairs were first put. */
+bool catalog_links(struct catalog *catalog, catalog_link_fn *each, void *arg, struct err *err) MUST_CHECK;
+
 /* ---- copies of the director's state */
 
 /* What self-backups are sealed to. */

@@ -41,7 +41,9 @@ const char catalog_schema_later[] =
     "CREATE TABLE IF NOT EXISTS mark (repository BLOB NOT NULL, point BLOB NOT NULL, held INTEGER NOT NULL,"
     " removed INTEGER NOT NULL, PRIMARY KEY (repository, point)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS bundle_lock (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL,"
-    " passes INTEGER NOT NULL, memory INTEGER NOT NULL, pk BLOB NOT NULL);";
+    " passes INTEGER NOT NULL, memory INTEGER NOT NULL, pk BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS link (serial INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NOT NULL,"
+    " connection INTEGER NOT NULL, proxy TEXT NOT NULL, UNIQUE (source, target));";
 
 static const char *const texts[QUERIES] = {
     [QUERY_BEGIN] = "BEGIN IMMEDIATE",
@@ -111,6 +113,11 @@ static const char *const texts[QUERIES] = {
     [QUERY_AGENDA_DROP] = "DELETE FROM agenda",
     [QUERY_LOCK_PUT] = "INSERT OR REPLACE INTO bundle_lock VALUES (1, ?, ?, ?, ?)",
     [QUERY_LOCK_GET] = "SELECT salt, passes, memory, pk FROM bundle_lock",
+    [QUERY_LINK_PUT] = ("INSERT INTO link (source, target, connection, proxy) VALUES (?, ?, ?, ?)"
+                        " ON CONFLICT (source, target) DO UPDATE SET connection = excluded.connection,"
+                        " proxy = excluded.proxy"),
+    [QUERY_LINK_DROP] = "DELETE FROM link WHERE source = ? AND target = ?",
+    [QUERY_LINKS] = "SELECT source, target, connection, proxy FROM link ORDER BY serial",
 };
 
 bool catalog_fail(struct catalog *catalog, int rc, struct err *err, const char *doing)

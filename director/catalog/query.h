@@ -66,6 +66,9 @@ enum query_name {
     QUERY_AGENDA_DROP,
     QUERY_LOCK_PUT,
     QUERY_LOCK_GET,
+    QUERY_LINK_PUT,
+    QUERY_LINK_DROP,
+    QUERY_LINKS,
     QUERIES,
 };
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { RECORD_VERSION = 2, RECORD_WITHOUT_WORK = 1, COUNTERS = 11 };
+enum { RECORD_VERSION = 3, RECORD_WITHOUT_WAY = 2, RECORD_WITHOUT_WORK = 1, COUNTERS = 11 };
 
 static void put_text(struct buf *out, const char *text)
 {
@@ -91,6 +91,40 @@ static void take_work(struct reader *reader, struct run_work *out)
     out->dry_run = reader_u8(reader) != 0;
 }
 
+static void put_wish(struct buf *out, const struct way_wish *wish)
+{
+    buf_put_u8(out, (uint8_t)wish->connection);
+    put_text(out, wish->proxy);
+}
+
+static void take_wish(struct reader *reader, struct way_wish *out)
+{
+    uint8_t connection = reader_u8(reader);
+    if (connection > SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS) reader->failed = true;
+    out->connection = (Sealift__Connection)connection;
+    take_text(reader, out->proxy, sizeof(out->proxy));
+}
+
+static void put_way(struct buf *out, const struct run *run)
+{
+    put_wish(out, &run->own_way);
+    put_wish(out, &run->way);
+    buf_put(out, run->rendezvous, WAY_NAME_LEN);
+}
+
+static void take_way(struct reader *reader, struct run *out)
+{
+    take_wish(reader, &out->own_way);
+    take_wish(reader, &out->way);
+    reader_copy(reader, out->rendezvous, WAY_NAME_LEN);
+}
+
+/* Of a record from before there were ways: every source dialled its target. */
+static void old_way(struct run *run)
+{
+    if (!run_is_local(run)) run->way.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
+}
+
 enum { FLAG_STOPPING = 1, FLAG_IN_LOG = 2 };
 
 void run_record_encode(const struct run *run, struct buf *out)
@@ -115,6 +149,7 @@ void run_record_encode(const struct run *run, struct buf *out)
     put_text(out, run->text);
     buf_put(out, run->point.bytes, ID_LEN);
     put_work(out, &run->work);
+    put_way(out, run);
 }
 
 static void take_subject(struct reader *reader, struct run *out)
@@ -153,7 +188,7 @@ bool run_record_decode(struct span bytes, struct run *out, struct err *err)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    if (reader_ok(&reader) && version != RECORD_VERSION && version != RECORD_WITHOUT_WORK)
+    if (reader_ok(&reader) && (version < RECORD_WITHOUT_WORK || version > RECORD_VERSION))
         return err_set(err, ERR_VERSION, "a run's record has version %u, this program reads version %u",
                        version, RECORD_VERSION);
     struct run run = {0};
@@ -162,6 +197,10 @@ bool run_record_decode(struct span bytes, struct run *out, struct err *err)
     take_side(&reader, &run.target);
     take_course(&reader, &run);
     if (version != RECORD_WITHOUT_WORK) take_work(&reader, &run.work);
+    if (version > RECORD_WITHOUT_WAY)
+        take_way(&reader, &run);
+    else
+        old_way(&run);
     if (!reader_done(&reader)) return err_set(err, ERR_DAMAGED, "a run's record is damaged");
     *out = run;
     return true;

@@ -9,13 +9,16 @@
 
 #include <stdbool.h>
 
+#define HOST_ENDPOINT_MAX 255
+
 struct host {
     uint8_t key[SIGN_PK_LEN];
     bool connected;
     uint64_t gone_since_ms; /* while not connected: since when, or since the director looks for it */
     struct id incarnation;  /* of its process, as of its last Hello; zeros: there was none */
     uint32_t slots;
-    uint32_t booked; /* scratch of the scheduler */
+    char reverse_endpoint[HOST_ENDPOINT_MAX + 1]; /* of its reverse port; empty: it has none */
+    uint32_t booked;                              /* scratch of the scheduler */
 };
 
 /* Holds whoever was asked for: the caller asks for transporters of the roster only. */

@@ -100,6 +100,15 @@ static const char *member_name(const struct registry *registry, const uint8_t *k
     return member ? member->name : "?";
 }
 
+/* A rendezvous may take the proxy of the link: whether there is one is known when it runs. */
+static bool job_way(const Sealift__JobBody *job, struct way_wish *out, struct err *err)
+{
+    bool by_link = job->connection == SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS && !job->proxy[0];
+    if (!by_link) return way_wish_make(job->connection, job->proxy, out, err);
+    *out = (struct way_wish){.connection = job->connection};
+    return true;
+}
+
 static bool plan_job(const struct registry *registry, const Sealift__JobBody *job, struct run_plan *out,
                      struct err *err)
 {
@@ -109,8 +118,7 @@ static bool plan_job(const struct registry *registry, const Sealift__JobBody *jo
     const Sealift__RepositoryBody *from =
         to && copy ? live_repository(registry, &job->from_repository, "that the job copies from", err) : NULL;
     if (!to || (copy && !from)) return false;
-    if (job->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
-        return err_set(err, ERR_USAGE, "only direct connections are there in this version");
+    if (!job_way(job, &out->own_way, err)) return false;
     struct placement_facts facts;
     if (!placement_of_job(job, registry->roster, to, from, &facts, err) || !placement_check(&facts, err))
         return false;

@@ -8,6 +8,7 @@
 #include "common/crypto/sign.h"
 #include "director/core/moment.h"
 #include "director/core/run_state.h"
+#include "director/core/way.h"
 
 #define RUN_TEXT_MAX 512
 #define RUN_NAME_MAX 64
@@ -59,13 +60,18 @@ struct run {
     enum run_kind kind;
     struct id repository; /* written to; of a recovery: read from; of a wrap: zeros */
     struct run_work work;
+    struct way_wish own_way; /* the job's own */
     struct run_side source, target;
 
     Sealift__RunState state;
     uint32_t attempt; /* 0 until it was assigned for the first time */
     uint8_t ticket[RUN_TICKET_LEN];
-    char endpoint[RUN_ENDPOINT_MAX + 1]; /* where the target listens */
-    bool stopping;                       /* an operator asked for its end */
+    /* of this attempt: how source and target meet, decided when it begins. CONNECTION_NONE: one host. */
+    struct way_wish way;
+    uint8_t rendezvous[WAY_NAME_LEN]; /* zeros in a direct connection */
+    char endpoint[RUN_ENDPOINT_MAX +
+                  1]; /* direct: where the target listens; reverse: the source's reverse port */
+    bool stopping;    /* an operator asked for its end */
     uint64_t started_ns, ended_ns;
     uint32_t code;
     char text[RUN_TEXT_MAX + 1];

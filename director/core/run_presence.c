@@ -61,6 +61,8 @@ void run_table_up(struct run_table *table, const struct moment *now, const uint8
     host->connected = true;
     host->incarnation = hello->incarnation;
     host->slots = hello->slots;
+    run_text_set(host->reverse_endpoint, sizeof(host->reverse_endpoint),
+                 hello->reverse_endpoint ? hello->reverse_endpoint : "");
     cancel_strays(&step, key, hello);
     for (size_t i = 0; i < table->count; i++) {
         struct run *run = table->runs[i];

@@ -116,6 +116,15 @@ static void end_badly(const struct step *step, struct run *run)
     }
 }
 
+void run_refuse(const struct step *step, struct run *run, const struct err *why)
+{
+    run->source.state = run->target.state = SIDE_LOST;
+    run->source.code = run->target.code = why->code;
+    run->code = why->code;
+    run_text_set(run->text, sizeof(run->text), why->text);
+    run_move(step, run, SEALIFT__RUN_STATE__RUN_FAILED);
+}
+
 static bool may_have_committed(const struct run *run)
 {
     return run->kind == RUN_BACKUP && run->target.state == SIDE_LOST && !run->stopping &&

@@ -37,6 +37,8 @@ void run_side_alive(struct run *run, struct run_side *side);
 bool run_side_gone(const struct step *step, const struct run_side *side);
 /* Looks at both sides: cancels one that waits in vain, ends the run when both are done. */
 void run_evaluate(const struct step *step, struct run *run);
+/* A run that cannot be assigned as things are, and would not be later: it ends, and *why says why. */
+void run_refuse(const struct step *step, struct run *run, const struct err *why);
 /* An unknown run whose target is not at work any more and whose point the log does not show. */
 void run_resolve(const struct step *step, struct run *run, Sealift__RunState to);
 

@@ -82,22 +82,56 @@ static void reset_side(struct run_side *side)
     side->incarnation = (struct id){0};
 }
 
-static void make_ticket(const struct run_table *table, struct run *run)
+/* 32 bytes that nobody can guess, of this attempt and for this use. */
+static void derive(const struct run_table *table, const struct run *run, uint8_t use, uint8_t out[HASH_LEN])
 {
-    uint8_t what[ID_LEN + 4];
+    uint8_t what[ID_LEN + 4 + 1];
     memcpy(what, run->id.bytes, ID_LEN);
     le32_put(what + ID_LEN, run->attempt);
-    struct hash ticket = hash_keyed(table->settings.seed, span_of(what, sizeof(what)));
-    memcpy(run->ticket, ticket.bytes, RUN_TICKET_LEN);
+    what[ID_LEN + 4] = use;
+    struct hash derived = hash_keyed(table->settings.seed, span_of(what, sizeof(what)));
+    memcpy(out, derived.bytes, HASH_LEN);
+}
+
+static void make_secrets(const struct run_table *table, struct run *run)
+{
+    enum { TICKET = 1, RENDEZVOUS = 2 };
+    _Static_assert(RUN_TICKET_LEN == HASH_LEN && WAY_NAME_LEN == HASH_LEN, "as long as a hash");
+    derive(table, run, TICKET, run->ticket);
+    memset(run->rendezvous, 0, sizeof(run->rendezvous));
+    if (run->way.connection == SEALIFT__CONNECTION__CONNECTION_REVERSE ||
+        run->way.connection == SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS)
+        derive(table, run, RENDEZVOUS, run->rendezvous);
+}
+
+static bool choose_way(const struct step *step, struct run *run, struct err *err)
+{
+    const struct way_ends ends = {.source = run->source.host,
+                                  .target = run->target.host,
+                                  .source_name = run->source.name,
+                                  .target_name = run->target.name};
+    const struct host *source = host_table_get(&step->table->hosts, run->source.host, step->now);
+    struct way_wish way = {0};
+    if (!run_is_local(run) && (!way_decide(&run->own_way, step->table->settings.links, &ends, &way, err) ||
+                               !way_check_ends(&way, &ends, source->reverse_endpoint, err)))
+        return false;
+    run->way = way;
+    bool reverse = way.connection == SEALIFT__CONNECTION__CONNECTION_REVERSE;
+    run_text_set(run->endpoint, sizeof(run->endpoint), reverse ? source->reverse_endpoint : "");
+    return true;
 }
 
 static void begin_attempt(const struct step *step, struct run *run)
 {
+    struct err err;
+    if (!choose_way(step, run, &err)) {
+        run_refuse(step, run, &err);
+        return;
+    }
     run->attempt++;
     run->text[0] = '\0';
-    run->endpoint[0] = '\0';
     run->again = false;
-    make_ticket(step->table, run);
+    make_secrets(step->table, run);
     reset_side(&run->source);
     reset_side(&run->target);
     run_move(step, run, SEALIFT__RUN_STATE__RUN_ASSIGNED);

@@ -190,6 +190,7 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
         .kind = plan->kind,
         .repository = plan->repository,
         .work = plan->work,
+        .own_way = plan->own_way,
         .started_ns = now->wall_ns,
     };
     fill_side(&run.source, plan->source, plan->source_name);
@@ -211,6 +212,7 @@ void run_table_replan(struct run_table *table, const struct moment *now, const s
         run->subject_version = plan->subject_version;
         run->kind = plan->kind;
         run->repository = plan->repository;
+        run->own_way = plan->own_way;
         fill_side(&run->source, plan->source, plan->source_name);
         fill_side(&run->target, plan->target, plan->target_name);
         run->changed = true;
@@ -262,7 +264,8 @@ void run_table_ready(struct run_table *table, const struct moment *now, const ui
     if (memcmp(run->target.host, host, SIGN_PK_LEN) != 0 || !run_side_at_work(&run->target)) return;
     run_side_alive(run, &run->target);
     if (!run_is_local(run) && run->source.state == SIDE_WAITING) {
-        run_text_set(run->endpoint, sizeof(run->endpoint), endpoint);
+        if (run->way.connection == SEALIFT__CONNECTION__CONNECTION_DIRECT)
+            run_text_set(run->endpoint, sizeof(run->endpoint), endpoint);
         run_assign_side(&step, run, &run->source);
     }
     run_settle(&step);

@@ -3,9 +3,10 @@
  * argument, ids from the caller, tickets from the seed.
  *
  * A run is assigned to its target first, and to its source when the target is ready; when both are one
- * host, once to both. A run occupies a slot of each host from its assignment to the end of that side; what
- * finds no slot waits in order. A run ends when both sides have reported or will not report any more, and
- * never ends `ok` unless its target said so or its point stands in the repository's log.
+ * host, once to both. How the two meet (way.h) is decided when an attempt begins, and stays so for that
+ * attempt. A run occupies a slot of each host from its assignment to the end of that side; what finds no slot
+ * waits in order. A run ends when both sides have reported or will not report any more, and never ends `ok`
+ * unless its target said so or its point stands in the repository's log.
  *
  * Whatever a transporter says of a run that is not its own, of another attempt, twice, late or out of
  * order changes nothing. */
@@ -21,8 +22,9 @@
 #define RUN_AGAIN_PAUSE_MS 5000    /* before a run is assigned again */
 
 struct run_settings {
-    uint64_t lease_ms;      /* how long a lost side, or its last word, is waited for */
-    uint8_t seed[HASH_LEN]; /* random; tickets come from it */
+    uint64_t lease_ms;              /* how long a lost side, or its last word, is waited for */
+    uint8_t seed[HASH_LEN];         /* random; tickets and rendezvous names come from it */
+    const struct link_table *links; /* borrowed, as they are at the moment; NULL: none */
 };
 
 struct run_table;
@@ -53,7 +55,8 @@ struct run_plan {
     uint64_t subject_version;
     enum run_kind kind;
     struct id repository;
-    struct run_work work; /* of RUN_MAINTENANCE */
+    struct run_work work;    /* of RUN_MAINTENANCE */
+    struct way_wish own_way; /* of a job */
     uint8_t source[SIGN_PK_LEN], target[SIGN_PK_LEN];
     const char *source_name, *target_name;
 };
@@ -76,6 +79,7 @@ struct host_hello {
     uint32_t slots;
     const struct id *runs; /* live ones */
     size_t run_count;
+    const char *reverse_endpoint; /* NULL or empty: it has no reverse port */
 };
 void run_table_up(struct run_table *table, const struct moment *now, const uint8_t key[SIGN_PK_LEN],
                   const struct host_hello *hello, struct effects *effects);

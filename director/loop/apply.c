@@ -22,6 +22,29 @@ bool apply_keep(struct director *director, const struct effects *effects, struct
     return true;
 }
 
+/* Each side is told of the way what it needs: who dials, where to and through what. */
+static void fill_way(const struct run *run, Sealift__RunSide side, Sealift__Assign *out)
+{
+    bool source = side == SEALIFT__RUN_SIDE__SIDE_SOURCE;
+    out->connection = run->way.connection;
+    switch (run->way.connection) {
+    case SEALIFT__CONNECTION__CONNECTION_DIRECT:
+        if (source) out->endpoint = lent_text(run->endpoint);
+        if (source) out->proxy = lent_text(run->way.proxy);
+        break;
+    case SEALIFT__CONNECTION__CONNECTION_REVERSE:
+        if (!source) out->endpoint = lent_text(run->endpoint);
+        out->rendezvous = lent_bytes(run->rendezvous, WAY_NAME_LEN);
+        break;
+    case SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS:
+        out->proxy = lent_text(run->way.proxy);
+        out->rendezvous = lent_bytes(run->rendezvous, WAY_NAME_LEN);
+        break;
+    default:
+        break; /* one host */
+    }
+}
+
 static void send_assign(struct director *director, const struct effect *effect)
 {
     struct host_link *host = hosts_find(director, effect->host);
@@ -38,9 +61,7 @@ static void send_assign(struct director *director, const struct effect *effect)
     assign.subject_version = run->subject_version;
     assign.ticket = lent_bytes(run->ticket, RUN_TICKET_LEN);
     assign.peer = lent_bytes(peer->host, SIGN_PK_LEN);
-    if (effect->side != SEALIFT__RUN_SIDE__SIDE_BOTH)
-        assign.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
-    if (effect->side == SEALIFT__RUN_SIDE__SIDE_SOURCE) assign.endpoint = lent_text(run->endpoint);
+    fill_way(run, effect->side, &assign);
     Sealift__Maintenance work;
     if (run->kind == RUN_MAINTENANCE) {
         run_work_message(&run->work, &work);

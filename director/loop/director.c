@@ -75,7 +75,7 @@ static bool open_ports(struct director *director, const struct net_key *key, str
 
 static bool open_state(struct director *director, const struct net_key *key, struct err *err)
 {
-    struct run_settings settings = {.lease_ms = director->settings.lease_ms};
+    struct run_settings settings = {.lease_ms = director->settings.lease_ms, .links = &director->pairs};
     random_bytes(settings.seed, sizeof(settings.seed));
     director->registry = registry_new(net_key_public(key));
     director->runs = run_table_new(&settings);
@@ -122,6 +122,7 @@ void director_close(struct director *director)
     net_context_free(director->net);
     agenda_free(director->agenda);
     run_table_free(director->runs);
+    link_table_deinit(&director->pairs);
     bundles_free(director);
     reconcile_free(director);
     registry_free(director->registry);

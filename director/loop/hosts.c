@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "common/crypto/identity.h"
+#include "common/wire/site_line.h"
 
 #include <string.h>
 
@@ -177,8 +178,23 @@ static void take_kms(struct host_link *host, const Sealift__Hello *hello)
     }
 }
 
+/* What is no address is none: it is handed to others as where to dial. */
+static void take_reverse(struct host_link *host, const Sealift__Hello *hello)
+{
+    struct err err;
+    const char *endpoint = hello->reverse_endpoint;
+    host->reverse_endpoint[0] = '\0';
+    if (!endpoint[0]) return;
+    if (strlen(endpoint) <= RUN_ENDPOINT_MAX && host_port_check(endpoint, &err))
+        run_text_set(host->reverse_endpoint, sizeof(host->reverse_endpoint), endpoint);
+    else
+        log_event(LOG_WARN, "bad_reverse_endpoint", "transporter", host->name, "reason",
+                  "what it says of its reverse port is no HOST:PORT", NULL);
+}
+
 static void take_facts(struct host_link *host, const Sealift__Hello *hello)
 {
+    take_reverse(host, hello);
     run_text_set(host->version, sizeof(host->version), hello->version);
     host->slots = hello->slots < 1024 ? hello->slots : 1024;
     take_kms(host, hello);
@@ -262,7 +278,10 @@ void hosts_hello(struct director *director, const struct net_peer *peer, const S
     AUTO(free) struct id *runs = xcalloc(hello->n_runs ? hello->n_runs : 1, sizeof(*runs));
     for (size_t i = 0; i < hello->n_runs; i++)
         memcpy(runs[i].bytes, hello->runs[i].data, ID_LEN);
-    struct host_hello up = {.slots = host->slots, .runs = runs, .run_count = hello->n_runs};
+    struct host_hello up = {.slots = host->slots,
+                            .runs = runs,
+                            .run_count = hello->n_runs,
+                            .reverse_endpoint = host->reverse_endpoint};
     memcpy(up.incarnation.bytes, hello->incarnation.data, ID_LEN);
     AUTO(effects) struct effects effects = {0};
     run_table_up(director->runs, &director->now, host->sign_pk, &up, &effects);

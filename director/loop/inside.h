@@ -51,6 +51,7 @@ struct host_link {
     struct line line; /* unless away */
     uint64_t last_seen_ns;
     uint32_t slots;
+    char reverse_endpoint[RUN_ENDPOINT_MAX + 1]; /* empty: it has none */
     char version[64];
     bool has_own_key;
     uint8_t own_key_id[32], own_domain_id[32];
@@ -100,6 +101,7 @@ struct director {
     struct director_settings settings;
     struct catalog *catalog;
     struct registry *registry;
+    struct link_table pairs; /* links, as they are kept */
     struct run_table *runs;
     struct agenda *agenda;
     struct bundles *bundles;
@@ -248,6 +250,20 @@ void list_pending(struct director *director, struct operator_link *link, const S
 void list_runs(struct director *director, struct operator_link *link, const Sealift__Head *head);
 void list_points(struct director *director, struct operator_link *link, const Sealift__Head *head);
 void list_status(struct director *director, struct operator_link *link, const Sealift__Head *head);
+
+/* ---- links.c */
+bool links_load(struct director *director, struct err *err) MUST_CHECK;
+/* The two of a request. ERR_NOT_FOUND: not both are transporters of the roster. Borrows from it. */
+bool links_ends(const struct director *director, const Sealift__Link *link, struct way_ends *out,
+                struct err *err) MUST_CHECK;
+/* Of a job that an operator puts: could its hosts meet as it says? Other statements are fine. What is given
+ * back is not asked: it was signed, and its link may be lost. ERR_USAGE. */
+bool links_check_job(const struct director *director, const struct statement *statement,
+                     struct err *err) MUST_CHECK;
+void links_put(struct director *director, struct operator_link *link, const Sealift__Head *head);
+void links_list(struct director *director, struct operator_link *link, const Sealift__Head *head);
+/* After a new roster: those of who is out of it. */
+void links_expel(struct director *director);
 
 /* ---- bundles.c */
 bool bundles_open(struct director *director, struct err *err) MUST_CHECK;

@@ -241,6 +241,12 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_PENDING_LIST:
         list_pending(director, link, head);
         break;
+    case SEALIFT__HEAD__KIND_LINK_PUT:
+        links_put(director, link, head);
+        break;
+    case SEALIFT__HEAD__KIND_LINK_LIST:
+        links_list(director, link, head);
+        break;
     case SEALIFT__HEAD__KIND_CONFIG_EXPORT:
         bundles_export(director, link, head);
         break;

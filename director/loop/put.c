@@ -113,6 +113,7 @@ static void spread_roster(struct director *director)
     deliver_roster(director);
     hosts_expel(director);
     operator_expel(director);
+    links_expel(director);
 }
 
 /* Signed anew, a repository's history counts from here. */
@@ -192,6 +193,7 @@ static bool put_plain(struct director *director, struct operator_link *link, str
 {
     const struct statement *new = *statement;
     AUTO(acceptance) struct acceptance acceptance = {0};
+    if (link && !links_check_job(director, new, err)) return false;
     if (!registry_accept(director->registry, statement, director->now.wall_ns / 1000000000, &acceptance, err))
         return false;
     if (acceptance.known) return true;

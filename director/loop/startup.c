@@ -56,7 +56,7 @@ bool startup_load(struct director *director, struct err *err)
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         if (!catalog_statements(catalog, kept[i], load_statement, director, err)) return false;
     return catalog_seen(catalog, load_seen, director, err) &&
-           catalog_unlocks(catalog, load_unlock, director, err) &&
+           catalog_unlocks(catalog, load_unlock, director, err) && links_load(director, err) &&
            catalog_runs_open(catalog, load_run, director, err) && schedules_load(director, err);
 }
 

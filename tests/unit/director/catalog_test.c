@@ -298,6 +298,9 @@ static struct run some_run(uint8_t id, Sealift__RunState state)
     run.work.sample_ppm = 123456;
     run.work.about = (struct id){{7}};
     run.work.dry_run = true;
+    run.own_way = (struct way_wish){.connection = SEALIFT__CONNECTION__CONNECTION_REVERSE};
+    run.way = (struct way_wish){.connection = SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS, .proxy = "p:1"};
+    run.rendezvous[31] = 9;
     return run;
 }
 
@@ -379,13 +382,33 @@ Test(run_record, cut_or_lengthened_anywhere_is_damaged)
     MUST(run_record_decode(buf_span(&record), &out, &err));
     buf_put_u8(&record, 0);
     FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_DAMAGED);
-    record.data[0] = 3;
-    FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_VERSION);
+    static const uint8_t unknown[] = {0, 4, 255};
+    for (size_t i = 0; i < sizeof(unknown); i++) {
+        record.data[0] = unknown[i];
+        FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_VERSION);
+    }
+}
+
+/* The wish of the job, that of the attempt with its proxy "p:1", and the rendezvous name. */
+enum { WAY_LEN = (1 + 2) + (1 + 2 + 3) + WAY_NAME_LEN };
+
+Test(run_record, of_a_director_that_knew_no_ways_is_read_as_direct)
+{
+    struct run run = some_run(1, STATE(OK)), out;
+    AUTO(buf) struct buf record = {0};
+    run_record_encode(&run, &record);
+    record.data[0] = 2;
+    FAILS(run_record_decode(buf_span(&record), &out, &err), ERR_DAMAGED);
+    record.len -= WAY_LEN;
+    MUST(run_record_decode(buf_span(&record), &out, &err));
+    cr_assert_eq(out.way.connection, SEALIFT__CONNECTION__CONNECTION_DIRECT);
+    cr_assert_eq(out.own_way.connection, SEALIFT__CONNECTION__CONNECTION_NONE);
+    cr_assert(out.work.dry_run);
 }
 
 Test(run_record, of_a_director_that_knew_no_maintenance_is_read)
 {
-    enum { WORK_LEN = 1 + 1 + 4 + ID_LEN + 1 };
+    enum { WORK_LEN = WAY_LEN + 1 + 1 + 4 + ID_LEN + 1 };
     struct run run = some_run(1, STATE(OK)), out;
     AUTO(buf) struct buf record = {0};
     run_record_encode(&run, &record);
@@ -638,8 +661,48 @@ Test(catalog, keeps_nothing_of_removed_points_that_it_never_heard_of)
     cr_assert_eq(count_rows("mark"), 1);
 }
 
+/* ---- links */
+
+static struct link some_link(uint8_t source, uint8_t target, Sealift__Connection connection,
+                             const char *proxy)
+{
+    struct link link = {.source = {source}, .target = {target}};
+    MUST(way_wish_make(connection, proxy, &link.wish, &err));
+    return link;
+}
+
+static bool collect_link(void *arg, const struct link *link, struct err *unused)
+{
+    buf_printf(arg, "%d-%d %s %s;", link->source[0], link->target[0],
+               way_connection_name(link->wish.connection), link->wish.proxy);
+    return true;
+}
+
+static void expect_links(const char *expected)
+{
+    AUTO(buf) struct buf found = {0};
+    MUST(catalog_links(catalog, collect_link, &found, &err));
+    cr_assert_str_eq(buf_cstr(&found), expected);
+}
+
+Test(catalog, keeps_one_link_of_each_ordered_pair)
+{
+    struct link links[] = {some_link(1, 2, SEALIFT__CONNECTION__CONNECTION_REVERSE, ""),
+                           some_link(2, 1, SEALIFT__CONNECTION__CONNECTION_DIRECT, "socks:1080"),
+                           some_link(1, 2, SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS, "meet:9449")};
+    expect_links("");
+    for (size_t i = 0; i < 3; i++)
+        MUST(catalog_link_put(catalog, &links[i], &err));
+    reopen();
+    expect_links("1-2 rendezvous meet:9449;2-1 direct socks:1080;");
+    MUST(catalog_link_drop(catalog, links[0].source, links[0].target, &err));
+    MUST(catalog_link_drop(catalog, links[0].source, links[0].target, &err));
+    reopen();
+    expect_links("2-1 direct socks:1080;");
+}
+
 /* Tables that came later are made when a catalog of before is opened. */
-Test(catalog, of_a_version_without_schedules_and_marks_is_opened)
+Test(catalog, of_a_version_without_schedules_marks_and_links_is_opened)
 {
     AUTO(free) char *path = xasprintf("%s/%s", dir.path, CATALOG_FILE);
     const struct catalog_point point = some_point(1, 1, "a");
@@ -649,7 +712,8 @@ Test(catalog, of_a_version_without_schedules_and_marks_is_opened)
     catalog_close(catalog);
     catalog = NULL;
     cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, "DROP TABLE agenda; DROP TABLE mark", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "DROP TABLE agenda; DROP TABLE mark; DROP TABLE link", NULL, NULL, NULL),
+                 SQLITE_OK);
     cr_assert_eq(sqlite3_close(db), SQLITE_OK);
     reopen();
     expect_points(CATALOG_POINTS_THERE, "\x01");

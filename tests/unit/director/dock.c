@@ -297,6 +297,7 @@ void caller_hello(struct caller *caller, uint8_t incarnation, uint64_t roster_ve
     hello.roster_version = roster_version;
     hello.incarnation = lent_id(&process);
     hello.slots = 2;
+    hello.reverse_endpoint = lent_text(caller->dock->reverse ? caller->dock->reverse : "");
     if (live) {
         runs[0] = lent_id(live);
         hello.runs = runs;

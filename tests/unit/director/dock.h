@@ -24,6 +24,7 @@ struct dock {
     struct net_context *net; /* the callers' */
     char code[CLAIM_CODE_TEXT_LEN];
     uint64_t lease_ms;
+    const char *reverse; /* what transporters say of their reverse port; NULL: they have none */
     struct director *director;
     struct net_wake stop;
     pthread_t thread;

@@ -218,11 +218,29 @@ Test(registry, names_what_this_version_cannot_do)
         "none (UTC)");
     put_job(&(struct job_draft){.id = {{9}}, .name = "b", .repository = store, .schedule = "daily"}, ERR_NONE,
             NULL);
-    put_job(&(struct job_draft){.id = {{1}},
-                                .name = "a",
+}
+
+Test(registry, takes_a_job_with_a_connection_and_a_proxy_that_goes_with_it)
+{
+    struct run_plan plan;
+    struct err err;
+    struct job_draft job = {.id = {{1}},
+                            .name = "a",
+                            .repository = store,
+                            .connection = SEALIFT__CONNECTION__CONNECTION_DIRECT,
+                            .proxy = "socks"};
+    put_job(&job, ERR_USAGE, "job 'a': the proxy: 'socks' has no port: HOST:PORT");
+    job.proxy = "socks:1080";
+    put_job(&job, ERR_NONE, NULL);
+    cr_assert(registry_plan_job(registry, &job.id, &plan, &err), "%s", err.text);
+    cr_assert_eq(plan.own_way.connection, SEALIFT__CONNECTION__CONNECTION_DIRECT);
+    cr_assert_str_eq(plan.own_way.proxy, "socks:1080");
+    /* the link may know where */
+    put_job(&(struct job_draft){.id = {{9}},
+                                .name = "b",
                                 .repository = store,
-                                .connection = SEALIFT__CONNECTION__CONNECTION_REVERSE},
-            ERR_USAGE, "job 'a': only direct connections are there in this version");
+                                .connection = SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS},
+            ERR_NONE, NULL);
 }
 
 Test(registry, wants_what_a_job_names_to_exist)

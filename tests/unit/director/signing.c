@@ -155,7 +155,8 @@ void signing_job(const struct signing *signing, const struct job_draft *job, str
                                       : SEALIFT__PLACEMENT__PLACE_SOURCE;
     if (body.placement <= SEALIFT__PLACEMENT__PLACE_TARGET) fill_key(&body);
     body.compressor = text_of("lz4");
-    body.connection = job->connection ? job->connection : SEALIFT__CONNECTION__CONNECTION_DIRECT;
+    body.connection = job->connection;
+    body.proxy = text_of(job->proxy ? job->proxy : "");
     body.schedule = text_of(job->schedule ? job->schedule : "");
     if (job->from) body.from_repository = lent_bytes(job->from->bytes, ID_LEN);
     if (!job->from) {

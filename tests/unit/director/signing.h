@@ -41,7 +41,8 @@ struct job_draft {
     enum signing_member source; /* 0: WEB */
     struct id repository;
     Sealift__Placement placement;   /* 0: source */
-    Sealift__Connection connection; /* 0: direct */
+    Sealift__Connection connection; /* 0: as the link says */
+    const char *proxy;
     const char *schedule;
     const struct id *from; /* a copy */
     bool deleted;

@@ -12,7 +12,7 @@ static const struct id point = {{8}};
 void stage_init(struct stage *stage)
 {
     memset(stage, 0, sizeof(*stage));
-    stage->settings = (struct run_settings){.lease_ms = STAGE_LEASE_MS, .seed = {9}};
+    stage->settings = (struct run_settings){.lease_ms = STAGE_LEASE_MS, .seed = {9}, .links = &stage->links};
     stage->now = (struct moment){.mono_ms = 1000, .wall_ns = 1000000000000};
     stage->table = run_table_new(&stage->settings);
 }
@@ -21,6 +21,7 @@ void stage_deinit(struct stage *stage)
 {
     run_table_free(stage->table);
     stage->table = NULL;
+    link_table_deinit(&stage->links);
 }
 
 void stage_restart(struct stage *stage)
@@ -58,6 +59,8 @@ static void send(struct stage *stage, const struct effect *effect)
     log->attempt = effect->run->attempt;
     run_text_set(log->endpoint, sizeof(log->endpoint), effect->run->endpoint);
     memcpy(log->ticket, effect->run->ticket, RUN_TICKET_LEN);
+    log->way = effect->run->way;
+    memcpy(log->rendezvous, effect->run->rendezvous, WAY_NAME_LEN);
 }
 
 void stage_apply(struct stage *stage, struct effects *effects)
@@ -80,6 +83,7 @@ void stage_up(struct stage *stage, const uint8_t *host, uint8_t incarnation, con
     struct effects effects = {0};
     struct host_hello hello = {
         .incarnation = {{incarnation}}, .slots = 4, .runs = live, .run_count = live ? 1 : 0};
+    if (host == stage_source) hello.reverse_endpoint = stage->reverse;
     run_table_up(stage->table, &stage->now, host, &hello, &effects);
     stage_apply(stage, &effects);
 }
@@ -108,6 +112,7 @@ static bool start(struct stage *stage, enum run_kind kind, uint8_t job, const ui
                             .subject_id = {{job}},
                             .subject_version = 1,
                             .repository = repository,
+                            .own_way = stage->own_way,
                             .source_name = source == stage_target ? "nas" : "web",
                             .target_name = "nas"};
     memcpy(plan.source, source, SIGN_PK_LEN);

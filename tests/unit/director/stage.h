@@ -12,6 +12,9 @@ struct stage {
     struct run_table *table;
     struct moment now;
     struct run_settings settings;
+    struct link_table links;
+    struct way_wish own_way;    /* of jobs that are started */
+    const char *reverse;        /* what the source says of its reverse port; NULL: it has none */
     struct run kept[STAGE_MAX]; /* the newest record of each run */
     size_t kept_count;
     struct effect_log {
@@ -22,6 +25,8 @@ struct stage {
         uint32_t attempt;
         char endpoint[64];
         uint8_t ticket[RUN_TICKET_LEN];
+        struct way_wish way;
+        uint8_t rendezvous[WAY_NAME_LEN];
     } sent[1024]; /* assignments, cancels and questions, oldest first */
     size_t sent_count;
     size_t told;                 /* EFFECT_MOVED and EFFECT_PROGRESS */
@@ -72,5 +77,6 @@ struct id stage_bring(struct stage *stage, uint8_t job, Sealift__RunState state)
 
 #define STATE(name) SEALIFT__RUN_STATE__RUN_##name
 #define SIDE(name) SEALIFT__RUN_SIDE__SIDE_##name
+#define CONNECTION(name) SEALIFT__CONNECTION__CONNECTION_##name
 
 #endif

@@ -278,3 +278,79 @@ Test(head, every_byte_field_of_messages_and_statements_has_a_length_rule)
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         rules_of(all[i]);
 }
+
+static void link_message(size_t key_len, struct buf *out)
+{
+    static uint8_t source[32] = {1}, target[32] = {2};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__LinkPut put = SEALIFT__LINK_PUT__INIT;
+    Sealift__Link link = SEALIFT__LINK__INIT;
+    link.source = (ProtobufCBinaryData){key_len, source};
+    link.target = (ProtobufCBinaryData){32, target};
+    link.connection = SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS;
+    link.proxy = (char *)(uintptr_t) "meet:1";
+    put.link = &link;
+    head.kind_case = SEALIFT__HEAD__KIND_LINK_PUT;
+    head.link_put = &put;
+    head_encode(&head, out);
+}
+
+Test(head, of_a_link_is_an_operators_has_these_bytes_and_names_both_keys)
+{
+    struct err err;
+    AUTO(buf) struct buf bytes = {0};
+    AUTO(head) Sealift__Head *head = NULL;
+    static const uint8_t front[] = {0x08, 0x01, 0xb2, 0x02, 0x50, 0x0a, 0x4e, 0x0a, 0x20, 0x01};
+    static const uint8_t end[] = {0x18, 0x03, 0x22, 0x06, 'm', 'e', 'e', 't', ':', '1'};
+    link_message(32, &bytes);
+    cr_assert_eq(memcmp(bytes.data, front, sizeof(front)), 0);
+    cr_assert_eq(memcmp(bytes.data + bytes.len - sizeof(end), end, sizeof(end)), 0);
+    cr_assert(head_decode(CHANNEL_OPERATOR_TO_DIRECTOR, buf_span(&bytes), 0, &head, &err), "%s", err.text);
+    cr_assert_str_eq(head->link_put->link->proxy, "meet:1");
+    for (int channel = CHANNEL_DIRECTOR_TO_OPERATOR; channel <= CHANNEL_LISTENER_TO_DIALLER; channel++)
+        cr_assert_eq(decode((enum channel)channel, buf_span(&bytes), 0, &err), ERR_PROTOCOL);
+    cr_assert_eq(decode(CHANNEL_OPERATOR_TO_DIRECTOR, buf_span(&bytes), 1, &err), ERR_LIMIT);
+    static const size_t lengths[] = {0, 16, 31};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        AUTO(buf) struct buf other = {0};
+        link_message(lengths[i], &other);
+        cr_assert_eq(decode(CHANNEL_OPERATOR_TO_DIRECTOR, buf_span(&other), 0, &err), ERR_PROTOCOL);
+    }
+}
+
+Test(head, of_a_link_cut_or_flipped_never_crashes)
+{
+    struct err err;
+    AUTO(buf) struct buf bytes = {0};
+    link_message(32, &bytes);
+    for (size_t len = 0; len < bytes.len; len++)
+        cr_assert_neq(decode(CHANNEL_OPERATOR_TO_DIRECTOR, span_of(bytes.data, len), 0, &err), ERR_NONE);
+    for (size_t i = 0; i < bytes.len * 8; i++) {
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+        (void)decode(CHANNEL_OPERATOR_TO_DIRECTOR, buf_span(&bytes), 0, &err);
+        bytes.data[i / 8] ^= (uint8_t)(1u << (i % 8));
+    }
+}
+
+Test(payload, of_links_survives_encoding_and_not_being_cut)
+{
+    static uint8_t key[32] = {1};
+    struct err err;
+    Sealift__Link link = SEALIFT__LINK__INIT, *links[] = {&link, &link};
+    link.source = link.target = (ProtobufCBinaryData){32, key};
+    link.connection = SEALIFT__CONNECTION__CONNECTION_REVERSE;
+    Sealift__LinkListAnswer answer = SEALIFT__LINK_LIST_ANSWER__INIT;
+    answer.n_links = 2;
+    answer.links = links;
+    AUTO(buf) struct buf bytes = {0};
+    payload_link_list_encode(&answer, &bytes);
+    AUTO(payload_link_list) Sealift__LinkListAnswer *decoded = NULL;
+    cr_assert(payload_link_list_decode(buf_span(&bytes), &decoded, &err), "%s", err.text);
+    cr_assert_eq(decoded->n_links, 2);
+    cr_assert_eq(decoded->links[1]->connection, SEALIFT__CONNECTION__CONNECTION_REVERSE);
+    for (size_t len = 1; len < bytes.len; len++) {
+        AUTO(payload_link_list) Sealift__LinkListAnswer *cut = NULL;
+        bool whole = len == bytes.len / 2; /* one link alone */
+        cr_assert_eq(payload_link_list_decode(span_of(bytes.data, len), &cut, &err), whole, "%zu", len);
+    }
+}
