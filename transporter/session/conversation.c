@@ -1,6 +1,9 @@
 #include "transporter/session/conversation.h"
 
+#include "transporter/session/data_path.h"
+
 #include <stddef.h>
+#include <string.h>
 
 #define ON(conversation) (1u << (conversation))
 #define SEALED ON(CONVERSATION_SEALED)
@@ -148,6 +151,8 @@ const char *conversation_public_text(const struct err *err)
 {
     const struct public_text *known = find_text(err->code);
     if (!known) return "the run failed";
+    if (err->code == ERR_UNREACHABLE && strncmp(err->text, DATA_PATH_GONE, strlen(DATA_PATH_GONE)) == 0)
+        return err->text;
     return known->text ? known->text : err->text;
 }
 

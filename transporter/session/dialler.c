@@ -88,7 +88,6 @@ void dialler_leave(struct dialler *dialler)
     net_message_deinit(&dialler->goodbye);
     if (dialler->wake.fd >= 0) net_wake_deinit(&dialler->wake);
     net_key_free(dialler->key);
-    free(dialler->endpoint);
     buf_deinit(&dialler->point_file);
     (void)pthread_cond_destroy(&dialler->changed);
     (void)pthread_mutex_destroy(&dialler->lock);
@@ -101,7 +100,6 @@ bool dialler_new(const struct dialler_options *options, struct dialler **out, st
     AUTO(dialler) struct dialler *dialler = xcalloc(1, sizeof(*dialler));
     dialler->options = *options;
     dialler->options.self = NULL;
-    dialler->endpoint = xstrdup(options->endpoint);
     buf_put_span(&dialler->point_file, options->point_file);
     dialler->end = dialler->unsent = &dialler->first;
     dialler->wants_end = &dialler->wants;

@@ -14,6 +14,7 @@
 #include "common/net/net_context.h"
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
+#include "transporter/session/data_path.h"
 
 #include <stdatomic.h>
 
@@ -27,9 +28,9 @@ enum job_question { JOB_NOT_ASKED, JOB_HAS_POINTS };
 
 struct dialler_options {
     struct net_context *net;
-    const struct identity *self; /* borrowed until dialler_new returns */
-    uint8_t peer_key[32];        /* the other side's CURVE key, from the roster */
-    const char *endpoint;        /* tcp://HOST:PORT */
+    const struct identity *self;  /* borrowed until dialler_new returns */
+    uint8_t peer_key[32];         /* the other side's CURVE key, from the roster */
+    const struct data_path *path; /* to the other side; must stay */
     enum conversation_kind conversation;
     struct id run;
     uint32_t attempt;

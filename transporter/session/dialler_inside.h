@@ -39,7 +39,6 @@ struct want {
 struct dialler {
     struct dialler_options options;
     struct net_key *key;
-    char *endpoint;
     struct buf point_file;
     struct net_wake wake;
     pthread_t thread;
@@ -52,7 +51,7 @@ struct dialler {
     bool opened_once;
     struct dialler_opened opened;
     uint64_t down_since_ms;
-    char trouble[128]; /* why the last try did not come up */
+    char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
 
     struct parcel *first, **end;
     struct parcel **unsent; /* the place of the first that was not sent on this connection */

@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-    COME_UP_MS = 20000, /* for one socket to get through */
     LINGER_MS = 1000,
     IDLE_MS = 1000,
     LAST_CHANCE_MS = 1000, /* to say good-bye */
@@ -18,6 +17,7 @@ enum {
 struct link {
     struct net_socket *socket;
     struct net_monitor *monitor;
+    struct data_endpoint endpoint;
     bool up, lost;
     bool crowded; /* libzmq took no more */
     uint64_t made_ms;
@@ -39,11 +39,11 @@ static bool link_init(struct link *link, const struct dialler *dialler, struct e
     options.send_queue = DIALLER_QUEUE;
     options.recv_queue = DIALLER_QUEUE;
     options.linger_ms = LINGER_MS;
-    struct net_endpoint endpoint = {.side = NET_CONNECT, .address = dialler->endpoint};
+    data_path_endpoint(dialler->options.path, 0, &link->endpoint);
     link->made_ms = clock_steady_ms();
     return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
            net_monitor_new(link->socket, &link->monitor, err) &&
-           net_socket_attach(link->socket, &endpoint, err);
+           net_socket_attach(link->socket, &link->endpoint.net, err);
 }
 
 /* --- sending, under the lock --- */
@@ -91,9 +91,12 @@ static void send_parcels(struct dialler *dialler, struct link *link)
 
 /* --- events --- */
 
-static void note_trouble(struct dialler *dialler, const char *text)
+/* A proxy tells more than libzmq. */
+static void note_trouble(struct dialler *dialler, const struct link *link, const char *text)
 {
-    (void)snprintf(dialler->trouble, sizeof(dialler->trouble), "%s", text);
+    struct err err;
+    bool told = net_socket_proxy_failure(link->socket, link->endpoint.address, &err);
+    data_path_trouble(dialler->options.path, told ? err.text : text, dialler->trouble);
 }
 
 static void take_event(struct dialler *dialler, struct link *link, const struct net_monitor_event *event)
@@ -107,17 +110,17 @@ static void take_event(struct dialler *dialler, struct link *link, const struct 
         (void)pthread_mutex_unlock(&dialler->lock);
         return;
     case NET_DOWN:
-        if (link->up) note_trouble(dialler, "the connection was lost");
+        if (link->up) note_trouble(dialler, link, "the connection was lost");
         link->lost = link->lost || link->up;
         return;
     case NET_FAILED:
-        note_trouble(dialler, event->cause == NET_CAUSE_AUTH
-                                  ? "the other side does not admit this transporter now"
-                                  : "the handshake failed");
+        note_trouble(dialler, link,
+                     event->cause == NET_CAUSE_AUTH ? "the other side does not admit this transporter now"
+                                                    : "the handshake failed");
         link->lost = true;
         return;
     case NET_RETRIED:
-        note_trouble(dialler, "no connection came up");
+        note_trouble(dialler, link, "no connection came up");
         return;
     }
 }
@@ -169,7 +172,8 @@ static bool go_on(struct dialler *dialler, struct link *link)
     if (open && !dialler->failed) send_parcels(dialler, link);
     bool on = !link->lost && !dialler->stop && (open || !dialler->failed);
     (void)pthread_mutex_unlock(&dialler->lock);
-    return on && (link->up || clock_steady_ms() < link->made_ms + COME_UP_MS);
+    return on &&
+           (link->up || clock_steady_ms() < link->made_ms + data_path_patience_ms(dialler->options.path));
 }
 
 /* Fails the conversation when the other side has been away for too long; how long that may still take. */
@@ -180,8 +184,8 @@ static uint64_t lease_left(struct dialler *dialler, bool open)
     uint64_t until_ms = dialler->down_since_ms + lease_ms;
     if (now_ms < until_ms) return until_ms - now_ms < IDLE_MS ? until_ms - now_ms : IDLE_MS;
     struct err err = {0};
-    (void)err_set(&err, ERR_UNREACHABLE, "the other side was gone for more than %" PRIu64 " s: %s",
-                  lease_ms / 1000, dialler->trouble[0] ? dialler->trouble : "no connection came up");
+    data_path_gone(dialler->options.path, lease_ms,
+                   dialler->trouble[0] ? dialler->trouble : "no connection came up", &err);
     dialler_fail(dialler, &err);
     return 0;
 }
@@ -237,14 +241,6 @@ static bool is_stopped(struct dialler *dialler)
     return stop;
 }
 
-/* From half of it to all of it: who lost the same host at the same moment does not come back in step. */
-static uint64_t blurred(uint64_t pause_ms)
-{
-    uint64_t chance;
-    random_bytes(&chance, sizeof(chance));
-    return pause_ms - chance % (pause_ms / 2 + 1);
-}
-
 static void pause_for(struct dialler *dialler, uint64_t pause_ms)
 {
     struct err err;
@@ -286,7 +282,7 @@ void *dialler_main(void *arg)
         if (is_over(dialler)) break;
         pause_ms = worked ? first_ms : 2 * pause_ms;
         if (pause_ms > most_ms) pause_ms = most_ms;
-        pause_for(dialler, blurred(pause_ms));
+        pause_for(dialler, data_path_jitter(pause_ms));
     }
     return NULL;
 }

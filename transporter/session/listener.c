@@ -4,7 +4,6 @@
 #include "common/base/clock.h"
 #include "transporter/session/listener_inside.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +12,6 @@ enum {
     RECV_QUEUE = 8,
     PROBE_MS = 5000, /* between questions whether a connection stands */
     PROBE_LEAST_MS = 20,
-    LAST_WORDS_MS = 1000, /* from Fail to the cut */
     LEAVING_MOST = 64,
 };
 
@@ -41,7 +39,7 @@ void listener_leave(struct listener *listener, const struct net_peer *peer, stru
     leaving->peer = *peer;
     listener_box_move(last_words, &leaving->out);
     bool crowded = listener->leaving_count >= LEAVING_MOST;
-    leaving->cut_at_ms = clock_steady_ms() + (crowded ? 0 : LAST_WORDS_MS);
+    leaving->cut_at_ms = clock_steady_ms() + (crowded ? 0 : LISTENER_LAST_WORDS_MS);
     leaving->next = listener->leaving;
     listener->leaving = leaving;
     listener->leaving_count++;
@@ -67,6 +65,7 @@ static bool make_socket(struct listener *listener, const struct listener_options
     socket_options.max_payload = PAYLOAD_MAX;
     socket_options.send_queue = LISTENER_QUEUE_MESSAGES;
     socket_options.recv_queue = RECV_QUEUE;
+    listener->pace = net_context_pace(options->net);
     struct net_endpoint endpoint = {.side = NET_BIND, .address = options->bind};
     AUTO(net_socket) struct net_socket *socket = NULL;
     AUTO(net_monitor) struct net_monitor *monitor = NULL;
@@ -117,6 +116,7 @@ void listener_free(struct listener *listener)
         listener_box_clear(&leaving->out);
         free(leaving);
     }
+    outbound_free_all(listener);
     net_zap_stop(listener->zap);
     if (listener->wake.fd >= 0) net_wake_deinit(&listener->wake);
     (void)pthread_mutex_destroy(&listener->lock);
@@ -150,6 +150,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
         session->next = listener->sessions;
         listener->sessions = session;
         net_zap_allow(listener->zap, LISTENER_DOMAIN, options->peer_key);
+        if (options->path && data_path_dials(options->path)) outbound_add(session, 0);
     }
     (void)pthread_mutex_unlock(&listener->lock);
     if (taken) {
@@ -157,6 +158,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
         free(session);
         return err_set(err, ERR_BUSY, "the run has a session already");
     }
+    net_wake_signal(&listener->wake);
     *out = session;
     return true;
 }
@@ -177,6 +179,7 @@ void listener_session_free(struct listener_session *session)
     while (*at != session)
         at = &(*at)->next;
     *at = session->next;
+    outbound_leave(session);
     if (session->bound) listener_leave(listener, &session->peer, &session->out);
     if (!key_is_used(listener, session->options.peer_key))
         net_zap_remove(listener->zap, LISTENER_DOMAIN, session->options.peer_key);
@@ -207,9 +210,10 @@ static bool await_message(struct listener_session *session, struct data_message 
             (void)pthread_cond_wait(&session->arrived, &session->listener->lock);
             continue;
         }
-        if (clock_steady_ms() >= until)
-            return err_set(err, ERR_UNREACHABLE, "the other side was gone for more than %" PRIu64 " s",
-                           session->lease_ms / 1000);
+        if (clock_steady_ms() >= until) {
+            data_path_gone(session->options.path, session->lease_ms, session->trouble, err);
+            return false;
+        }
         clock_wait(&session->arrived, &session->listener->lock, until);
     }
 }

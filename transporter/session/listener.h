@@ -4,6 +4,9 @@
  * ticket, and then belongs to that run alone. Whatever else comes is answered with Fail, cut off, and
  * logged once.
  *
+ * A session whose path leads out has its connections made by the port itself; what comes by them is judged
+ * the same.
+ *
  * A newer connection replaces an older one of the same run: what the older one had queued is dropped, the
  * peer sends it again. Memory is bounded by the credit and a number of messages for each run. */
 #ifndef SEALIFT_SESSION_LISTENER_H
@@ -14,6 +17,7 @@
 #include "common/net/net_context.h"
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
+#include "transporter/session/data_path.h"
 
 #define LISTENER_TICKET_LEN 32
 
@@ -42,6 +46,8 @@ struct listener_session_options {
     enum conversation_kind conversation;
     uint64_t credit_bytes; /* of batches or frames that may wait here */
     uint64_t lease_ms;     /* how long the peer may be gone */
+    const struct data_path
+        *path; /* if it dials, the port dials for the session; NULL: the peer comes. Must stay */
 };
 
 struct listener_session;

@@ -9,13 +9,17 @@
 #include "common/net/net_wake.h"
 #include "common/net/net_zap.h"
 #include "transporter/session/listener.h"
+#include "transporter/session/listener_outbound.h"
 #include "transporter/session/listener_queue.h"
 
 #include <pthread.h>
 
 #define LISTENER_DOMAIN "data"
 
-enum { LISTENER_QUEUE_MESSAGES = 1024 }; /* that may wait for a run, and of a run for its peer */
+enum {
+    LISTENER_QUEUE_MESSAGES = 1024, /* that may wait for a run, and of a run for its peer */
+    LISTENER_LAST_WORDS_MS = 1000,  /* from Fail to the cut */
+};
 
 struct listener_session {
     struct listener_session *next;
@@ -34,6 +38,7 @@ struct listener_session {
     uint64_t probe_at_ms;
     struct listener_queue opens, asks, rest;
     struct listener_box out;
+    char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last dial did not come up; of a path that leads out */
     bool failed;
     struct err failure;
     pthread_cond_t arrived;
@@ -61,6 +66,8 @@ struct listener {
     struct listener_session *sessions;
     struct leaving *leaving;
     size_t leaving_count;
+    struct outbound *outbounds;
+    struct net_pace pace; /* of dialling again */
     bool stop;
 };
 

@@ -260,7 +260,8 @@ static int serve_all(struct listener *listener)
 {
     uint64_t now_ms = clock_steady_ms();
     (void)pthread_mutex_lock(&listener->lock);
-    uint64_t wait = serve_leaving(listener, now_ms);
+    uint64_t wait = serve_leaving(listener, now_ms), outbound_wait = outbound_serve(listener, now_ms);
+    if (outbound_wait < wait) wait = outbound_wait;
     for (struct listener_session *session = listener->sessions; session; session = session->next) {
         uint64_t left = serve_session(listener, session, now_ms);
         if (left < wait) wait = left;
@@ -289,12 +290,14 @@ static bool is_stopped(struct listener *listener)
     return stop;
 }
 
-/* The events themselves say nothing that sending does not. */
+/* Of connections that others made, events say nothing that sending does not. */
 static void guard(struct listener *listener)
 {
     struct net_monitor_event event;
+    (void)pthread_mutex_lock(&listener->lock);
     while (net_monitor_take(listener->monitor, &event))
-        continue;
+        outbound_event(listener, &event);
+    (void)pthread_mutex_unlock(&listener->lock);
     uint64_t now_ms = clock_steady_ms();
     if (now_ms - listener->guarded_ms < GUARD_MS) return;
     listener->guarded_ms = now_ms;

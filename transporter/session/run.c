@@ -80,6 +80,19 @@ static ProtobufCBinaryData field(const void *bytes, size_t len)
     return stored_bytes(span_of(bytes, len));
 }
 
+static bool find_way(struct run *run, struct err *err)
+{
+    const struct run_environment *environment = &run->environment;
+    struct run_way *way = &run->way;
+    const struct data_path_words words = {.side = run->side,
+                                          .connection = way->connection,
+                                          .endpoint = way->endpoint,
+                                          .proxy = way->proxy,
+                                          .rendezvous = buf_span(&way->rendezvous)};
+    return run_is_local(run) ||
+           data_path_read(&words, &environment->ways, &environment->reverse, &way->path, err);
+}
+
 bool run_listen(struct run *run, enum conversation_kind conversation, struct listener_session **out,
                 struct err *err)
 {
@@ -90,12 +103,13 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
         .conversation = conversation,
         .credit_bytes = RUN_CREDIT,
         .lease_ms = environment->lease_ms,
+        .path = &run->way.path,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->source->curve_pk.data, sizeof(options.peer_key));
     if (!listener_admit(environment->listener, &options, out, err)) return false;
     environment->hooks.ready(environment->hooks.arg, &run->id, run->attempt,
-                             listener_endpoint(environment->listener));
+                             data_path_dials(&run->way.path) ? "" : listener_endpoint(environment->listener));
     return true;
 }
 
@@ -106,7 +120,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
     struct dialler_options options = {
         .net = environment->net,
         .self = environment->self,
-        .endpoint = run->endpoint,
+        .path = &run->way.path,
         .conversation = conversation,
         .run = run->id,
         .attempt = run->attempt,
@@ -116,8 +130,6 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .lease_ms = environment->lease_ms,
         .waiting_bytes = &run->counters.waiting_bytes,
     };
-    if (run->endpoint[0] == '\0')
-        return err_set(err, ERR_PROTOCOL, "the assignment does not say where the other side listens");
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->target->curve_pk.data, sizeof(options.peer_key));
     return dialler_new(&options, out, err);
@@ -335,7 +347,7 @@ static void *run_main(void *arg)
 {
     struct run *run = arg;
     struct err err = {0};
-    bool allowed = run_check(run, &err);
+    bool allowed = run_check(run, &err) && find_way(run, &err);
     bool ok = allowed && execute(run, &err);
     stop_ticker(run);
     if (allowed && !ok) run_explain(run, &err);
@@ -360,6 +372,28 @@ static struct run_work work_of(const Sealift__Maintenance *message)
     return work;
 }
 
+static char *copy_text(const char *text)
+{
+    return xstrdup(text ? text : "");
+}
+
+static struct run_way way_of(const Sealift__Assign *assign)
+{
+    struct run_way way = {.connection = assign->connection,
+                          .endpoint = copy_text(assign->endpoint),
+                          .proxy = copy_text(assign->proxy)};
+    buf_put_span(&way.rendezvous, stored_span(&assign->rendezvous));
+    return way;
+}
+
+static void way_deinit(struct run_way *way)
+{
+    data_path_deinit(&way->path);
+    free(way->endpoint);
+    free(way->proxy);
+    buf_deinit(&way->rendezvous);
+}
+
 struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign)
 {
     struct run *run = xcalloc(1, sizeof(*run));
@@ -374,7 +408,7 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     memcpy(run->ticket, assign->ticket.data, sizeof(run->ticket));
     run->has_peer = assign->peer.len == SIGN_PK_LEN;
     if (run->has_peer) memcpy(run->peer, assign->peer.data, SIGN_PK_LEN);
-    run->endpoint = xstrdup(assign->endpoint ? assign->endpoint : "");
+    run->way = way_of(assign);
     atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
     (void)pthread_mutex_init(&run->lock, NULL);
     (void)pthread_cond_init(&run->changed, NULL);
@@ -395,7 +429,7 @@ void run_free(struct run *run)
     statement_free(run->repository);
     statement_free(run->from);
     authority_roster_release(run->environment.authority, run->roster);
-    free(run->endpoint);
+    way_deinit(&run->way);
     (void)pthread_cond_destroy(&run->changed);
     (void)pthread_mutex_destroy(&run->lock);
     free(run);

@@ -8,6 +8,7 @@
 #include "common/wire/head.h"
 #include "transporter/core/policy.h"
 #include "transporter/session/authority.h"
+#include "transporter/session/data_path.h"
 #include "transporter/session/stores.h"
 
 struct kms_set;  /* transporter/kms/kms_set.h */
@@ -38,11 +39,13 @@ struct run_environment {
     const struct policy *policy;
     struct net_context *net;
     struct listener *listener;
-    const char *state_dir;      /* caches */
-    const char *own_key_file;   /* or NULL */
-    const struct kms_set *kms;  /* protectors outside that this host may call; NULL: none */
-    uint64_t lease_ms;          /* how long a side waits for a lost peer */
-    uint64_t check_bytes_per_s; /* how fast a check may read; 0: unlimited */
+    struct data_ways ways;       /* of data connections; what it points to must stay */
+    struct data_reverse reverse; /* this host's reverse port */
+    const char *state_dir;       /* caches */
+    const char *own_key_file;    /* or NULL */
+    const struct kms_set *kms;   /* protectors outside that this host may call; NULL: none */
+    uint64_t lease_ms;           /* how long a side waits for a lost peer */
+    uint64_t check_bytes_per_s;  /* how fast a check may read; 0: unlimited */
     struct run_hooks hooks;
 };
 

@@ -78,6 +78,25 @@ static bool check_plaintext(const struct run *run, const struct placement_facts 
     return policy_may_send_plaintext(run->environment.policy, run->target->name, err);
 }
 
+/* What a job says itself of how its hosts meet holds whatever the director assigns. */
+static bool check_connection(const struct run *run, const Sealift__JobBody *job, struct err *err)
+{
+    static const char *const names[] = {
+        [SEALIFT__CONNECTION__CONNECTION_NONE] = "none",
+        [SEALIFT__CONNECTION__CONNECTION_DIRECT] = "direct",
+        [SEALIFT__CONNECTION__CONNECTION_REVERSE] = "reverse",
+        [SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS] = "rendezvous",
+    };
+    if (run_is_local(run) || job->connection == SEALIFT__CONNECTION__CONNECTION_NONE) return true;
+    if (job->connection == run->way.connection)
+        return job->proxy[0] == '\0' || run->way.proxy[0] == '\0' ||
+               strcmp(job->proxy, run->way.proxy) == 0 ||
+               err_set(err, ERR_POLICY, "the job names the proxy '%.200s', and the assignment '%.200s'",
+                       job->proxy, run->way.proxy);
+    return err_set(err, ERR_POLICY, "the job says '%s' for its connection, and the assignment '%s'",
+                   names[job->connection], names[run->way.connection]);
+}
+
 static bool check_job(struct run *run, struct placement_facts *facts, struct err *err)
 {
     const Sealift__JobBody *job = run_job(run);
@@ -87,10 +106,7 @@ static bool check_job(struct run *run, struct placement_facts *facts, struct err
     if (copy && !take_repository(run, &job->from_repository, &run->from, err)) return false;
     const Sealift__RepositoryBody *to = run->repository->body.repository;
     if (!check_sides(run, job->source.data, to->owner.data, err)) return false;
-    if (!run_is_local(run) && job->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
-        return err_set(err, ERR_POLICY,
-                       "the connection mode '%s' does not exist in this version: only 'direct' does",
-                       job->connection == SEALIFT__CONNECTION__CONNECTION_REVERSE ? "reverse" : "rendezvous");
+    if (!check_connection(run, job, err)) return false;
     return placement_of_job(job, run->roster, to, copy ? run->from->body.repository : NULL, facts, err);
 }
 

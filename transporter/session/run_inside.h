@@ -30,6 +30,14 @@ struct run_work {
     bool dry_run;
 };
 
+/* To the other side, as the assignment says. */
+struct run_way {
+    Sealift__Connection connection;
+    char *endpoint, *proxy;
+    struct buf rendezvous;
+    struct data_path path; /* after run_check, unless one host is both sides */
+};
+
 struct run_counters {
     _Atomic uint64_t received_bytes, sent_bytes, stored_bytes, points, skipped, failed;
     _Atomic uint64_t waiting_bytes; /* sent, and not acknowledged */
@@ -48,7 +56,7 @@ struct run {
     uint8_t ticket[LISTENER_TICKET_LEN];
     uint8_t peer[SIGN_PK_LEN];
     bool has_peer;
-    char *endpoint;
+    struct run_way way;
 
     /* after run_check */
     const struct roster *roster;
@@ -193,7 +201,8 @@ bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
 bool run_protect(struct run *run, struct err *err) MUST_CHECK;
 /* run_wrap.c: wraps a key by an entry of our configuration. */
 bool run_wrap(struct run *run, struct err *err) MUST_CHECK;
-/* run_rewrap.c: seals the run keys of old seals to the newest generation of their key; the repository side. */
+/* run_rewrap.c: seals the run keys of old seals to the newest generation of their key; the repository side.
+ */
 bool run_rewrap(struct run *run, struct err *err) MUST_CHECK;
 bool run_serve_rewrap(struct run *run, struct err *err) MUST_CHECK;
 /* The repository side of a restore or browse. */

@@ -32,6 +32,20 @@ static void make_repository(struct ends *ends)
     cr_assert(repository_open(&options, &ends->repository, &err), "%s", err.text);
 }
 
+static struct data_path direct_path(const char *endpoint)
+{
+    static const struct data_ways ways = {.proxy = NULL};
+    static const struct data_reverse reverse = {.expect = NULL};
+    const struct data_path_words words = {.side = SEALIFT__RUN_SIDE__SIDE_SOURCE,
+                                          .connection = SEALIFT__CONNECTION__CONNECTION_DIRECT,
+                                          .endpoint = endpoint,
+                                          .proxy = ""};
+    struct data_path path = {0};
+    struct err err = {0};
+    cr_assert(data_path_read(&words, &ways, &reverse, &path, &err), "%s", err.text);
+    return path;
+}
+
 struct ends *ends_new(enum repository_kind kind)
 {
     struct ends *ends = xcalloc(1, sizeof(*ends));
@@ -44,6 +58,7 @@ struct ends *ends_new(enum repository_kind kind)
     struct listener_options options = {.net = ends->net, .self = ends->target, .bind = "tcp://127.0.0.1:0"};
     cr_assert(listener_new(&options, &ends->listener, &err), "%s", err.text);
     ends->relay = relay_new(listener_endpoint(ends->listener));
+    ends->path = direct_path(ends->relay->endpoint);
     ends->keys = keys_make();
     ends->run = id_random();
     random_bytes(ends->ticket, sizeof(ends->ticket));
@@ -63,6 +78,7 @@ void ends_free(struct ends *ends)
         (void)ends_join(ends);
     }
     listener_session_free(ends->session);
+    data_path_deinit(&ends->path);
     relay_free(ends->relay);
     listener_free(ends->listener);
     repository_close(ends->repository);
@@ -92,7 +108,8 @@ void ends_admit(struct ends *ends, enum conversation_kind conversation)
     ends->conversation = conversation;
 }
 
-static void note_commit(void *arg, const struct id *point, const struct commit_receipt *receipt, struct span file)
+static void note_commit(void *arg, const struct id *point, const struct commit_receipt *receipt,
+                        struct span file)
 {
     struct ends *ends = arg;
     ends->committed++;
@@ -101,8 +118,9 @@ static void note_commit(void *arg, const struct id *point, const struct commit_r
 static void *serve_main(void *arg)
 {
     struct ends *ends = arg;
-    struct serve_reseal reseal = {
-        .sealing = keys_sealing(&ends->keys, (struct outlet){0}), .identity = keys_identity(&ends->keys), .threads = 2};
+    struct serve_reseal reseal = {.sealing = keys_sealing(&ends->keys, (struct outlet){0}),
+                                  .identity = keys_identity(&ends->keys),
+                                  .threads = 2};
     struct serve_ingest_options options = {
         .session = ends->session,
         .repository = ends->repository,
@@ -140,7 +158,7 @@ struct dialler_options ends_dialler(const struct ends *ends, enum conversation_k
     struct dialler_options options = {
         .net = ends->net,
         .self = ends->source,
-        .endpoint = ends->relay->endpoint,
+        .path = &ends->path,
         .conversation = conversation,
         .run = ends->run,
         .attempt = 1,

@@ -18,6 +18,7 @@ struct ends {
     struct identity *source, *target;
     struct listener *listener;
     struct relay *relay;
+    struct data_path path; /* the source's */
     struct keys keys; /* the writer is the source, or the target where it seals */
     struct id run;
     uint8_t ticket[32];

@@ -220,6 +220,8 @@ static void leg_begin(struct leg *leg, const struct hosts *hosts, const struct s
     assign.ticket = stored_bytes(span_of(ticket, sizeof(ticket)));
     assign.peer = stored_bytes(span_of(side->peer->self->known.sign_pk, SIGN_PK_LEN));
     assign.endpoint = (char *)(uintptr_t)side->endpoint;
+    if (side->side != SEALIFT__RUN_SIDE__SIDE_BOTH)
+        assign.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     leg->id = *run;
     leg->run = run_start(&environment, &assign);
 }

@@ -140,6 +140,7 @@ static void expect_refused_of(Sealift__StatementType type, const struct id *subj
     assign.ticket = stored_bytes(span_of(ticket, 32));
     assign.peer = stored_bytes(span_of(peer, 32));
     assign.endpoint = (char *)(uintptr_t) "tcp://127.0.0.1:1";
+    assign.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     head.kind_case = SEALIFT__HEAD__KIND_ASSIGN;
     head.assign = &assign;
     fake_director_send(&director, &head, span_of(NULL, 0));
@@ -257,6 +258,7 @@ static void assign_restore(const struct id *id)
     assign.attempt = 1;
     assign.side = SEALIFT__RUN_SIDE__SIDE_TARGET;
     assign.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER;
+    assign.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     assign.subject_version = 1;
     assign.ticket = stored_bytes(span_of(ticket, sizeof(ticket)));
     assign.peer = stored_bytes(span_of(director.site.target->known.sign_pk, SIGN_PK_LEN));

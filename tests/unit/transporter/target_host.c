@@ -60,6 +60,8 @@ Sealift__Head target_host_assign(const struct target_assignment *assignment, Sea
     body->run = lent_id(&assignment->run);
     body->attempt = 1;
     body->side = assignment->side;
+    if (assignment->side != SEALIFT__RUN_SIDE__SIDE_BOTH)
+        body->connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
     body->subject = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB;
     body->subject_id = lent_id(&target_host_job);
     body->subject_version = assignment->version;
