@@ -7,18 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    PAUSE_MS = 100, /* before a dial, doubling ... */
-    PAUSE_MOST_MS = 2000,
-    IDLE_MS = 1000,
-};
+enum { IDLE_MS = 1000 };
 
 void outbound_add(struct listener_session *session, unsigned stripe)
 {
     struct listener *listener = session->listener;
     struct outbound *outbound = xcalloc(1, sizeof(*outbound));
     outbound->session = session;
-    outbound->pause_ms = PAUSE_MS;
+    outbound->pause_ms = (uint64_t)listener->pace.reconnect_ms;
     data_path_endpoint(session->options.path, stripe, &outbound->endpoint);
     outbound->next = listener->outbounds;
     listener->outbounds = outbound;
@@ -50,8 +46,8 @@ static void hang_up(struct listener *listener, struct outbound *outbound, uint64
     if (outbound->attached) (void)!net_socket_detach(listener->socket, outbound->endpoint.address, &err);
     outbound->attached = outbound->up = false;
     outbound->dial_at_ms = now_ms + data_path_jitter(outbound->pause_ms);
-    outbound->pause_ms *= 2;
-    if (outbound->pause_ms > PAUSE_MOST_MS) outbound->pause_ms = PAUSE_MOST_MS;
+    uint64_t most_ms = (uint64_t)listener->pace.reconnect_max_ms;
+    outbound->pause_ms = 2 * outbound->pause_ms < most_ms ? 2 * outbound->pause_ms : most_ms;
 }
 
 static void dial(struct listener *listener, struct outbound *outbound, uint64_t now_ms)
@@ -67,7 +63,7 @@ static void dial(struct listener *listener, struct outbound *outbound, uint64_t 
 /* How long until there is something to do about this one. */
 static uint64_t serve(struct listener *listener, struct outbound *outbound, uint64_t now_ms)
 {
-    uint64_t patience_ms = (uint64_t)data_path_patience_ms(outbound->session->options.path);
+    uint64_t patience_ms = data_path_patience_ms(outbound->session->options.path);
     if (outbound->attached && !outbound->up && now_ms >= outbound->since_ms + patience_ms) {
         note_trouble(listener, outbound, "no connection came up");
         hang_up(listener, outbound, now_ms);
@@ -103,8 +99,8 @@ static struct outbound *find(struct listener *listener, const char *address)
     return at;
 }
 
-/* libzmq would dial again by itself after some of what may happen, and never again after the rest: it is
- * always done here. */
+/* What ends before it stands is tried again by libzmq, at the pauses of the proxy's relay. After a breach of
+ * the protocol, also on a connection that stood, libzmq never dials again: that is done here. */
 void outbound_event(struct listener *listener, const struct net_monitor_event *event)
 {
     struct outbound *outbound = find(listener, event->address);
@@ -113,7 +109,7 @@ void outbound_event(struct listener *listener, const struct net_monitor_event *e
     switch (event->kind) {
     case NET_UP:
         outbound->up = true;
-        outbound->pause_ms = PAUSE_MS;
+        outbound->pause_ms = (uint64_t)listener->pace.reconnect_ms;
         return;
     case NET_RETRIED: /* nobody has answered yet */
         note_trouble(listener, outbound, "no connection came up");
@@ -122,10 +118,11 @@ void outbound_event(struct listener *listener, const struct net_monitor_event *e
         note_trouble(listener, outbound,
                      event->cause == NET_CAUSE_AUTH ? "a peer with another key was there"
                                                     : "the handshake failed");
-        hang_up(listener, outbound, now_ms);
+        if (event->cause != NET_CAUSE_UNKNOWN) hang_up(listener, outbound, now_ms);
         return;
     case NET_DOWN:
-        note_trouble(listener, outbound, outbound->up ? "the connection was lost" : "no connection came up");
+        if (!outbound->up) return;
+        note_trouble(listener, outbound, "the connection was lost");
         hang_up(listener, outbound, now_ms);
         return;
     }
