@@ -15,21 +15,41 @@ static bool read_exactly(int fd, void *out, size_t len)
     return recv(fd, out, len, MSG_WAITALL) == (ssize_t)len;
 }
 
+static bool say(int fd, const char *bytes, size_t len)
+{
+    return send(fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static bool hear_login(int fd, const char *login)
+{
+    uint8_t got[513];
+    const size_t len = strlen(login);
+    return say(fd, "\5\2", 2) && read_exactly(fd, got, len) && memcmp(got, login, len) == 0 &&
+           say(fd, "\1\0", 2);
+}
+
 /* Greeting, then a CONNECT to a name or an IPv4 address. */
-static bool greet(int fd, char name[256], uint16_t *port)
+static bool greet(struct joiner *joiner, int fd, char name[256], uint16_t *port)
 {
     uint8_t head[4];
     uint8_t methods[255];
     uint8_t len = 4;
     uint8_t number[2];
     if (!read_exactly(fd, head, 2) || head[0] != 5 || !read_exactly(fd, methods, head[1])) return false;
-    if (send(fd, "\5\0", 2, MSG_NOSIGNAL) != 2 || !read_exactly(fd, head, 4) || head[1] != 1) return false;
+    if (joiner->login ? !hear_login(fd, joiner->login) : !say(fd, "\5\0", 2)) return false;
+    if (!read_exactly(fd, head, 4) || head[1] != 1) return false;
     if (head[3] == 3 && !read_exactly(fd, &len, 1)) return false;
     if (!read_exactly(fd, name, len) || !read_exactly(fd, number, 2)) return false;
     name[len] = '\0';
     if (head[3] == 1) (void)snprintf(name, 256, "ipv4");
     *port = (uint16_t)(number[0] << 8 | number[1]);
-    return send(fd, "\5\0\0\1\0\0\0\0\0\0", 10, MSG_NOSIGNAL) == 10;
+    atomic_fetch_add(&joiner->callers, 1);
+    return true;
+}
+
+static bool answer(int fd)
+{
+    return say(fd, "\5\0\0\1\0\0\0\0\0\0", 10);
 }
 
 static int dial(uint16_t port)
@@ -75,19 +95,28 @@ static void *run(void *argument)
     struct joiner *joiner = argument;
     uint16_t port = 0;
     AUTO(fd) int one = await_caller(joiner);
-    if (one < 0 || !greet(one, joiner->asked_for[0], &port)) return NULL;
-    AUTO(fd) int other = joiner->mode == JOINER_JOINS ? await_caller(joiner) : dial(port);
+    if (one < 0 || !greet(joiner, one, joiner->asked_for[0], &port)) return NULL;
+    if (joiner->mode != JOINER_MEETS && !answer(one)) return NULL;
+    AUTO(fd) int other = joiner->mode == JOINER_FORWARDS ? dial(port) : await_caller(joiner);
     if (other < 0) return NULL;
-    if (joiner->mode == JOINER_JOINS && !greet(other, joiner->asked_for[1], &port)) return NULL;
+    if (joiner->mode != JOINER_FORWARDS &&
+        (!greet(joiner, other, joiner->asked_for[1], &port) || !answer(other)))
+        return NULL;
+    if (joiner->mode == JOINER_MEETS && !answer(one)) return NULL;
     splice(joiner, one, other);
     return NULL;
 }
 
 void joiner_init(struct joiner *joiner, enum joiner_mode mode)
 {
+    joiner_init_with_login(joiner, mode, NULL);
+}
+
+void joiner_init_with_login(struct joiner *joiner, enum joiner_mode mode, const char *login)
+{
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof(address);
-    *joiner = (struct joiner){.mode = mode};
+    *joiner = (struct joiner){.mode = mode, .login = login};
     joiner->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(joiner->listener, (struct sockaddr *)&address, len), 0);
     cr_assert_eq(listen(joiner->listener, 8), 0);

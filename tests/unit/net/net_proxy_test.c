@@ -3,9 +3,13 @@
 #include "common/net/net_socket.h"
 #include "joiner.h"
 #include "loopback.h"
+#include "socks_peer.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void dial_through(struct net_socket *socket, const struct joiner *joiner, const char *address)
 {
@@ -210,4 +214,131 @@ Test(net_proxy, only_tcp_goes_through_a_proxy)
     endpoint.address = "tcp://nowhere";
     cr_assert(!net_socket_attach(loop.server, &endpoint, &err));
     cr_assert_str_eq(err.text, "cannot dial 'tcp://nowhere': address: 'nowhere' is not a HOST:PORT");
+}
+
+Test(net_proxy, a_socket_logs_in_at_its_proxy)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    AUTO(secret) struct secret *password = secret_copy("secret", 6);
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init_with_login(&joiner, JOINER_FORWARDS, "\1\2me\6secret");
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    const struct net_endpoint endpoint = {.side = NET_CONNECT,
+                                          .address = loop.address,
+                                          .socks5 = joiner.proxy,
+                                          .socks5_user = "me",
+                                          .socks5_password = password};
+    cr_assert(net_socket_attach(client, &endpoint, &err), "%s", err.text);
+    wipe(password->data, password->len); /* the relay has its own */
+    send_text(client, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+}
+
+static void pass_time(struct loopback *loop, int ms)
+{
+    struct err err;
+    struct net_poll_item nothing = net_poll_fd(net_zap_fd(loop->zap), NET_READABLE);
+    cr_assert(net_poll_wait(&nothing, 1, ms, &err), "%s", err.text);
+}
+
+/* The handshake's time is a fifth of what the first caller waits. */
+Test(net_proxy, a_rendezvous_waits_for_its_other_end_without_a_try_more)
+{
+    enum { HANDSHAKE_MS = 60 };
+    struct err err;
+    struct net_monitor_event event;
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_MEETS);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    options.handshake_timeout_ms = options.connect_timeout_ms = HANDSHAKE_MS;
+    AUTO(client) struct client client = {.socket = make_socket(&loop, &options)};
+    cr_assert(net_monitor_new(client.socket, &client.monitor, &err));
+    const struct net_endpoint endpoint = {.side = NET_CONNECT,
+                                          .address = "tcp://rendezvous-4711:1",
+                                          .socks5 = joiner.proxy,
+                                          .socks5_patience_ms = NET_PATIENCE_FOR_EVER};
+    cr_assert(net_socket_attach(client.socket, &endpoint, &err), "%s", err.text);
+    pass_time(&loop, 5 * HANDSHAKE_MS);
+    cr_assert(!net_monitor_take(client.monitor, &event), "event %d", event.kind);
+    cr_assert_eq(atomic_load(&joiner.callers), 1);
+    dial_through(loop.server, &joiner, "tcp://rendezvous-4711:1");
+    send_text(client.socket, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+    (void)await(client.monitor, NET_UP);
+    cr_assert(!net_socket_proxy_failure(client.socket, endpoint.address, &err));
+}
+
+Test(net_proxy, an_end_that_shakes_no_hands_is_left_and_told)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init(&joiner, JOINER_JOINS); /* says that it has connected, with nobody there */
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    options.handshake_timeout_ms = 50;
+    AUTO(client) struct client client = {.socket = make_socket(&loop, &options)};
+    cr_assert(net_monitor_new(client.socket, &client.monitor, &err));
+    dial_through(client.socket, &joiner, "tcp://rendezvous-4711:1");
+    (void)await(client.monitor, NET_FAILED);
+    cr_assert(net_socket_proxy_failure(client.socket, "tcp://rendezvous-4711:1", &err));
+    cr_assert(strstr(err.text, "connected, but the other end does not shake hands within 50 ms"), "%s",
+              err.text);
+}
+
+static size_t count_entries(const char *path)
+{
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    cr_assert_not_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* each run attaches its way, and leaves it, at a server that lives for months */
+Test(net_proxy, a_server_attaches_and_leaves_many_ways_and_keeps_nothing_of_them)
+{
+    enum { ROUNDS = 40 };
+    struct err err;
+    char address[64];
+    char target[64];
+    AUTO(loopback) struct loopback loop;
+    AUTO(fd) int silent = socks_peer_listen(address); /* takes calls and says nothing */
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    cr_assert_eq(listen(silent, ROUNDS), 0);
+    const size_t threads = count_entries("/proc/self/task");
+    const size_t files = count_entries("/proc/self/fd");
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)snprintf(target, sizeof(target), "tcp://rendezvous-%d:1", i);
+        const struct net_endpoint endpoint = {.side = NET_CONNECT,
+                                              .address = target,
+                                              .socks5 = i % 2 ? address : "127.0.0.1:1",
+                                              .socks5_patience_ms = NET_PATIENCE_FOR_EVER};
+        cr_assert(net_socket_attach(loop.server, &endpoint, &err), "%s", err.text);
+        cr_assert(net_socket_detach(loop.server, target, &err), "%s", err.text);
+    }
+    const long deadline = now_ms() + DEADLINE_MS;
+    AUTO(client) struct client client;
+    client_init(&client, &loop, loop.client_key); /* the server is as good as before */
+    send_text(client.socket, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+    client_deinit(&client);
+    client = (struct client){NULL, NULL};
+    while ((count_entries("/proc/self/task") > threads || count_entries("/proc/self/fd") > files + 2) &&
+           now_ms() < deadline) {
+        struct net_peer from;
+        enum net_fault fault;
+        AUTO(net_message) struct net_message message = {0};
+        cr_assert_eq(net_socket_recv(loop.server, &from, &message, &fault, 10), NET_AGAIN);
+    }
+    cr_assert_eq(count_entries("/proc/self/task"), threads);
+    cr_assert_leq(count_entries("/proc/self/fd"), files + 2, "%zu of %zu", count_entries("/proc/self/fd"),
+                  files);
 }

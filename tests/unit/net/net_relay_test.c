@@ -220,6 +220,26 @@ Test(net_relay, tells_that_nobody_listens_and_forgets_it_when_it_gets_through)
     cr_assert(!net_relay_failure(scene.relay, &err));
 }
 
+/* four pauses of 20, 40, 80 and 80 ms, each by a quarter shorter at most */
+Test(net_relay, tries_that_fail_have_growing_pauses)
+{
+    struct err err;
+    AUTO(scene) struct scene scene;
+    struct net_relay_options options;
+    scene_init(&scene, DEADLINE_MS);
+    net_relay_finish(scene.relay, 0);
+    options = relay_options("127.0.0.1:1", DEADLINE_MS);
+    options.reconnect_ms = 20;
+    options.reconnect_max_ms = 80;
+    cr_assert(net_relay_start(scene.context, &options, &scene.relay, &err), "%s", err.text);
+    const long began = now_ms();
+    for (int i = 0; i < 5; i++) {
+        AUTO(fd) int refused = call_relay(scene.relay);
+        expect_end(refused);
+    }
+    cr_assert_geq(now_ms() - began, 3 * (20 + 40 + 80 + 80) / 4);
+}
+
 Test(net_relay, gives_a_silent_proxy_its_time_and_no_more)
 {
     AUTO(scene) struct scene scene;

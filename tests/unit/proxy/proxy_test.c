@@ -1,5 +1,5 @@
 /* The proxy over real sockets: it runs on a thread, the test is its callers and endpoints. */
-#include "transporter/proxy/proxy.h"
+#include "bench.h"
 
 #include "common/base/alloc.h"
 #include "transporter/proxy/core/socks_server.h"
@@ -12,67 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
-
-struct bench {
-    struct proxy *proxy;
-    struct address at;
-    pthread_t thread;
-    int stop_fd;
-    bool ran;
-};
-
-static enum proxy_wish stop(void *arg)
-{
-    eventfd_t count;
-    (void)eventfd_read(((struct bench *)arg)->stop_fd, &count);
-    return PROXY_STOP;
-}
-
-static void *run(void *arg)
-{
-    struct bench *bench = arg;
-    struct err err;
-    bench->ran = proxy_run(bench->proxy, &err);
-    return NULL;
-}
-
-/* Takes the settings. */
-static void start(struct bench *bench, struct settings *settings)
-{
-    struct err err;
-    AUTO(buf) struct buf where = {0};
-    (void)signal(SIGPIPE, SIG_IGN);
-    log_init("unit_proxy", LOG_ERROR);
-    *bench = (struct bench){.stop_fd = eventfd(0, EFD_CLOEXEC)};
-    settings->listen = xcalloc(1, sizeof(*settings->listen));
-    settings->listen_count = 1;
-    cr_assert(address_port_parse("127.0.0.1:0", settings->listen, &err));
-    struct proxy_options options = {.wake_fd = bench->stop_fd, .woken = stop, .arg = bench};
-    cr_assert(proxy_new(&options, settings, &bench->proxy, &err), "%s", err.text);
-    proxy_addresses(bench->proxy, &where);
-    cr_assert(address_port_parse(buf_cstr(&where), &bench->at, &err));
-    cr_assert_eq(pthread_create(&bench->thread, NULL, run, bench), 0);
-}
-
-static void bench_end(struct bench *bench)
-{
-    (void)eventfd_write(bench->stop_fd, 1);
-    (void)pthread_join(bench->thread, NULL);
-    proxy_free(bench->proxy);
-    (void)close(bench->stop_fd);
-}
-DEFINE_AUTO_IN_PLACE(bench, struct bench, bench_end)
-
-static struct settings usual(void)
-{
-    return (struct settings){.rendezvous = RENDEZVOUS_ON,
-                             .connections = 16,
-                             .per_client = 16,
-                             .handshake_ms = 60000,
-                             .dial_ms = 5000,
-                             .wait_ms = 60000,
-                             .idle_ms = 60000};
-}
 
 static int call(const struct address *at)
 {
@@ -154,10 +93,10 @@ static void allow_port(struct settings *settings, uint16_t port)
 
 Test(proxy, answers_both_ends_of_a_rendezvous_only_when_both_are_there)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     uint8_t byte;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
     AUTO(fd) int stranger = ask_name(&bench, ID ".1.b.rendezvous.sealift", 1);
     AUTO(fd)
@@ -176,9 +115,9 @@ Test(proxy, answers_both_ends_of_a_rendezvous_only_when_both_are_there)
 
 Test(proxy, passes_the_end_of_one_direction_on_and_keeps_the_other_open)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
     AUTO(fd) int b = ask_name(&bench, SIDE_B, 1);
     expect_reply(a, SOCKS_CONNECTED);
@@ -195,9 +134,9 @@ Test(proxy, passes_the_end_of_one_direction_on_and_keeps_the_other_open)
 
 Test(proxy, lets_a_newer_dial_of_a_side_take_the_olders_place)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int first = ask_name(&bench, SIDE_A, 1);
     AUTO(fd) int second = ask_name(&bench, SIDE_A, 1);
     expect_end(first);
@@ -214,10 +153,10 @@ Test(proxy, lets_a_newer_dial_of_a_side_take_the_olders_place)
 
 Test(proxy, forgets_a_side_that_hangs_up_while_it_waits)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.wait_ms = 300;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     int gone = ask_name(&bench, SIDE_A, 1);
     (void)close(gone);
     AUTO(fd) int b = ask_name(&bench, SIDE_B, 1);
@@ -227,7 +166,7 @@ Test(proxy, forgets_a_side_that_hangs_up_while_it_waits)
 
 Test(proxy, dials_what_is_on_the_list_and_says_why_not_otherwise)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     uint16_t open_port, closed_port;
     AUTO(fd) int listening = endpoint(&open_port);
     AUTO(fd) int closed = endpoint(&closed_port);
@@ -235,7 +174,7 @@ Test(proxy, dials_what_is_on_the_list_and_says_why_not_otherwise)
     allow_port(&settings, open_port);
     allow_port(&settings, closed_port);
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int good = ask_name(&bench, "127.0.0.1", open_port);
     AUTO(fd) int served = accept(listening, NULL, NULL);
     expect_reply(good, SOCKS_CONNECTED);
@@ -252,9 +191,9 @@ Test(proxy, dials_what_is_on_the_list_and_says_why_not_otherwise)
 
 Test(proxy, refuses_commands_other_than_connect)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int fd = call(&bench.at);
     put(fd, "\x05\x01\x00\x05\x02\x00\x01", 7); /* BIND, sent without waiting for the choice */
     expect_bytes(fd, "\x05\x00", 2);
@@ -266,12 +205,12 @@ Test(proxy, refuses_commands_other_than_connect)
 
 Test(proxy, lets_only_its_users_ask)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.users = xcalloc(1, sizeof(*settings.users));
     settings.user_count = 1;
     settings.users[0] = (struct proxy_user){.name = xstrdup("web"), .password = secret_copy("secret", 6)};
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int plain = call(&bench.at);
     put(plain, "\x05\x01\x00", 3);
     expect_bytes(plain, "\x05\xff", 2);
@@ -288,10 +227,10 @@ Test(proxy, lets_only_its_users_ask)
 
 Test(proxy, drops_who_is_silent_and_what_is_idle)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.handshake_ms = settings.idle_ms = 250;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int silent = call(&bench.at);
     put(silent, "\x05", 1);
     expect_end(silent);
@@ -303,10 +242,10 @@ Test(proxy, drops_who_is_silent_and_what_is_idle)
 
 Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.connections = 2;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int oldest = call(&bench.at);
     AUTO(fd) int silent = call(&bench.at);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
@@ -321,10 +260,10 @@ Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
 
 Test(proxy, gives_the_place_of_who_waits_longest_to_a_new_one)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.connections = 3;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int longest = ask_name(&bench, ID ".1.a.rendezvous.sealift", 1);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
     AUTO(fd) int refused = ask_name(&bench, "host.invalid", 1); /* when it is answered, the others wait */
@@ -338,10 +277,10 @@ Test(proxy, gives_the_place_of_who_waits_longest_to_a_new_one)
 
 Test(proxy, limits_the_connections_of_one_client)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     settings.per_client = 1;
     AUTO(bench) struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int one = ask_name(&bench, SIDE_A, 1);
     AUTO(fd) int two = call(&bench.at);
     expect_end(two);
@@ -349,9 +288,9 @@ Test(proxy, limits_the_connections_of_one_client)
 
 Test(proxy, ends_when_asked_to_though_somebody_waits)
 {
-    struct settings settings = usual();
+    struct settings settings = bench_settings();
     struct bench bench;
-    start(&bench, &settings);
+    bench_start(&bench, &settings);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
     bench_end(&bench);
     cr_assert(bench.ran);
