@@ -23,5 +23,7 @@ bool bundle_reader_unlock(struct bundle_reader *reader, const struct secret *pas
                           struct err *err) MUST_CHECK;
 /* The next piece of the content; NULL after the last. */
 bool bundle_reader_next(struct bundle_reader *reader, struct secret **out, struct err *err) MUST_CHECK;
+/* Opens the rest, to nowhere. */
+bool bundle_reader_rehearse(struct bundle_reader *reader, struct err *err) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/wire/lent.h"
+#include "director/cli/bundle_reader.h"
 #include "director/cli/put.h"
 
 #include <errno.h>
@@ -95,6 +96,16 @@ static bool fetch(struct cli *cli, const struct id *id, int fd, const char *path
     }
 }
 
+/* Before it has the name by which somebody will rely on it. */
+static bool check(const char *temp, const struct secret *password, struct err *err)
+{
+    AUTO(bundle_reader) struct bundle_reader reader = {.fd = -1};
+    if (bundle_reader_open(temp, &reader, err) && bundle_reader_unlock(&reader, password, err) &&
+        bundle_reader_rehearse(&reader, err))
+        return true;
+    return err_wrap(err, "what the director handed out is no good copy of its state, and was removed");
+}
+
 static bool publish(int fd, const char *temp, const char *path, struct err *err)
 {
     AUTO(free) char *dir = xstrdup(path);
@@ -108,7 +119,8 @@ static bool publish(int fd, const char *temp, const char *path, struct err *err)
     return dir_sync(dirfd, where, err);
 }
 
-bool state_export(struct cli *cli, const struct bundle_lock *lock, const char *path, struct err *err)
+bool state_export(struct cli *cli, const struct bundle_lock *lock, const struct secret *password,
+                  const char *path, struct err *err)
 {
     struct client *client = NULL;
     struct id id;
@@ -117,7 +129,8 @@ bool state_export(struct cli *cli, const struct bundle_lock *lock, const char *p
     AUTO(free) char *temp = xasprintf("%s.part", path);
     AUTO(fd) int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return err_sys(err, errno, "cannot create '%s'", temp);
-    if (begin(cli, lock, &id, err) && fetch(cli, &id, fd, temp, err) && publish(fd, temp, path, err))
+    if (begin(cli, lock, &id, err) && fetch(cli, &id, fd, temp, err) && check(temp, password, err) &&
+        publish(fd, temp, path, err))
         return true;
     (void)unlink(temp);
     return false;

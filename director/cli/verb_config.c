@@ -1,5 +1,6 @@
 /* sealift config …: the director's own state, kept and brought back. */
 #include "common/base/text.h"
+#include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
 #include "director/cli/new_password.h"
 #include "director/cli/output.h"
@@ -22,24 +23,6 @@ static bool new_lock(const struct args *args, const char *prompt, struct secret 
 
 /* --- export --- */
 
-/* Opens the rest of the bundle, to nowhere. */
-static bool rehearse(struct bundle_reader *reader, struct err *err)
-{
-    for (;;) {
-        AUTO(secret) struct secret *piece = NULL;
-        if (!bundle_reader_next(reader, &piece, err)) return false;
-        if (!piece) return true;
-    }
-}
-
-/* What was written opens to its end: the password is still at hand. */
-static bool check_bundle(const char *path, const struct secret *password, struct err *err)
-{
-    AUTO(bundle_reader) struct bundle_reader reader = {.fd = -1};
-    return bundle_reader_open(path, &reader, err) && bundle_reader_unlock(&reader, password, err) &&
-           rehearse(&reader, err);
-}
-
 static bool export(struct cli *cli, const struct args *args, struct err *err)
 {
     struct bundle_lock lock;
@@ -47,7 +30,7 @@ static bool export(struct cli *cli, const struct args *args, struct err *err)
     const char *path = args_value(args, "out");
     if (!path) return err_set(err, ERR_USAGE, "--out FILE is needed");
     if (!new_lock(args, "password of the bundle", &password, &lock, err) ||
-        !state_export(cli, &lock, path, err) || !check_bundle(path, password, err))
+        !state_export(cli, &lock, password, path, err))
         return false;
     char site[2 * ID_LEN + 1];
     hex_encode(state_site(cli->state)->line.site.bytes, ID_LEN, site);
@@ -105,7 +88,7 @@ static bool import(struct cli *cli, const struct args *args, struct err *err)
         return err_set(err, ERR_USAGE, "--director-state DIR is needed: an absolute path, absent or empty");
     if (!bundle_reader_open(path, &reader, err) || !unlock(args, &reader, err)) return false;
     if (dry) {
-        if (!rehearse(&reader, err)) return false;
+        if (!bundle_reader_rehearse(&reader, err)) return false;
         say_facts(cli, &reader.facts, path);
         return true;
     }
@@ -138,9 +121,16 @@ static bool set_password(struct cli *cli, const struct args *args, struct err *e
     if (!new_lock(args, "password of self-backups", &password, &lock, err) ||
         !state_set_lock(cli, &lock, err))
         return false;
+    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
+    struct err unknown;
+    bool asked = ask_status(cli, &status, &unknown);
     output_line(&cli->output, json_pack("{s:b}", "set", 1),
-                "self-backups of the director are under this password from now on: 'sealift status' tells "
-                "when the last one was made");
+                "copies that the director makes of its state by itself are under this password from now on");
+    if (asked && !status->self_backup)
+        output_warning(&cli->output, "the director makes no copies by itself yet: 'self_backup' in its "
+                                     "configuration says where to, and when");
+    else if (asked)
+        output_note(&cli->output, "'sealift status' tells when the last copy was made");
     return true;
 }
 

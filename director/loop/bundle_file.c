@@ -80,10 +80,23 @@ bool bundle_file_begin(const struct bundle_source *source, const struct bundle_l
 
 /* ---- when the catalog's copy is complete: the header, and what stands in front of the catalog */
 
-static bool read_key(const struct bundle_file *file, struct buf *out, struct err *err)
+/* It lies in guarded memory from the first byte on. NULL and err. */
+static struct secret *read_key(const struct bundle_file *file, struct err *err)
 {
+    struct stat there;
     AUTO(free) char *path = xasprintf("%s/%s", file->source.state_dir, DIRECTOR_KEY_FILE);
-    return file_read(AT_FDCWD, path, KEY_MAX, out, err);
+    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fstat(fd, &there) == 0;
+    if (!ok || there.st_size <= 0 || there.st_size > KEY_MAX) {
+        (void)(ok ? err_set(err, ERR_DAMAGED, "'%s' is damaged", path)
+                  : err_sys(err, errno, "cannot open '%s'", path));
+        return NULL;
+    }
+    AUTO(secret) struct secret *key = secret_new((size_t)there.st_size);
+    if (!fd_pread_all(fd, key->data, key->len, 0, path, err)) return NULL;
+    struct secret *out = key;
+    key = NULL;
+    return out;
 }
 
 static void read_conf(const struct bundle_file *file, struct buf *out)
@@ -117,18 +130,14 @@ static void set_front(struct bundle_file *file, const struct bundle_table *table
 static bool begin_sealing(struct bundle_file *file, struct err *err)
 {
     struct bundle_table table = {0};
-    AUTO(buf) struct buf key = {0};
+    AUTO(secret) struct secret *key = read_key(file, err);
     AUTO(buf) struct buf conf = {0};
     AUTO(buf) struct buf header = {0};
-    bool ok = read_key(file, &key, err) && open_copy(file, &table.sizes[BUNDLE_CATALOG], err);
-    if (ok) {
-        read_conf(file, &conf);
-        table.sizes[BUNDLE_KEY] = key.len;
-        table.sizes[BUNDLE_CONF] = conf.len;
-        set_front(file, &table, buf_span(&key), buf_span(&conf));
-    }
-    if (key.len) wipe(key.data, key.len);
-    if (!ok) return false;
+    if (!key || !open_copy(file, &table.sizes[BUNDLE_CATALOG], err)) return false;
+    read_conf(file, &conf);
+    table.sizes[BUNDLE_KEY] = key->len;
+    table.sizes[BUNDLE_CONF] = conf.len;
+    set_front(file, &table, span_of(key->data, key->len), buf_span(&conf));
     struct bundle_facts facts = {.site = file->source.site,
                                  .time_ns = file->source.time_ns,
                                  .content_len = file->front->len + table.sizes[BUNDLE_CATALOG],

@@ -241,7 +241,12 @@ static bool start_export(struct director *director, const struct operator_link *
 {
     struct bundles *bundles = director->bundles;
     if (bundles->file) return err_set(err, ERR_BUSY, "another copy of the director's state is being made");
-    if (bundles->export_count == EXPORTS_MAX) export_drop(bundles, 0);
+    if (bundles->export_count == EXPORTS_MAX)
+        return err_set(
+            err, ERR_BUSY,
+            "%d copies of the director's state are being fetched, or wait for that for ten minutes: "
+            "try again then",
+            EXPORTS_MAX);
     char hex[ID_TEXT_LEN];
     *id = id_random();
     AUTO(free)

@@ -130,6 +130,9 @@ static void print_next(const struct init_options *options, const struct net_key 
                  "  sealift operator init --director %s@%s%s%s:%s\n",
                  public_key, code, options->config, public_key, bracket ? "[" : "", host, bracket ? "]" : "",
                  port);
+    (void)printf("or, if the site lost the director that it had, from an admin's host:\n"
+                 "  sealift operator move --director %s@%s%s%s:%s\n",
+                 public_key, bracket ? "[" : "", host, bracket ? "]" : "", port);
     if (options->operator_port == 0)
         (void)printf("PORT is the one that the director's log names as 'operator'.\n");
 }

@@ -215,6 +215,7 @@ def certificates(aws):
     call("describe", aws.uri(endpoint=aws.endpoint("server")), code=NOT_AUTHENTIC, says="is not who it should be")  # the system's CAs
     for name in ("expired-server", "elsewhere", "foreign-server"):
         call("describe", aws.uri(endpoint=aws.endpoint(name)), env=bundle, code=NOT_AUTHENTIC, says="is not who it should be")
+    call("describe", aws.uri(endpoint=aws.endpoint("odd-server")), env=bundle, code=NOT_AUTHENTIC, says="certificate subject name 'b??ro?[31m'")
     call("describe", aws.uri(endpoint=aws.endpoint("server")), env={"AWS_CA_BUNDLE": "/nonexistent"}, code=CONFIG, says="file of CAs")
 
 

@@ -169,9 +169,17 @@ static int place_len(const char *url)
     return (int)(host ? strcspn(host + 3, "/?#") + (size_t)(host + 3 - url) : strlen(url));
 }
 
-static bool explain(CURLcode code, const char *url, const char *reason, struct err *err)
+/* What a server says of itself, as the names in its certificate, comes in libcurl's words. */
+static const char *plain(char *reason)
 {
-    const char *why = *reason ? reason : curl_easy_strerror(code);
+    for (char *at = reason; *at; at++)
+        if (*at < ' ' || *at > '~') *at = '?';
+    return reason;
+}
+
+static bool explain(CURLcode code, const char *url, char *reason, struct err *err)
+{
+    const char *why = *reason ? plain(reason) : curl_easy_strerror(code);
     int len = place_len(url);
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:

@@ -2,18 +2,16 @@
 
 #include "transporter/kms/wiping_heap.h"
 
-#include <pthread.h>
 #include <string.h>
 
-static void choose_heap(void)
+/* Before main: no other thread is there, and nothing was allocated by another heap. */
+static __attribute__((constructor)) void choose_heap(void)
 {
     json_set_alloc_funcs(wiping_malloc, wiping_free);
 }
 
 bool json_read(struct span text, json_t **out, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, choose_heap);
     json_error_t where;
     const char *bytes = text.len ? (const char *)text.data : "";
     AUTO(json_read) json_t *value = json_loadb(bytes, text.len, JSON_REJECT_DUPLICATES, &where);

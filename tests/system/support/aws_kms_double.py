@@ -314,7 +314,7 @@ def serve_tls(directory):
     import certificates
     certificates.servers(directory)
     ports = {}
-    for name in ("server", "expired-server", "elsewhere", "foreign-server"):
+    for name in ("server", "expired-server", "elsewhere", "foreign-server", "odd-server"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(os.path.join(directory, name + ".pem"), os.path.join(directory, name + ".key"))
         ports[name] = serve(context)

@@ -19,10 +19,10 @@ def write(path, data):
         file.write(data)
 
 
-def certificate(directory, name, issuer=None, usage=None, expired=False, address="127.0.0.1"):
-    """Writes name.pem and name.key, signed by `issuer` or by itself as a CA. A server's is of `address`."""
+def certificate(directory, name, issuer=None, usage=None, expired=False, address="127.0.0.1", common_name=None):
+    """Writes name.pem and name.key, signed by `issuer` or by itself as a CA. A server's is of `address`, or of none."""
     key = rsa.generate_private_key(65537, 2048, default_backend())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name or name)])
     by, signer = issuer if issuer else (subject, key)
     builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(by).public_key(key.public_key())
                .serial_number(x509.random_serial_number()).not_valid_before(NOW - datetime.timedelta(days=3))
@@ -30,7 +30,7 @@ def certificate(directory, name, issuer=None, usage=None, expired=False, address
                .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True))
     if usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    if usage == SERVER:
+    if usage == SERVER and address:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
     made = builder.sign(signer, hashes.SHA256(), default_backend())
@@ -43,10 +43,11 @@ def certificate(directory, name, issuer=None, usage=None, expired=False, address
 
 def servers(directory):
     """ca.pem, foreign-ca.pem, and of servers: server, and what is wrong: expired-server, elsewhere (of another address),
-    foreign-server. The two CAs."""
+    foreign-server, odd-server (of a name that no terminal should get). The two CAs."""
     ca, foreign = certificate(directory, "ca"), certificate(directory, "foreign-ca")
     certificate(directory, "server", ca, SERVER)
     certificate(directory, "expired-server", ca, SERVER, expired=True)
     certificate(directory, "elsewhere", ca, SERVER, address="127.0.0.9")
     certificate(directory, "foreign-server", foreign, SERVER)
+    certificate(directory, "odd-server", ca, SERVER, address=None, common_name="b\u00fcro\x1b[31m")
     return ca, foreign

@@ -4,6 +4,7 @@
 #include "common/net/net_socket.h"
 #include "common/net/net_wake.h"
 #include "common/net/net_zap.h"
+#include "common/wire/stored.h"
 
 #include <assert.h>
 #include <criterion/criterion.h>
@@ -130,6 +131,16 @@ void answer_done(const struct request *request, uint64_t count, struct span payl
     head.kind_case = SEALIFT__HEAD__KIND_DONE;
     head.done = &done;
     reply_head(request, &head, payload);
+}
+
+void answer_begun(const struct request *request, const struct id *id)
+{
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    done.run = stored_bytes(span_of(id->bytes, ID_LEN));
+    head.kind_case = SEALIFT__HEAD__KIND_DONE;
+    head.done = &done;
+    reply_head(request, &head, span_of(NULL, 0));
 }
 
 void answer_fail(const struct request *request, uint32_t code, const char *text)

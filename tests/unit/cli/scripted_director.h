@@ -44,6 +44,8 @@ void script_deinit(struct script *script);
 /* --- for answers --- */
 
 void answer_done(const struct request *request, uint64_t count, struct span payload);
+/* Done that names a run, or what else was begun. */
+void answer_begun(const struct request *request, const struct id *id);
 void answer_fail(const struct request *request, uint32_t code, const char *text);
 void answer_event(const struct request *request, Sealift__RunEvent *event, struct span payload);
 /* header bytes as they are */
