@@ -1,13 +1,9 @@
 #include "transporter/proxy/settings.h"
 
 #include "common/base/alloc.h"
-#include "common/base/file.h"
-#include "common/conf/conf.h"
+#include "common/conf/conf_logins.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     SECOND_MS = 1000,
@@ -16,7 +12,6 @@ enum {
     CONNECTIONS_DEFAULT = 2048,
     CONNECTIONS_MOST = 100000,
     PER_CLIENT_DEFAULT = 256,
-    LOGIN_TEXT_MAX = 255, /* RFC 1929 */
 };
 
 void settings_deinit(struct settings *settings)
@@ -62,37 +57,14 @@ static bool get_allow(struct conf_group root, struct allow *allow, struct err *e
     return true;
 }
 
-/* The first line of a file that nobody but its owner may read. */
-static bool read_password(const char *path, struct secret **out, struct err *err)
-{
-    struct stat st;
-    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
-    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
-    if ((st.st_mode & 077) != 0)
-        return err_set(err, ERR_CONFIG, "'%s' may be read by others than its owner: chmod 600 it", path);
-    size_t len = st.st_size <= LOGIN_TEXT_MAX + 1 ? (size_t)st.st_size : 0;
-    AUTO(secret) struct secret *text = secret_new(len);
-    if (!fd_pread_all(fd, text->data, len, 0, path, err)) return false;
-    if (len > 0 && text->data[len - 1] == '\n') len--;
-    if (len < 1 || len > LOGIN_TEXT_MAX || memchr(text->data, '\n', len))
-        return err_set(err, ERR_CONFIG, "'%s' is not one line of 1 to %d bytes", path, LOGIN_TEXT_MAX);
-    *out = secret_copy(text->data, len);
-    return true;
-}
-
 static bool get_user(struct conf_group at, struct proxy_user *out, struct err *err)
 {
-    const char *name = NULL, *path = NULL;
-    struct err why;
-    if (!conf_get_string(at, "name", &name, err) || !conf_get_path(at, "password_file", &path, err))
-        return false;
-    if (strlen(name) > LOGIN_TEXT_MAX)
-        return conf_reject(at, "name", err, "must have at most %d bytes", LOGIN_TEXT_MAX);
+    const char *name = NULL;
+    if (!conf_get_string(at, "name", &name, err)) return false;
+    if (strlen(name) > CONF_LOGIN_TEXT_MAX)
+        return conf_reject(at, "name", err, "must have at most %d bytes", CONF_LOGIN_TEXT_MAX);
     out->name = xstrdup(name);
-    if (!read_password(path, &out->password, &why))
-        return conf_reject(at, "password_file", err, "%s", why.text);
-    return true;
+    return conf_get_password_file(at, "password_file", &out->password, err);
 }
 
 static bool get_users(struct conf_group root, struct settings *settings, struct err *err)

@@ -14,29 +14,15 @@ _Static_assert(DATA_PATH_NAME_LEN == RENDEZVOUS_ID_LEN, "the name is the id of a
 _Static_assert(DATA_PATH_STRIPES == RENDEZVOUS_STRIPES, "as many as a rendezvous can tell apart");
 
 enum {
-    HOST_MAX = 255,
-    PORT_DIGITS_MAX = 5,
     DIRECT_PATIENCE_MS = 20000,
     MEETING_PATIENCE_MS = 60000,
 };
 #define TCP "tcp://"
 #define MEETING_PORT ":1" /* a rendezvous takes any */
 
-/* HOST:PORT. libzmq would take any number for a port, and keep its low 16 bits. */
-static bool is_host_port(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || colon - text > HOST_MAX) return false;
-    size_t digits = strlen(colon + 1);
-    if (digits == 0 || digits > PORT_DIGITS_MAX || strspn(colon + 1, "0123456789") != digits) return false;
-    unsigned long port = strtoul(colon + 1, NULL, 10);
-    /* what has a meaning in an address of libzmq is no part of a host */
-    return port >= 1 && port <= UINT16_MAX && strcspn(text, ";/@ \t\n") == strlen(text);
-}
-
 static bool is_tcp(const char *text)
 {
-    return strncmp(text, TCP, strlen(TCP)) == 0 && is_host_port(text + strlen(TCP));
+    return strncmp(text, TCP, strlen(TCP)) == 0 && conf_is_host_port(text + strlen(TCP));
 }
 
 enum need { NEEDS, MAY_HAVE, HAS_NONE };
@@ -57,7 +43,7 @@ static bool words_fit(const struct data_path_words *words, struct err *err)
     bool source = words->side == SEALIFT__RUN_SIDE__SIDE_SOURCE;
     bool direct = words->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT;
     enum need endpoint = HAS_NONE, proxy = HAS_NONE;
-    bool (*endpoint_is_good)(const char *) = is_host_port;
+    bool (*endpoint_is_good)(const char *) = conf_is_host_port;
     if (words->connection == SEALIFT__CONNECTION__CONNECTION_NONE)
         return err_set(err, ERR_PROTOCOL, "the assignment does not say how the two hosts connect");
     if (direct) {
@@ -74,7 +60,7 @@ static bool words_fit(const struct data_path_words *words, struct err *err)
                        direct ? "the assignment names a rendezvous for a direct connection"
                               : "the assignment does not say under which name the two hosts meet");
     return text_fits(words->endpoint, endpoint, endpoint_is_good, "where the other side listens", err) &&
-           text_fits(words->proxy, proxy, is_host_port, "through which proxy the connection goes", err);
+           text_fits(words->proxy, proxy, conf_is_host_port, "through which proxy the connection goes", err);
 }
 
 static char *copy_or_null(const char *text)
@@ -147,12 +133,11 @@ static void print_name(const struct data_path *path, unsigned stripe, char out[s
 
 static void log_in(const struct data_ways *ways, struct net_endpoint *out)
 {
-    for (size_t i = 0; out->socks5 && i < ways->proxy_count; i++) {
-        if (strcmp(ways->proxies[i].address, out->socks5) != 0) continue;
-        out->socks5_user = ways->proxies[i].user;
-        out->socks5_password = ways->proxies[i].password;
-        return;
-    }
+    const struct conf_login *login =
+        out->socks5 && ways->logins ? conf_logins_find(ways->logins, out->socks5) : NULL;
+    if (!login) return;
+    out->socks5_user = login->user;
+    out->socks5_password = login->password;
 }
 
 void data_path_endpoint(const struct data_path *path, unsigned stripe, struct data_endpoint *out)

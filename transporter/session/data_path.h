@@ -11,6 +11,7 @@
 #ifndef SEALIFT_SESSION_DATA_PATH_H
 #define SEALIFT_SESSION_DATA_PATH_H
 
+#include "common/conf/conf_logins.h"
 #include "common/net/net_socket.h"
 #include "common/wire/head.h"
 
@@ -18,18 +19,10 @@
 #define DATA_PATH_STRIPES 8 /* connections of a run, numbered from 0 */
 #define DATA_PATH_PORT_MAX 96
 
-/* Logins at proxies, from this host's own configuration. */
-struct data_proxy {
-    const char *address; /* HOST:PORT, as it is named where it is used */
-    const char *user;
-    const struct secret *password;
-};
-
 /* What this host's configuration adds to what assignments say. Borrowed by every path. */
 struct data_ways {
     const char *proxy; /* HOST:PORT that direct dials go through where nothing else is said; or NULL */
-    const struct data_proxy *proxies;
-    size_t proxy_count;
+    const struct conf_logins *logins;
 };
 
 /* The host's own reverse port: all NULL where it has none. Any thread. */
