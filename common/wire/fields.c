@@ -33,6 +33,7 @@ static const struct rule rules[] = {
     {"signer", 32, 32, NEVER_EMPTY},
     {"signature", 64, 64, NEVER_EMPTY},
     {"statement", 1, 1024 * 1024, NEVER_EMPTY},
+    {"grants", 1, 1024 * 1024, NEVER_EMPTY},
     {"body", 0, 1024 * 1024, MAY_BE_EMPTY},
     {"sign_pk", 32, 32, NEVER_EMPTY},
     {"box_pk", 32, 32, NEVER_EMPTY},

@@ -45,8 +45,8 @@ void head_encode(Sealift__Head *head, struct buf *out);
 const char *head_name(Sealift__Head__KindCase kind);
 size_t head_payload_limit(Sealift__Head__KindCase kind);
 
-/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings, UnlockReport, LinkListAnswer and
- * LinkTestAnswer in payloads: decode with the same care, at most PAYLOAD_MAX. */
+/* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings, UnlockReport, LinkListAnswer, LinkTestAnswer
+ * and Witness in payloads: decode with the same care, at most PAYLOAD_MAX. */
 #define HEAD_PAYLOAD(name, type)                                                                             \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
     void payload_##name##_encode(const type *value, struct buf *out);                                        \
@@ -61,5 +61,6 @@ HEAD_PAYLOAD(warnings, Sealift__Warnings)
 HEAD_PAYLOAD(unlock, Sealift__UnlockReport)
 HEAD_PAYLOAD(link_list, Sealift__LinkListAnswer)
 HEAD_PAYLOAD(link_test, Sealift__LinkTestAnswer)
+HEAD_PAYLOAD(witness, Sealift__Witness)
 
 #endif

@@ -154,13 +154,14 @@ bool placement_of_order(const Sealift__OrderBody *order, const struct roster *ro
     return true;
 }
 
-bool placement_check_wrap(const Sealift__OrderBody *order, const struct roster *roster, struct err *err)
+bool placement_check_alone(const Sealift__OrderBody *order, const struct roster *roster, struct err *err)
 {
     const Sealift__Member *member = roster_transporter(roster, order->target.data);
+    bool wrap = order->kind == SEALIFT__ORDER_KIND__ORDER_WRAP;
     if (!member)
-        return err_set(err, ERR_NOT_FOUND,
-                       "the transporter that is to wrap the key is not in the current roster");
+        return err_set(err, ERR_NOT_FOUND, "the transporter that is to %s is not in the current roster",
+                       wrap ? "wrap the key" : "say what it knows of keys");
     if (member->zone == SEALIFT__ZONE__ZONE_TRUSTED) return true;
-    return err_set(err, ERR_POLICY, "only a transporter in the trusted zone wraps keys: '%s' is not in it",
-                   member->name);
+    return err_set(err, ERR_POLICY, "only a transporter in the trusted zone %s: '%s' is not in it",
+                   wrap ? "wraps keys" : "is asked what it knows of keys", member->name);
 }

@@ -28,8 +28,14 @@ bool placement_of_order(const Sealift__OrderBody *order, const struct roster *ro
                         const Sealift__RepositoryBody *repository, struct placement_facts *out,
                         struct err *err) MUST_CHECK;
 
-/* An order to wrap a key: S goes to transporters in the trusted zone only. ERR_POLICY, ERR_NOT_FOUND. */
-bool placement_check_wrap(const Sealift__OrderBody *order, const struct roster *roster,
-                          struct err *err) MUST_CHECK;
+/* An order to one host alone, to wrap a key or to witness: S goes to transporters in the trusted zone only,
+ * and only their word counts. ERR_POLICY, ERR_NOT_FOUND. */
+bool placement_check_alone(const Sealift__OrderBody *order, const struct roster *roster,
+                           struct err *err) MUST_CHECK;
+/* Is it an order of that kind? */
+static inline bool placement_is_alone(Sealift__OrderKind kind)
+{
+    return kind == SEALIFT__ORDER_KIND__ORDER_WRAP || kind == SEALIFT__ORDER_KIND__ORDER_WITNESS;
+}
 
 #endif

@@ -144,6 +144,15 @@ static bool wrap_check(const Sealift__OrderBody *body, struct err *err)
                 "an order to wrap carries a key and names the operator that is answered", err);
 }
 
+static bool witness_check(const Sealift__OrderBody *body, struct err *err)
+{
+    return rule(body->repository.len == 0 && body->point.len == 0 && body->key_id.len == 0 &&
+                    body->secret.len == 0,
+                "an order to witness names no repository, no point and no key", err) &&
+           rule(body->answer_to.len == SIGN_PK_LEN, "an order to witness names the operator that is answered",
+                err);
+}
+
 /* S of the newest generation, with the section that goes with it. */
 static bool rewrap_check(const Sealift__OrderBody *body, struct err *err)
 {
@@ -167,6 +176,8 @@ static bool order_kind_check(const Sealift__OrderBody *body, struct err *err)
         return protect_check(body, err);
     case SEALIFT__ORDER_KIND__ORDER_WRAP:
         return wrap_check(body, err);
+    case SEALIFT__ORDER_KIND__ORDER_WITNESS:
+        return witness_check(body, err);
     case SEALIFT__ORDER_KIND__ORDER_REWRAP:
         return rewrap_check(body, err);
     default:

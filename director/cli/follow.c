@@ -211,7 +211,8 @@ bool follow_run(struct cli *cli, const struct follow_request *request, struct fo
     AUTO(follow_result) struct follow_result result = {0};
     struct follow follow = {.cli = cli, .request = request, .result = &result};
     if (!access_director(cli, &follow.client, err) || !interrupt_catch(err)) return false;
-    progress_init(&follow.progress, progress_form_of(&cli->output), request->stats_s, clock_steady_ms());
+    progress_init(&follow.progress, request->silent ? PROGRESS_NONE : progress_form_of(&cli->output),
+                  request->stats_s, clock_steady_ms());
     bool ok = until_the_end(&follow, err);
     progress_clear(&follow.progress);
     interrupt_release();

@@ -18,6 +18,7 @@ struct follow_request {
     enum follow_from from;
     const char *what; /* for people: "job 'web'" */
     const char *stop; /* the command that stops it, for who leaves: "sealift job stop web" */
+    bool silent;      /* no progress: it takes a moment, and is a part of something else */
     unsigned stats_s; /* progress lines at least this often, where they are lines; 0: each tenth only */
     follow_answer_fn *answer; /* NULL: none is expected */
     void *arg;

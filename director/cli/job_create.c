@@ -7,6 +7,7 @@
 #include "common/wire/lent.h"
 #include "common/wire/placement.h"
 #include "director/cli/job_keys.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 #include "director/core/schedule.h"
@@ -50,6 +51,7 @@ const struct option_spec job_create_options[] = {
     {"reencrypt", NULL, "a copy from an encrypted repository: who encrypts opens the points' old keys first"},
     {"exact", NULL, NULL},
     {"bandwidth", "RATE", NULL},
+    UNWITNESSED_OPTION,
     {0},
 };
 

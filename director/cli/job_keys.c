@@ -3,6 +3,7 @@
 #include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/key_protectors.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/put.h"
 
 #include <string.h>
@@ -128,7 +129,7 @@ static bool copy_placement(struct cli *cli, const struct args *args, const Seali
         return err_set(err, ERR_USAGE,
                        "a copy is encrypted by its source or its target, or moves points as they are stored: "
                        "leave --encrypt out");
-    if (!keys_get(cli, &out->keys, err) ||
+    if (!keys_get_newest(cli, args, &out->keys, err) ||
         !choose_key(args, source, NULL, false, body->placement, out, err) ||
         !find_domain(cli, source, out, err))
         return false;
@@ -151,7 +152,7 @@ bool job_keys_placement(struct cli *cli, const struct args *args, const Sealift_
         return false;
     if (body->placement == SEALIFT__PLACEMENT__PLACE_PLAIN)
         return !args_value(args, "key") || err_set(err, ERR_USAGE, "--key does not go with --encrypt none");
-    if (!keys_get(cli, &out->keys, err) ||
+    if (!keys_get_newest(cli, args, &out->keys, err) ||
         !choose_key(args, source, &own, has_own, body->placement, out, err) ||
         !find_domain(cli, source, out, err))
         return false;

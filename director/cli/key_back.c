@@ -4,6 +4,7 @@
 #include "common/wire/grant.h"
 #include "common/wire/lent.h"
 #include "director/cli/generations.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
 
@@ -165,7 +166,7 @@ void key_back_take(struct cli *cli, const struct id *order, const struct id *poi
     AUTO(coming_back) struct coming_back coming = {.cli = cli, .order = order};
     struct err err = {0};
     if (warnings->n_keys_back == 0) return;
-    if (!access_identity(cli, &coming.identity, &err) || !keys_get(cli, &coming.keys, &err)) {
+    if (!access_identity(cli, &coming.identity, &err) || !keys_get_newest(cli, NULL, &coming.keys, &err)) {
         output_warning(&cli->output, "a key came back with the run and cannot be taken: %s", err.text);
         return;
     }

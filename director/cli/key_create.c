@@ -2,9 +2,9 @@
 
 #include "common/base/alloc.h"
 #include "common/wire/lent.h"
-#include "director/cli/catalog_ask.h"
 #include "director/cli/key_draft.h"
 #include "director/cli/key_protectors.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/protect.h"
 #include "director/cli/put.h"
 
@@ -95,23 +95,17 @@ static bool create_here(struct cli *cli, const struct args *args, const struct k
 static bool register_own(struct cli *cli, const struct args *args, const struct keys *keys,
                          const struct key_draft *draft, struct err *err)
 {
-    AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     const Sealift__Member *source = NULL;
     struct state_own_key own = {0};
     if (args_value(args, "kms"))
         return err_set(err, ERR_USAGE, "an own key never leaves its source: no --kms");
     if (args_value(args, "dedup-domain"))
         return err_set(err, ERR_USAGE, "an own key has the domain of its source: no --dedup-domain");
-    if (!ask_status(cli, &status, err) || !access_transporter(cli, args_value(args, "own"), &source, err))
+    /* the source's word, not the director's: with another key id it would have backups under a key that
+     * nobody has */
+    if (!access_transporter(cli, args_value(args, "own"), &source, err) ||
+        !key_witness_own(cli, source, &own.key_id, &own.domain, err))
         return false;
-    const Sealift__TransporterStatus *host = status_of_transporter(status, source->sign_pk.data);
-    if (!host || !host->own_key || host->own_key->key_id.len != HASH_LEN ||
-        host->own_key->domain_id.len != HASH_LEN)
-        return err_set(err, ERR_NOT_FOUND, "'%s' %s", source->name,
-                       host && host->connected ? "has no own key: set own_key in its configuration"
-                                               : "is not connected: what own key it has is not known");
-    own.key_id = stored_hash(&host->own_key->key_id);
-    own.domain = stored_hash(&host->own_key->domain_id);
     memcpy(own.source, source->sign_pk.data, SIGN_PK_LEN);
     (void)snprintf(own.label, sizeof(own.label), "%s", draft->label);
     (void)snprintf(own.description, sizeof(own.description), "%s", draft->description);

@@ -14,14 +14,17 @@
 
 enum { EXPIRY_S = 3600 };
 
-bool key_points(struct cli *cli, const struct hash *key_id, struct points *out, struct err *err)
+bool key_points(struct cli *cli, const struct key_entry *key, enum key_points_of of, struct points *out,
+                struct err *err)
 {
     AUTO(points) struct points points = {0};
     if (!points_get(cli, NULL, NULL, POINTS_THERE, &points, err)) return false;
     size_t kept = 0;
     for (size_t i = 0; i < points.count; i++) {
         const ProtobufCBinaryData *used = &points.items[i]->body->key_id;
-        if (used->len == HASH_LEN && memcmp(used->data, key_id->bytes, HASH_LEN) == 0)
+        struct hash key_id = stored_hash(used);
+        if (used->len == HASH_LEN &&
+            (of == KEY_POINTS_OF_ALL ? generations_has(key, &key_id) : hash_eq(&key->key_id, &key_id)))
             points.items[kept++] = points.items[i];
         else
             point_free(points.items[i]);

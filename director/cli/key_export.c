@@ -5,7 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "director/cli/catalog_ask.h"
-#include "director/cli/keys.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/kit.h"
 #include "director/cli/kit_lines.h"
 #include "director/cli/new_password.h"
@@ -18,6 +18,7 @@ const struct option_spec key_export_options[] = {
     {"out", "FILE", "write the recovery kit to FILE, which must not exist"},
     {"print", NULL, "write it to standard output instead, for a printer"},
     NEW_PASSWORD_OPTIONS,
+    UNWITNESSED_OPTION,
     {0},
 };
 
@@ -126,7 +127,7 @@ bool key_export(struct cli *cli, const struct args *args, struct err *err)
     const char *file = args_value(args, "out");
     if ((file != NULL) == args_flag(args, "print"))
         return err_set(err, ERR_USAGE, "say where the recovery kit goes: --out FILE, or --print");
-    if (!secret_source_of(args, "password-file", "password-fd", &source, err) || !keys_get(cli, &keys, err) ||
+    if (!secret_source_of(args, "password-file", "password-fd", &source, err) || !keys_get_newest(cli, args, &keys, err) ||
         !keys_named(&keys, args_operand(args, 0), &key, err))
         return false;
     if (!key->section)

@@ -4,7 +4,7 @@
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
 #include "director/cli/key_export.h"
-#include "director/cli/keys.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/kit_take.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
@@ -14,7 +14,7 @@
 
 /* --- import --- */
 
-const struct option_spec key_import_options[] = {KIT_OPTIONS, {0}};
+const struct option_spec key_import_options[] = {KIT_OPTIONS, UNWITNESSED_OPTION, {0}};
 
 /* The name may belong to the same key in another generation, and to no other key. */
 static bool name_is_free(const struct keys *keys, const struct kit *kit, struct err *err)
@@ -101,8 +101,8 @@ bool key_import(struct cli *cli, const struct args *args, struct err *err)
     AUTO(kit) struct kit *kit = NULL;
     if (!args_value(args, "kit"))
         return err_set(err, ERR_USAGE, "say which recovery kit: --kit FILE, or --kit - to type it in");
-    return keys_get(cli, &keys, err) && kit_take(args, &kit, err) && name_is_free(&keys, kit, err) &&
-           import_kit(cli, &keys, kit, err);
+    return keys_get_newest(cli, args, &keys, err) && kit_take(args, &kit, err) &&
+           name_is_free(&keys, kit, err) && import_kit(cli, &keys, kit, err);
 }
 
 /* --- delete --- */

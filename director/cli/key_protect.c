@@ -3,7 +3,10 @@
 #include "common/base/alloc.h"
 #include "common/wire/lent.h"
 #include "director/cli/confirm.h"
+#include "director/cli/generations.h"
+#include "director/cli/job_keys.h"
 #include "director/cli/key_protectors.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/new_password.h"
 #include "director/cli/point.h"
 #include "director/cli/protect.h"
@@ -20,19 +23,21 @@ struct change {
     struct keys keys;
     const struct key_entry *key;
     struct read_half *half;
-    struct buf section; /* empty: nothing changes */
+    struct secret *password; /* that is added; NULL: none was read yet */
+    struct buf section;      /* empty: nothing changes */
 };
 static void change_deinit(struct change *change)
 {
     keys_deinit(&change->keys);
     read_half_free(change->half);
+    secret_free(change->password);
     buf_deinit(&change->section);
 }
 DEFINE_AUTO_IN_PLACE(change, struct change, change_deinit)
 
 static bool begin(struct change *change, struct err *err)
 {
-    if (!keys_get(change->cli, &change->keys, err) ||
+    if (!keys_get_newest(change->cli, change->args, &change->keys, err) ||
         !keys_named(&change->keys, args_operand(change->args, 0), &change->key, err))
         return false;
     if (change->key->own)
@@ -150,12 +155,10 @@ static bool with_password(struct change *change, const char *description, const 
     return stored_unlock_encode(&next, &change->section, err);
 }
 
-static bool add_password(struct change *change, struct err *err)
+static bool read_password(struct change *change, const char *description, struct err *err)
 {
-    const char *description = args_value(change->args, "description");
     struct secret_source source;
     char prompt[IDENTITY_NAME_MAX + 48];
-    AUTO(secret) struct secret *password = NULL;
     if (!description || !description[0] || strlen(description) > DESCRIPTION_MAX || strchr(description, '\n'))
         return err_set(
             err, ERR_USAGE,
@@ -163,12 +166,66 @@ static bool add_password(struct change *change, struct err *err)
             "and where it lies",
             DESCRIPTION_MAX);
     (void)snprintf(prompt, sizeof(prompt), "further password of the key '%s'", change->key->label);
-    if (!secret_source_of(change->args, "password-file", "password-fd", &source, err) ||
-        !new_password(change->args, &source, prompt, &password, err))
-        return false;
+    return secret_source_of(change->args, "password-file", "password-fd", &source, err) &&
+           new_password(change->args, &source, prompt, &change->password, err);
+}
+
+static bool add_password(struct change *change, struct err *err)
+{
+    const char *description = args_value(change->args, "description");
+    if (!change->password && !read_password(change, description, err)) return false;
     const Sealift__PasswordWrap *known = section_password(change->key->section, description);
-    if (known) return is_same(change, known, password, err);
-    return with_password(change, description, password, err);
+    if (known) return is_same(change, known, change->password, err);
+    return with_password(change, description, change->password, err);
+}
+
+static bool add(struct change *change, struct err *err)
+{
+    return args_value(change->args, "kms") ? add_kms(change, err) : add_password(change, err);
+}
+
+/* --- points of earlier generations --- */
+
+static bool has_points(const struct points *points, const struct key_entry *key)
+{
+    for (size_t i = 0; i < points->count; i++) {
+        struct hash key_id = stored_hash(&points->items[i]->body->key_id);
+        if (hash_eq(&key_id, &key->key_id)) return true;
+    }
+    return false;
+}
+
+/* The protector wraps the secret of the newest generation, and what an earlier one sealed is opened by its
+ * own: that gets the same protector, and its section is kept beside its points. */
+static bool protect_earlier(struct change *change, const struct key_entry *earlier, json_t *repositories,
+                            struct err *err)
+{
+    struct change before = {.cli = change->cli,
+                            .args = change->args,
+                            .keys = change->keys,
+                            .key = earlier,
+                            .password = change->password};
+    bool done = keys_open(change->cli, earlier, &before.half, err) && add(&before, err) &&
+                apply(&before, err) &&
+                key_protect_existing(change->cli, &earlier->key_id, newest(&before), repositories, err);
+    read_half_free(before.half);
+    buf_deinit(&before.section);
+    return done;
+}
+
+static bool protect_all_earlier(struct change *change, json_t *repositories, struct err *err)
+{
+    AUTO(points) struct points points = {0};
+    if (!key_points(change->cli, change->key, KEY_POINTS_OF_ALL, &points, err)) return false;
+    for (size_t i = 0; i < change->keys.count; i++) {
+        const struct key_entry *earlier = &change->keys.items[i];
+        if (earlier == change->key || !earlier->section || !generations_has(change->key, &earlier->key_id) ||
+            !has_points(&points, earlier))
+            continue;
+        if (!protect_earlier(change, earlier, repositories, err))
+            return err_wrap(err, "generation %zu of the key", generations_number(earlier));
+    }
+    return true;
 }
 
 /* --- what it came to --- */
@@ -202,7 +259,8 @@ static void tell_of_old(const struct change *change)
 {
     AUTO(points) struct points points = {0};
     struct err ignored = {0};
-    if (!key_points(change->cli, &change->key->key_id, &points, &ignored) || points.count == 0) return;
+    if (!key_points(change->cli, change->key, KEY_POINTS_OF_ALL, &points, &ignored) || points.count == 0)
+        return;
     output_note(
         &change->cli->output,
         "%zu points that are there already do not carry it: the same command with --existing keeps it "
@@ -210,14 +268,16 @@ static void tell_of_old(const struct change *change)
         points.count);
 }
 
-static bool finish(const struct change *change, struct err *err)
+static bool finish(struct change *change, struct err *err)
 {
     AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
     AUTO(json) json_t *repositories = json_array();
+    AUTO(json) json_t *earlier = json_array();
     bool existing = args_flag(change->args, "existing");
     if (!stored_unlock_decode(newest(change), &section, err)) return false;
     bool kept = !existing ||
-                key_protect_existing(change->cli, &change->key->key_id, newest(change), repositories, err);
+                (key_protect_existing(change->cli, &change->key->key_id, newest(change), repositories, err) &&
+                 protect_all_earlier(change, earlier, err));
     say_protected(change, section, repositories);
     if (!existing && change->section.len) tell_of_old(change);
     return kept;
@@ -236,8 +296,7 @@ bool key_protect(struct cli *cli, const struct args *args, struct err *err)
     if (kms == wants_password(args))
         return err_set(err, ERR_USAGE, "say by what: --kms ENTRY, or --password --description TEXT");
     if (!kms && args_value(args, "at")) return err_set(err, ERR_USAGE, "--at goes with --kms");
-    return begin(&change, err) && (kms ? add_kms(&change, err) : add_password(&change, err)) &&
-           apply(&change, err) && finish(&change, err);
+    return begin(&change, err) && add(&change, err) && apply(&change, err) && finish(&change, err);
 }
 
 const struct option_spec key_protect_options[] = {
@@ -247,6 +306,7 @@ const struct option_spec key_protect_options[] = {
     {"description", "TEXT", "of the password: whose it is and where it lies"},
     {"existing", NULL, "also for the points that are there: it is kept beside them in their repositories"},
     NEW_PASSWORD_OPTIONS,
+    UNWITNESSED_OPTION,
     {0},
 };
 
@@ -291,15 +351,31 @@ static bool not_there(const struct change *change, struct err *err)
                    buf_cstr(&words));
 }
 
-static json_t *jobs_with(struct cli *cli, const struct hash *key_id, struct err *err)
+/* Points of a job that is kept to a subset carry the KMS entries in it, and no further password. */
+static bool carries_it(const struct change *change, const Sealift__JobBody *job,
+                       const struct statements *repositories)
 {
+    const char *entry = args_value(change->args, "kms");
+    AUTO(json) json_t *subset = job_keys_subset_json(&change->keys, job, repositories);
+    if (!json_is_array(subset)) return true;
+    for (size_t i = 0; entry && i < json_array_size(subset); i++)
+        if (strcmp(json_string_value(json_array_get(subset, i)), entry) == 0) return true;
+    return false;
+}
+
+static json_t *jobs_with(const struct change *change, struct err *err)
+{
+    const struct hash *key_id = &change->key->key_id;
     AUTO(statements) struct statements jobs = {0};
-    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err)) return NULL;
+    AUTO(statements) struct statements repositories = {0};
+    if (!statements_get(change->cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err) ||
+        !statements_get(change->cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err))
+        return NULL;
     json_t *names = json_array();
     for (size_t i = 0; i < jobs.count; i++) {
         const Sealift__JobBody *job = jobs.items[i]->body.job;
         if (!job->deleted && job->key_id.len == HASH_LEN &&
-            memcmp(job->key_id.data, key_id->bytes, HASH_LEN) == 0)
+            memcmp(job->key_id.data, key_id->bytes, HASH_LEN) == 0 && carries_it(change, job, &repositories))
             (void)json_array_append_new(names, json_string(job->name));
     }
     return names;
@@ -308,7 +384,7 @@ static json_t *jobs_with(struct cli *cli, const struct hash *key_id, struct err 
 static json_t *points_with(const struct change *change, struct err *err)
 {
     AUTO(points) struct points points = {0};
-    if (!key_points(change->cli, &change->key->key_id, &points, err)) return NULL;
+    if (!key_points(change->cli, change->key, KEY_POINTS_OF_ALL, &points, err)) return NULL;
     json_t *ids = json_array();
     for (size_t i = 0; i < points.count; i++)
         if (has_wrap(points.items[i], change->args))
@@ -359,7 +435,7 @@ bool key_unprotect(struct cli *cli, const struct args *args, struct err *err)
     if (!begin(&change, err) || !without(&change, &found, err)) return false;
     if (!found && !args_flag(args, "dry-run") && !settle(&change, &settled, err)) return false;
     if (!found && settled == 0) return not_there(&change, err);
-    AUTO(json) json_t *jobs = jobs_with(cli, &change.key->key_id, err);
+    AUTO(json) json_t *jobs = jobs_with(&change, err);
     AUTO(json) json_t *points = jobs ? points_with(&change, err) : NULL;
     if (!points) return false;
     (void)snprintf(question, sizeof(question), "let new points of the key '%s' come without it",
@@ -375,6 +451,7 @@ const struct option_spec key_unprotect_options[] = {
     {"kms", "ENTRY", "the KMS entry"},
     {"password", "DESCRIPTION", "the further password that has this description"},
     {"dry-run", NULL, "only say which jobs and points it is about"},
+    UNWITNESSED_OPTION,
     CONFIRM_OPTION,
     {0},
 };

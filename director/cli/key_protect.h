@@ -15,8 +15,10 @@ command_fn key_unprotect;
  * not connected is a warning, and ERR_UNREACHABLE in the end: the same call again does what is left. */
 bool key_protect_existing(struct cli *cli, const struct hash *key_id, struct span bytes, json_t *done,
                           struct err *err) MUST_CHECK;
-/* The points of this generation of the key, as far as the director knows. */
+/* The points of this generation of the key, or of those before it too, as far as the director knows. */
+enum key_points_of { KEY_POINTS_OF_GENERATION, KEY_POINTS_OF_ALL };
 struct points;
-bool key_points(struct cli *cli, const struct hash *key_id, struct points *out, struct err *err) MUST_CHECK;
+bool key_points(struct cli *cli, const struct key_entry *key, enum key_points_of of, struct points *out,
+                struct err *err) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #include "director/cli/follow.h"
 #include "director/cli/generations.h"
 #include "director/cli/key_protect.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
 
@@ -15,7 +16,7 @@
 
 enum { EXPIRY_S = 24 * 3600, WHAT_LEN = 2 * IDENTITY_NAME_MAX + 64 };
 
-const struct option_spec key_rewrap_options[] = {KEY_REWRAP_OPTIONS, {0}};
+const struct option_spec key_rewrap_options[] = {KEY_REWRAP_OPTIONS, UNWITNESSED_OPTION, {0}};
 
 struct rewrapping {
     struct cli *cli;
@@ -179,7 +180,8 @@ bool key_rewrap(struct cli *cli, const struct args *args, struct err *err)
     AUTO(keys) struct keys keys = {0};
     AUTO(read_half) struct read_half *half = NULL;
     const struct key_entry *key = NULL;
-    if (!keys_get(cli, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err)) return false;
+    if (!keys_get_newest(cli, args, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err))
+        return false;
     if (generations_of_later(&keys, key))
         return err_set(err, ERR_USAGE, "this is an earlier generation of the key: name the key '%s'",
                        key->label);

@@ -10,6 +10,7 @@
 #include "director/cli/key_protect.h"
 #include "director/cli/key_protectors.h"
 #include "director/cli/key_rewrap.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/point.h"
 #include "director/cli/protect.h"
 #include "director/cli/put.h"
@@ -26,6 +27,7 @@ const struct option_spec key_rotate_options[] = {
     {"rewrap", NULL, "and rewrap what the repositories hold, as 'key rewrap' does"},
     KEY_REWRAP_OPTIONS,
     {"without-kms", "NAME", "leave this KMS entry out: it does not protect the new generation"},
+    UNWITNESSED_OPTION,
     CONFIRM_OPTION,
     {0},
 };
@@ -326,7 +328,7 @@ bool key_rotate(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(rotation) struct rotation rotation = {.cli = cli, .args = args};
     struct key_move left = {0};
-    if (!keys_get(cli, &rotation.keys, err) || !statements_believed(&rotation.keys.grants, err) ||
+    if (!keys_get_newest(cli, args, &rotation.keys, err) || !statements_believed(&rotation.keys.grants, err) ||
         !keys_named(&rotation.keys, args_operand(args, 0), &rotation.old, err) || !is_ours(&rotation, err))
         return false;
     if (generations_of_later(&rotation.keys, rotation.old))

@@ -164,7 +164,7 @@ static bool put_order(struct cli *cli, const Sealift__Member *host, const struct
                                         .expiry_s = clock_real_ns() / 1000000000 + EXPIRY_S,
                                         .body = &body};
     wrapping->order.id = id;
-    return placement_check_wrap(&body, access_roster(cli), err) &&
+    return placement_check_alone(&body, access_roster(cli), err) &&
            put_statement(cli, &request, &wrapping->order.run, NULL, err);
 }
 

@@ -1,15 +1,18 @@
 /* sealift key … */
 #include "common/base/text.h"
+#include "director/cli/confirm.h"
 #include "director/cli/generations.h"
 #include "director/cli/key_create.h"
 #include "director/cli/key_explain.h"
 #include "director/cli/key_export.h"
+#include "director/cli/key_last.h"
 #include "director/cli/key_masters.h"
 #include "director/cli/key_protect.h"
 #include "director/cli/key_protectors.h"
 #include "director/cli/key_rewrap.h"
 #include "director/cli/key_rotate.h"
 #include "director/cli/key_subset.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/member.h"
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
@@ -127,7 +130,7 @@ static bool add_points(struct cli *cli, const struct args *args, const struct ke
     AUTO(points) struct points points = {0};
     AUTO(statements) struct statements repositories = {0};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
-        !key_points(cli, &key->key_id, &points, err))
+        !key_points(cli, key, KEY_POINTS_OF_ALL, &points, err))
         return false;
     json_t *list = json_array(), *lines = json_array();
     for (size_t i = 0; i < points.count; i++) {
@@ -270,7 +273,7 @@ static bool grant(struct cli *cli, const struct args *args, struct err *err)
     AUTO(keys) struct keys keys = {0};
     AUTO(read_half) struct read_half *half = NULL;
     struct grant_words words;
-    if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
+    if (!keys_get_newest(cli, args, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
     AUTO(key_subset) struct key_subset subset = {0};
     if (words.write)
         key_subset_of(
@@ -289,7 +292,9 @@ static bool withdraw(struct cli *cli, const struct args *args, struct err *err)
     AUTO(keys) struct keys keys = {0};
     struct grant_words words;
     size_t count = 0;
-    if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err)) return false;
+    if (!keys_get(cli, &keys, err) || !read_words(cli, args, &keys, &words, err) ||
+        (!words.write && !key_last_confirm(cli, args, &keys, words.key, words.recipient->sign_pk.data, err)))
+        return false;
     for (size_t i = 0; i < keys.grants.count; i++) {
         const struct statement *statement = keys.grants.items[i];
         const Sealift__GrantBody *body = statement->body.grant;
@@ -313,6 +318,13 @@ static bool withdraw(struct cli *cli, const struct args *args, struct err *err)
 static const struct option_spec grant_options[] = {
     {"half", "HALF", "write: seal new points, read nothing back; read: open what was sealed"},
     {"for", "SOURCE", "write: the source whose deduplication domain it is (a target that seals for SOURCE)"},
+    UNWITNESSED_OPTION,
+    {0},
+};
+static const struct option_spec withdraw_options[] = {
+    {"half", "HALF", "write or read"},
+    {"for", "SOURCE", "write: the source whose deduplication domain it is"},
+    CONFIRM_OPTION,
     {0},
 };
 
@@ -393,11 +405,15 @@ const struct command key_commands[] = {
      "$ sealift key grant main restorer --half read\n"
      "granted the read half of main: restorer",
      grant_options, 2, 2, grant},
-    {"key", "withdraw", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE]",
-     "Takes a grant back, of all generations of the key.",
+    {"key", "withdraw", "KEY TRANSPORTER|OPERATOR --half write|read [--for SOURCE] [--yes]",
+     "Takes a grant back, of all generations of the key.\n"
+     "Where it is the last copy, and nothing outside brings the key back, the points that are lost with it "
+     "are "
+     "named\n"
+     "and it has to be confirmed.",
      "$ sealift key withdraw main restorer --half read\n"
      "withdrew the read half of main: restorer",
-     grant_options, 2, 2, withdraw},
+     withdraw_options, 2, 2, withdraw},
     {"key", "rotate",
      "KEY (--password | --from-file F | --generate) [--new-dedup] [--rewrap [--at T]] [--without-kms "
      "NAME]...",

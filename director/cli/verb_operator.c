@@ -2,7 +2,7 @@
 #include "common/base/file.h"
 #include "common/base/text.h"
 #include "director/cli/confirm.h"
-#include "director/cli/keys.h"
+#include "director/cli/key_witness.h"
 #include "director/cli/member.h"
 #include "director/cli/new_password.h"
 #include "director/cli/put.h"
@@ -99,14 +99,13 @@ static bool identity(struct cli *cli, const struct args *args, struct err *err)
 /* --- add --- */
 
 /* Every key that this operator has. */
-static bool give_keys(struct cli *cli, const Sealift__Member *member, struct err *err)
+static bool give_keys(struct cli *cli, const struct keys *keys, const Sealift__Member *member,
+                      struct err *err)
 {
-    AUTO(keys) struct keys keys = {0};
     size_t given = 0;
-    if (!keys_get(cli, &keys, err)) return false;
-    for (size_t i = 0; i < keys.count; i++) {
+    for (size_t i = 0; i < keys->count; i++) {
         AUTO(read_half) struct read_half *half = NULL;
-        const struct key_entry *key = &keys.items[i];
+        const struct key_entry *key = &keys->items[i];
         if (key->own || id_is_zero(&key->read_grant)) continue;
         if (!keys_open(cli, key, &half, err) || !keys_grant(cli, key, half, member, NULL, err)) return false;
         given++;
@@ -132,7 +131,9 @@ static bool add(struct cli *cli, const struct args *args, struct err *err)
 {
     struct client *client = NULL;
     struct identity_public known;
+    AUTO(keys) struct keys keys = {0};
     Sealift__Role role = SEALIFT__ROLE__ROLE_OPERATOR;
+    bool with_keys = !args_flag(args, "no-keys");
     const char *name = args_operand(args, 0);
     if (!args_value(args, "identity")) return err_set(err, ERR_USAGE, "--identity FILE is needed");
     if (args_value(args, "role") && !role_parse(args_value(args, "role"), &role, err)) return false;
@@ -151,8 +152,9 @@ static bool add(struct cli *cli, const struct args *args, struct err *err)
     AUTO(roster_edit) struct roster_edit edit;
     roster_edit_init(&edit, roster_body(access_roster(cli)));
     edit.operators[edit.body.n_operators++] = &member;
-    if (!put_roster(cli, &edit.body, err)) return false;
-    if (!args_flag(args, "no-keys") && !give_keys(cli, &member, err)) return false;
+    if ((with_keys && !keys_get_newest(cli, args, &keys, err)) || !put_roster(cli, &edit.body, err) ||
+        (with_keys && !give_keys(cli, &keys, &member, err)))
+        return false;
     output_line(&cli->output, json_pack("{s:s, s:s}", "operator", name, "role", role_name(role)),
                 "%s is %s of this site", name,
                 role == SEALIFT__ROLE__ROLE_ADMIN ? "an admin" : "an operator");
@@ -202,6 +204,7 @@ static const struct option_spec add_options[] = {
     {"role", "ROLE", "operator, or admin, who may change the roster (default operator)"},
     {"fingerprint", "F", "the fingerprint that the other operator read out: then nobody is asked"},
     {"no-keys", NULL, "do not give the read half of every key"},
+    UNWITNESSED_OPTION,
     CONFIRM_OPTION,
     {0},
 };

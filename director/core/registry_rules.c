@@ -260,11 +260,11 @@ static bool answers_an_operator(const struct registry *registry, const Sealift__
 }
 
 /* One host on both sides, and no repository. */
-static bool plan_wrap(const struct registry *registry, const struct statement *statement,
+static bool plan_alone(const struct registry *registry, const struct statement *statement,
                       struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
-    if (!placement_check_wrap(order, registry->roster, err) || !answers_an_operator(registry, order, err))
+    if (!placement_check_alone(order, registry->roster, err) || !answers_an_operator(registry, order, err))
         return false;
     struct run_plan plan = {.subject = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
                             .subject_id = statement->id,
@@ -281,7 +281,7 @@ bool registry_plan_order(const struct registry *registry, const struct statement
                          struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
-    if (order->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return plan_wrap(registry, statement, out, err);
+    if (placement_is_alone(order->kind)) return plan_alone(registry, statement, out, err);
     if (!order_known_kind(order, err)) return false;
     const Sealift__RepositoryBody *repository =
         live_repository(registry, &order->repository, "that the order reads", err);

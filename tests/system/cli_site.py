@@ -330,6 +330,7 @@ def rolled_back(site, ben):
     director.stop()
     shutil.copytree(site.path("director"), site.path("director.old"))
     site.run_director()
+    until("somebody can be asked", lambda: answer(site, "transporter", "show", "web")["connected"])
     site.sealift("key", "grant", "main", "ben", "--half", "read")
     site.sealift("key", "create", "newest", "--description", "x", "--generate")
     site.sealift("transporter", "revoke", "vault", "--since", "1h", "--yes")

@@ -132,8 +132,11 @@ with Site() as site:
 
     # no operator's copy any more: the password comes back, a random key does not
     me = json.loads(site.sealift("--json", "operator", "list").stdout)["operators"][0]["name"]
-    for key in ("by-password", "by-chance"):
-        withdraw(site, key, me, "read")
+    withdraw(site, "by-password", me, "read")
+    refused = site.sealift("key", "withdraw", "by-chance", me, "--half", "read", code=2)
+    expect("last copy" in refused.stderr and "1 recovery points are lost" in refused.stderr
+           and refused.stderr.count("nobody opens the point") == 1, f"the last copy is not withdrawn unasked: {refused.stderr}")
+    site.sealift("key", "withdraw", "by-chance", me, "--half", "read", "--yes")
     shutil.rmtree(site.path("operator", "grants"), ignore_errors=True)
     _, refused = restored(site, "by-password", "other", "none", "--password-file", wrong_words, code=WRONG_KEY)
     expect("wrong password" in refused.stderr, f"a wrong password online: {refused.stderr}")

@@ -252,6 +252,10 @@ with Site() as site:
             refused = make("more", *chosen, code=POLICY)
             expect("for the job 'part' too, whose points carry KMS vault, near alone" in refused.stderr, refused.stderr)
         expect("granted" not in make("more", "--kms", "near", "--kms", "vault").stderr, "the same subset is one grant")
+        dry = answer(site, "key", "unprotect", "main", "--kms", "both", "--dry-run")
+        expect(dry["jobs"] == [], f"no job of a subset without it is named: {dry}")
+        expect(sorted(answer(site, "key", "unprotect", "main", "--kms", "vault", "--dry-run")["jobs"]) == ["more", "part"],
+               "those with it are")
         site.sealift("key", "unprotect", "main", "--kms", "near", "--yes")
         site.sealift("key", "protect", "main", "--kms", "near")
         site.sealift("key", "grant", "main", "source", "--half", "write")
@@ -266,6 +270,18 @@ with Site() as site:
         make("whole")
         expect(carries("whole") == ["near"] and answer(site, "job", "show", "whole")["kms"] is None,
                "where no other job uses the key there, a new one chooses")
+
+        # points of an earlier generation get the protector too, and are among those that are lost with the key
+        shown = answer(site, "key", "show", "main", "--points")
+        earlier = answer(site, "key", "show", shown["earlier"][0])
+        expect({p["job"] for p in shown["points"]} == {"part", "more", "whole"}, f"of both generations: {shown}")
+        for _ in range(2):
+            site.sealift("key", "protect", "main", "--kms", "both@source", "--existing")
+        kept = glob.glob(site.path("near", "r", "unlock", earlier["id"], "*"))
+        expect(len(kept) == 1, f"beside points of the earlier generation, once: {kept}")
+        expect("both" in protectors(site, earlier["id"]), "which has it now")
+        with_it = answer(site, "key", "show", "main", "--ask")["master_keys"]
+        expect(any(row["entry"] == "vault" and len(row["points"]) > 1 for row in with_it), f"{with_it}")
 
         another_master_key(site, site.path("kmip"), said, tree)
 

@@ -234,7 +234,27 @@ void authority_close(struct authority *authority)
 
 /* --- accepting --- */
 
-static bool check_other(const struct authority *authority, const struct statement *statement, struct err *err)
+/* Orders that have expired can be refused without being remembered: they make room for others. */
+static void forget_expired_orders(struct authority *authority)
+{
+    struct kept *kept, *next;
+    uint64_t now_s = (uint64_t)time(NULL);
+    HASH_ITER(hh, authority->statements, kept, next)
+    {
+        char name[NAME_LEN];
+        const struct statement *statement = kept->statement;
+        if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER || statement->expiry_s == 0 ||
+            now_s <= statement->expiry_s)
+            continue;
+        statement_file(statement, name);
+        (void)unlinkat(authority->statement_dir, name, 0);
+        HASH_DEL(authority->statements, kept);
+        statement_free(kept->statement);
+        free(kept);
+    }
+}
+
+static bool check_other(struct authority *authority, const struct statement *statement, struct err *err)
 {
     const struct roster *roster = roster_chain_current(authority->rosters);
     const struct statement *known = find(authority, statement->type, &statement->id);
@@ -242,6 +262,7 @@ static bool check_other(const struct authority *authority, const struct statemen
     if (!roster)
         return err_set(err, ERR_NOT_AUTHENTIC, "a %s statement before the first roster",
                        statement_type_name(statement->type));
+    if (!known && HASH_COUNT(authority->statements) >= STATEMENTS_MAX) forget_expired_orders(authority);
     if (!known && HASH_COUNT(authority->statements) >= STATEMENTS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d statements", STATEMENTS_MAX);
     if (known) version_memory_put(memory, known->type, &known->id, known->version, &known->hash);

@@ -290,6 +290,7 @@ static bool execute(struct run *run, struct err *err)
         return copy ? run_copy(run, err) : run_backup(run, err);
     }
     if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return run_wrap(run, err);
+    if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WITNESS) return run_witness(run, err);
     if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_PROTECT) return run_protect(run, err);
     if (run_is_care(run_order(run)->kind)) return run_care_order(run, err);
     if (run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_REWRAP)

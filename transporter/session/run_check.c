@@ -149,12 +149,13 @@ static bool check_care_order(struct run *run, struct err *err)
     return check_sides(run, owner, owner, err);
 }
 
-/* S for a protector of this host's configuration: the host alone, and no repository. */
-static bool check_wrap_order(struct run *run, struct err *err)
+/* S for a protector of this host's configuration, or what it knows of keys: the host alone, and no
+ * repository. */
+static bool check_lone_order(struct run *run, struct err *err)
 {
     const uint8_t *host = run_order(run)->target.data;
     return order_stands(run, err) && check_sides(run, host, host, err) &&
-           placement_check_wrap(run_order(run), run->roster, err);
+           placement_check_alone(run_order(run), run->roster, err);
 }
 
 static bool check_order(struct run *run, struct placement_facts *facts, struct err *err)
@@ -186,7 +187,7 @@ bool run_check(struct run *run, struct err *err)
     if (run->subject_type == TYPE(REPOSITORY)) return check_maintenance(run, err);
     bool job = run->subject_type == TYPE(JOB);
     if (!job && run_is_care(run_order(run)->kind)) return check_care_order(run, err);
-    if (!job && run_order(run)->kind == SEALIFT__ORDER_KIND__ORDER_WRAP) return check_wrap_order(run, err);
+    if (!job && placement_is_alone(run_order(run)->kind)) return check_lone_order(run, err);
     return (job ? check_job(run, &facts, err) : check_order(run, &facts, err)) &&
            placement_check(&facts, err) && check_plaintext(run, &facts, err);
 }

@@ -201,6 +201,8 @@ bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
 bool run_protect(struct run *run, struct err *err) MUST_CHECK;
 /* run_wrap.c: wraps a key by an entry of our configuration. */
 bool run_wrap(struct run *run, struct err *err) MUST_CHECK;
+/* run_witness.c: tells an operator which grants this host has, and its own key, signed for this order. */
+bool run_witness(struct run *run, struct err *err) MUST_CHECK;
 /* run_rewrap.c: seals the run keys of old seals to the newest generation of their key; the repository side.
  */
 bool run_rewrap(struct run *run, struct err *err) MUST_CHECK;

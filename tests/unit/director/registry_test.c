@@ -436,6 +436,24 @@ Test(registry, plans_a_wrap_for_one_trusted_host_and_no_repository)
               "the operator whom the order answers is not in the current roster");
 }
 
+Test(registry, plans_a_witness_of_one_trusted_host_and_no_repository)
+{
+    static const Sealift__OrderKind witness = SEALIFT__ORDER_KIND__ORDER_WITNESS;
+    AUTO(buf) struct buf bytes = {0};
+    signing_order(&signing, &(struct order_draft){.id = {{1}}, .kind = witness}, &bytes);
+    AUTO(statement) struct statement *order = signing_decode(&bytes);
+    struct run_plan plan;
+    struct err err;
+    cr_assert(registry_plan_order(registry, order, &plan, &err), "%s", err.text);
+    cr_assert_eq(plan.kind, RUN_WRAP, "begun at once or refused");
+    cr_assert_str_eq(plan.target_name, "web");
+    cr_assert(id_is_zero(&plan.repository));
+    put_order(&(struct order_draft){.id = {{2}}, .kind = witness, .target = NAS}, ERR_POLICY,
+              "only a transporter in the trusted zone is asked what it knows of keys: 'nas' is not in it");
+    put_order(&(struct order_draft){.id = {{2}}, .kind = witness, .answer_to = EVE}, ERR_NOT_FOUND,
+              "the operator whom the order answers is not in the current roster");
+}
+
 Test(registry, plans_an_order_about_a_point_for_the_repositorys_owner_alone_whatever_its_zone)
 {
     static const Sealift__OrderKind kinds[] = {

@@ -191,12 +191,12 @@ void signing_order(const struct signing *signing, const struct order_draft *orde
     body.open_at = SEALIFT__OPEN_AT__OPEN_AT_TARGET;
     body.plan = copies;
     body.n_plan = 1;
-    if (body.kind == SEALIFT__ORDER_KIND__ORDER_BROWSE || body.kind == SEALIFT__ORDER_KIND__ORDER_WRAP)
+    bool alone =
+        body.kind == SEALIFT__ORDER_KIND__ORDER_WRAP || body.kind == SEALIFT__ORDER_KIND__ORDER_WITNESS;
+    if (body.kind == SEALIFT__ORDER_KIND__ORDER_BROWSE || alone)
         body.answer_to = lent_bytes(signing_key(signing, order->answer_to), SIGN_PK_LEN);
-    if (body.kind == SEALIFT__ORDER_KIND__ORDER_WRAP) {
-        body.repository = body.point = lent_bytes(NULL, 0);
-        body.key_id = body.secret = body.point_hash;
-    }
+    if (alone) body.repository = body.point = lent_bytes(NULL, 0);
+    if (body.kind == SEALIFT__ORDER_KIND__ORDER_WRAP) body.key_id = body.secret = body.point_hash;
     AUTO(buf) struct buf encoded = {0};
     statement_body_encode(&body, &encoded);
     struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,

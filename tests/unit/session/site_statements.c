@@ -241,3 +241,20 @@ struct statement *site_wrap(const struct site *site, const struct wrap_draft *dr
     buf_deinit(&part.sealed);
     return statement;
 }
+
+struct statement *site_witness(const struct site *site, const struct id *id, const struct identity *target)
+{
+    static const uint8_t no_point[HASH_LEN] = {0};
+    Sealift__OrderBody body = SEALIFT__ORDER_BODY__INIT;
+    AUTO(buf) struct buf encoded = {0};
+    body.kind = SEALIFT__ORDER_KIND__ORDER_WITNESS;
+    body.point_hash = stored_bytes(span_of(no_point, HASH_LEN));
+    body.target = stored_bytes(span_of(target->known.sign_pk, SIGN_PK_LEN));
+    body.answer_to = stored_bytes(span_of(site->admin->known.sign_pk, SIGN_PK_LEN));
+    statement_body_encode(&body, &encoded);
+    return made(site, &(struct statement_draft){.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                                .site = site->id,
+                                                .id = *id,
+                                                .version = 1,
+                                                .body = buf_span(&encoded)});
+}

@@ -60,6 +60,9 @@ struct wrap_draft {
 };
 struct statement *site_wrap(const struct site *site, const struct wrap_draft *draft);
 
+/* An order to witness, answered to the admin. */
+struct statement *site_witness(const struct site *site, const struct id *id, const struct identity *target);
+
 /* The write half of a key for `domain`, to `recipient`. */
 struct statement *site_write_grant(const struct site *site, const struct identity *recipient,
                                    const struct write_half *half, const char *domain,

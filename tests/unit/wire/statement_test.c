@@ -275,6 +275,43 @@ Test(statement, a_job_names_a_proxy_only_with_the_connection_that_goes_through_i
     }
 }
 
+Test(statement, an_order_to_witness_is_about_nothing_else)
+{
+    static const struct {
+        size_t repository, point, key, secret, answer_to;
+        const char *says; /* NULL: it is signed */
+    } cases[] = {
+        {0, 0, 0, 0, SIGN_PK_LEN, NULL},
+        {ID_LEN, 0, 0, 0, SIGN_PK_LEN, "an order to witness names no repository, no point and no key"},
+        {0, ID_LEN, 0, 0, SIGN_PK_LEN, "an order to witness names no repository, no point and no key"},
+        {0, 0, HASH_LEN, 0, SIGN_PK_LEN, "an order to witness names no repository, no point and no key"},
+        {0, 0, HASH_LEN, 9, SIGN_PK_LEN, "an order to witness names no repository, no point and no key"},
+        {0, 0, 0, 0, 0, "an order to witness names the operator that is answered"},
+    };
+    static const uint8_t some[HASH_LEN] = {1};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO(buf) struct buf encoded = {0}, bytes = {0};
+        struct err err = {0};
+        Sealift__OrderBody body = SEALIFT__ORDER_BODY__INIT;
+        body.kind = SEALIFT__ORDER_KIND__ORDER_WITNESS;
+        body.repository = stored_bytes(span_of(some, cases[i].repository));
+        body.point = stored_bytes(span_of(some, cases[i].point));
+        body.key_id = stored_bytes(span_of(some, cases[i].key));
+        body.secret = stored_bytes(span_of(some, cases[i].secret));
+        body.answer_to = stored_bytes(span_of(some, cases[i].answer_to));
+        body.point_hash = body.target = stored_bytes(span_of(some, HASH_LEN));
+        statement_body_encode(&body, &encoded);
+        struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER,
+                                        .site = site.id,
+                                        .id = job,
+                                        .version = 1,
+                                        .body = buf_span(&encoded)};
+        bool signed_ = statement_sign(site.admin->sign, &draft, &bytes, &err);
+        cr_assert_eq(signed_, !cases[i].says, "case %zu: %s", i, err.text);
+        if (cases[i].says) cr_assert_str_eq(err.text, cases[i].says);
+    }
+}
+
 /* What an order carries of wraps is bounded, and of a key that it names. */
 Test(statement, an_order_with_wraps_of_no_key_or_too_many_is_refused)
 {
