@@ -52,6 +52,7 @@ struct dialler {
     struct dialler_opened opened;
     uint64_t down_since_ms;
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
+    bool missed; /* its loss was told, and not yet that it is back */
 
     struct parcel *first, **end;
     struct parcel **unsent; /* the place of the first that was not sent on this connection */
@@ -80,6 +81,8 @@ void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);
 
 /* dialler_receive.c: a message of the peer, under the lock. */
 void dialler_take_message(struct dialler *dialler, struct data_message *message);
+/* The connection that carried the conversation has ended; under the lock. */
+void dialler_down(struct dialler *dialler);
 /* dialler_loop.c */
 void *dialler_main(void *arg); /* a struct dialler */
 

@@ -227,7 +227,7 @@ static bool use_link(struct dialler *dialler, struct link *link)
     say_goodbye(dialler, link);
     (void)pthread_mutex_lock(&dialler->lock);
     bool worked = link->up && is_open(dialler);
-    if (worked) dialler->down_since_ms = clock_steady_ms();
+    if (worked) dialler_down(dialler);
     dialler->state = CONVERSATION_NEW;
     (void)pthread_mutex_unlock(&dialler->lock);
     return worked;

@@ -1,6 +1,8 @@
 #include "transporter/session/dialler_inside.h"
 
 #include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -52,6 +54,30 @@ static void begin_connection(struct dialler *dialler)
     dialler->connection++;
 }
 
+/* Once for each time that the other side is lost, and once when it is back: what took long is in the log. */
+static void log_lost(const struct dialler *dialler)
+{
+    char run[2 * ID_LEN + 1];
+    hex_encode(dialler->options.run.bytes, ID_LEN, run);
+    log_event(LOG_WARN, "peer_lost", "run", run, "reason", dialler->trouble, "next",
+              "it is dialled again for as long as the lease", NULL);
+}
+
+static void log_back(const struct dialler *dialler)
+{
+    char run[2 * ID_LEN + 1];
+    hex_encode(dialler->options.run.bytes, ID_LEN, run);
+    log_event(LOG_INFO, "peer_back", "run", run, "next", "what was not acknowledged is sent again", NULL);
+}
+
+void dialler_down(struct dialler *dialler)
+{
+    dialler->down_since_ms = clock_steady_ms();
+    if (dialler->stop || dialler->failed || dialler->missed) return;
+    dialler->missed = true;
+    log_lost(dialler);
+}
+
 static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)
 {
     begin_connection(dialler);
@@ -68,6 +94,8 @@ static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, 
             memcpy(dialler->opened.head_hash.bytes, opened->head_hash.data, HASH_LEN);
     }
     dialler->opened_once = true;
+    if (dialler->missed) log_back(dialler);
+    dialler->missed = false;
     return true;
 }
 

@@ -2,6 +2,7 @@
 (netns.py). Everything lies under one directory; on leaving the `with` block every daemon is ended, and one that does not
 end in time is an error."""
 
+import json
 import os
 import re
 import shutil
@@ -118,6 +119,36 @@ class Site:
 
     def sealift(self, *args, **how):
         return self.run("sealift", *args, **how)
+
+    def begin_run(self, job="web"):
+        """Starts a run, and waits for nothing."""
+        return subprocess.Popen(self.operator_command("--json", "job", "run", job, "--wait"), env=self.env, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def end_run(self, process, code=0, timeout=60):
+        """What it came to."""
+        said, errors = process.communicate(timeout=timeout)
+        if process.returncode != code:
+            raise Failed(f"the run ended with {process.returncode} instead of {code}:\n{said}\n{errors}")
+        return json.loads(said) if said.strip() else {}
+
+    def stored_bytes(self, *parts):
+        """Of a repository's files, store/r if nothing is said: what has arrived, durable or about to be."""
+        total = 0
+        for where, _, names in os.walk(self.path(*(parts or ("store", "r")))):
+            for name in names:
+                try:
+                    total += os.path.getsize(os.path.join(where, name))
+                except FileNotFoundError:  # it is under another name by now
+                    pass
+        return total
+
+    def until_stored(self, more, process, *parts):
+        """Until so many bytes more have arrived; the run must last so long."""
+        begun = self.stored_bytes(*parts)
+        wait_until(lambda: process.poll() is not None or self.stored_bytes(*parts) >= begun + more, "the run stores nothing")
+        if process.poll() is not None:
+            raise Failed(f"the run was over too soon:\n{process.communicate()}")
 
     def start_director(self):
         config = self.path("director.conf")
