@@ -101,7 +101,8 @@ static void set_options(int fd)
                    {SOL_SOCKET, SO_KEEPALIVE, 1},
                    {IPPROTO_TCP, TCP_KEEPIDLE, 10},
                    {IPPROTO_TCP, TCP_KEEPINTVL, 5},
-                   {IPPROTO_TCP, TCP_KEEPCNT, 4}};
+                   {IPPROTO_TCP, TCP_KEEPCNT, 4},
+                   {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         (void)setsockopt(fd, numbers[i].level, numbers[i].option, &numbers[i].value, sizeof(int));
 }

@@ -113,6 +113,9 @@ static bool set_numbers(void *handle, const struct net_options *options, struct 
         {ZMQ_TCP_KEEPALIVE_IDLE, 10},
         {ZMQ_TCP_KEEPALIVE_INTVL, 5},
         {ZMQ_TCP_KEEPALIVE_CNT, 4},
+        /* what was sent and not acknowledged waits no longer than a heartbeat: else a link that is cut before
+           a client has had its first one would be missed after a quarter of an hour */
+        {ZMQ_TCP_MAXRT, options->heartbeat_timeout_ms},
         {ZMQ_IPV6, 1},
         /* no queue without a connection, and none that outlives it */
         {ZMQ_IMMEDIATE, 1},
