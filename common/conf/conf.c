@@ -316,6 +316,12 @@ bool conf_has(struct conf_group at, const char *key)
     return member(at, key) != NULL;
 }
 
+bool conf_has_group(struct conf_group at, const char *key)
+{
+    const config_setting_t *setting = member(at, key);
+    return setting && config_setting_is_group(setting);
+}
+
 const char *conf_group_name(struct conf_group group)
 {
     return group.setting ? config_setting_name(group.setting) : NULL;

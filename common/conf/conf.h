@@ -59,6 +59,8 @@ struct conf_group conf_root(struct conf *conf);
 enum conf_readers conf_readers_of(struct conf_group group);
 /* whether there is such a setting; does not count as asking for it */
 bool conf_has(struct conf_group at, const char *key);
+/* whether it is there and a group; does not count as asking for it */
+bool conf_has_group(struct conf_group at, const char *key);
 /* the group's own key; NULL for the whole file and in lists */
 const char *conf_group_name(struct conf_group group);
 
