@@ -121,6 +121,7 @@ bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out
     while (receive(monitor->handle, &number, &event.detail, address, sizeof(address))) {
         if (monitor->guard) keep_guard(monitor->guard, number, event.detail);
         if (!classify(number, &event)) continue;
+        if (event.kind == NET_DOWN && net_socket_is_of_stranger(monitor->socket, (int)event.detail)) continue;
         net_zmq_address(net_socket_dialled(monitor->socket, address), event.address, sizeof(event.address));
         *out = event;
         return true;

@@ -3,7 +3,12 @@
  * On a client's socket the events are those of its one server, and the caller backs off by them:
  * libzmq dials on at reconnect_ms for as long as TCP connects, however often the handshake fails,
  * so after some NET_FAILED in a row the socket is to be closed and made again later. On a server's
- * socket events do not name the peer; they are for counting. */
+ * socket events do not name the peer; they are for counting.
+ *
+ * A client that listens may be called by anybody. NET_UP is only ever of its server, which may call a second
+ * time before the end of its last connection shows: then the socket is to be made anew, for it would send by
+ * turns to both. NET_DOWN is of the connection through which the server spoke last; one on which it has not
+ * spoken yet ends without an event. NET_FAILED is of strangers. */
 #ifndef SEALIFT_NET_MONITOR_H
 #define SEALIFT_NET_MONITOR_H
 

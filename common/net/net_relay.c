@@ -18,6 +18,7 @@
 
 struct net_relay {
     struct net_context *context;
+    bool proxied;
     struct net_dial_proxy proxy;
     struct net_host_port target;
     int connect_ms, answer_ms, handshake_ms;
@@ -26,7 +27,8 @@ struct net_relay {
     char address[64];
     struct net_wake finish;
     int pause_ms;     /* from the beginning of the last try; 0: it went well */
-    int64_t next_try; /* a net_deadline */
+    int64_t next_try; /* net_deadlines */
+    int64_t connected;
 
     pthread_mutex_t lock; /* of what follows */
     int64_t finish_by;    /* a net_deadline, once `finish` is signalled */
@@ -79,10 +81,19 @@ static void begin_try(struct net_relay *relay)
     relay->next_try = net_deadline(with_jitter(relay->pause_ms));
 }
 
-static void try_went_well(struct net_relay *relay)
+/* A connection that stood for less than the pause before it is one more that failed: somebody cuts each. */
+static void end_try(struct net_relay *relay)
 {
+    if (net_deadline(0) - relay->connected < relay->pause_ms) return;
     relay->pause_ms = 0;
     relay->next_try = 0;
+}
+
+/* Whom a failure is about. */
+static void put_whom(const struct net_relay *relay, struct err *err)
+{
+    const struct net_host_port *at = relay->proxied ? &relay->proxy.at : &relay->target;
+    (void)err_wrap(err, "%s'%s:%u'", relay->proxied ? "proxy " : "", at->host, at->port);
 }
 
 /* What ends a wait on behalf of `inner`: that it is closed, or that the relay is given up. */
@@ -111,8 +122,8 @@ static void note_unreached(struct net_relay *relay, struct net_reach_result resu
     if (result.reason == NET_REACH_GIVEN_UP) return;
     if (result.end == NET_REACH_PROXY) result.end = NET_REACH_TARGET; /* the proxy is named before it */
     net_reach_text(&result, text);
-    (void)err_set(&err, net_reach_code(result.reason), "proxy '%s:%u': %s", relay->proxy.at.host,
-                  relay->proxy.at.port, text);
+    (void)err_set(&err, net_reach_code(result.reason), "%s", text);
+    put_whom(relay, &err);
     note_failure(relay, &err);
 }
 
@@ -120,7 +131,7 @@ static void note_unreached(struct net_relay *relay, struct net_reach_result resu
 static int reach_target(struct net_relay *relay, int inner)
 {
     struct net_dial dial = {.target = &relay->target,
-                            .proxy = &relay->proxy,
+                            .proxy = relay->proxied ? &relay->proxy : NULL,
                             .connect_ms = relay->connect_ms,
                             .answer_ms = relay->answer_ms};
     struct net_reach_result result;
@@ -138,20 +149,16 @@ static int reach_target(struct net_relay *relay, int inner)
 static void note_unshaken(struct net_relay *relay, const struct net_pump_result *result)
 {
     struct err err;
-    const char *host = relay->proxy.at.host;
-    const unsigned port = relay->proxy.at.port;
     if (result->end == NET_PUMP_SYSTEM)
-        (void)err_sys(&err, result->number, "proxy '%s:%u': cannot make a pipe", host, port);
+        (void)err_sys(&err, result->number, "cannot make a pipe");
     else if (result->end == NET_PUMP_LATE)
-        (void)err_set(&err, ERR_UNREACHABLE,
-                      "proxy '%s:%u': connected, but the other end does not shake hands within %d ms", host,
-                      port, relay->handshake_ms);
+        (void)err_set(&err, ERR_UNREACHABLE, "connected, but the other end does not shake hands within %d ms",
+                      relay->handshake_ms);
     else if (result->end == NET_PUMP_OUTER)
-        (void)err_set(&err, ERR_UNREACHABLE,
-                      "proxy '%s:%u': connected, but the connection ended before hands were shaken", host,
-                      port);
+        (void)err_set(&err, ERR_UNREACHABLE, "connected, but the connection ended before hands were shaken");
     else
         return;
+    put_whom(relay, &err);
     note_failure(relay, &err);
 }
 
@@ -163,9 +170,10 @@ static void carry(struct net_relay *relay, int inner, int outer)
                                   .finish = relay->finish.fd,
                                   .finish_by = finish_by,
                                   .owner = relay};
+    relay->connected = net_deadline(0);
     const struct net_pump_result result = net_pump_run(&pump);
     if (result.shook_hands)
-        try_went_well(relay);
+        end_try(relay);
     else
         note_unshaken(relay, &result);
 }
@@ -252,7 +260,9 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->reconnect_max_ms = options->reconnect_max_ms;
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
-    if (!net_dial_proxy_init(&relay->proxy, options->proxy, options->user, options->password, err))
+    relay->proxied = options->proxy != NULL;
+    if (relay->proxied &&
+        !net_dial_proxy_init(&relay->proxy, options->proxy, options->user, options->password, err))
         return false;
     if (!net_host_port_parse(options->target, &relay->target, err)) return err_wrap(err, "address");
     if (!net_wake_init(&relay->finish, err) || !listen_locally(relay, err)) return false;

@@ -1,4 +1,4 @@
-/* Private to common/net: the way to one address through a SOCKS5 proxy, for a socket to dial.
+/* Private to common/net: the way to one address through a SOCKS5 proxy, or straight, for a socket to dial.
  *
  * libzmq 4.3.4 has a SOCKS client of its own, but a process in which a socket is closed while that
  * waits for its next try aborts (its connecter forgets that it gave its descriptor back). So the
@@ -18,7 +18,7 @@ struct net_relay;
 
 /* Borrowed until net_relay_start returns. */
 struct net_relay_options {
-    const char *proxy, *target;    /* HOST:PORT; the proxy resolves the target */
+    const char *proxy, *target;    /* HOST:PORT; the proxy resolves the target; NULL: straight */
     const char *user;              /* NULL: no login */
     const struct secret *password; /* with a user */
     int connect_ms;                /* for the proxy to be reached and to take the login */
@@ -31,7 +31,7 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
                      struct net_relay **out, struct err *err) MUST_CHECK;
 /* "ipc://@…": for this process only. Borrowed. */
 const char *net_relay_address(const struct net_relay *relay);
-/* Why the last try failed; false if it did not. */
+/* Why the last try failed, beginning with the proxy or the target; false if it did not. */
 bool net_relay_failure(struct net_relay *relay, struct err *out);
 /* Gives the relay up. A connection that stands may go on for `linger_ms`; net_context_free waits
  * for it. NULL is allowed. */

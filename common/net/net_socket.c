@@ -18,7 +18,7 @@
 
 enum { HEARTBEATS_LOST = 4 }; /* so many intervals of silence end a connection */
 
-/* A NET_CONNECT through a proxy. */
+/* A NET_CONNECT through a relay. */
 struct proxied {
     struct proxied *next;
     char *address;
@@ -32,6 +32,7 @@ struct net_socket {
     uint32_t max_payload;
     uint8_t server_key[NET_KEY_LEN]; /* client */
     bool server_at_fault;            /* client */
+    int server_fd;                   /* client: through which the server spoke last; -1: not yet */
     struct net_zap *zap;             /* server */
     char domain[NET_DOMAIN_MAX + 1]; /* server */
     struct net_routes *routes;       /* server */
@@ -166,6 +167,7 @@ static struct net_socket *socket_of(struct net_context *context, const struct ne
     socket->handshake_timeout_ms = options->handshake_timeout_ms;
     socket->reconnect_ms = options->reconnect_ms;
     socket->reconnect_max_ms = options->reconnect_max_ms;
+    socket->server_fd = -1;
     if (options->role == NET_CLIENT) {
         memcpy(socket->server_key, options->server_key, NET_KEY_LEN);
     } else {
@@ -286,7 +288,8 @@ bool net_socket_attach(struct net_socket *socket, const struct net_endpoint *end
     if (!starts_with(address, TCP) && !starts_with(address, IPC))
         return err_set(err, ERR_CONFIG, "'%s' is not an address: tcp://HOST:PORT is needed", address);
     if (endpoint->side == NET_BIND) return listen_at(socket, address, err);
-    return endpoint->socks5 ? dial_through(socket, endpoint, err) : dial(socket, address, err);
+    return endpoint->socks5 || endpoint->reasons == NET_REASONS_KEPT ? dial_through(socket, endpoint, err)
+                                                                     : dial(socket, address, err);
 }
 
 static struct proxied **find_proxied(struct net_socket *socket, const char *address)
@@ -318,6 +321,11 @@ const char *net_socket_dialled(const struct net_socket *socket, const char *endp
     for (const struct proxied *proxied = socket->proxied; proxied; proxied = proxied->next)
         if (strcmp(net_relay_address(proxied->relay), endpoint) == 0) return proxied->address;
     return endpoint;
+}
+
+bool net_socket_is_of_stranger(const struct net_socket *socket, int fd)
+{
+    return socket->role == NET_CLIENT && socket->bound[0] && fd != socket->server_fd;
 }
 
 const char *net_socket_bound(const struct net_socket *socket)
@@ -436,6 +444,7 @@ static enum net_status judge_server(struct net_socket *socket, struct net_arriva
     memcpy(from->key, socket->server_key, NET_KEY_LEN);
     from->standing = NET_STANDING_ALLOWED;
     net_zmq_address(net_arrival_address(arrival), from->address, sizeof(from->address));
+    socket->server_fd = net_arrival_fd(arrival);
     if (net_arrival_well_formed(arrival, socket->max_payload, fault)) return NET_OK;
     socket->server_at_fault = true;
     return NET_REFUSED;

@@ -54,6 +54,10 @@ struct net_options net_options_of(enum net_role role);
 /* The same, at the pace of this context. */
 struct net_options net_options_in(const struct net_context *context, enum net_role role);
 
+/* Whether net_socket_proxy_failure can tell why a connection does not come up: it costs a thread beside
+ * libzmq, as a proxy does. */
+enum net_reasons { NET_REASONS_NONE, NET_REASONS_KEPT };
+
 struct net_endpoint {
     enum net_side side;
     const char *address; /* tcp://HOST:PORT (0: any port) or ipc://PATH. inproc has no CURVE: refused */
@@ -65,6 +69,7 @@ struct net_endpoint {
     /* How long the proxy may take to say that it has connected; 0: connect_timeout_ms. At a rendezvous that
      * is until the other end comes. */
     int socks5_patience_ms;
+    enum net_reasons reasons; /* of a NET_CONNECT without a proxy */
 };
 #define NET_PATIENCE_FOR_EVER (-1)
 

@@ -29,6 +29,8 @@ enum net_role net_socket_role(const struct net_socket *socket);
 uint64_t net_socket_window(const struct net_socket *socket);
 /* Borrowed; NULL takes it away. */
 void net_socket_set_guard(struct net_socket *socket, struct net_guard *guard);
+/* Client that listens: whether a connection that ended is another than that through which the server spoke. */
+bool net_socket_is_of_stranger(const struct net_socket *socket, int fd);
 /* The address that was attached, for the one that libzmq dials in its place; else the same. */
 const char *net_socket_dialled(const struct net_socket *socket, const char *endpoint);
 void *net_monitor_handle(const struct net_monitor *monitor);

@@ -22,6 +22,15 @@ int socks_peer_listen(char address[64])
     return fd;
 }
 
+int socks_peer_call(const char *address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    name.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    return fd;
+}
+
 static void *run(void *argument)
 {
     struct socks_peer *peer = argument;

@@ -28,5 +28,7 @@ size_t socks_peer_join(struct socks_peer *peer);
 
 /* A listener at a free port of the loopback. */
 int socks_peer_listen(char address[64]);
+/* A connection to tcp://127.0.0.1:PORT. */
+int socks_peer_call(const char *address);
 
 #endif
