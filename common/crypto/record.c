@@ -31,7 +31,7 @@ void record_append(struct buf *out, enum record_kind kind, struct span payload)
     buf_put_span(out, payload);
 }
 
-bool record_parse(struct span bytes, struct record_view *out, struct err *err)
+bool record_split(struct span bytes, struct record_view *out, struct err *err)
 {
     if (bytes.len < RECORD_HEADER_LEN)
         return err_set(err, ERR_TRUNCATED, "record: ends in its header, after %zu bytes", bytes.len);
@@ -44,11 +44,19 @@ bool record_parse(struct span bytes, struct record_view *out, struct err *err)
     if (bytes.len - RECORD_HEADER_LEN < len)
         return err_set(err, ERR_TRUNCATED, "record: ends after %zu of %zu payload bytes",
                        bytes.len - RECORD_HEADER_LEN, len);
-    struct record_view view = {.kind = header[0], .total_len = RECORD_HEADER_LEN + len};
-    view.payload = span_of(header + RECORD_HEADER_LEN, len);
+    *out = (struct record_view){.kind = header[0],
+                                .payload = span_of(header + RECORD_HEADER_LEN, len),
+                                .total_len = RECORD_HEADER_LEN + len};
+    return true;
+}
+
+bool record_parse(struct span bytes, struct record_view *out, struct err *err)
+{
+    struct record_view view;
+    if (!record_split(bytes, &view, err)) return false;
     view.payload_hash = hash_of(view.payload);
-    struct hash check = check_of(header, &view.payload_hash);
-    if (memcmp(check.bytes, header + CHECKED_LEN, CHECK_LEN) != 0)
+    struct hash check = check_of(bytes.data, &view.payload_hash);
+    if (memcmp(check.bytes, bytes.data + CHECKED_LEN, CHECK_LEN) != 0)
         return err_set(err, ERR_DAMAGED, "record: its check does not fit");
     *out = view;
     return true;

@@ -31,5 +31,8 @@ void record_append(struct buf *out, enum record_kind kind, struct span payload);
 /* Reads the record at the start of `bytes` and verifies its check.
  * ERR_TRUNCATED when the bytes end inside it, ERR_DAMAGED otherwise. */
 bool record_parse(struct span bytes, struct record_view *out, struct err *err) MUST_CHECK;
+/* The same without its check, and with payload_hash zero: for bytes that an authenticated connection brought,
+ * whose payloads prove themselves (a frame opens to its id, an envelope and a rewrap are signed). */
+bool record_split(struct span bytes, struct record_view *out, struct err *err) MUST_CHECK;
 
 #endif

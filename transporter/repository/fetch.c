@@ -143,7 +143,8 @@ static bool tell_frame(void *arg, const struct frame_read *frame, struct err *er
             return false;
         if (!sink->envelope(sink->arg, buf_span(&fetching->envelope), err)) return false;
     }
-    return sink->frame(sink->arg, frame->id, frame->bytes, err);
+    return sink->record ? sink->record(sink->arg, frame->id, frame->record, err)
+                        : sink->frame(sink->arg, frame->id, frame->bytes, err);
 }
 
 static bool tell_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)

@@ -17,6 +17,8 @@ struct fetch_sink {
     /* Bytes are borrowed for the call. Returning false ends the fetch with *err set by the callback. */
     bool (*envelope)(void *arg, struct span envelope, struct err *err); /* before the seal's first frame */
     bool (*frame)(void *arg, const struct hash *id, struct span frame, struct err *err);
+    /* NULL, or in the place of `frame`: the frame with the record around it, which was verified, as stored */
+    bool (*record)(void *arg, const struct hash *id, struct span record, struct err *err);
     bool (*list)(void *arg, struct span list, struct err *err); /* after the frames it covers */
     /* an id that is in no readable pack (or whose frame does not parse, or failed its record check);
      * `why` says which pack. The fetch goes on. */

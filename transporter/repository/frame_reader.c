@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    RUN_MAX = 4 * 1024 * 1024, /* bytes of one read; a larger frame is a run of its own */
+    RUN_MAX = 4 * 1024 * 1024, /* bytes announced at once; a larger frame is a run of its own */
+    READ_MAX = 512 * 1024,     /* bytes of one read: they are hashed and copied while the cache holds them */
     GAP_MAX = 64 * 1024,       /* unwanted bytes read along rather than skipped */
     MAX_ENVELOPES_TRIED = 64
 };
@@ -176,6 +177,7 @@ static bool take_frame(struct reading *reading, const struct want *want, struct 
     bool good = record_parse(bytes, &record, &why) && frame_parse(record.payload, &read.view, &why);
     if (good) {
         read.bytes = record.payload;
+        read.record = bytes;
         read.hash = record.payload_hash;
         good = record.kind == RECORD_FRAME && record.total_len == bytes.len &&
                hash_eq(&read.view.chunk, want->id);
@@ -209,14 +211,14 @@ static bool read_run(struct reading *reading, const struct want *wants, size_t c
     return true;
 }
 
-/* How many of the wants from the first on are read at once. */
-static size_t run_length(const struct want *wants, size_t count)
+/* How many of the wants from the first on lie together in no more than `most` bytes, or are one. */
+static size_t run_length(const struct want *wants, size_t count, uint64_t most)
 {
     size_t n = 1;
     while (n < count && wants[n].at.pack == wants[0].at.pack &&
            start_of(&wants[n]) >= end_of(&wants[n - 1]) &&
            start_of(&wants[n]) - end_of(&wants[n - 1]) <= GAP_MAX &&
-           end_of(&wants[n]) - start_of(&wants[0]) <= RUN_MAX)
+           end_of(&wants[n]) - start_of(&wants[0]) <= most)
         n++;
     return n;
 }
@@ -225,7 +227,7 @@ static void announce(struct reading *reading, const struct want *wants, size_t c
 {
     const struct storage *storage = &reading->reader->repository->storage;
     if (count == 0 || !storage->ops->will_read || wants[0].at.pack != reading->pack.no) return;
-    size_t n = run_length(wants, count);
+    size_t n = run_length(wants, count, RUN_MAX);
     char name[BYTES_NAME_LEN];
     bytes_name(&reading->pack, name);
     storage->ops->will_read(storage->self, name, start_of(&wants[0]),
@@ -243,10 +245,12 @@ static bool read_pack(struct reading *reading, const struct want *wants, size_t 
         return true;
     }
     for (size_t at = 0; at < count;) {
-        size_t n = run_length(wants + at, count - at);
-        announce(reading, wants + at + n, count - at - n);
-        if (!read_run(reading, wants + at, n, err)) return false;
-        at += n;
+        size_t end = at + run_length(wants + at, count - at, RUN_MAX);
+        announce(reading, wants + end, count - end);
+        for (size_t n; at < end; at += n) {
+            n = run_length(wants + at, end - at, READ_MAX);
+            if (!read_run(reading, wants + at, n, err)) return false;
+        }
     }
     return !reader->pack_done || reader->pack_done(reader->arg, &reading->pack, err);
 }

@@ -13,6 +13,7 @@ struct frame_read {
     struct index_location at;
     const struct index_pack *pack;
     struct span bytes;
+    struct span record; /* the same, with the record's header before it */
     struct frame_view view;
     struct hash hash; /* of the bytes: what its list names */
 };

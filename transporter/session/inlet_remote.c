@@ -285,7 +285,7 @@ static bool take_records(struct question *question, const struct inlet_sink *sin
     for (size_t at = 0; at < bytes.len;) {
         struct record_view record;
         struct err why = {0};
-        if (!record_parse(span_of(bytes.data + at, bytes.len - at), &record, &why))
+        if (!record_split(span_of(bytes.data + at, bytes.len - at), &record, &why))
             return err_set(err, ERR_PROTOCOL, "not a record: %s", why.text);
         at += record.total_len;
         if (record.kind == RECORD_REWRAP) {

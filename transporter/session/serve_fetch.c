@@ -58,12 +58,20 @@ static bool send_part(struct serve *serve, struct err *err)
     return send(serve, &head, &serve->part, err);
 }
 
+/* Room for a record of so many bytes, so that a part need not grow; one that is larger than a part goes
+ * alone. */
+static bool make_room(struct serve *serve, size_t len, struct err *err)
+{
+    if (serve->part.len + len > PART_BYTES && !send_part(serve, err)) return false;
+    buf_reserve(&serve->part, serve->part.cap == 0 && len < PART_BYTES ? PART_BYTES : len);
+    return true;
+}
+
 static bool add_record(struct serve *serve, enum record_kind kind, struct span payload, struct err *err)
 {
-    if (serve->part.len + RECORD_HEADER_LEN + payload.len > RECORD_MAX_PAYLOAD && !send_part(serve, err))
-        return false;
+    if (!make_room(serve, RECORD_HEADER_LEN + payload.len, err)) return false;
     record_append(&serve->part, kind, payload);
-    return serve->part.len < PART_BYTES || send_part(serve, err);
+    return true;
 }
 
 static bool on_envelope(void *arg, struct span envelope, struct err *err)
@@ -80,6 +88,15 @@ static bool on_rewrap(void *arg, struct span envelope, struct span object, struc
 static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
 {
     return add_record(arg, RECORD_FRAME, frame, err);
+}
+
+static bool on_record(void *arg, const struct hash *id, struct span record, struct err *err)
+{
+    struct serve *serve = arg;
+    (void)id;
+    if (!make_room(serve, record.len, err)) return false;
+    buf_put_span(&serve->part, record);
+    return true;
 }
 
 static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
@@ -146,6 +163,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
     struct fetch_sink sink = {.envelope = on_envelope,
                               .rewrap = on_rewrap,
                               .frame = on_frame,
+                              .record = on_record,
                               .missing = on_missing,
                               .arg = serve,
                               .domain = serve->has_domain ? &serve->domain : NULL,

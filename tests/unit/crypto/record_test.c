@@ -108,3 +108,21 @@ Test(record, a_failed_parse_leaves_the_view_alone)
     cr_assert(!record_parse(span_of(NULL, 0), &view, &err));
     cr_assert_eq(view.total_len, 77);
 }
+
+Test(record, split_reads_the_header_and_leaves_the_check_to_others)
+{
+    AUTO(buf) struct buf bytes = {0};
+    struct record_view view;
+    struct err err;
+    record_append(&bytes, RECORD_FRAME, span_str("payload"));
+    bytes.data[bytes.len - 1] ^= 1;
+    cr_assert_not(record_parse(buf_span(&bytes), &view, &err));
+    cr_assert(record_split(buf_span(&bytes), &view, &err), "%s", err.text);
+    cr_assert(view.kind == RECORD_FRAME && view.payload.len == 7 && view.total_len == bytes.len);
+    cr_assert_eq(view.payload.data, bytes.data + RECORD_HEADER_LEN);
+    cr_assert(hash_is_zero(&view.payload_hash));
+    for (size_t len = 0; len < bytes.len; len++) {
+        cr_assert_not(record_split(span_of(bytes.data, len), &view, &err));
+        cr_assert_eq(err.code, ERR_TRUNCATED);
+    }
+}

@@ -439,3 +439,53 @@ Test(fetch, frames_of_an_open_journal_are_read_while_it_becomes_a_pack)
         cr_assert_str_eq(order(&told), "EFL");
     }
 }
+
+/* --- frames with their records --- */
+
+struct recorded {
+    struct buf records;
+    size_t count;
+};
+
+static bool on_record(void *arg, const struct hash *id, struct span record, struct err *err)
+{
+    struct recorded *recorded = arg;
+    struct record_view view;
+    struct frame_view frame;
+    cr_assert(record_parse(record, &view, err) && view.total_len == record.len, "%s", err->text);
+    cr_assert_eq(view.kind, RECORD_FRAME);
+    cr_assert(frame_parse(view.payload, &frame, err) && hash_eq(&frame.chunk, id), "%s", err->text);
+    buf_put_span(&recorded->records, record);
+    recorded->count++;
+    return true;
+}
+
+static bool any_envelope(void *arg, struct span envelope, struct err *err)
+{
+    (void)arg, (void)envelope, (void)err;
+    return true;
+}
+
+static bool no_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
+{
+    (void)arg, (void)id, (void)err;
+    cr_assert_fail("%s", why->text);
+    return false;
+}
+
+Test(fetch, tells_whole_records_to_who_wants_them)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 30);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
+    struct hash ids[30];
+    for (uint32_t i = 0; i < 30; i++)
+        ids[i] = writer_id(writer, FRAME_DATA, i, 1000);
+    struct recorded recorded = {0};
+    const struct fetch_sink sink = {
+        .envelope = any_envelope, .record = on_record, .missing = no_missing, .arg = &recorded};
+    struct err err;
+    cr_assert(repository_fetch(place->repository, ids, 30, FETCH_FRAMES, &sink, &err), "%s", err.text);
+    cr_assert_eq(recorded.count, 30);
+    buf_deinit(&recorded.records);
+}
