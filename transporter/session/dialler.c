@@ -89,6 +89,7 @@ void dialler_leave(struct dialler *dialler)
     if (dialler->wake.fd >= 0) net_wake_deinit(&dialler->wake);
     net_key_free(dialler->key);
     buf_deinit(&dialler->point_file);
+    payload_spares_free(dialler->spares);
     (void)pthread_cond_destroy(&dialler->changed);
     (void)pthread_mutex_destroy(&dialler->lock);
     free(dialler);
@@ -105,6 +106,7 @@ bool dialler_new(const struct dialler_options *options, struct dialler **out, st
     dialler->wants_end = &dialler->wants;
     dialler->down_since_ms = clock_steady_ms();
     dialler->wake.fd = -1;
+    dialler->spares = payload_spares_new(DIALLER_SPARES);
     (void)pthread_mutex_init(&dialler->lock, NULL);
     (void)pthread_cond_init(&dialler->changed, NULL);
     if (!net_wake_init(&dialler->wake, err) ||
@@ -201,7 +203,8 @@ bool dialler_batch(struct dialler *dialler, uint64_t number, struct buf *batch, 
         tell_waiting(dialler);
         dialler->batch_count++;
         dialler->highest_batch = number;
-        data_message_make_taking(&head, batch, &message);
+        data_message_make(&head, span_of(NULL, 0), &message);
+        payload_spares_lend(dialler->spares, batch, &message);
         add_parcel(dialler, PARCEL_BATCH, &message)->number = number;
     }
     (void)pthread_mutex_unlock(&dialler->lock);
@@ -270,7 +273,8 @@ bool dialler_answer(struct dialler *dialler, uint64_t connection, Sealift__Head 
     if (ok && !*stale) {
         struct net_message message = {0};
         dialler->credit -= payload->len;
-        data_message_make_taking(head, payload, &message);
+        data_message_make(head, span_of(NULL, 0), &message);
+        payload_spares_lend(dialler->spares, payload, &message);
         (void)add_parcel(dialler, PARCEL_ANSWER, &message);
     }
     (void)pthread_mutex_unlock(&dialler->lock);

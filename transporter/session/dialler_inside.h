@@ -6,14 +6,16 @@
 #include "common/net/net_key.h"
 #include "common/net/net_wake.h"
 #include "transporter/session/dialler.h"
+#include "transporter/session/payload_spares.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum {
-    DIALLER_QUEUE = 1024,         /* messages in libzmq */
-    DIALLER_BATCHES_MAX = 256,    /* unacknowledged at a time */
-    DIALLER_CREDIT_MAX = 32 << 20 /* whatever the target offers */
+    DIALLER_QUEUE = 1024,          /* messages in libzmq */
+    DIALLER_BATCHES_MAX = 256,     /* unacknowledged at a time */
+    DIALLER_CREDIT_MAX = 32 << 20, /* whatever the target offers */
+    DIALLER_SPARES = 8 << 20
 };
 
 enum parcel_kind { PARCEL_ENVELOPE, PARCEL_BATCH, PARCEL_REQUEST, PARCEL_ANSWER };
@@ -40,6 +42,7 @@ struct dialler {
     struct dialler_options options;
     struct net_key *key;
     struct buf point_file;
+    struct payload_spares *spares; /* of batches and answers */
     struct net_wake wake;
     pthread_t thread;
     bool running;
