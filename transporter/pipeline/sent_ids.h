@@ -1,5 +1,5 @@
 /* The ids that this run has taken charge of, so that equal chunks of one run are stored once. A cache of
- * fixed size, not a record: an id may be forgotten, and its chunk is then asked for or stored again. Full
+ * bounded size, not a record: an id may be forgotten, and its chunk is then asked for or stored again. Full
  * ids are compared, so a chunk is never left out by mistake. Any thread. */
 #ifndef SEALIFT_PIPELINE_SENT_IDS_H
 #define SEALIFT_PIPELINE_SENT_IDS_H
