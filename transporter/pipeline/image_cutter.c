@@ -142,7 +142,9 @@ bool image_cutter_region(struct image_cutter *cutter, uint64_t offset, struct bu
     uint64_t end =
         cutter->reader->size - offset > IMAGE_REGION ? offset + IMAGE_REGION : cutter->reader->size;
     cutter->refs = refs;
-    cutter->extent = (struct extent){0};
+    /* to find the end of data a file system may have to look at all of it: that is not done for each region.
+     * A hole may have been written to since. */
+    if (cutter->extent.kind == EXTENT_HOLE) cutter->extent = (struct extent){0};
     for (uint64_t at = offset, until; at < end; at = until) {
         bool hole;
         if (attempt_stopped(cutter->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
