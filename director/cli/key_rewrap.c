@@ -158,9 +158,12 @@ bool key_rewrap_all(struct cli *cli, const struct args *args, const struct key_e
     if (json_array_size(rewrapping.rows) == 0)
         output_note(&cli->output, "no repository has points of an earlier generation of the key '%s'",
                     key->label);
-    if (rewrapping.worst.code == ERR_NONE) return true;
-    *err = rewrapping.worst;
-    return false;
+    if (rewrapping.worst.code != ERR_NONE) {
+        *err = rewrapping.worst;
+        return false;
+    }
+    state_end_rewrap(cli->state, &key->key_id);
+    return true;
 }
 
 static void say(const struct cli *cli, json_t *rows)

@@ -214,7 +214,8 @@ static bool begin(struct rotation *rotation, struct key_entry *key, struct read_
     key->description = rotation->old->description;
     (void)snprintf(key->label, sizeof(key->label), "%s", rotation->old->label);
     (void)state_identity(cli->state, &self);
-    return put_unlock_section(cli, buf_span(&key->section_bytes), err) &&
+    return (!args_flag(rotation->args, "rewrap") || state_begin_rewrap(cli->state, &key->key_id, err)) &&
+           put_unlock_section(cli, buf_span(&key->section_bytes), err) &&
            state_keep_unlock(cli->state, buf_span(&key->section_bytes), err) &&
            keys_grant(cli, key, *half, roster_operator(access_roster(cli), self.sign_pk), NULL, err);
 }
@@ -328,12 +329,15 @@ bool key_rotate(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(rotation) struct rotation rotation = {.cli = cli, .args = args};
     struct key_move left = {0};
-    if (!keys_get_newest(cli, args, &rotation.keys, err) || !statements_believed(&rotation.keys.grants, err) ||
+    if (!keys_get_newest(cli, args, &rotation.keys, err) ||
+        !statements_believed(&rotation.keys.grants, err) ||
         !keys_named(&rotation.keys, args_operand(args, 0), &rotation.old, err) || !is_ours(&rotation, err))
         return false;
     if (generations_of_later(&rotation.keys, rotation.old))
         return err_set(err, ERR_USAGE, "this is an earlier generation of the key: name the key '%s'",
                        rotation.old->label);
     if (!key_move_left(cli, &rotation.keys, rotation.old, &left, err)) return false;
-    return left.granted || left.jobs || left.withdrawn ? finish(&rotation, err) : rotate(&rotation, err);
+    bool begun = left.granted || left.jobs || left.withdrawn ||
+                 (args_flag(args, "rewrap") && state_rewrap_begun(cli->state, &rotation.old->key_id));
+    return begun ? finish(&rotation, err) : rotate(&rotation, err);
 }

@@ -57,11 +57,26 @@ bool offline_admitted(const struct offline *offline, const uint8_t writer[SIGN_P
     return false;
 }
 
+static bool is_known(const struct offline *offline, const uint8_t signer[SIGN_PK_LEN])
+{
+    for (size_t i = 0; i < offline->known_count; i++)
+        if (memcmp(offline->known[i], signer, SIGN_PK_LEN) == 0) return true;
+    return false;
+}
+
+bool offline_is_vouched(const struct offline *offline, const struct offline_point *point)
+{
+    if (!point->body) return false;
+    if (offline->pinned || offline->known_count == 0) return true;
+    return point->roster && is_known(offline, point->roster->signer);
+}
+
 bool offline_is_operator(const struct offline *offline, const uint8_t signer[SIGN_PK_LEN])
 {
+    if (is_known(offline, signer)) return true;
     for (size_t i = 0; i < offline->count; i++) {
         const struct offline_point *point = &offline->points[i];
-        if (!point->body || !point->roster) continue;
+        if (!offline_is_vouched(offline, point) || !point->roster) continue;
         const Sealift__RosterBody *roster = point->roster->body.roster;
         for (size_t k = 0; k < roster->n_operators; k++)
             if (memcmp(roster->operators[k]->sign_pk.data, signer, SIGN_PK_LEN) == 0) return true;
@@ -75,6 +90,15 @@ void offline_tell_pin(const struct offline *offline, const struct offline_point 
     if (offline->pinned)
         output_note(output, "written by '%s', which the pinned site's admin admitted",
                     point->body->writer_name);
+    else if (offline->known_count && offline_is_vouched(offline, point))
+        output_note(output, "written by '%s', which an operator whom the recovery kit knows admitted",
+                    point->body->writer_name);
+    else if (offline->known_count)
+        output_warning(
+            output,
+            "signed by a writer that calls itself '%s', which no operator admitted whom the recovery "
+            "kit knows",
+            point->body->writer_name);
     else
         output_note(output,
                     "signed by a writer that calls itself '%s'; nothing was pinned: --site LINE does it",
@@ -194,6 +218,16 @@ static void witness(struct offline *offline, const struct kit *kit)
     if (!offline->witnessed) output_warning(&offline->cli->output, "%s", doubt.text);
 }
 
+/* Those who became operators after the kit was made it does not know: their points are read all the same. */
+static void know_operators(struct offline *offline, const struct kit *kit)
+{
+    if (!kit || offline->pinned || !id_eq(&kit->site, &offline->info.site) || kit->operator_count == 0)
+        return;
+    offline->known = xcalloc(kit->operator_count, sizeof(*offline->known));
+    memcpy(offline->known, kit->operators, kit->operator_count * sizeof(*offline->known));
+    offline->known_count = kit->operator_count;
+}
+
 bool offline_open(struct cli *cli, const struct args *args, const struct kit *kit, struct offline *out,
                   struct err *err)
 {
@@ -207,6 +241,7 @@ bool offline_open(struct cli *cli, const struct args *args, const struct kit *ki
     if (out->pinned && !id_eq(&out->site.site, &out->info.site))
         return err_set(err, ERR_NOT_AUTHENTIC, "'%s' is a repository of another site than the site line",
                        path);
+    know_operators(out, kit);
     witness(out, kit);
     return read_points(out, err);
 }
@@ -216,6 +251,7 @@ void offline_deinit(struct offline *offline)
     for (size_t i = 0; i < offline->count; i++)
         point_drop(&offline->points[i]);
     free(offline->points);
+    free(offline->known);
     repository_close(offline->repository);
     free(offline->path);
 }

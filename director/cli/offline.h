@@ -26,6 +26,8 @@ struct offline {
     char *path;
     bool pinned; /* by --site */
     struct site_line site;
+    uint8_t (*known)[SIGN_PK_LEN]; /* operators that a kit of this site knows; without --site */
+    size_t known_count;            /* 0: there is no such kit */
     struct repository *repository;
     struct repository_info info;
     struct offline_point *points; /* in the order of their numbers */
@@ -49,6 +51,9 @@ bool offline_resolve(const struct offline *offline, const char *text, const stru
 
 /* Was this signing key a transporter of the pinned site, by a roster that one of the points carries? */
 bool offline_admitted(const struct offline *offline, const uint8_t writer[SIGN_PK_LEN]);
+/* Did somebody whom the pinned site or a kit vouches for sign the roster that the point carries? Without
+ * either every point counts: nobody can tell. */
+bool offline_is_vouched(const struct offline *offline, const struct offline_point *point);
 /* Was it an operator, by such a roster (of a site that nobody pinned: by what the points themselves say)? */
 bool offline_is_operator(const struct offline *offline, const uint8_t signer[SIGN_PK_LEN]);
 /* Says once how far the writer of the point can be believed. */

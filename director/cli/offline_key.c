@@ -57,7 +57,7 @@ static bool give_password(void *arg, const char *label, struct secret **password
     struct offline_key *key = arg;
     char prompt[IDENTITY_NAME_MAX + 32];
     enum password_strength strength;
-    if (!key->wants_password) return err_set(err, ERR_NO_KEY, "no password was given");
+    if (!key->wants_password || key->no_password) return err_set(err, ERR_NO_KEY, "no password was given");
     (void)snprintf(prompt, sizeof(prompt), "password of the key '%s'", label);
     if (!key->password && !secret_password(&key->source, prompt, SECRET_ONCE, &key->password, &strength, err))
         return false;
@@ -128,30 +128,63 @@ static bool unlock(const struct offline *offline, const struct offline_point *po
 
 /* --- later generations --- */
 
-/* What does not help here is no reason to give up: the point's own section is next. */
-static bool unlock_later(const struct offline *offline, const struct offline_point *point,
-                         struct offline_key *key, struct read_half **out)
+/* Whether a password is derived for it: that costs time, and whoever can write into the repository can add
+ * salts. So it comes last, and for a few only. */
+enum later_by { LATER_WITHOUT_PASSWORD, LATER_BY_PASSWORD };
+enum { LATER_TRIED_MOST = 64, LATER_DERIVED_MOST = 4 };
+
+static bool try_later(const Sealift__UnlockSection *section, const struct offline_more *others,
+                      const struct hash *key_id, struct offline_key *key, struct read_half **out)
 {
     struct err ignored;
+    AUTO(buf) struct buf bytes = {0};
     AUTO(read_half) struct read_half *half = NULL;
-    struct hash key_id = stored_hash(&point->body->key_id);
-    AUTO(buf) struct buf section = {0};
-    AUTO(offline_more) struct offline_more others = {0};
-    offline_more_later(offline, &key_id, &section, &others);
-    struct hash hash = hash_of(buf_span(&section));
-    if (section.len == 0 || hash_eq(&hash, &key->in_vain)) return false;
-    const struct unlock_more more = offline_more_of(&others);
-    key->quiet = true;
-    bool opened = open_section(buf_span(&section), &more, key, &half, &ignored);
-    key->quiet = false;
-    if (!opened) key->in_vain = hash;
-    if (!opened || !read_half_secret_of(half, &key_id)) return false;
-    if (!key->told)
-        output_note(&key->cli->output, "a later generation of the key '%s' opens its earlier points too",
-                    point->body->key_label);
-    key->told = true;
+    struct unlock_more more = offline_more_of(others);
+    more.found = true;
+    if (!stored_unlock_encode(section, &bytes, &ignored) ||
+        !open_section(buf_span(&bytes), &more, key, &half, &ignored) || !read_half_secret_of(half, key_id))
+        return false;
     *out = half;
     half = NULL;
+    return true;
+}
+
+/* What does not help here is no reason to give up: the next generation, or the point's own section, is next.
+ */
+static bool unlock_later(const struct offline *offline, const struct offline_point *point,
+                         struct offline_key *key, enum later_by by, struct read_half **out)
+{
+    struct hash key_id = stored_hash(&point->body->key_id);
+    AUTO(offline_more) struct offline_more others = {0};
+    const Sealift__UnlockSection *section = NULL;
+    size_t left = by == LATER_BY_PASSWORD ? LATER_DERIVED_MOST : LATER_TRIED_MOST;
+    bool opened = false;
+    offline_more_later(offline, &key_id, &others);
+    struct hash hash = offline_more_hash(&others);
+    if (others.count == 0 || hash_eq(&hash, &key->in_vain[by])) return false;
+    key->quiet = true;
+    key->no_password = by == LATER_WITHOUT_PASSWORD;
+    while (!opened && left-- > 0 && (section = offline_more_next(&others, section)))
+        opened = try_later(section, &others, &key_id, key, out);
+    key->quiet = key->no_password = false;
+    if (!opened) key->in_vain[by] = hash;
+    if (opened && !key->told_later)
+        output_note(&key->cli->output, "a later generation of the key '%s' opens its earlier points too",
+                    point->body->key_label);
+    key->told_later = key->told_later || opened;
+    return opened;
+}
+
+/* By a later generation where that takes no password, by what the point has, and then by the password of a
+ * later one. */
+static bool unlock_any(const struct offline *offline, const struct offline_point *point,
+                       struct offline_key *key, struct read_half **out, struct err *err)
+{
+    if (unlock_later(offline, point, key, LATER_WITHOUT_PASSWORD, out) ||
+        unlock(offline, point, key, out, err))
+        return true;
+    if (!key->wants_password || !unlock_later(offline, point, key, LATER_BY_PASSWORD, out)) return false;
+    err_clear(err);
     return true;
 }
 
@@ -162,7 +195,7 @@ static bool open_sealed(const struct offline *offline, const struct offline_poin
 {
     AUTO(read_half) struct read_half *half = NULL;
     struct hash domain = stored_hash(&point->body->domain_id);
-    if (!unlock_later(offline, point, key, &half) && !unlock(offline, point, key, &half, err)) return false;
+    if (!unlock_any(offline, point, key, &half, err)) return false;
     if (!key->s) key->s = secret_copy(half->s->data, half->s->len); /* a password is derived once */
     if (!read_half_use_domain(half, point->body->domain, &domain, err)) return false;
     *out = half;

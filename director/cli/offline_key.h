@@ -19,8 +19,10 @@ struct offline_key {
     struct secret_source source;
     struct secret *password; /* kept once it was read: other points may need it too */
     bool told;               /* the steps, for the first point */
+    bool told_later;         /* that a later generation helps */
     bool quiet;              /* steps are not told */
-    struct hash in_vain;     /* of a section that nothing opened: zeros, none */
+    bool no_password;        /* none is given out yet */
+    struct hash in_vain[2];  /* later generations that nothing opened, without a password and with one */
 };
 /* ERR_USAGE: both lengths are named when a key file has a wrong one. */
 bool offline_key_take(struct cli *cli, const struct args *args, struct offline_key *out,

@@ -39,7 +39,7 @@ static bool same_bytes(const ProtobufCBinaryData *a, const ProtobufCBinaryData *
 static bool adds_something(const struct offline *offline, size_t index, const Sealift__PointBody *body)
 {
     const Sealift__PointBody *other = offline->points[index].body;
-    if (!other || !same_bytes(&other->key_id, &body->key_id) ||
+    if (!offline_is_vouched(offline, &offline->points[index]) || !same_bytes(&other->key_id, &body->key_id) ||
         same_bytes(&other->unlock_hash, &body->unlock_hash))
         return false;
     for (size_t i = 0; i < index; i++)
@@ -134,24 +134,45 @@ static void add_of_points(const struct offline *offline, const struct hash *key_
         struct err ignored;
         AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
         const struct offline_point *point = &offline->points[i];
-        if (point->file && offline_is_sealed(point) && is_first(offline, i) &&
+        if (offline_is_vouched(offline, point) && offline_is_sealed(point) && is_first(offline, i) &&
             stored_unlock_decode(stored_span(&point->file->unlock), &section, &ignored) &&
             is_later(section, key_id))
             offline_more_add(out, stored_span(&point->file->unlock));
     }
 }
 
-void offline_more_later(const struct offline *offline, const struct hash *key_id, struct buf *latest,
-                        struct offline_more *out)
+void offline_more_later(const struct offline *offline, const struct hash *key_id, struct offline_more *out)
 {
     struct err ignored;
     struct later later = {{offline, out}, key_id};
-    const Sealift__UnlockSection *best = NULL;
     add_of_points(offline, key_id, out);
     if (!repository_unlock_keys(offline->repository, read_key, &later, &ignored))
         output_warning(&offline->cli->output, "the ways to keys that were added later: %s", ignored.text);
-    /* of one generation the last: what was kept comes after the points */
-    for (size_t i = 0; i < out->count; i++)
-        if (!best || out->sections[i]->n_earlier >= best->n_earlier) best = out->sections[i];
-    if (best && !stored_unlock_encode(best, latest, &ignored)) buf_clear(latest);
+}
+
+/* Of one generation the last: what was kept comes after the points. */
+const Sealift__UnlockSection *offline_more_next(const struct offline_more *more,
+                                                const Sealift__UnlockSection *before)
+{
+    const Sealift__UnlockSection *best = NULL;
+    size_t at = before ? 0 : more->count;
+    while (at < more->count && more->sections[at] != before)
+        at++;
+    for (size_t i = 0; i < more->count; i++) {
+        const Sealift__UnlockSection *section = more->sections[i];
+        bool is_left = !before || section->n_earlier < before->n_earlier ||
+                       (section->n_earlier == before->n_earlier && i < at);
+        if (!is_left || (before && same_bytes(&section->key_id, &before->key_id))) continue;
+        if (!best || section->n_earlier >= best->n_earlier) best = section;
+    }
+    return best;
+}
+
+struct hash offline_more_hash(const struct offline_more *more)
+{
+    AUTO(buf) struct buf bytes = {0};
+    struct err ignored;
+    for (size_t i = 0; i < more->count; i++)
+        if (!stored_unlock_encode(more->sections[i], &bytes, &ignored)) break;
+    return hash_of(buf_span(&bytes));
 }

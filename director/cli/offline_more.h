@@ -18,11 +18,14 @@ DEFINE_AUTO_IN_PLACE(offline_more, struct offline_more, offline_more_deinit)
 /* Objects that cannot be read or believed are left out. `out` must be empty. */
 void offline_more_gather(const struct offline *offline, const struct offline_point *point,
                          struct offline_more *out);
-/* The unlock section of the latest generation of the key that any point has or an operator had kept, in
- * `latest`, which stays empty where there is no later one; it and all others of later generations in `out`.
- * Both must be empty. */
-void offline_more_later(const struct offline *offline, const struct hash *key_id, struct buf *latest,
-                        struct offline_more *out);
+/* The unlock sections of later generations of the key that any point has or an operator had kept. `out` must
+ * be empty. */
+void offline_more_later(const struct offline *offline, const struct hash *key_id, struct offline_more *out);
+/* From the latest generation on: the one that comes behind `before` (NULL: the first); NULL behind the last.
+ * Anybody who can write into the repository can claim to be the latest: those behind are tried too. */
+const Sealift__UnlockSection *offline_more_next(const struct offline_more *more,
+                                                const Sealift__UnlockSection *before);
+struct hash offline_more_hash(const struct offline_more *more);
 /* A section that somebody has from elsewhere. */
 void offline_more_add(struct offline_more *more, struct span section);
 static inline struct unlock_more offline_more_of(const struct offline_more *more)

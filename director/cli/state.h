@@ -13,6 +13,7 @@
  *   unlock/HASH     the unlock sections that they name
  *   kits/KEY        empty: a recovery kit of the key was made here
  *   own/KEY         a line each: facts of own keys of sources that were registered here
+ *   rewraps/KEY     empty: a rotation to this generation has begun that rewraps, and is not finished
  *   risks/KEY       there is no protector of this key outside, and the warning was dismissed
  *   exported        there is an exported copy of the identity */
 #ifndef SEALIFT_CLI_STATE_H
@@ -108,6 +109,11 @@ bool state_unlock(const struct state *state, const struct hash *hash, struct buf
 /* A recovery kit of this generation of a key was made here once. */
 bool state_has_kit(const struct state *state, const struct hash *key_id);
 bool state_mark_kit(struct state *state, const struct hash *key_id, struct err *err) MUST_CHECK;
+/* A rotation that was to rewrap what the repositories hold has made this generation. What cannot be forgotten
+ * only costs the next rotation a look at what is done already. */
+bool state_begin_rewrap(struct state *state, const struct hash *key_id, struct err *err) MUST_CHECK;
+bool state_rewrap_begun(const struct state *state, const struct hash *key_id);
+void state_end_rewrap(struct state *state, const struct hash *key_id);
 /* This operator does without a protector of the key outside: nobody warns of it here again. */
 bool state_accept_risk(struct state *state, const struct hash *key_id, struct err *err) MUST_CHECK;
 bool state_risk_accepted(const struct state *state, const struct hash *key_id);

@@ -6,8 +6,8 @@
 #include "director/cli/access.h"
 
 /* Asks the director for a copy of its state under the lock, and writes it to `path`, which must not exist: it
- * gets its name when it is complete and durable, and opened to its end by the password that the lock was made of.
- * ERR_EXISTS, ERR_POLICY (admins alone), ERR_BUSY; as bundle_reader.h has it for what does not open. */
+ * gets its name when it is complete and durable, and opened to its end by the password that the lock was made
+ * of. ERR_EXISTS, ERR_POLICY (admins alone), ERR_BUSY; as bundle_reader.h has it for what does not open. */
 bool state_export(struct cli *cli, const struct bundle_lock *lock, const struct secret *password,
                   const char *path, struct err *err) MUST_CHECK;
 

@@ -108,6 +108,29 @@ bool state_mark_kit(struct state *state, const struct hash *key_id, struct err *
     return state_make_dir(state, "kits", err) && state_write(state, name, span_of("", 0), err);
 }
 
+/* --- rewrapping that was begun --- */
+
+bool state_begin_rewrap(struct state *state, const struct hash *key_id, struct err *err)
+{
+    char name[STATE_PATH_LEN];
+    name_of("rewraps", key_id->bytes, HASH_LEN, name);
+    return state_make_dir(state, "rewraps", err) && state_write(state, name, span_of(NULL, 0), err);
+}
+
+bool state_rewrap_begun(const struct state *state, const struct hash *key_id)
+{
+    char name[STATE_PATH_LEN];
+    name_of("rewraps", key_id->bytes, HASH_LEN, name);
+    return faccessat(state->fd, name, F_OK, 0) == 0;
+}
+
+void state_end_rewrap(struct state *state, const struct hash *key_id)
+{
+    char name[STATE_PATH_LEN];
+    name_of("rewraps", key_id->bytes, HASH_LEN, name);
+    (void)unlinkat(state->fd, name, 0);
+}
+
 /* --- risks --- */
 
 bool state_accept_risk(struct state *state, const struct hash *key_id, struct err *err)

@@ -8,13 +8,14 @@ says what it costs; a revoked host loses the grants of every generation."""
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect, make_tree, same
+from sealift_site import Site, expect, make_tree, same, wait_until
 
 NO_KEY, POLICY, NOT_AUTHENTIC, DAMAGED = 20, 5, 26, 22
 ROUNDS = int(os.environ.get("SEALIFT_ROUNDS", "10"))
@@ -115,6 +116,7 @@ with Site() as site:
     expect(len({point["key_fingerprint"] for point in shown}) == 2, "each point keeps the fingerprint of its generation")
     expect({point["key"] for point in shown} == {"main"}, "under one name")
     rotation.restore_all("two generations")
+    rotation.offline_all("offline with the password of the newest", "--password-file", words)
 
     # --- and another, with a read grant of the newest alone at the opener
     put(os.path.join(tree, "third"), os.urandom(50000))
@@ -145,6 +147,22 @@ with Site() as site:
     expect(done[0]["text"] == "0 seals rewrapped, 3 were before", f"nothing twice: {done}")
     rotation.restore_all("after rewrapping")
     site.sealift("repository", "check", "offsite", "--wait")
+
+    # --- a rotation that rewraps, cut off behind its new grants and jobs: the same command goes on with it
+    site.daemons["vault"].stop()
+    command = ("key", "rotate", "main", "--generate", "--rewrap", "--yes", "--at", "source")
+    waiting = rotation.begin(*command)
+    wait_until(lambda: [grant["half"] for grant in rotation.ask("key", "show", "main")["grants"]].count("write") == 1
+               and rotation.ask("key", "show", "main")["generation"] == 4, "the rotation waits for the repository's host")
+    wait_until(lambda: not any(grant["half"] == "write" for grant in rotation.ask(
+        "key", "show", rotation.ask("key", "show", "main")["earlier"][0])["grants"]), "nobody writes under the one before")
+    waiting.kill()
+    waiting.wait()
+    site.run_transporter("vault").wait_for("event=director_connected")
+    said = site.sealift(*command)
+    made, before = (int(word) for word in re.search(r"(\d+) seals rewrapped, (\d+) were", said.stderr).groups())
+    expect("begun and not finished" in said.stderr and made + before == 4, f"finished: {said.stderr}")
+    expect(rotation.ask("key", "show", "main")["generation"] == 4, "and no other generation is made")
 
     # --- what does not fit is named, and a restore goes on without it
     kept = rotation.rewraps()
@@ -189,7 +207,7 @@ with Site() as site:
         done = rotation.ask("key", "rewrap", "main", "--at", "source")["repositories"]
         made, before = (int(word) for word in done[0]["text"].split() if word.isdigit())
         expect(made + before == 4, f"round {number}: {done}")
-        expect(sorted(len(names) for names in rotation.rewraps().values()) == [number + 1] + 3 * [number + 2],
+        expect(sorted(len(names) for names in rotation.rewraps().values()) == [number + 2] + 3 * [number + 3],
                f"round {number}: none twice: {rotation.rewraps()}")
 
     # --- a rotation cut off anywhere: jobs run, and the same command finishes it

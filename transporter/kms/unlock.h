@@ -24,6 +24,9 @@ enum {
 /* Passes times bytes of memory that deriving costs at most in all: as much as one salt with the highest
  * limits, or some 340 with the usual ones. */
 #define UNLOCK_DERIVED_WORK (PWHASH_MAX_PASSES * PWHASH_MAX_MEMORY)
+/* Of that, what salts cost that are not in the point itself: 16 with the usual limits. Nobody vouches for
+ * them. */
+#define UNLOCK_FOUND_WORK (UNLOCK_DERIVED_MOST * PWHASH_MODERATE.passes * PWHASH_MODERATE.memory_bytes)
 
 enum unlock_step { UNLOCK_KNOWN = 1, UNLOCK_KMS = 2, UNLOCK_PASSWORD = 3, UNLOCK_KIT = 4 };
 const char *unlock_step_name(enum unlock_step step);
@@ -63,6 +66,7 @@ struct unlock_sources {
 /* What is known of the key beside the section that the point carries: its protectors are tried after those.
  * Nobody vouches for it, and nobody needs to: what it leads to is checked against the key id. */
 struct unlock_more {
+    bool found; /* the section itself is not the point's: its salts cost no more than those of the others */
     const Sealift__UnlockSection *const *sections; /* those of other keys are passed over */
     size_t section_count;
     Sealift__KmsWrap *const *wraps;

@@ -23,7 +23,7 @@ static bool derive(const Sealift__Kdf *kdf, const struct secret *password, struc
  * as much as is accepted. */
 struct spent {
     size_t count;
-    uint64_t work; /* passes times bytes of memory */
+    uint64_t work, found; /* passes times bytes of memory: of all, of salts that are not the point's */
     size_t left_out, wrong;
     struct err own, other; /* what could not be derived: of the point's section, of another one */
 };
@@ -35,15 +35,19 @@ static uint64_t work_of(const Sealift__Kdf *kdf)
     return refused ? 0 : kdf->passes * kdf->memory_bytes;
 }
 
-static bool may_derive(struct spent *spent, const Sealift__Kdf *kdf)
+static bool may_derive(const struct unlock *unlock, size_t index, struct spent *spent,
+                       const Sealift__Kdf *kdf)
 {
-    uint64_t work = work_of(kdf);
-    if (spent->count >= UNLOCK_DERIVED_MOST || work > UNLOCK_DERIVED_WORK - spent->work) {
+    uint64_t work = work_of(kdf), left = UNLOCK_DERIVED_WORK - spent->work;
+    bool found = index > 0 || unlock->more->found;
+    if (spent->count >= UNLOCK_DERIVED_MOST || work > left ||
+        (found && work > UNLOCK_FOUND_WORK - spent->found)) {
         spent->left_out++;
         return false;
     }
     spent->count++;
     spent->work += work;
+    if (found) spent->found += work;
     return true;
 }
 
@@ -112,7 +116,7 @@ static bool from_section(const struct unlock *unlock, size_t index, const struct
 {
     const Sealift__UnlockSection *section = unlock_section_at(unlock, index);
     if (derives_from_password(section) && has_salt(section->kdf) && !was_tried(unlock, index, section->kdf) &&
-        may_derive(spent, section->kdf)) {
+        may_derive(unlock, index, spent, section->kdf)) {
         struct err why = {0};
         if (by_salt(unlock, section->kdf, password, s, &why)) return true;
         go_on(spent, index, &why);
@@ -120,7 +124,8 @@ static bool from_section(const struct unlock *unlock, size_t index, const struct
     for (size_t i = 0; i < section->n_passwords; i++) {
         struct err why = {0};
         const Sealift__PasswordWrap *wrap = section->passwords[i];
-        if (wrap_was_tried(unlock, index, wrap) || !has_salt(wrap->kdf) || !may_derive(spent, wrap->kdf))
+        if (wrap_was_tried(unlock, index, wrap) || !has_salt(wrap->kdf) ||
+            !may_derive(unlock, index, spent, wrap->kdf))
             continue;
         if (by_wrap(unlock, wrap, password, s, &why)) return true;
         go_on(spent, index, &why);

@@ -12,6 +12,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Seals that no writer of the site can have made, or whose envelope does not read: the other side could name
+ * new ones for ever. */
+enum { STRANGE_MOST = 65536 };
+
 struct rewrapping {
     struct run *run;
     struct read_half *half;        /* of the newest generation */
@@ -23,7 +27,7 @@ struct rewrapping {
     struct buf rewraps; /* records that came before an envelope */
     struct buf fresh;   /* records to be kept */
     size_t fresh_count;
-    uint64_t made, were_there, unreadable, refused;
+    uint64_t made, were_there, unreadable, refused, strange;
 };
 
 static void rewrapping_deinit(struct rewrapping *rewrapping)
@@ -97,12 +101,23 @@ static void go_behind(struct rewrapping *rewrapping, const struct id *seal)
     rewrapping->told++;
 }
 
+static bool count_strange(struct rewrapping *rewrapping, struct err *err)
+{
+    return ++rewrapping->strange <= STRANGE_MOST ||
+           err_set(
+               err, ERR_LIMIT,
+               "the repository names more than %d seals that no writer of this site made, or whose envelope "
+               "does not read: check it, and what is rewrapped so far stays",
+               STRANGE_MOST);
+}
+
 static bool take_envelope(struct rewrapping *rewrapping, struct span envelope, struct err *err)
 {
     struct envelope_view view;
     if (!run_going_on(rewrapping->run, err)) return false;
     if (!envelope_parse(envelope, &view, err)) return false;
     go_behind(rewrapping, &view.seal);
+    if (!run_writer_admitted(rewrapping->run, view.writer) && !count_strange(rewrapping, err)) return false;
     bool ours = !hash_eq(&view.key_id, &rewrapping->half->key_id) &&
                 read_half_secret_of(rewrapping->half, &view.key_id) != NULL;
     bool there = ours && opens_already(rewrapping, envelope);
@@ -128,7 +143,7 @@ static bool take_seal(void *arg, const struct id *seal, struct span envelope, co
     if (why) {
         go_behind(rewrapping, seal);
         rewrapping->unreadable++;
-        return true;
+        return count_strange(rewrapping, err);
     }
     return repository_rewraps(rewrapping->repository, seal, take_object, rewrapping, err) &&
            take_envelope(rewrapping, envelope, err);
@@ -165,6 +180,7 @@ static bool ask_other_side(struct rewrapping *rewrapping, struct err *err)
         memcpy(seal.bytes, unreadable.data + at, ID_LEN);
         go_behind(rewrapping, &seal);
         rewrapping->unreadable++;
+        if (!count_strange(rewrapping, err)) return false;
     }
     return rewrapping->told == 0 || memcmp(after.bytes, rewrapping->after.bytes, ID_LEN) != 0 ||
            err_set(err, ERR_PROTOCOL, "the same seals again");

@@ -228,6 +228,18 @@ Test(unlock, derives_no_more_than_one_salt_of_the_highest_limits_costs, .timeout
     key_deinit(&key);
 }
 
+/* Not the highest limits, but far above the usual ones: in a section that is not the point's. */
+Test(unlock, a_salt_that_was_found_elsewhere_costs_no_more_than_sixteen_usual_ones, .timeout = 60)
+{
+    struct key key;
+    struct err err;
+    const struct pwhash_limits long_ = {64, UINT64_C(256) << 20};
+    key_init(&key, PARTS_ALL);
+    cr_assert_eq(unlock_beside(&key, &long_, "wrong horse", &err), ERR_WRONG_KEY, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "of 1 more salts"), "%s", err.text);
+    key_deinit(&key);
+}
+
 Test(unlock, a_planted_salt_that_cannot_be_derived_hides_no_wrong_password)
 {
     struct key key;
