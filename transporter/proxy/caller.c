@@ -18,20 +18,25 @@ static struct span unread(const struct end *caller)
     return span_of(caller->in, caller->in_len);
 }
 
-/* Speaks no SOCKS5, or not what we want: no reply has a word for that. */
-static void turn_away(struct proxy *proxy, struct end *caller, const char *reason)
+static void log_refusal(struct proxy *proxy, const struct end *caller, const char *reason)
 {
     char client[ADDRESS_TEXT_LEN];
     address_print(&caller->address, client);
     if (may_log(proxy)) log_event(LOG_WARN, "refused", "client", client, "reason", reason, NULL);
+}
+
+/* Speaks no SOCKS5: there is no word for that. */
+static void turn_away(struct proxy *proxy, struct end *caller, const char *reason)
+{
+    log_refusal(proxy, caller, reason);
     end_drop(proxy, caller);
 }
 
-/* A last word of two bytes; the caller closes, or is closed. */
+/* A last word of two bytes. */
 static void say_no(struct proxy *proxy, struct end *caller, const uint8_t *word, const char *reason)
 {
-    if (end_send(caller, word, SOCKS_CHOICE_LEN)) (void)shutdown(caller->watch.fd, SHUT_WR);
-    turn_away(proxy, caller, reason);
+    log_refusal(proxy, caller, reason);
+    end_say_last(proxy, caller, word, SOCKS_CHOICE_LEN);
 }
 
 static bool take_greeting(struct proxy *proxy, struct end *caller)

@@ -100,6 +100,16 @@ bool end_send(const struct end *end, const void *bytes, size_t len)
     return send(end->watch.fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
+void end_say_last(struct proxy *proxy, struct end *caller, const void *bytes, size_t len)
+{
+    if (!end_send(caller, bytes, len) || shutdown(caller->watch.fd, SHUT_WR) != 0 ||
+        !watch_set(proxy, &caller->watch, EPOLLIN)) {
+        end_drop(proxy, caller);
+        return;
+    }
+    end_enter(proxy, caller, PHASE_REFUSED, proxy->now_ms + REFUSED_MS);
+}
+
 void end_refuse(struct proxy *proxy, struct end *caller, enum socks_reply reply, const char *reason,
                 const char *asked)
 {
@@ -115,12 +125,7 @@ void end_refuse(struct proxy *proxy, struct end *caller, enum socks_reply reply,
         close_end(proxy, endpoint);
     }
     socks_write_reply(reply, bytes);
-    if (!end_send(caller, bytes, sizeof(bytes)) || shutdown(caller->watch.fd, SHUT_WR) != 0 ||
-        !watch_set(proxy, &caller->watch, EPOLLIN)) {
-        end_drop(proxy, caller);
-        return;
-    }
-    end_enter(proxy, caller, PHASE_REFUSED, proxy->now_ms + REFUSED_MS);
+    end_say_last(proxy, caller, bytes, sizeof(bytes));
 }
 
 static bool greet(const struct end *end)

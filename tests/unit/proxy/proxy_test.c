@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -223,6 +224,29 @@ Test(proxy, lets_only_its_users_ask)
     put(right, "\x05\x01\x02\x01\x03web\x06secret\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x01", 3 + 12 + 10);
     expect_bytes(right, "\x05\x02\x01\x00", 4);
     expect_reply(right, SOCKS_NOT_ALLOWED);
+}
+
+/* More than the proxy reads before it knows: what lies unread when it closes makes the kernel send a reset,
+ * which would overtake the answer. */
+Test(proxy, a_refused_caller_hears_why_whatever_else_it_has_sent)
+{
+    static const char *const refused[] = {"\x05\x01\x02",
+                                          "\x05\x01\x03"}; /* a login, and what nobody knows */
+    struct settings settings = bench_settings();
+    uint8_t more[2000] = {0}, byte;
+    AUTO(bench) struct bench bench;
+    bench_start(&bench, &settings);
+    for (size_t i = 0; i < 2; i++) {
+        AUTO(fd) int fd = call(&bench.at);
+        memcpy(more, refused[i], 3);
+        put(fd, more, sizeof(more));
+        struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+        cr_assert_eq(poll(&end, 1, 10000), 1, "it closes its half");
+        put(fd, "x", 1);
+        expect_bytes(fd, "\x05\xff", 2);
+        errno = 0;
+        cr_assert_eq(recv(fd, &byte, 1, 0), 0, "%d", errno);
+    }
 }
 
 Test(proxy, drops_who_is_silent_and_what_is_idle)
