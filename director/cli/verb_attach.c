@@ -219,7 +219,8 @@ const struct command attach_commands[] = {
      "Puts a repository of this site under the care of a transporter, with all its points.\n"
      "One that was detached, whose disk was moved to another host, or whose host is lost. Its log names the "
      "new\n"
-     "owner and your statement. The old owner, if it comes back, cannot write to it any more.",
+     "owner and your statement. The old owner, if it comes back, cannot write to it any more. One of another "
+     "site is read\nby 'sealift offline' only.",
      "$ sealift repository attach offsite --on vault2 --path /mnt/disk/offsite\n"
      "offsite is kept by vault2: 'sealift point list' has its points",
      attach_options, 1, 1, attach},

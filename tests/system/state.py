@@ -267,6 +267,23 @@ def attached_elsewhere(site):
     site.sealift("job", "run", "web", "--wait")
 
 
+def of_another_site(site):
+    """A site that is lost altogether has left a repository: it is not taken in, and the answer says what reads it."""
+    with Site("lost").begin() as lost:
+        lost.add_backup(tree_of(lost))
+        lost.sealift("job", "run", "web", "--wait")
+        known = json.loads(lost.sealift("--json", "repository", "list").stdout)["repositories"][0]["id"]
+        store = site.path("store", "lost")
+        for daemon in lost.daemons.values():
+            daemon.kill()
+        shutil.copytree(lost.path("store", "r"), store)
+    for name in (known, "ab" * 16):  # the answer to any id names the right one
+        done = site.sealift("repository", "attach", "found", "--id", name, "--on", "vault", "--path", store, code=5)
+        says(done, f"holds the repository {known} of another site")
+        says(done, "'sealift offline' reads and restores it")
+    expect("found" not in site.sealift("repository", "list").stdout, "it is attached all the same")
+
+
 def self_backups(site):
     """Written by the schedule, sealed to what was set, the newest kept, and a failure is told."""
     there = site.path("copies")
@@ -321,6 +338,7 @@ def main():
         old_bundle(site)
         rebuilt_from_nothing(site)
         attached_elsewhere(site)
+        of_another_site(site)
         self_backups(site)
 
 

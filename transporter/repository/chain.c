@@ -105,7 +105,12 @@ bool chain_check_owner(const struct chain *chain, struct span bytes, const uint8
     char id[2 * ID_LEN + 1];
     hex_encode(chain->repository.bytes, ID_LEN, id);
     bool repository = statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY;
-    if (repository && (!id_eq(&statement->id, &chain->repository) || !id_eq(&statement->site, &chain->site)))
+    if (!id_eq(&statement->site, &chain->site))
+        return err_set(err, ERR_POLICY,
+                       "the directory holds the repository %s of another site: only statements of that one "
+                       "count there; 'sealift offline' reads and restores it",
+                       id);
+    if (repository && !id_eq(&statement->id, &chain->repository))
         return err_set(err, ERR_POLICY, "the directory holds another repository, %s", id);
     if (!repository || memcmp(statement->body.repository->owner.data, signer, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC,

@@ -154,3 +154,17 @@ Test(owner, a_statement_of_another_repository_names_the_one_that_is_there)
     cr_assert_eq(open_as(place, heir, buf_span(&statement), NULL), ERR_POLICY);
     cr_assert(strstr(err.text, "the directory holds another repository, "), "%s", err.text);
 }
+
+/* Also where its founder signs for another site now: who reads it there could not tell its writers from strangers. */
+Test(owner, a_statement_of_another_site_is_told_what_reads_it)
+{
+    AUTO(sign_pair) struct sign_pair *founder = pair_of(50), *heir = pair_of(51);
+    AUTO(place) struct place *place = founded(founder);
+    AUTO(buf) struct buf statement = {0};
+    struct place elsewhere = *place;
+    elsewhere.site.bytes[0] ^= 1;
+    sign_statement(&elsewhere, founder, 6, heir, &statement);
+    cr_assert_eq(open_as(place, heir, buf_span(&statement), &anybody), ERR_POLICY);
+    cr_assert(strstr(err.text, " of another site: "), "%s", err.text);
+    cr_assert(strstr(err.text, "'sealift offline'"), "%s", err.text);
+}
