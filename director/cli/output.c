@@ -1,5 +1,6 @@
 #include "director/cli/output.h"
 
+#include "common/base/alloc.h"
 #include "common/base/text.h"
 
 #include <errno.h>
@@ -167,24 +168,29 @@ static void say(const struct output *output, const char *kind, const char *text)
         (void)fprintf(stderr, "%s: %s\n", kind, buf_cstr(&shown));
 }
 
-#define FORMATTED(out, fmt)                                                                                  \
-    char out[2048];                                                                                          \
-    do {                                                                                                     \
-        va_list args;                                                                                        \
-        va_start(args, fmt);                                                                                 \
-        (void)vsnprintf(out, sizeof(out), fmt, args);                                                        \
-        va_end(args);                                                                                        \
-    } while (0)
+/* Whole, however long it is. */
+static char *formatted(const char *fmt, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, args) < 0) alloc_abort(strlen(fmt));
+    return text;
+}
 
 void output_note(const struct output *output, const char *fmt, ...)
 {
-    FORMATTED(text, fmt);
+    va_list args;
+    va_start(args, fmt);
+    AUTO(free) char *text = formatted(fmt, args);
+    va_end(args);
     if (!output->quiet) say(output, "note", text);
 }
 
 void output_warning(const struct output *output, const char *fmt, ...)
 {
-    FORMATTED(text, fmt);
+    va_list args;
+    va_start(args, fmt);
+    AUTO(free) char *text = formatted(fmt, args);
+    va_end(args);
     say(output, "warning", text);
 }
 

@@ -79,6 +79,10 @@ static void put_left(const struct progress_sample *sample, uint64_t rate, struct
 void progress_line(const struct progress *progress, const struct progress_sample *sample, struct buf *out)
 {
     uint64_t rate = progress_rate(progress);
+    if (sample->waits_for) {
+        buf_put_str(out, sample->waits_for);
+        return;
+    }
     buf_put_str(out, sample->phase);
     put_size(out, "  ", sample->bytes, "");
     if (sample->total_bytes) {

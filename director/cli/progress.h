@@ -6,7 +6,8 @@
 #include "director/cli/output.h"
 
 struct progress_sample {
-    const char *phase; /* "running", "committing", … */
+    const char *phase;     /* "running", "committing", … */
+    const char *waits_for; /* what people read before anything is done, in place of all else; or NULL */
     uint64_t entries, files;
     uint64_t bytes;                                                  /* of content, done */
     uint64_t total_bytes;                                            /* 0: not known */

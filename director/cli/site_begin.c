@@ -279,12 +279,16 @@ static bool parse_export(char *text, struct state_site *site, struct secret **fi
     return false;
 }
 
-static bool open_export(struct cli *cli, const struct secret *file, struct identity **out, struct err *err)
+/* It is the identity's from now on. */
+static bool open_export(const struct cli *cli, const struct args *args, const struct secret *file,
+                        struct identity **out, struct err *err)
 {
     AUTO(secret) struct secret *password = NULL;
     enum password_strength strength;
-    return secret_password(&cli->identity_password, "password of the export", SECRET_ONCE, &password,
-                           &strength, err) &&
+    struct secret_source source;
+    if (!secret_source_of(args, "password-file", "password-fd", &source, err)) return false;
+    if (!source.file && source.fd < 0) source = cli->identity_password;
+    return secret_password(&source, "password of the export", SECRET_ONCE, &password, &strength, err) &&
            identity_open(span_of(file->data, file->len), password, out, err);
 }
 
@@ -299,7 +303,7 @@ bool site_import(struct cli *cli, const struct args *args, struct err *err)
     if (!access_state(cli, &state, err) || !file_read(AT_FDCWD, path, EXPORT_MAX, &text, err)) return false;
     (void)buf_cstr(&text);
     if (!parse_export((char *)text.data, &site, &file, err)) return err_wrap(err, "'%s'", path);
-    if (!open_export(cli, file, &identity, err) || !state_keep_identity(state, identity, file, err) ||
+    if (!open_export(cli, args, file, &identity, err) || !state_keep_identity(state, identity, file, err) ||
         !state_pin_site(state, &site, err) || !state_mark_exported(state, err))
         return false;
     cli->identity = identity;

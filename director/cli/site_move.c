@@ -2,19 +2,35 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/member.h"
 #include "director/cli/site_begin.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- rosters from elsewhere: of a transporter's state, or another operator's --- */
+
+static bool are_rosters(const char *dir, struct err *err)
+{
+    AUTO(free) char *first = xasprintf("%s/%010d", dir, 1);
+    if (access(first, F_OK) == 0) return true;
+    if (access(dir, F_OK) != 0) return err_sys(err, errno, "cannot open '%s'", dir);
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "no rosters lie in '%s': it is the directory 'rosters' of a transporter's state, with files "
+        "%010d and on",
+        dir, 1);
+}
 
 static bool take_rosters(struct cli *cli, const char *dir, struct err *err)
 {
     const struct roster *known = state_roster(cli->state);
+    if (!are_rosters(dir, err)) return err_wrap(err, "--rosters");
     for (uint64_t version = known ? roster_version(known) + 1 : 1;; version++) {
         AUTO(free) char *path = xasprintf("%s/%010llu", dir, (unsigned long long)version);
         AUTO(buf) struct buf bytes = {0};
@@ -157,8 +173,14 @@ static bool follow(struct cli *cli, const struct args *args, struct err *err)
                       BOX_PK_LEN) == 0 ||
                err_set(err, ERR_NOT_AUTHENTIC, "no admin of the site has signed for this director"));
     struct err ignored;
-    if (!ok) (void)!state_pin_site(cli->state, &before, &ignored);
-    return ok;
+    if (ok) return true;
+    (void)!state_pin_site(cli->state, &before, &ignored);
+    if (err->code != ERR_UNREACHABLE || address) return false;
+    return err_wrap(
+        err,
+        "the director of --site was asked at its usual operator port, %d: where it is another, say "
+        "also --director KEY@HOST:PORT, as 'operator move' of the other admin printed it",
+        DEFAULT_OPERATOR_PORT);
 }
 
 /* --- the verb --- */
@@ -180,13 +202,29 @@ static bool move(struct cli *cli, const struct args *args, struct err *err)
     return claim(cli, args, &director, err);
 }
 
+/* The line has the control port; the operator port is told where nobody could guess it. */
+static void say_next(const struct cli *cli)
+{
+    const struct director_address *director = &state_site(cli->state)->director;
+    AUTO(buf) struct buf address = {0};
+    char key[2 * BOX_PK_LEN + 1];
+    bool bracket = strchr(director->host, ':') != NULL;
+    hex_encode(director->curve_pk, BOX_PK_LEN, key);
+    if (director->port != DEFAULT_OPERATOR_PORT)
+        buf_printf(&address, " --director %s@%s%s%s:%u", key, bracket ? "[" : "", director->host,
+                   bracket ? "]" : "", director->port);
+    output_note(
+        &cli->output,
+        "tell it to each transporter, and start it again: 'sealift-transporter --move --to LINE --config "
+        "FILE'; and to each other operator: 'sealift operator move --site LINE%s'",
+        buf_cstr(&address));
+}
+
 bool site_move(struct cli *cli, const struct args *args, struct err *err)
 {
     struct state *state = NULL;
     if (!access_site(cli, &state, err) || !move(cli, args, err)) return false;
     site_print(cli);
-    output_note(&cli->output, "tell it to each transporter, and start it again: 'sealift-transporter --move "
-                              "--to LINE --config FILE'; and to each other operator: 'sealift operator move "
-                              "--site LINE'");
+    say_next(cli);
     return true;
 }

@@ -179,12 +179,40 @@ bool statement_is_deleted(const struct statement *statement)
                : statement->body.repository->deleted != 0;
 }
 
+bool job_concerns(const struct statement *job, const struct id *repository)
+{
+    const Sealift__JobBody *body = job->body.job;
+    return !body->deleted && (memcmp(body->repository.data, repository->bytes, ID_LEN) == 0 ||
+                              (body->from_repository.len == ID_LEN &&
+                               memcmp(body->from_repository.data, repository->bytes, ID_LEN) == 0));
+}
+
+bool repository_is_missed(const struct statement *repository, const struct statements *jobs)
+{
+    if (!statement_is_deleted(repository)) return false;
+    for (size_t i = 0; i < jobs->count; i++)
+        if (job_concerns(jobs->items[i], &repository->id)) return true;
+    return false;
+}
+
+static bool was_detached(const struct statements *statements, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0;
+         statements->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY && i < statements->count; i++)
+        found = found || strcmp(statement_name(statements->items[i]), name) == 0;
+    return found;
+}
+
 static bool not_found(const struct statements *statements, const char *name, struct err *err)
 {
     const char *kind = statement_type_name(statements->type);
     if (statements->doubt.code != ERR_NONE)
         return err_set(err, ERR_NOT_AUTHENTIC, "no %s '%s' can be believed: %s", kind, name,
                        statements->doubt.text);
+    if (was_detached(statements, name)) /* one that is there would have been found */
+        return err_set(err, ERR_NOT_FOUND,
+                       "repository '%s' is detached: 'sealift repository attach' brings it back", name);
     const char *names[NAMES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < statements->count && count < NAMES_MAX; i++)

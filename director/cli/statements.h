@@ -31,6 +31,10 @@ const struct statement *statements_with_id(const struct statements *statements, 
 /* Of a repository or job. */
 const char *statement_name(const struct statement *statement);
 bool statement_is_deleted(const struct statement *statement);
+/* A repository that was detached, though jobs write to it or copy from it. */
+bool repository_is_missed(const struct statement *repository, const struct statements *jobs);
+/* Does a job that was not deleted? */
+bool job_concerns(const struct statement *job, const struct id *repository);
 /* The name of the repository with this id, or its first 12 hex digits. */
 void statements_name_of(const struct statements *repositories, const struct id *id,
                         char out[static IDENTITY_NAME_MAX + 1]);

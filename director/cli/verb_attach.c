@@ -156,13 +156,6 @@ static bool attach(struct cli *cli, const struct args *args, struct err *err)
 
 /* --- detach --- */
 
-static bool concerns(const Sealift__JobBody *job, const struct id *repository)
-{
-    return !job->deleted && (memcmp(job->repository.data, repository->bytes, ID_LEN) == 0 ||
-                             (job->from_repository.len == ID_LEN &&
-                              memcmp(job->from_repository.data, repository->bytes, ID_LEN) == 0));
-}
-
 /* Jobs that will fail are named, and asked about. */
 static bool confirm_jobs(struct cli *cli, const struct args *args, const struct id *repository,
                          struct err *err)
@@ -171,7 +164,7 @@ static bool confirm_jobs(struct cli *cli, const struct args *args, const struct 
     AUTO(buf) struct buf names = {0};
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err)) return false;
     for (size_t i = 0; i < jobs.count; i++)
-        if (concerns(jobs.items[i]->body.job, repository))
+        if (job_concerns(jobs.items[i], repository))
             buf_printf(&names, "%s%s", names.len ? ", " : "", statement_name(jobs.items[i]));
     if (names.len == 0) return true;
     AUTO(buf) struct buf question = {0};

@@ -223,6 +223,8 @@ static const struct option_spec move_options[] = {
     {0},
 };
 static const struct option_spec import_options[] = {
+    {"password-file", "FILE", "the password of the export is the first line of FILE; else it is asked for"},
+    {"password-fd", "N", "the same, read from an open descriptor"},
     {0},
 };
 
@@ -272,7 +274,8 @@ const struct command operator_commands[] = {
      "$ sealift operator export --out anna.export\n"
      "password of the export:",
      export_options, 0, 0, site_export},
-    {"operator", "import", "FILE", "Makes this machine that of the operator whose export FILE is.",
+    {"operator", "import", "FILE [--password-file F]",
+     "Makes this machine that of the operator whose export FILE is.",
      "$ sealift operator import anna.export\n"
      "joined the site 8c0f… as 'anna'",
      import_options, 1, 1, site_import},

@@ -135,7 +135,8 @@ static json_t *repository_json(struct cli *cli, const struct statement *statemen
         json_pack("{s:s, s:o, s:s, s:s}", "name", body->name, "id", json_hex(statement->id.bytes, ID_LEN),
                   "transporter", owner, "kind",
                   body->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT ? "plaintext" : "encrypted");
-    const char *condition = !state        ? "not seen yet"
+    const char *condition = body->deleted ? "detached"
+                            : !state      ? "not seen yet"
                             : state->code ? output_error_name(client_code(state->code))
                                           : "open";
     (void)json_object_set_new(object, "state", json_string(condition));
@@ -160,14 +161,16 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"points", "POINTS", COLUMN_NUMBER}, {"pack_bytes", "STORED", COLUMN_SIZE},
         {"free_bytes", "FREE", COLUMN_SIZE}, {0},
     };
-    AUTO(statements) struct statements repositories = {0};
+    AUTO(statements) struct statements repositories = {0}, jobs = {0};
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, err) ||
         !ask_status(cli, &status, err))
         return false;
     json_t *rows = json_array();
     for (size_t i = 0; i < repositories.count; i++)
-        if (!statement_is_deleted(repositories.items[i]))
+        if (!statement_is_deleted(repositories.items[i]) || args_flag(args, "detached") ||
+            repository_is_missed(repositories.items[i], &jobs))
             (void)json_array_append_new(rows, repository_json(cli, repositories.items[i], status));
     output_table(&cli->output, "repositories", columns, rows);
     return witness_heads(cli, status, &repositories, err) && statements_believed(&repositories, err);
@@ -312,6 +315,11 @@ static const struct option_spec create_options[] = {
     {0},
 };
 
+static const struct option_spec list_options[] = {
+    {"detached", NULL, "all that were ever detached, too"},
+    {0},
+};
+
 const struct command repository_commands[] = {
     {"repository", "create", "NAME --on TRANSPORTER --path DIR [--plaintext]",
      "Creates a repository and waits until its transporter has made it. The director has it swept weekly and "
@@ -320,11 +328,13 @@ const struct command repository_commands[] = {
      "$ sealift repository create offsite --on vault --path /srv/backup\n"
      "offsite is an encrypted-only repository on vault",
      create_options, 1, 1, create},
-    {"repository", "list", "", "Lists the repositories.",
+    {"repository", "list", "[--detached]",
+     "Lists the repositories.\n"
+     "Among them those that are detached and that jobs would use.",
      "$ sealift repository list\n"
      "NAME     ON     KIND       STATE  POINTS    STORED     FREE\n"
      "offsite  vault  encrypted  open       12  41.2 GiB  1.3 TiB",
-     NULL, 0, 0, list},
+     list_options, 0, 0, list},
     {"repository", "show", "NAME", "Shows one repository.",
      "$ sealift repository show offsite\n"
      "name:     offsite\n"

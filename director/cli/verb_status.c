@@ -138,18 +138,23 @@ static json_t *repository_rows(struct cli *cli, const struct picture *picture, s
         const struct statement *repository = picture->repositories.items[i];
         const Sealift__RepositoryState *state = status_of_repository(picture->status, &repository->id);
         char owner[IDENTITY_NAME_MAX + 1];
-        if (statement_is_deleted(repository)) continue;
+        bool missed = repository_is_missed(repository, &picture->jobs);
+        if (statement_is_deleted(repository) && !missed) continue;
         access_name_of(cli, repository->body.repository->owner.data, owner);
-        const char *condition = !state        ? "not seen yet"
+        const char *condition = missed        ? "detached"
+                                : !state      ? "not seen yet"
                                 : state->code ? output_error_name(client_code(state->code))
                                               : "open";
         json_t *row = json_pack("{s:s, s:s, s:s}", "repository", statement_name(repository), "transporter",
                                 owner, "state", condition);
         (void)json_object_set_new(row, "points", state ? json_count(state->points) : json_null());
         (void)json_object_set_new(row, "free_bytes", state ? json_count(state->free_bytes) : json_null());
-        (void)json_object_set_new(row, "text", state && state->code ? json_string(state->text) : json_null());
+        (void)json_object_set_new(row, "text",
+                                  missed ? json_string("jobs use it: 'sealift repository attach'")
+                                  : state && state->code ? json_string(state->text)
+                                                         : json_null());
         (void)json_array_append_new(rows, row);
-        if (!add_upkeep(cli, picture, repository, row, err)) return NULL;
+        if (!missed && !add_upkeep(cli, picture, repository, row, err)) return NULL;
     }
     return json_incref(rows);
 }
@@ -237,8 +242,10 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
     else
         json_decref(document);
     if (picture->pending.count)
-        output_note(&cli->output, "%zu transporters wait: 'sealift transporter pending'",
-                    picture->pending.count);
+        output_note(&cli->output,
+                    "%zu transporter%s to be let in: 'sealift transporter pending' names who asks, with the "
+                    "fingerprint that its own --init showed",
+                    picture->pending.count, picture->pending.count == 1 ? " waits" : "s wait");
     site_warn_if_alone(cli);
     keys_warn_of_jobs(cli, &picture->jobs);
 }

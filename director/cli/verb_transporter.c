@@ -32,7 +32,12 @@ static bool pending(struct cli *cli, const struct args *args, struct err *err)
             rows, json_pack("{s:s, s:s}", "name", list.items[i].name, "fingerprint", fingerprint));
     }
     output_table(&cli->output, "pending", columns, rows);
-    if (list.count == 0)
+    if (list.count)
+        output_note(
+            &cli->output,
+            "'sealift transporter approve NAME --zone trusted' lets one in that may hold keys, '--zone "
+            "untrusted' one that may not");
+    else
         output_note(&cli->output,
                     "nobody asks to join: 'sealift-transporter --init' with the site line, then "
                     "start it");
@@ -113,6 +118,21 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     return true;
 }
 
+/* False, always: who is not in the roster may be at the door. */
+static bool maybe_pending(struct cli *cli, const char *name, struct err *err)
+{
+    struct err ignored;
+    AUTO(pending_list) struct pending_list list = {0};
+    if (err->code != ERR_NOT_FOUND || !ask_pending(cli, &list, &ignored)) return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.items[i].name, name) == 0)
+            return err_set(err, ERR_NOT_FOUND,
+                           "'%s' waits to be let in: 'sealift transporter pending' shows its fingerprint, "
+                           "'sealift transporter approve %s --zone trusted' (or untrusted) lets it in",
+                           name, name);
+    return false;
+}
+
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -130,8 +150,9 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     };
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     const Sealift__Member *member = NULL;
-    if (!ask_status(cli, &status, err) || !access_transporter(cli, args_operand(args, 0), &member, err))
-        return false;
+    if (!ask_status(cli, &status, err)) return false;
+    if (!access_transporter(cli, args_operand(args, 0), &member, err))
+        return maybe_pending(cli, args_operand(args, 0), err);
     output_record(&cli->output, columns,
                   transporter_json(member, status_of_transporter(status, member->sign_pk.data)));
     return true;

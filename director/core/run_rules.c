@@ -17,7 +17,10 @@ void run_move(const struct step *step, struct run *run, Sealift__RunState to)
 
 void run_advance(const struct step *step, struct run *run, Sealift__RunState to)
 {
-    if (run->state == SEALIFT__RUN_STATE__RUN_ASSIGNED) run_move(step, run, SEALIFT__RUN_STATE__RUN_RUNNING);
+    if (run->state == SEALIFT__RUN_STATE__RUN_ASSIGNED) {
+        run->text[0] = '\0'; /* nobody is waited for any more */
+        run_move(step, run, SEALIFT__RUN_STATE__RUN_RUNNING);
+    }
     if (run->state == SEALIFT__RUN_STATE__RUN_RUNNING && to == SEALIFT__RUN_STATE__RUN_COMMITTING)
         run_move(step, run, to);
 }
@@ -27,6 +30,9 @@ void run_assign_side(const struct step *step, struct run *run, struct run_side *
     side->state = SIDE_ASSIGNED;
     side->incarnation = host_table_get(&step->table->hosts, side->host, step->now)->incarnation;
     side->assigned_ms = step->now->mono_ms;
+    char text[RUN_TEXT_MAX + 1];
+    (void)snprintf(text, sizeof(text), "waiting for '%s' to begin", side->name);
+    run_text_set(run->text, sizeof(run->text), text);
     run->changed = true;
     effects_assign(step->effects, run, side);
 }
@@ -94,11 +100,11 @@ static void end_ok(const struct step *step, struct run *run)
         told = &run->source;
     else if (run->target.code != 0)
         told = &run->target;
+    run_advance(step, run, SEALIFT__RUN_STATE__RUN_COMMITTING);
     run->code = 0;
     run_text_set(run->text, sizeof(run->text), told ? "" : run->target.text); /* what it says it did */
     if (told) quote(run, told);
     if (run->code != 0) run->code = 1;
-    run_advance(step, run, SEALIFT__RUN_STATE__RUN_COMMITTING);
     run_move(step, run, SEALIFT__RUN_STATE__RUN_OK);
 }
 

@@ -99,7 +99,8 @@ def exported(site):
     again = Operator(site, "anna-again")
     wrong = write(site.path("wrong.password"), "something else entirely\n")
     again("operator", "import", site.path("anna.export"), "--identity-password-file", wrong, code=21)
-    again("operator", "import", site.path("anna.export"), "--identity-password-file", password)
+    again("operator", "import", site.path("anna.export"), "--password-file", wrong, code=21)
+    again("operator", "import", site.path("anna.export"), "--password-file", password)
     me = [row for row in answer(site, "operator", "list", run=again)["operators"] if row["self"]]
     expect(me and me[0]["name"] == "anna", "the export is anna")
 
@@ -120,6 +121,10 @@ def transporters(site, ben, asks):
     fingerprints = {name: admit(site, name) for name in ("web", "vault")}
     waiting = {row["name"]: row["fingerprint"] for row in answer(site, "transporter", "pending")["pending"]}
     expect(waiting == fingerprints, f"both sides show the same fingerprints: {waiting}")
+    waits = site.sealift("status")
+    says(waits, "2 transporters wait to be let in", "'sealift transporter pending'")
+    says(site.sealift("transporter", "pending"), "'sealift transporter approve NAME --zone trusted'")
+    says(site.sealift("transporter", "show", "web", code=4), "'web' waits to be let in", "'sealift transporter approve web")
     says(site.sealift("transporter", "approve", "wbe", "--zone", "trusted", "--yes", code=4), "'wbe'")
     says(site.sealift("transporter", "approve", "web", "--zone", "trusted", code=2), "--yes")
     says(site.sealift("transporter", "approve", "web", "--zone", "trusted", "--fingerprint", fingerprints["vault"], code=26),

@@ -213,9 +213,10 @@ def begin(site):
              fd_text=WORDS["identity"].encode())
     site.cli("operator", "export", "--out", site.path("root.export"), "--password-file", site.files["weak"], code=USAGE)
     site.cli("operator", "export", "--out", site.path("root.export"), "--password-file", site.files["export"])
-    importing = ("operator", "import", site.path("root.export"), "--identity-password-file")
-    site.refused(WRONG_KEY, *importing, site.files["wrong"], who="again")
-    site.cli(*importing, site.files["export"], who="again")
+    importing = ("operator", "import", site.path("root.export"))
+    for option in ("--identity-password-file", "--password-file"):
+        site.refused(WRONG_KEY, *importing, option, site.files["wrong"], who="again")
+    site.cli(*importing, "--password-fd", "@FD", who="again", fd_text=WORDS["export"].encode())
 
 
 def hosts(site, double):

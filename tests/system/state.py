@@ -6,6 +6,7 @@ again and backups go on; every broken bundle is refused by name; the director ma
 
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -192,7 +193,17 @@ def rebuilt_from_nothing(site):
     address = f"{site.director_key}@{site.operator_address}"
     wrong = write(site.path("wrong-claim"), "AAAA-BBBB-CCCC-DDDD\n")
     site.sealift("operator", "move", "--director", address, "--claim-code-file", wrong, code=21)
-    site.line = site.sealift("operator", "move", "--director", address, "--claim-code-file", code).stdout.strip()
+    nothing = ("operator", "move", "--director", address, "--claim-code-file", code, "--rosters")
+    says(site.sealift(*nothing, "/nothing", code=4), "--rosters: cannot open '/nothing'")
+    says(site.sealift(*nothing, site.dir, code=4), "it is the directory 'rosters' of a transporter's state")
+    shutil.copytree(site.path("operator"), site.path("elsewhere"))  # of the same operator, who has not heard of it yet
+    done = site.sealift("operator", "move", "--director", address, "--claim-code-file", code)
+    says(done, f"'sealift operator move --site LINE --director {address}'")
+    site.line = done.stdout.strip()
+    elsewhere = dict(site.env, SEALIFT_STATE=site.path("elsewhere"))
+    follow = ("operator", "move", "--site", site.line)
+    expect("--director" in site.sealift(*follow, env=elsewhere, code=7).stderr, "nothing says that a port is missing")
+    site.sealift(*follow, "--director", address, env=elsewhere)
     expect(site.line.split(":")[:3] == before.split(":")[:3] and site.line != before, f"the site line: {site.line}")
     says(site.sealift("operator", "init", "--director", address, "--claim-code-file", code, "--no-password",
                       env=dict(site.env, SEALIFT_STATE=site.path("stranger")), code=(3, 5, 7)), "")
@@ -236,7 +247,10 @@ def attached_elsewhere(site):
     site.add_transporter("vault2", "untrusted", repositories=[site.path("store2")])
     says(site.sealift("repository", "detach", "offsite", code=2), "jobs use this repository")
     site.sealift("repository", "detach", "offsite", "--yes")
-    wait_until(lambda: "offsite" not in site.sealift("repository", "list").stdout, "it is still listed")
+    wait_until(lambda: re.search(r"offsite +vault .*detached", site.sealift("status").stdout), "it is not shown as detached")
+    says(site.sealift("repository", "show", "offsite", code=4), "is detached: 'sealift repository attach' brings it back")
+    rows = json.loads(site.sealift("--json", "repository", "list").stdout)["repositories"]
+    expect([row["state"] for row in rows] == ["detached"], f"repositories: {rows}")
     site.sealift("job", "run", "web", "--wait", code=4)
     site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", store)
     site.sealift("job", "run", "web", "--wait")
@@ -282,6 +296,7 @@ def of_another_site(site):
         says(done, f"holds the repository {known} of another site")
         says(done, "'sealift offline' reads and restores it")
     expect("found" not in site.sealift("repository", "list").stdout, "it is attached all the same")
+    expect("found" in site.sealift("repository", "list", "--detached").stdout, "that it was tried is forgotten")
 
 
 def self_backups(site):

@@ -70,7 +70,8 @@ with Site() as site:
     # told, then done
     dry = site.sealift("job", "prune", "web", "--dry-run")
     expect("1 points would be removed, 2 stay" in dry.stdout, dry.stdout + dry.stderr)
-    expect("held" in dry.stderr and "newest" in dry.stderr, dry.stderr)
+    expect("held" in dry.stderr and "newest" in dry.stderr and "warning" not in dry.stderr, dry.stderr)
+    expect(f"point {oldest[:12]}, log entry " in dry.stderr and ": would be removed" in dry.stderr, dry.stderr)
     expect(len(points(site, "one")) == 3, "a dry run removes nothing")
     expect("1 points removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "prune")
     expect(points(site, "one") == [middle, newest], "the catalog follows the log")

@@ -35,12 +35,12 @@ static bool prunable(const struct run *run, const Sealift__JobBody *job, struct 
 static void tell_point(void *arg, const struct repository_point *point, enum retention_reason reason)
 {
     char id[2 * ID_LEN + 1];
-    struct err line = {0};
     hex_encode(point->point.bytes, ID_LEN, id);
     bool goes = reason == RETENTION_REMOVE;
-    (void)err_set(&line, ERR_NONE, "point %.12s, log entry %" PRIu64 ": %s%s", id, point->number,
-                  goes ? "would be removed" : "stays: ", goes ? "" : retention_reason_text(reason));
-    run_explain(arg, &line);
+    AUTO(buf) struct buf line = {0};
+    buf_printf(&line, "point %.12s, log entry %" PRIu64 ": %s%s", id, point->number,
+               goes ? "would be removed" : "stays: ", goes ? "" : retention_reason_text(reason));
+    run_note(arg, buf_cstr(&line));
 }
 
 /* One prune of the points of one label after another. */

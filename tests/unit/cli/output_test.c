@@ -139,3 +139,18 @@ Test(output, a_name_cannot_turn_the_direction_of_writing)
     output_escape(span_of(evil, sizeof(evil) - 1), &out);
     cr_assert_str_eq(buf_cstr(&out), "\\xe2\\x80\\xaegpj.exe \\xe2\\x81\\xa6 \xe2\x80\x93");
 }
+
+Test(output, a_note_or_warning_is_whole_however_long_it_is)
+{
+    const struct output output = {0};
+    char words[5000];
+    memset(words, 'w', sizeof(words) - 1);
+    words[sizeof(words) - 1] = '\0';
+    AUTO(buf) struct buf text = {0};
+    struct capture capture = capture_start();
+    output_note(&output, "%s.", words);
+    output_warning(&output, "%s!", words);
+    const char *said = capture_stop(&capture, &text);
+    cr_assert_eq(strlen(said), 2 * (sizeof(words) - 1) + strlen(".\nwarning: !\n"));
+    cr_assert(strstr(said, "w.\nwarning: w") && strstr(said, "w!\n"));
+}

@@ -68,6 +68,17 @@ Test(progress, the_line_says_how_far_and_how_long)
                                       "  deduplicated 2.0 MiB  sent 1.5 MiB  stored 1.0 MiB  3 warnings");
 }
 
+Test(progress, before_anything_is_done_the_line_says_who_is_waited_for)
+{
+    struct progress progress;
+    AUTO(buf) struct buf line = {0};
+    struct progress_sample now = sample(0, 0);
+    progress_init(&progress, PROGRESS_NONE, 0, 0);
+    now.waits_for = "waiting for 'vault' to begin";
+    progress_line(&progress, &now, &line);
+    cr_assert_str_eq(buf_cstr(&line), "waiting for 'vault' to begin");
+}
+
 Test(progress, what_is_not_known_is_not_shown)
 {
     struct progress progress;

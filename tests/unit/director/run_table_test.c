@@ -36,8 +36,10 @@ Test(run_table, a_run_goes_target_first_then_source_and_ends_ok)
     cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_target, &run), 1);
     cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_source, &run), 0, "before the target is ready");
     cr_assert_eq(stage_last(&stage, EFFECT_ASSIGN)->side, SIDE(TARGET));
+    stage_expect_text(&stage, &run, "waiting for 'nas' to begin");
 
     stage_ready(&stage, &run, 1);
+    stage_expect_text(&stage, &run, "waiting for 'web' to begin");
     cr_assert_eq(stage_sent(&stage, EFFECT_ASSIGN, stage_source, &run), 1);
     const struct effect_log *assign = stage_last(&stage, EFFECT_ASSIGN);
     cr_assert_eq(assign->side, SIDE(SOURCE));
@@ -46,6 +48,7 @@ Test(run_table, a_run_goes_target_first_then_source_and_ends_ok)
                  "both sides get one ticket");
 
     stage_progress(&stage, &run, 1, SIDE(SOURCE), STATE(RUNNING));
+    stage_expect_text(&stage, &run, "");
     stage_progress(&stage, &run, 1, SIDE(SOURCE), STATE(COMMITTING));
     stage_end(&stage, &run, 1, SIDE(TARGET), 0, "");
     stage_expect_state(&stage, &run, STATE(COMMITTING));
