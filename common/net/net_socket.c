@@ -70,6 +70,8 @@ struct net_options net_options_in(const struct net_context *context, enum net_ro
     struct net_options options = net_options_of(role);
     options.heartbeat_ms = pace.heartbeat_ms;
     options.heartbeat_timeout_ms = HEARTBEATS_LOST * pace.heartbeat_ms;
+    if (options.heartbeat_timeout_ms < options.connect_timeout_ms)
+        options.connect_timeout_ms = options.heartbeat_timeout_ms;
     options.reconnect_ms = pace.reconnect_ms;
     options.reconnect_max_ms = pace.reconnect_max_ms;
     return options;

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/secret.h"
+#include "common/net/net_reach.h"
 #include "transporter/proxy/core/rendezvous_name.h"
 
 #include <assert.h>
@@ -193,6 +194,31 @@ void data_path_trouble(const struct data_path *path, const char *text, char out[
     size_t len = strlen(proxy);
     bool same = meeting && strncmp(text, proxy, len) == 0;
     (void)snprintf(out, DATA_PATH_TROUBLE_MAX, "%s", same ? text + len : text);
+}
+
+void data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
+                       const char *trouble, char out[static DATA_PATH_TROUBLE_MAX])
+{
+    struct net_reach_result result = {.reason = NET_REACHED};
+    struct data_endpoint at;
+    if (path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT && is_source(path)) {
+        data_path_endpoint(path, 0, &at);
+        const struct net_reach_try try = {
+            .address = at.address + strlen(TCP), .timeout_ms = timeout_ms, .give_up = give_up};
+        if (!at.net.socks5) result = net_reach(&try);
+    }
+    bool told = result.reason != NET_REACHED && result.reason != NET_REACH_GIVEN_UP;
+    if (told)
+        net_reach_text(&result, out);
+    else if (out != trouble)
+        (void)snprintf(out, DATA_PATH_TROUBLE_MAX, "%s", trouble);
+}
+
+bool data_path_waits(const struct data_path *path)
+{
+    return path->connection == SEALIFT__CONNECTION__CONNECTION_REVERSE
+               ? is_source(path)
+               : path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT && !is_source(path);
 }
 
 void data_path_gone(const struct data_path *path, uint64_t lease_ms, const char *trouble, struct err *err)

@@ -13,6 +13,7 @@
 
 #include "common/conf/conf_logins.h"
 #include "common/net/net_socket.h"
+#include "common/net/net_wake.h"
 #include "common/wire/head.h"
 
 #define DATA_PATH_NAME_LEN 32
@@ -91,6 +92,12 @@ void data_path_text(const struct data_path *path, char out[static DATA_PATH_TEXT
 /* The same without the words of the way itself. */
 void data_path_trouble(const struct data_path *path, const char *text,
                        char out[static DATA_PATH_TROUBLE_MAX]);
+/* Of a way that failed with `trouble`: asks the address itself where this host dials it straight. May take
+ * timeout_ms, unless `give_up` is signalled. `out` may be `trouble`. */
+void data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
+                       const char *trouble, char out[static DATA_PATH_TROUBLE_MAX]);
+/* Whether this host dials nobody, and the other side alone knows why it does not come. */
+bool data_path_waits(const struct data_path *path);
 /* ERR_UNREACHABLE, with that. `trouble`: why the last dial did not come up; "": nothing is known */
 void data_path_gone(const struct data_path *path, uint64_t lease_ms, const char *trouble, struct err *err);
 

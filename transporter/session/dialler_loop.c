@@ -9,6 +9,7 @@
 enum {
     LINGER_MS = 1000,
     IDLE_MS = 1000,
+    REASON_MS = 2000,      /* to find out why nobody answers */
     LAST_CHANCE_MS = 1000, /* to say good-bye */
 };
 
@@ -176,18 +177,37 @@ static bool go_on(struct dialler *dialler, struct link *link)
            (link->up || clock_steady_ms() < link->made_ms + data_path_patience_ms(dialler->options.path));
 }
 
-/* Fails the conversation when the other side has been away for too long; how long that may still take. */
-static uint64_t lease_left(struct dialler *dialler, bool open)
+static bool is_stopped(struct dialler *dialler)
 {
-    uint64_t lease_ms = dialler->options.lease_ms, now_ms = clock_steady_ms();
-    if (open) return IDLE_MS;
-    uint64_t until_ms = dialler->down_since_ms + lease_ms;
-    if (now_ms < until_ms) return until_ms - now_ms < IDLE_MS ? until_ms - now_ms : IDLE_MS;
+    (void)pthread_mutex_lock(&dialler->lock);
+    bool stop = dialler->stop;
+    (void)pthread_mutex_unlock(&dialler->lock);
+    return stop;
+}
+
+/* How long to wait at most until it is looked at again; 0: the other side has been away for too long. */
+static uint64_t lease_left(const struct dialler *dialler, bool open)
+{
+    uint64_t until_ms = dialler->down_since_ms + dialler->options.lease_ms, now_ms = clock_steady_ms();
+    if (open || dialler->failed || dialler->stop) return IDLE_MS;
+    if (now_ms >= until_ms) return 0;
+    return until_ms - now_ms < IDLE_MS ? until_ms - now_ms : IDLE_MS;
+}
+
+/* Why nobody answers is asked only now, not under the lock, and no longer than the dialler is needed. */
+static void give_up(struct dialler *dialler)
+{
     struct err err = {0};
-    data_path_gone(dialler->options.path, lease_ms,
-                   dialler->trouble[0] ? dialler->trouble : "no connection came up", &err);
+    uint64_t most_ms = dialler->options.lease_ms / 4;
+    const char *trouble = dialler->trouble[0] ? dialler->trouble : "no connection came up";
+    net_wake_clear(&dialler->wake);
+    if (is_stopped(dialler)) return;
+    data_path_why_not(dialler->options.path, most_ms < REASON_MS ? (int)most_ms : REASON_MS, &dialler->wake,
+                      trouble, dialler->trouble);
+    data_path_gone(dialler->options.path, dialler->options.lease_ms, dialler->trouble, &err);
+    (void)pthread_mutex_lock(&dialler->lock);
     dialler_fail(dialler, &err);
-    return 0;
+    (void)pthread_mutex_unlock(&dialler->lock);
 }
 
 static uint64_t check_lease(struct dialler *dialler, const struct link *link)
@@ -195,6 +215,7 @@ static uint64_t check_lease(struct dialler *dialler, const struct link *link)
     (void)pthread_mutex_lock(&dialler->lock);
     uint64_t left = lease_left(dialler, link && link->up && !link->lost && is_open(dialler));
     (void)pthread_mutex_unlock(&dialler->lock);
+    if (left == 0) give_up(dialler);
     return left;
 }
 
@@ -231,14 +252,6 @@ static bool use_link(struct dialler *dialler, struct link *link)
     dialler->state = CONVERSATION_NEW;
     (void)pthread_mutex_unlock(&dialler->lock);
     return worked;
-}
-
-static bool is_stopped(struct dialler *dialler)
-{
-    (void)pthread_mutex_lock(&dialler->lock);
-    bool stop = dialler->stop;
-    (void)pthread_mutex_unlock(&dialler->lock);
-    return stop;
 }
 
 static void pause_for(struct dialler *dialler, uint64_t pause_ms)

@@ -80,6 +80,13 @@ static ProtobufCBinaryData field(const void *bytes, size_t len)
     return stored_bytes(span_of(bytes, len));
 }
 
+/* Who only waits gives up later than who dials, and knows why nobody answered: that is the run's reason. */
+static uint64_t lease_of(const struct run *run)
+{
+    uint64_t lease_ms = run->environment.lease_ms;
+    return data_path_waits(&run->way.path) ? lease_ms + lease_ms / 2 : lease_ms;
+}
+
 static bool find_way(struct run *run, struct err *err)
 {
     const struct run_environment *environment = &run->environment;
@@ -102,7 +109,7 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
         .attempt = run->attempt,
         .conversation = conversation,
         .credit_bytes = RUN_CREDIT,
-        .lease_ms = environment->lease_ms,
+        .lease_ms = lease_of(run),
         .path = &run->way.path,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
@@ -127,7 +134,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .seal = *seal,
         .point_file = point_file,
         .question = question,
-        .lease_ms = environment->lease_ms,
+        .lease_ms = lease_of(run),
         .waiting_bytes = &run->counters.waiting_bytes,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));

@@ -349,6 +349,7 @@ table inet wire {
         self.hosts.append(host)
         host.plug(delay_ms, rate_kbit, queue_kib)
         host.witness()
+        host.firewall()  # so that connections are tracked before it lets in only those that it knows
         run("ip", "netns", "exec", self.router, "nft", "-f", "-", text=f"""
 add chain inet wire {host.port}
 add rule inet wire passing iifname {host.port} jump {host.port}

@@ -67,9 +67,10 @@ def value(line, key):
 
 
 class Site:
-    def __init__(self, name="site", lease="5s", hosts=None):
-        """`hosts`: {name of a daemon, or "operator": netns.Host}; who has none runs here, and the operator at the director"""
-        self.hosts = hosts or {}
+    def __init__(self, name="site", lease="5s", hosts=None, director=""):
+        """`hosts`: {name of a daemon, or "operator": netns.Host}; who has none runs here, and the operator at the director.
+        `director`: more settings of it, or other ones."""
+        self.hosts, self.director = hosts or {}, director
         self.bin = os.path.join(os.environ["BUILD_DIR"], "bin")
         self.dir = os.path.join(os.environ["TMPDIR"], name)
         self.lease = lease
@@ -156,6 +157,7 @@ class Site:
         if "director" in self.hosts:
             where = ["--bind", "0.0.0.0"]
         said = self.run("sealift-director", "--init", "--config", config, "--state", self.path("director"), *where).stdout
+        self.change_settings(config, self.director)
         self.director_key = re.search(r"\b[0-9a-f]{64}\b", said).group(0)
         self.claim = re.search(r"claim code: *(\S+)", said, re.I).group(1)
         self.run_director()
@@ -199,13 +201,22 @@ class Site:
         said = self.run("sealift-transporter", *argv).stdout
         with open(config) as file:
             text = re.sub(r'lease = "2m"', f'lease = "{self.lease}"', file.read())
-        for setting in re.findall(r"^(\w+) = ", extra, re.M):
-            text = re.sub(rf"^{setting} = .*\n", "", text, flags=re.M)
         if data:
             text = text.replace("data = {\n", f"data = {{\n    {data}\n")
         with open(config, "w") as file:
-            file.write(text + extra)
+            file.write(text)
+        self.change_settings(config, extra)
         return FINGERPRINT.search(said).group(0)
+
+    @staticmethod
+    def change_settings(config, settings):
+        """Lines that begin as these do are taken out, and these put to the end."""
+        with open(config) as file:
+            text = file.read()
+        for setting in re.findall(r"^(\w+) = ", settings, re.M):
+            text = re.sub(rf"^{setting} = .*\n", "", text, flags=re.M)
+        with open(config, "w") as file:
+            file.write(text + settings)
 
     def add_transporter(self, name, zone, **settings):
         """Made with these settings of init_transporter, started and let in."""

@@ -209,3 +209,32 @@ Test(data_path, that_came_to_nothing_says_where_and_why_once)
     data_path_gone(&waits, 120000, "", &err);
     cr_assert_str_eq(err.text, "the other side was gone for more than 120 s");
 }
+
+Test(data_path, that_is_dialled_straight_is_asked_why_it_does_not_answer)
+{
+    char trouble[DATA_PATH_TROUBLE_MAX] = "the connection was lost";
+    ways.proxy = NULL;
+    AUTO(data_path) struct data_path nobody = path_of(SOURCE, DIRECT, "tcp://127.0.0.1:1", "");
+    data_path_why_not(&nobody, 5000, NULL, trouble, trouble);
+    cr_assert_str_eq(trouble, "refused: nobody listens there, or a firewall rejects it");
+    AUTO(data_path) struct data_path through = path_of(SOURCE, DIRECT, "tcp://127.0.0.1:1", "q:1080");
+    data_path_why_not(&through, 5000, NULL, "the proxy refused the login", trouble);
+    cr_assert_str_eq(trouble, "the proxy refused the login");
+}
+
+Test(data_path, whoever_dials_nobody_waits)
+{
+    ways.proxy = NULL;
+    struct data_path paths[] = {
+        path_of(TARGET, DIRECT, "", ""),
+        path_of(SOURCE, REVERSE, "", ""),
+        path_of(SOURCE, DIRECT, "tcp://v:9448", ""),
+        path_of(TARGET, REVERSE, "web:9450", ""),
+        path_of(SOURCE, RENDEZVOUS, "", "p:9449"),
+        path_of(TARGET, RENDEZVOUS, "", "p:9449"),
+    };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        cr_assert_eq(data_path_waits(&paths[i]), i < 2, "%zu", i);
+        data_path_deinit(&paths[i]);
+    }
+}
