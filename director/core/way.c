@@ -168,3 +168,25 @@ bool way_check_ends(const struct way_wish *way, const struct way_ends *ends, con
                    "advertise = …; }; }' in the configuration of '%s'",
                    ends->target_name, ends->source_name, ends->source_name);
 }
+
+struct way_word way_word_for(const struct way_wish *way, Sealift__RunSide side, const char *endpoint)
+{
+    bool source = side == SEALIFT__RUN_SIDE__SIDE_SOURCE;
+    struct way_word word = {.endpoint = "", .proxy = ""};
+    switch (way->connection) {
+    case SEALIFT__CONNECTION__CONNECTION_DIRECT:
+        if (source) word = (struct way_word){.endpoint = endpoint, .proxy = way->proxy};
+        break;
+    case SEALIFT__CONNECTION__CONNECTION_REVERSE:
+        if (!source) word.endpoint = endpoint;
+        word.named = true;
+        break;
+    case SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS:
+        word.proxy = way->proxy;
+        word.named = true;
+        break;
+    default:
+        break; /* one host */
+    }
+    return word;
+}

@@ -69,4 +69,12 @@ bool way_decide(const struct way_wish *own, const struct link_table *links, cons
 bool way_check_ends(const struct way_wish *way, const struct way_ends *ends, const char *reverse_endpoint,
                     struct err *err) MUST_CHECK;
 
+/* What one side is told: no more than it needs. Borrows. */
+struct way_word {
+    const char *endpoint, *proxy; /* or empty */
+    bool named;                   /* and the rendezvous name */
+};
+/* `endpoint`: direct: where the target listens; reverse: the source's reverse port. */
+struct way_word way_word_for(const struct way_wish *way, Sealift__RunSide side, const char *endpoint);
+
 #endif

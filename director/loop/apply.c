@@ -22,27 +22,13 @@ bool apply_keep(struct director *director, const struct effects *effects, struct
     return true;
 }
 
-/* Each side is told of the way what it needs: who dials, where to and through what. */
 static void fill_way(const struct run *run, Sealift__RunSide side, Sealift__Assign *out)
 {
-    bool source = side == SEALIFT__RUN_SIDE__SIDE_SOURCE;
+    struct way_word word = way_word_for(&run->way, side, run->endpoint);
     out->connection = run->way.connection;
-    switch (run->way.connection) {
-    case SEALIFT__CONNECTION__CONNECTION_DIRECT:
-        if (source) out->endpoint = lent_text(run->endpoint);
-        if (source) out->proxy = lent_text(run->way.proxy);
-        break;
-    case SEALIFT__CONNECTION__CONNECTION_REVERSE:
-        if (!source) out->endpoint = lent_text(run->endpoint);
-        out->rendezvous = lent_bytes(run->rendezvous, WAY_NAME_LEN);
-        break;
-    case SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS:
-        out->proxy = lent_text(run->way.proxy);
-        out->rendezvous = lent_bytes(run->rendezvous, WAY_NAME_LEN);
-        break;
-    default:
-        break; /* one host */
-    }
+    out->endpoint = lent_text(word.endpoint);
+    out->proxy = lent_text(word.proxy);
+    if (word.named) out->rendezvous = lent_bytes(run->rendezvous, WAY_NAME_LEN);
 }
 
 static void send_assign(struct director *director, const struct effect *effect)

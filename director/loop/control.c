@@ -138,6 +138,12 @@ static void dispatch(struct director *director, struct host_link *host, const Se
     case SEALIFT__HEAD__KIND_GIVE_BACK:
         reconcile_take(director, host, head, payload);
         break;
+    case SEALIFT__HEAD__KIND_PROBE_READY:
+        probes_ready(director, host, head);
+        break;
+    case SEALIFT__HEAD__KIND_PROBE_END:
+        probes_end(director, host, head);
+        break;
     case SEALIFT__HEAD__KIND_FAIL:
         on_fail(director, host, head);
         break;

@@ -124,6 +124,7 @@ void director_close(struct director *director)
     run_table_free(director->runs);
     link_table_deinit(&director->pairs);
     bundles_free(director);
+    probes_free(director);
     reconcile_free(director);
     registry_free(director->registry);
     catalog_close(director->catalog);
@@ -246,6 +247,7 @@ static void tick(struct director *director)
     reconcile_tick(director);
     schedules_tick(director);
     bundles_tick(director);
+    probes_tick(director);
     follow_tick(director);
     sweep(director);
     bool late = director->now.mono_ms - director->last_probe_ms >= PROBE_PAUSE_MS;
@@ -260,7 +262,8 @@ static int patience(const struct director *director, bool waits)
 {
     if (bundles_busy(director)) return 0;
     if (waits) return EAGER_MS;
-    return run_table_count(director->runs) > 0 || director->probes > 0 ? BUSY_MS : IDLE_MS;
+    bool busy = run_table_count(director->runs) > 0 || director->probing_count > 0 || director->probes > 0;
+    return busy ? BUSY_MS : IDLE_MS;
 }
 
 static bool turn(struct director *director, int fd, bool waits, bool *woken, struct err *err)

@@ -96,6 +96,7 @@ struct join_note {
 
 struct bundles;
 struct reconcile;
+struct probe;
 
 struct director {
     struct director_settings settings;
@@ -106,6 +107,8 @@ struct director {
     struct agenda *agenda;
     struct bundles *bundles;
     struct reconcile *reconcile;
+    struct probe *probing; /* tests of ways that are under way */
+    size_t probing_count;
     struct net_context *net;
     struct net_zap *zap;
     struct net_socket *operators, *control;
@@ -264,6 +267,16 @@ void links_put(struct director *director, struct operator_link *link, const Seal
 void links_list(struct director *director, struct operator_link *link, const Sealift__Head *head);
 /* After a new roster: those of who is out of it. */
 void links_expel(struct director *director);
+
+/* ---- probes.c */
+void probes_start(struct director *director, struct operator_link *link, const Sealift__Head *head);
+void probes_ready(struct director *director, struct host_link *host, const Sealift__Head *head);
+void probes_end(struct director *director, struct host_link *host, const Sealift__Head *head);
+/* What takes too long, or lost a host. */
+void probes_tick(struct director *director);
+/* Nobody waits for its answers any more. */
+void probes_forget(struct director *director, uint32_t route);
+void probes_free(struct director *director);
 
 /* ---- bundles.c */
 bool bundles_open(struct director *director, struct err *err) MUST_CHECK;

@@ -20,6 +20,7 @@ static void link_free(struct director *director, size_t index)
     struct operator_link *link = director->links[index];
     director->links[index] = director->links[--director->link_count];
     follow_forget(director, link->line.peer.route);
+    probes_forget(director, link->line.peer.route);
     line_deinit(&link->line);
     free(link);
 }
@@ -246,6 +247,9 @@ static void dispatch(struct director *director, struct operator_link *link, cons
         break;
     case SEALIFT__HEAD__KIND_LINK_LIST:
         links_list(director, link, head);
+        break;
+    case SEALIFT__HEAD__KIND_LINK_TEST:
+        probes_start(director, link, head);
         break;
     case SEALIFT__HEAD__KIND_CONFIG_EXPORT:
         bundles_export(director, link, head);
