@@ -8,10 +8,8 @@
 
 const struct command absent_commands[] = {
     ABSENT("operator", "remove"),
-    ABSENT("link", "test"),
     ABSENT("repository", "sessions"),
     ABSENT("repository", "reindex"),
-    ABSENT("job", "edit"),
     ABSENT("job", "pause"),
     ABSENT("job", "resume"),
     ABSENT("job", "drill"),

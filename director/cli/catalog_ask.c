@@ -62,6 +62,17 @@ bool ask_runs(struct cli *cli, const struct id *job, unsigned limit, Sealift__Ru
                                              err_wrap(err, "the director's list of runs"));
 }
 
+bool ask_links(struct cli *cli, Sealift__LinkListAnswer **out, struct err *err)
+{
+    AUTO(client_message) struct client_message answer = {0};
+    Sealift__LinkList body = SEALIFT__LINK_LIST__INIT;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_LINK_LIST;
+    head.link_list = &body;
+    return ask(cli, &head, &answer, err) && (payload_link_list_decode(buf_span(&answer.payload), out, err) ||
+                                             err_wrap(err, "the director's list of links"));
+}
+
 const Sealift__TransporterStatus *status_of_transporter(const Sealift__StatusAnswer *status,
                                                         const uint8_t sign_pk[SIGN_PK_LEN])
 {

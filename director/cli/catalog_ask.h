@@ -19,6 +19,7 @@ static inline void auto_pending_list(struct pending_list *owned)
 /* Newest first, at most `limit`; `job` NULL: of all. */
 bool ask_runs(struct cli *cli, const struct id *job, unsigned limit, Sealift__RunListAnswer **out,
               struct err *err) MUST_CHECK;
+bool ask_links(struct cli *cli, Sealift__LinkListAnswer **out, struct err *err) MUST_CHECK;
 
 /* NULL where the answer has none */
 const Sealift__TransporterStatus *status_of_transporter(const Sealift__StatusAnswer *status,

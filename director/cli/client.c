@@ -101,6 +101,11 @@ bool client_new(const struct director_address *director, const struct secret *tr
     return true;
 }
 
+void client_limit(struct client *client, unsigned limit_ms)
+{
+    client->limit_ms = limit_ms;
+}
+
 void client_free(struct client *client)
 {
     if (!client) return;

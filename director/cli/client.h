@@ -18,6 +18,9 @@ bool client_new(const struct director_address *director, const struct secret *tr
 void client_free(struct client *client);
 DEFINE_AUTO(client, struct client *, client_free)
 
+/* How long the next requests may wait for their answers. */
+void client_limit(struct client *client, unsigned limit_ms);
+
 /* A decoded, validated head with its payload. */
 struct client_message {
     Sealift__Head *head;

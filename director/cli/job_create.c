@@ -8,6 +8,7 @@
 #include "common/wire/placement.h"
 #include "director/cli/job_keys.h"
 #include "director/cli/key_witness.h"
+#include "director/cli/pair.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 #include "director/core/schedule.h"
@@ -37,7 +38,12 @@ const struct option_spec job_create_options[] = {
      "key's)"},
     {"compress", "HOW", "lz4 (default), zstd, zstd:LEVEL or none"},
     {"cipher", "NAME", "aes-256-gcm or chacha20-poly1305 (default: the faster one here)"},
-    {"connection", "HOW", "direct: the source dials the target"},
+    {"connection", "HOW",
+     "direct: the source dials the target; reverse: the target dials the source; rendezvous: both dial a "
+     "proxy; "
+     "link: as 'sealift link set' says (default)"},
+    {"proxy", "HOST:PORT",
+     "rendezvous: where both meet; direct: a SOCKS5 proxy that the source dials through"},
     {"keep-last", "N", "how many newest points 'job prune' keeps"},
     {"keep-daily", "N", "one a day, for so many days"},
     {"keep-weekly", "N", "the same for weeks"},
@@ -47,7 +53,6 @@ const struct option_spec job_create_options[] = {
     {"schedule", "SPEC",
      "the director starts it: hourly, daily [02:30], weekly [sun] [03:00], every 6h (UTC; default: nobody "
      "does)"},
-    {"proxy", "URI", NULL},
     {"reencrypt", NULL, "a copy from an encrypted repository: who encrypts opens the points' old keys first"},
     {"exact", NULL, NULL},
     {"bandwidth", "RATE", NULL},
@@ -64,6 +69,7 @@ struct draft {
     const Sealift__RepositoryBody *to, *from;
     struct id id, to_id, from_id;
     struct job_keys keys;
+    struct way_wish way;
     Sealift__JobBody body;
     Sealift__Retention retention;
     Sealift__BackupPlan plan;
@@ -263,13 +269,17 @@ static bool read_target(struct draft *draft, struct err *err)
 
 static bool read_connection(struct draft *draft, struct err *err)
 {
-    const char *connection = args_value(draft->args, "connection");
-    draft->body.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
-    if (!connection || strcmp(connection, "direct") == 0) return true;
-    if (strcmp(connection, "reverse") == 0 || strcmp(connection, "rendezvous") == 0)
-        return err_set(err, ERR_USAGE, "the connection '%s' is not there yet in this version: 'direct' is",
-                       connection);
-    return err_set(err, ERR_USAGE, "a connection is 'direct', not '%s'", connection);
+    AUTO(link_table) struct link_table links = {0};
+    struct pair pair;
+    if (!args_flag(draft->args, "connection") && !args_flag(draft->args, "proxy")) return true;
+    if (!pair_of_job(draft->cli, &draft->body, &draft->repositories, &pair))
+        return err_set(err, ERR_USAGE, "the repository is on the source itself: nobody dials");
+    if (!pair_links(draft->cli, &links, err) ||
+        !pair_read(draft->args, PAIR_MAY_SAY_LINK, &links, &pair, &draft->way, err))
+        return false;
+    draft->body.connection = draft->way.connection;
+    draft->body.proxy = draft->way.proxy;
+    return true;
 }
 
 static bool read_retention(struct draft *draft, struct err *err)
@@ -447,6 +457,8 @@ bool job_create(struct cli *cli, const struct args *args, struct err *err)
         .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = draft.id, .body = &draft.body};
     if (!put_statement(cli, &request, NULL, NULL, err)) return false;
     say_created(&draft);
+    struct pair pair;
+    if (pair_of_job(cli, &draft.body, &draft.repositories, &pair)) pair_warn(cli, &draft.way, &pair);
     if (draft.body.reencrypt) job_keys_warn_unreadable(cli, sealing, &draft.body, &draft.jobs, &draft.keys);
     job_keys_warn(cli, &draft.keys);
     return true;

@@ -4,8 +4,10 @@
 #include "director/cli/catalog_ask.h"
 #include "director/cli/confirm.h"
 #include "director/cli/job_create.h"
+#include "director/cli/job_edit.h"
 #include "director/cli/job_keys.h"
 #include "director/cli/job_run.h"
+#include "director/cli/pair.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
 #include "director/cli/time_word.h"
@@ -67,9 +69,42 @@ static json_t *keep_words(const Sealift__JobBody *body)
     return words.len ? json_string(buf_cstr(&words)) : json_null();
 }
 
-static json_t *job_json(const struct cli *cli, const struct statement *job,
-                        const struct statements *repositories)
+struct job_tables {
+    struct statements jobs, repositories;
+    struct link_table links;
+};
+static void job_tables_deinit(struct job_tables *tables)
 {
+    statements_deinit(&tables->jobs);
+    statements_deinit(&tables->repositories);
+    link_table_deinit(&tables->links);
+}
+DEFINE_AUTO_IN_PLACE(job_tables, struct job_tables, job_tables_deinit)
+
+static bool get_tables(struct cli *cli, struct job_tables *out, struct err *err)
+{
+    return statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &out->jobs, err) &&
+           statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &out->repositories, err) &&
+           pair_links(cli, &out->links, err);
+}
+
+/* What the job says of how its hosts meet, and how they do. */
+static void add_way(const struct cli *cli, const Sealift__JobBody *body, const struct job_tables *tables,
+                    json_t *object)
+{
+    struct way_wish own = pair_job_wish(body);
+    struct pair pair;
+    json_t *way = json_object();
+    if (pair_of_job(cli, body, &tables->repositories, &pair)) pair_json(&tables->links, &own, &pair, way);
+    (void)json_object_set_new(object, "connection", json_string(way_connection_name(own.connection)));
+    (void)json_object_set_new(object, "proxy", own.proxy[0] ? json_string(own.proxy) : json_null());
+    (void)json_object_set(object, "dials", json_object_get(way, "dials"));
+    (void)json_object_set_new(object, "way", way);
+}
+
+static json_t *job_json(const struct cli *cli, const struct statement *job, const struct job_tables *tables)
+{
+    const struct statements *repositories = &tables->repositories;
     const Sealift__JobBody *body = job->body.job;
     char source[IDENTITY_NAME_MAX + 1], repository[IDENTITY_NAME_MAX + 1], from[IDENTITY_NAME_MAX + 1] = "";
     struct id to_id, from_id;
@@ -91,7 +126,7 @@ static json_t *job_json(const struct cli *cli, const struct statement *job,
                               body->domain[0] ? json_string(body->domain) : json_null());
     (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "compress", json_string(body->compressor));
-    (void)json_object_set_new(object, "connection", json_string("direct"));
+    add_way(cli, body, tables, object);
     (void)json_object_set_new(object, "schedule",
                               body->schedule[0] ? json_string(body->schedule) : json_null());
     (void)json_object_set_new(object, "keep", retention_json(body->retention));
@@ -101,41 +136,21 @@ static json_t *job_json(const struct cli *cli, const struct statement *job,
     return object;
 }
 
-struct job_tables {
-    struct statements jobs, repositories;
-};
-static void job_tables_deinit(struct job_tables *tables)
-{
-    statements_deinit(&tables->jobs);
-    statements_deinit(&tables->repositories);
-}
-DEFINE_AUTO_IN_PLACE(job_tables, struct job_tables, job_tables_deinit)
-
-static bool get_tables(struct cli *cli, struct job_tables *out, struct err *err)
-{
-    return statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &out->jobs, err) &&
-           statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &out->repositories, err);
-}
-
 static bool list(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
-        {"name", "NAME", COLUMN_TEXT},
-        {"kind", "KIND", COLUMN_TEXT},
-        {"source", "SOURCE", COLUMN_TEXT},
-        {"repository", "REPOSITORY", COLUMN_TEXT},
-        {"encrypt", "ENCRYPT", COLUMN_TEXT},
-        {"key", "KEY", COLUMN_TEXT},
-        {"compress", "COMPRESS", COLUMN_TEXT},
-        {"schedule", "SCHEDULE", COLUMN_TEXT},
-        {0},
+        {"name", "NAME", COLUMN_TEXT},         {"kind", "KIND", COLUMN_TEXT},
+        {"source", "SOURCE", COLUMN_TEXT},     {"repository", "REPOSITORY", COLUMN_TEXT},
+        {"encrypt", "ENCRYPT", COLUMN_TEXT},   {"key", "KEY", COLUMN_TEXT},
+        {"compress", "COMPRESS", COLUMN_TEXT}, {"connection", "CONNECTION", COLUMN_TEXT},
+        {"schedule", "SCHEDULE", COLUMN_TEXT}, {0},
     };
     AUTO(job_tables) struct job_tables tables = {0};
     if (!get_tables(cli, &tables, err)) return false;
     json_t *rows = json_array();
     for (size_t i = 0; i < tables.jobs.count; i++)
         if (!statement_is_deleted(tables.jobs.items[i]))
-            (void)json_array_append_new(rows, job_json(cli, tables.jobs.items[i], &tables.repositories));
+            (void)json_array_append_new(rows, job_json(cli, tables.jobs.items[i], &tables));
     output_table(&cli->output, "jobs", columns, rows);
     return statements_believed(&tables.jobs, err);
 }
@@ -222,6 +237,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"cipher", "cipher", COLUMN_TEXT},
         {"compress", "compress", COLUMN_TEXT},
         {"connection", "connection", COLUMN_TEXT},
+        {"proxy", "proxy", COLUMN_TEXT},
+        {"dials", "who dials", COLUMN_TEXT},
         {"schedule", "schedule", COLUMN_TEXT},
         {"keep", "keeps", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
@@ -231,7 +248,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     const struct statement *job = NULL;
     if (!get_tables(cli, &tables, err) || !statements_named(&tables.jobs, args_operand(args, 0), &job, err))
         return false;
-    json_t *object = job_json(cli, job, &tables.repositories);
+    json_t *object = job_json(cli, job, &tables);
     add_plan(cli, job, object);
     add_subset(cli, job->body.job, &tables.repositories, object);
     if (cli->output.form == OUTPUT_TEXT) (void)json_object_set_new(object, "keep", keep_words(job->body.job));
@@ -317,8 +334,8 @@ const struct command job_commands[] = {
      job_create_options, 1, OPERANDS_MANY, job_create},
     {"job", "list", "", "Lists the jobs.",
      "$ sealift job list\n"
-     "NAME  KIND    SOURCE  REPOSITORY  ENCRYPT  KEY   COMPRESS  SCHEDULE\n"
-     "web   backup  web1    offsite     source   main  lz4       daily 02:30",
+     "NAME  KIND    SOURCE  REPOSITORY  ENCRYPT  KEY   COMPRESS  CONNECTION  SCHEDULE\n"
+     "web   backup  web1    offsite     source   main  lz4       link        daily 02:30",
      NULL, 0, 0, list},
     {"job", "show", "NAME", "Shows one job. Its paths are sealed to the operators.",
      "$ sealift job show web\n"
@@ -326,6 +343,13 @@ const struct command job_commands[] = {
      "source:  web1\n"
      "paths:   /srv/www",
      NULL, 1, 1, show},
+    {"job", "edit", "NAME [--connection HOW] [--proxy HOST:PORT]",
+     "Signs a job anew, with what is said here and all else as it was. Runs that wait go by it; one that "
+     "runs "
+     "goes\non as it began.",
+     "$ sealift job edit web --connection reverse\n"
+     "web: signed anew; vault dials web1",
+     job_edit_options, 1, 1, job_edit},
     {"job", "run", "NAME [--wait] [--stats N]",
      "Runs a job now. With --wait it ends when the run does, with its exit code: 1 means done with "
      "warnings.\n"

@@ -116,6 +116,11 @@ static json_t *transporter_rows(struct cli *cli, const struct picture *picture)
                                 zone_name(member->zone), "connected", host && host->connected, "last_seen",
                                 json_time(host ? host->last_seen_ns : 0));
         put_age(row, "age", host && !host->connected ? host->last_seen_ns : 0, picture->now_ns);
+        (void)json_object_set_new(row, "address",
+                                  host && host->address[0] ? json_string(host->address) : json_null());
+        (void)json_object_set_new(row, "reverse_port",
+                                  host && host->reverse_endpoint[0] ? json_string(host->reverse_endpoint)
+                                                                    : json_null());
         (void)json_array_append_new(rows, row);
     }
     return rows;
@@ -216,6 +221,8 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
         {"zone", "ZONE", COLUMN_TEXT},
         {"connected", "CONNECTED", COLUMN_YES},
         {"age", "AWAY FOR", COLUMN_TEXT},
+        {"address", "ADDRESS", COLUMN_TEXT},
+        {"reverse_port", "REVERSE PORT", COLUMN_TEXT},
         {0},
     };
     static const struct column repository_columns[] = {

@@ -80,6 +80,11 @@ static json_t *transporter_json(const Sealift__Member *member, const Sealift__Tr
                               status && status->version[0] ? json_string(status->version) : json_null());
     (void)json_object_set_new(object, "busy_slots", json_integer(status ? status->busy_slots : 0));
     (void)json_object_set_new(object, "slots", json_integer(status ? status->slots : 0));
+    (void)json_object_set_new(object, "address",
+                              status && status->address[0] ? json_string(status->address) : json_null());
+    (void)json_object_set_new(object, "reverse_port",
+                              status && status->reverse_endpoint[0] ? json_string(status->reverse_endpoint)
+                                                                    : json_null());
     (void)json_object_set_new(object, "own_key", own_key_json(status));
     (void)json_object_set_new(object, "kms", kms_json(status));
     return object;
@@ -144,6 +149,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"version", "version", COLUMN_TEXT},
         {"busy_slots", "busy slots", COLUMN_NUMBER},
         {"slots", "slots", COLUMN_NUMBER},
+        {"address", "address", COLUMN_TEXT},
+        {"reverse_port", "reverse port", COLUMN_TEXT},
         {"own_key", "own key", COLUMN_TEXT},
         {"kms", "KMS", COLUMN_TEXT},
         {0},

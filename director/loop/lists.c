@@ -301,6 +301,8 @@ static void fill_host(struct director *director, const Sealift__Member *member, 
     status->version = out->known.version;
     status->busy_slots = run_table_busy(director->runs, member->sign_pk.data);
     status->slots = host ? host->slots : 0;
+    if (status->connected) status->address = lent_text(host->line.peer.address);
+    if (host) status->reverse_endpoint = lent_text(host->reverse_endpoint);
     if (host) fill_kms(host, out);
     if (!out->known.has_own_key) return;
     sealift__own_key__init(&out->own_key);

@@ -80,16 +80,26 @@ expect 2 job run
 says "sealift job run NAME"
 expect 2 job list extra
 says "takes no 'extra'"
-for option in proxy bandwidth; do
+for option in bandwidth; do
     expect 2 job create web "--$option" x
     says "the option '--$option' is not there yet in this version"
 done
 expect 2 job create web --exact
 says "the option '--exact' is not there yet"
-expect 2 link set a b --connection reverse
-says "'reverse' is not there yet"
+expect 2 link set a b
+says "--connection direct, reverse or rendezvous is needed"
+expect 2 link set a b --connection pull
+says "a connection is 'direct', 'reverse' or 'rendezvous', not 'pull'"
+expect 2 link set a b --connection reverse --proxy p:1
+says "a reverse connection takes no proxy"
 expect 2 link set a b --connection rendezvous
-says "'rendezvous' is not there yet"
+says "a rendezvous needs a proxy"
+expect 2 link set a b --connection rendezvous --proxy p
+says "'p' has no port"
+expect 2 link test a b --proxy p
+says "'p' has no port"
+expect 2 job edit web
+says "say what is to be another"
 expect 2 key create main --description x --generate --password
 says "one of --password, --from-file, --generate, --own"
 expect 2 key create main --generate

@@ -201,8 +201,11 @@ def jobs(site):
     says(create("j", *base, "offsite", "--encrypt", "target", "--key", "main", code=5), "target in the trusted zone")
     says(create("j", "--backup", "vault:/etc", "--repository", "local", "--encrypt", "source", "--key", "main", code=5),
          "source in the trusted zone")
-    says(create("j", *base, "offsite", "--encrypt", "source", "--key", "main", "--connection", "reverse", code=2),
-         "'reverse' is not there yet")
+    says(create("j", *base, "offsite", "--encrypt", "source", "--key", "main", "--connection", "pull", code=2), "'link'")
+    says(create("j", *base, "offsite", "--encrypt", "source", "--key", "main", "--connection", "rendezvous", code=2),
+         "needs a proxy")
+    says(create("j", *base, "offsite", "--encrypt", "source", "--key", "main", "--proxy", "p:1", code=2), "'direct'")
+    says(create("j", *base, "plain", "--encrypt", "none", "--connection", "direct", code=2), "nobody dials")
     says(create("j", *base, "nowhere", "--encrypt", "source", "--key", "main", code=4), "'nowhere'")
     says(create("j", "--backup", "web:relative", "--repository", "offsite", "--encrypt", "source", "--key", "main", code=2),
          "absolute")
@@ -224,6 +227,43 @@ def jobs(site):
     site.sealift("job", "delete", "second", "--yes")
     site.sealift("job", "show", "second", code=4)
     create("second", *base, "offsite", "--encrypt", "source", "--key", "main")
+
+
+def links(site):
+    link = lambda *args, **how: site.sealift("link", *args, **how)  # noqa: E731
+    says(link("set", "web", "nobody", "--connection", "direct", code=4), "'nobody'")
+    says(link("set", "web", "web", "--connection", "direct", code=2), "with itself")
+    says(link("remove", "web", "vault", code=4), "no link of its own")
+    rows = answer(site, "link", "list")["links"]
+    expect([(row["source"], row["target"], row["set"], row["connection"]) for row in rows] ==
+           [("web", "vault", False, "direct"), ("vault", "web", False, "direct")], f"pairs without a link: {rows}")
+    # web has no port where vault could dial it: that is said at once, and by the run
+    says(link("set", "web", "vault", "--connection", "reverse"), "vault dials web", "runs from vault to web: vault dials web",
+         "web has no reverse port")
+    says(site.sealift("job", "run", "second", "--wait", code=7), "'web', which has no reverse port", "advertise")
+    site.sealift("job", "edit", "second", "--connection", "direct")
+    shown = answer(site, "job", "show", "second")
+    expect(shown["connection"] == "direct" and shown["way"]["dials"] == "web dials vault", f"its own: {shown}")
+    expect(shown["paths"] and shown["key"] == "main", f"nothing else is another: {shown}")
+    row, back = answer(site, "link", "list")["links"]
+    expect(not back["set"] and back["connection"] == "direct" and back["jobs"] == ["copied"], f"and back: {back}")
+    expect(row["set"] and row["connection"] == "reverse" and row["dials"] == "vault dials web", f"the link: {row}")
+    expect({"job", "shared"} < set(row["jobs"]), f"who goes by it: {row}")
+    expect(row["own"] == [{"job": "second", "connection": "direct", "proxy": None}], f"and who does not: {row}")
+    says(link("list"), "WHO DIALS", "second (direct)")
+    site.sealift("job", "run", "second", "--wait")
+    # a job may leave to the link where it meets
+    link("set", "web", "vault", "--connection", "rendezvous", "--proxy", "meet.example:9449")
+    done = site.sealift("--json", "job", "edit", "second", "--connection", "rendezvous")
+    expect(json.loads(done.stdout)["proxy"] == "meet.example:9449", f"the link's proxy: {done.stdout}")
+    says(site.sealift("job", "edit", "plainly", "--connection", "direct", code=2), "nobody dials")
+    says(site.sealift("job", "edit", "second", code=2), "say what is to be another")
+    site.sealift("job", "edit", "second", "--connection", "link")
+    link("remove", "web", "vault")
+    row = {row["name"]: row for row in answer(site, "job", "list")["jobs"]}["second"]
+    expect(row["connection"] == "link" and row["way"]["connection"] == "direct", f"as it was: {row}")
+    shown = answer(site, "transporter", "show", "web")
+    expect(shown["address"] == "127.0.0.1" and shown["reverse_port"] is None, f"where it is: {shown}")
 
 
 def runs(site):
@@ -370,6 +410,7 @@ def main():
         keys(site, ben, asks)
         jobs(site)
         runs(site)
+        links(site)
         long_runs(site)
         away(site)
         no_false_alarm(site)
