@@ -7,7 +7,9 @@
 #include "transporter/pipeline/engine.h"
 
 enum {
-    SEGMENTS_PER_WORKER = 16,     /* that may wait for their turn, worked on or not */
+    SEGMENTS_PER_WORKER = 64, /* that may wait for their turn, worked on or not, … */
+    SEGMENTS_HEAVY = 16,      /* … or only so many, while together they have more bytes than this */
+    SEGMENTS_BYTES = 8 * 1024 * 1024,
     WALK_AHEAD = 2 * 1024 * 1024, /* so that most directories are still open when their files are read */
 };
 
@@ -22,6 +24,7 @@ struct backup {
 
     struct segment **queued; /* a ring of those handed out, in path order */
     size_t queued_places, queued_first, queued_count;
+    size_t queued_bytes;
 };
 
 /* --- the ordering thread --- */
@@ -31,6 +34,7 @@ static bool deliver_first(struct backup *backup, struct err *err)
     struct segment *segment = backup->queued[backup->queued_first];
     backup->queued_first = (backup->queued_first + 1) % backup->queued_places;
     backup->queued_count--;
+    backup->queued_bytes -= segment->bytes;
     attempt_publish(&backup->engine.attempt);
     return assembly_take(backup->assembly, segment, err);
 }
@@ -50,13 +54,23 @@ static bool deliver_done(struct backup *backup, size_t most, struct err *err)
     return true;
 }
 
+/* A segment that takes long holds up the delivery of all behind it: enough of them must be out for the other
+ * workers not to run dry meanwhile. */
+static size_t most_out(const struct backup *backup)
+{
+    size_t places = backup->queued_places - 1;
+    return backup->queued_bytes < SEGMENTS_BYTES ? places : places / (SEGMENTS_PER_WORKER / SEGMENTS_HEAVY);
+}
+
 /* Hands the open segment out; one without work needs no worker, only its turn. */
 static bool hand_out(struct backup *backup, struct err *err)
 {
     struct segment *segment = backup->open;
     if (segment_count(segment) == 0) return true;
-    if (!deliver_done(backup, backup->queued_places - 1, err)) return false;
+    if (!deliver_done(backup, most_out(backup), err)) return false;
     backup->open = segment_new();
+    segment->bytes = segment_bytes(segment);
+    backup->queued_bytes += segment->bytes;
     size_t last = (backup->queued_first + backup->queued_count) % backup->queued_places;
     backup->queued[last] = segment;
     backup->queued_count++;

@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { CUT_ONE_IN = 4 }; /* names that may end a segment */
+enum {
+    CUT_ONE_IN = 4,   /* names that may end a segment */
+    KEPT_NAMES = 192, /* bytes of an entry's path and name, on average no more */
+};
 
 struct segment *segment_new(void)
 {
@@ -27,6 +30,12 @@ void segment_free(struct segment *segment)
 size_t segment_count(const struct segment *segment)
 {
     return segment->items.len / sizeof(struct item);
+}
+
+size_t segment_bytes(const struct segment *segment)
+{
+    size_t bytes = sizeof(*segment) + segment->items.cap + segment->text.cap;
+    return bytes + segment->work * (sizeof(struct walk_entry) + KEPT_NAMES);
 }
 
 struct item *segment_item(struct segment *segment, size_t index)

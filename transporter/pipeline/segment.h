@@ -55,6 +55,7 @@ struct segment {
     uint64_t leftover_base; /* their place in the chunk that they end up in */
     size_t work;            /* items that need work */
     uint64_t small_bytes;
+    size_t bytes;         /* that it took when it was handed out; the ordering thread's */
     size_t held_bytes;    /* of `encoded`, as told to the work queue */
     bool queued;          /* a worker has it or will have it */
     bool done;            /* guarded by the work queue */
@@ -73,6 +74,8 @@ bool segment_ends_before(const struct segment *segment, const struct walk_entry 
 bool segment_ends_after(const struct segment *segment, const struct walk_entry *entry);
 
 size_t segment_count(const struct segment *segment);
+/* Memory that its entries take, about, before any work. */
+size_t segment_bytes(const struct segment *segment);
 struct item *segment_item(struct segment *segment, size_t index);
 struct span item_parent(const struct segment *segment, const struct item *item);
 struct span item_name(const struct segment *segment, const struct item *item);

@@ -18,6 +18,7 @@ struct scan_pool {
     unsigned idle;
     struct scan *newest; /* a stack: what was found last is due first */
     size_t held;         /* bytes of scans that were run and not dropped */
+    bool full;           /* held were enough; until a quarter of that is dropped nothing is run ahead */
     bool stop;
     struct err failure;
 };
@@ -46,10 +47,16 @@ static void push_below(struct scan_pool *pool, const struct scan *scan)
     if (pool->newest && pool->idle > 0) (void)pthread_cond_broadcast(&pool->work);
 }
 
+static void hold(struct scan_pool *pool, size_t bytes)
+{
+    pool->held += bytes;
+    if (pool->held >= pool->ahead_bytes) pool->full = true;
+}
+
 static void finish(struct scan_pool *pool, struct scan *scan)
 {
     scan->state = SCAN_DONE;
-    pool->held += scan->bytes;
+    hold(pool, scan->bytes);
     push_below(pool, scan);
     if (pool->wanted == scan) (void)pthread_cond_signal(&pool->done);
 }
@@ -83,7 +90,7 @@ static void *scan_thread(void *arg)
     struct scan_scratch scratch = {0};
     (void)pthread_mutex_lock(&pool->mutex);
     for (;;) {
-        while (!pool->stop && (!pool->newest || pool->held >= pool->ahead_bytes)) {
+        while (!pool->stop && (!pool->newest || pool->full)) {
             pool->idle++;
             (void)pthread_cond_wait(&pool->work, &pool->mutex);
             pool->idle--;
@@ -148,7 +155,8 @@ bool scan_pool_more(struct scan_pool *pool, struct scan *scan, struct err *err)
     size_t before = scan->bytes;
     if (!scan_more(scan, pool->rules, &pool->scratch, err)) return false;
     (void)pthread_mutex_lock(&pool->mutex);
-    pool->held += scan->bytes - before;
+    pool->held -= before;
+    hold(pool, scan->bytes);
     push_below(pool, scan);
     (void)pthread_mutex_unlock(&pool->mutex);
     return true;
@@ -157,9 +165,11 @@ bool scan_pool_more(struct scan_pool *pool, struct scan *scan, struct err *err)
 void scan_pool_drop(struct scan_pool *pool, struct scan *scan)
 {
     (void)pthread_mutex_lock(&pool->mutex);
-    bool was_full = pool->held >= pool->ahead_bytes;
     pool->held -= scan->bytes;
-    if (was_full && pool->held < pool->ahead_bytes && pool->newest) (void)pthread_cond_broadcast(&pool->work);
+    if (pool->full && pool->held < pool->ahead_bytes - pool->ahead_bytes / 4) {
+        pool->full = false;
+        if (pool->newest) (void)pthread_cond_broadcast(&pool->work);
+    }
     (void)pthread_mutex_unlock(&pool->mutex);
     scan_free(scan);
 }
