@@ -10,7 +10,7 @@
 #include "transporter/pipeline/image_regions.h"
 
 enum {
-    WORKERS_LEAST = 4,    /* some wait for the disk */
+    WORKERS_LEAST = 5,    /* some wait for the disk, or for an answer */
     AHEAD_PER_WORKER = 4, /* regions */
 };
 

@@ -15,7 +15,7 @@ enum {
     DIALLER_QUEUE = 1024,          /* messages in libzmq */
     DIALLER_BATCHES_MAX = 256,     /* unacknowledged at a time */
     DIALLER_CREDIT_MAX = 32 << 20, /* whatever the target offers */
-    DIALLER_SPARES = 8 << 20
+    DIALLER_SPARES = 4 << 20
 };
 
 enum parcel_kind { PARCEL_ENVELOPE, PARCEL_BATCH, PARCEL_REQUEST, PARCEL_ANSWER };
@@ -55,7 +55,7 @@ struct dialler {
     struct dialler_opened opened;
     uint64_t down_since_ms;
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
-    bool missed; /* its loss was told, and not yet that it is back */
+    bool missed;                         /* its loss was told, and not yet that it is back */
 
     struct parcel *first, **end;
     struct parcel **unsent; /* the place of the first that was not sent on this connection */
