@@ -9,8 +9,10 @@
 
 /* Part of the format: a change makes every repository store images anew. */
 enum {
-    IMAGE_GRANULE = 64 * 1024,       /* aligned pieces of so many bytes are a hole if they are all zeros */
-    IMAGE_REGION = 64 * 1024 * 1024, /* a cut is forced at every multiple of it */
+    IMAGE_GRANULE = 64 * 1024, /* aligned pieces of so many bytes are a hole if they are all zeros */
+    /* A cut is forced at every multiple of it. Few chunks are cut short, and at the image's end no thread is
+     * long at work alone. */
+    IMAGE_REGION = 16 * 1024 * 1024,
 };
 
 struct image_cutter;
