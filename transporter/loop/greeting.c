@@ -50,6 +50,8 @@ static void put_hello(struct control *control)
     hello.slots = control->options.slots;
     hello.n_runs = count;
     hello.runs = runs;
+    if (control->options.reverse_endpoint)
+        hello.reverse_endpoint = stored_lent(control->options.reverse_endpoint);
     offer_kms(control->environment.kms, &offers, &hello);
     if (control->options.own_key_id) {
         own.key_id = stored_bytes(span_of(control->options.own_key_id->bytes, HASH_LEN));

@@ -22,6 +22,13 @@ static void put_string(struct buf *out, const char *text)
     buf_put_u8(out, '"');
 }
 
+static void put_setting_inline(struct buf *out, const char *key, const char *value)
+{
+    buf_printf(out, "%s = ", key);
+    put_string(out, value);
+    buf_put_str(out, "; ");
+}
+
 static void put_setting(struct buf *out, const char *key, const char *value)
 {
     buf_printf(out, "%s = ", key);
@@ -39,6 +46,24 @@ static void put_list(struct buf *out, const char *key, const char *const *items)
     buf_put_str(out, " );\n");
 }
 
+/* Listens at every address: what targets dial may be a name, or a router's. */
+static void put_reverse(const char *reverse, struct buf *out)
+{
+    buf_put_str(
+        out,
+        "    # Where targets come to that dial this host when it is the source (connection 'reverse').\n");
+    if (!reverse) {
+        buf_put_str(out, "    # reverse = { listen = \"0.0.0.0:" REVERSE_PORT
+                         "\"; advertise = \"HOST:" REVERSE_PORT "\"; };\n");
+    } else {
+        buf_printf(out, "    reverse = { listen = \"0.0.0.0%s\"; ", strrchr(reverse, ':'));
+        put_setting_inline(out, "advertise", reverse);
+        buf_put_str(out, "};\n");
+    }
+    buf_put_str(out,
+                "    # proxy = \"HOST:PORT\";   a SOCKS5 proxy that dials to other data ports go through\n");
+}
+
 static void write_config(const struct init_options *options, struct buf *out)
 {
     static const char *const everything[] = {"/", NULL};
@@ -54,6 +79,7 @@ static void write_config(const struct init_options *options, struct buf *out)
     } else {
         buf_put_str(out, "    # advertise = \"tcp://HOST:" DATA_PORT "\";   what sources are told to dial\n");
     }
+    put_reverse(options->reverse, out);
     buf_put_str(out,
                 "};\n\n# What backups may read, where restores may write, where repositories may be kept.\n"
                 "# These hold whatever anybody signs; an empty list allows nothing.\n");
@@ -70,6 +96,8 @@ static void write_config(const struct init_options *options, struct buf *out)
              "# Protectors of keys outside Sealift that this host may call, if it is in the trust zone:\n"
              "# kms = ( { name = \"eu\"; uri = \"aws:///alias/backup?REGION=eu-west-1&AUTH=implicit\"; },\n"
              "#         { name = \"vault\"; uri_file = \"/etc/sealift/vault.uri\"; timeout = \"10s\"; } );\n"
+             "# proxies = ( { address = \"HOST:PORT\"; user = \"NAME\"; password_file = "
+             "\"/etc/sealift/socks.password\"; } );\n"
              "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
 }
 
@@ -77,6 +105,8 @@ static bool check_options(const struct init_options *options, struct site_line *
 {
     if (!site_line_parse(options->site, site, err)) return err_wrap(err, "--site");
     if (!identity_name_check(options->name, err)) return err_wrap(err, "--name");
+    if (options->reverse && !conf_is_host_port(options->reverse))
+        return err_set(err, ERR_USAGE, "--reverse must be HOST:PORT, with a port from 1 to 65535");
     if (options->state[0] != '/') return err_set(err, ERR_USAGE, "--state must be an absolute path");
     struct stat there;
     if (stat(options->config, &there) == 0)

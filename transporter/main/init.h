@@ -14,14 +14,15 @@ struct init_options {
     const char *state;               /* the directory to make */
     const char *data_listen;         /* or NULL: the default */
     const char *data_advertise;      /* or NULL */
+    const char *reverse;             /* HOST:PORT that targets dial; NULL: no reverse port */
     const char *const *read;         /* NULL-terminated; none: "/" */
     const char *const *restore;      /* NULL-terminated */
     const char *const *repositories; /* NULL-terminated */
 };
 bool init_transporter(const struct init_options *options, struct err *err) MUST_CHECK;
 
-/* The site has another director: its line takes the place of the one that is kept, if it is of the same site and
- * first admin (ERR_POLICY). The daemon must not run. */
+/* The site has another director: its line takes the place of the one that is kept, if it is of the same site
+ * and first admin (ERR_POLICY). The daemon must not run. */
 bool init_move(const char *state_dir, const char *line, struct err *err) MUST_CHECK;
 
 /* What --init left in the state directory. */

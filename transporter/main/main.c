@@ -7,6 +7,7 @@
 #include "transporter/main/bench.h"
 #include "transporter/main/init.h"
 #include "transporter/main/settings.h"
+#include "transporter/proxy/reverse_port.h"
 #include "transporter/session/listener.h"
 #include "transporter/session/own_key.h"
 
@@ -32,6 +33,8 @@ static const char help[] =
     "    --state DIR           local state (default /var/lib/sealift-transporter)\n"
     "    --data-listen URL     tcp://ADDRESS:PORT (default " DATA_LISTEN ")\n"
     "    --data-advertise URL  what sources are told to dial\n"
+    "    --reverse HOST:PORT   let targets that dial in meet this host's runs here: they dial HOST:PORT\n"
+    "                          (usual port: " REVERSE_PORT ")\n"
     "    --read PATH           what backups may read (may repeat; default /)\n"
     "    --restore PATH        where restores may write (may repeat; default nowhere)\n"
     "    --repositories PATH   where repositories may be kept (may repeat; default nowhere)\n"
@@ -68,6 +71,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
         {.name = "state", .mode = DAEMON_INIT, .text = &init->state},
         {.name = "data-listen", .mode = DAEMON_INIT, .text = &init->data_listen},
         {.name = "data-advertise", .mode = DAEMON_INIT, .text = &init->data_advertise},
+        {.name = "reverse", .mode = DAEMON_INIT, .text = &init->reverse},
         {.name = "read", .mode = DAEMON_INIT, .texts = &out->read},
         {.name = "restore", .mode = DAEMON_INIT, .texts = &out->restore},
         {.name = "repositories", .mode = DAEMON_INIT, .texts = &out->repositories},
@@ -120,7 +124,26 @@ static void warn_of_kms(const struct kms_set *kms)
                   NULL);
 }
 
-static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
+static void expect_target(void *port, const uint8_t name[static DATA_PATH_NAME_LEN],
+                          char address[static DATA_PATH_PORT_MAX])
+{
+    reverse_port_expect(port, name, address);
+}
+
+static void forget_target(void *port, const uint8_t name[static DATA_PATH_NAME_LEN])
+{
+    reverse_port_forget(port, name);
+}
+
+_Static_assert(REVERSE_ADDRESS_MAX <= DATA_PATH_PORT_MAX, "a run has room for the address");
+
+static struct data_reverse meetings_of(struct reverse_port *port)
+{
+    if (!port) return (struct data_reverse){.expect = NULL};
+    return (struct data_reverse){.expect = expect_target, .forget = forget_target, .port = port};
+}
+
+static bool run_daemon(struct settings *settings, const char *config, struct err *err)
 {
     struct site_line site;
     char address[SITE_LINE_MAX], fingerprint[FINGERPRINT_TEXT_LEN];
@@ -140,6 +163,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
 
     AUTO(authority) struct authority *authority = NULL;
     AUTO(net_context) struct net_context *net = NULL;
+    AUTO(reverse_port) struct reverse_port *reverse = NULL;
     AUTO(listener) struct listener *listener = NULL;
     AUTO(stores) struct stores *stores = stores_new(settings->state_dir, self, &settings->policy);
     if (!authority_open(settings->state_dir, &site, self, &authority, err)) return false;
@@ -149,6 +173,9 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     struct listener_options listening = {
         .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
     if (!listener_new(&listening, &listener, err)) return err_wrap(err, "%s", config);
+    if (settings->data.reverse.port.listen_count > 0 &&
+        !reverse_port_open(&settings->data.reverse.port, settings->data.reverse.advertise, &reverse, err))
+        return err_wrap(err, "%s", config);
 
     struct control_options control_options = {
         .environment = {.self = self,
@@ -157,6 +184,8 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                         .policy = &settings->policy,
                         .net = net,
                         .listener = listener,
+                        .ways = {.proxy = settings->data.proxy, .logins = &settings->data.logins},
+                        .reverse = meetings_of(reverse),
                         .state_dir = settings->state_dir,
                         .own_key_file = settings->own_key_file,
                         .kms = settings->kms,
@@ -164,6 +193,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                         .check_bytes_per_s = settings->check_bytes_per_s},
         .director = settings->director ? settings->director : address,
         .director_key = site.director.curve_pk,
+        .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
         .slots = settings->slots,
         .drain_ms = settings->drain_ms,
         .own_key_id = settings->own_key_file ? &own_key_id : NULL,
@@ -174,8 +204,9 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     };
     AUTO(control) struct control *control = NULL;
     if (!control_new(&control_options, &control, err)) return false;
-    log_event(LOG_INFO, "ready", "name", self->known.name, "data", listener_endpoint(listener), "fingerprint",
-              fingerprint, "version", SEALIFT_VERSION, NULL);
+    log_event(LOG_INFO, "ready", "name", self->known.name, "data", listener_endpoint(listener), "reverse",
+              reverse ? reverse_port_endpoint(reverse) : "none", "fingerprint", fingerprint, "version",
+              SEALIFT_VERSION, NULL);
     daemon_notify("READY=1");
     bool ok = control_run(control, err);
     log_event(ok ? LOG_INFO : LOG_ERROR, "stopped", "reason", ok ? "asked to" : err->text, NULL);

@@ -31,6 +31,7 @@ void settings_deinit(struct settings *settings)
     free(settings->director);
     free(settings->data_listen);
     free(settings->data_advertise);
+    settings_data_deinit(&settings->data);
     free(settings->own_key_file);
     kms_set_free(settings->kms);
     policy_deinit(&settings->policy);
@@ -239,8 +240,9 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
            conf_get_group_or_empty(root, "data", &data, err) &&
            get_endpoint(data, "listen", ENDPOINT_LISTEN, DATA_LISTEN, &settings->data_listen, err) &&
            get_endpoint(data, "advertise", ENDPOINT_DIAL, NULL, &settings->data_advertise, err) &&
-           get_policy(root, &settings->policy, err) && kms_set_read(root, &settings->kms, err) &&
-           get_modes(root, settings, err) && get_limits(root, settings, err) && conf_finish(conf, err);
+           settings_data_read(root, data, &settings->data, err) && get_policy(root, &settings->policy, err) &&
+           kms_set_read(root, &settings->kms, err) && get_modes(root, settings, err) &&
+           get_limits(root, settings, err) && conf_finish(conf, err);
 }
 
 bool settings_load(const char *path, struct settings *out, struct err *err)

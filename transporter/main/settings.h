@@ -9,15 +9,17 @@
 #include "common/net/net_context.h"
 #include "transporter/core/policy.h"
 #include "transporter/kms/kms_set.h"
+#include "transporter/main/settings_data.h"
 
 #define DATA_PORT "9448"
 #define DATA_LISTEN "tcp://0.0.0.0:" DATA_PORT /* where nothing else is said */
 
 struct settings {
     char *state_dir;
-    char *director;             /* tcp://HOST:PORT of the control port; NULL: from the site line */
-    char *data_listen;          /* tcp://ADDRESS:PORT */
-    char *data_advertise;       /* what sources are told to dial; NULL: the listening address */
+    char *director;       /* tcp://HOST:PORT of the control port; NULL: from the site line */
+    char *data_listen;    /* tcp://ADDRESS:PORT */
+    char *data_advertise; /* what sources are told to dial; NULL: the listening address */
+    struct data_settings data;
     char *own_key_file;         /* NULL: none */
     uint32_t slots;             /* runs at a time */
     uint64_t lease_ms;          /* how long a run waits for a lost peer */

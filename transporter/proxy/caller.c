@@ -1,5 +1,5 @@
 #include "common/base/log.h"
-#include "transporter/proxy/inside.h"
+#include "transporter/proxy/host_end.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,8 @@ static void log_refusal(struct proxy *proxy, const struct end *caller, const cha
 {
     char client[ADDRESS_TEXT_LEN];
     address_print(&caller->address, client);
-    if (may_log(proxy)) log_event(LOG_WARN, "refused", "client", client, "reason", reason, NULL);
+    if (may_log(proxy))
+        log_event(LOG_WARN, said(proxy, SAID_REFUSED), "client", client, "reason", reason, NULL);
 }
 
 /* Speaks no SOCKS5: there is no word for that. */
@@ -78,7 +79,7 @@ static bool take_login(struct proxy *proxy, struct end *caller)
         turn_away(proxy, caller, "its login does not parse");
         return false;
     }
-    bool known = settings_know_user(&proxy->settings, login.user, login.password);
+    bool known = proxy_settings_know_user(&proxy->settings, login.user, login.password);
     consume(caller, used);
     socks_write_verdict(known ? SOCKS_WELCOME : SOCKS_WRONG_LOGIN, verdict);
     if (!known) {
@@ -95,6 +96,7 @@ static bool take_login(struct proxy *proxy, struct end *caller)
 
 static void meet(struct proxy *proxy, struct end *caller)
 {
+    if (proxy->options.expects && !host_end_admits(proxy, caller)) return;
     uint64_t self = end_number(caller);
     struct rendezvous_answer answer =
         rendezvous_ask(proxy->meetings, &caller->name, self, proxy->now_ms + proxy->settings.wait_ms);
@@ -105,7 +107,10 @@ static void meet(struct proxy *proxy, struct end *caller)
         return;
     }
     end_enter(proxy, caller, PHASE_WAITING, UINT64_MAX);
-    if (!watch_set(proxy, &caller->watch, EPOLLRDHUP)) end_drop(proxy, caller);
+    if (!watch_set(proxy, &caller->watch, EPOLLRDHUP))
+        end_drop(proxy, caller);
+    else if (proxy->options.expects)
+        host_end_await(proxy, caller);
 }
 
 static void add_candidate(struct end *caller, const uint8_t *address, uint16_t port)

@@ -1,6 +1,6 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "transporter/proxy/inside.h"
+#include "transporter/proxy/host_end.h"
 
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -38,6 +38,7 @@ struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct ad
     end->role = role;
     end->phase = role == ROLE_CALLER ? PHASE_GREETING : PHASE_DIALLING;
     end->address = *address;
+    end->inside = (struct watch){.kind = WATCH_INSIDE, .fd = -1};
     end->flow.pipe[0] = end->flow.pipe[1] = -1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -58,18 +59,19 @@ void end_enter(struct proxy *proxy, struct end *end, enum phase phase, uint64_t 
     list_append(list, end);
 }
 
-static void log_end(const struct end *end)
+static void log_end(const struct proxy *proxy, const struct end *end)
 {
     char client[ADDRESS_TEXT_LEN], sent[24], received[24];
     address_print(&end->address, client);
     (void)snprintf(sent, sizeof(sent), "%" PRIu64, end->flow.moved);
     (void)snprintf(received, sizeof(received), "%" PRIu64, end->partner ? end->partner->flow.moved : 0);
-    log_event(LOG_INFO, "ended", "client", client, "sent", sent, "received", received, NULL);
+    log_event(LOG_INFO, said(proxy, SAID_ENDED), "client", client, "sent", sent, "received", received, NULL);
 }
 
 static void close_end(struct proxy *proxy, struct end *end)
 {
     list_remove(list_of(proxy, end), end);
+    host_end_forget(proxy, end);
     if (end->watch.events) (void)watch_set(proxy, &end->watch, 0);
     (void)close(end->watch.fd);
     end->watch.fd = -1;
@@ -89,7 +91,7 @@ static void close_end(struct proxy *proxy, struct end *end)
 void end_drop(struct proxy *proxy, struct end *end)
 {
     struct end *partner = end->partner;
-    if (end->phase == PHASE_JOINED) log_end(end->role == ROLE_CALLER || !partner ? end : partner);
+    if (end->phase == PHASE_JOINED) log_end(proxy, end->role == ROLE_CALLER || !partner ? end : partner);
     close_end(proxy, end);
     if (partner) close_end(proxy, partner);
 }
@@ -117,8 +119,8 @@ void end_refuse(struct proxy *proxy, struct end *caller, enum socks_reply reply,
     char client[ADDRESS_TEXT_LEN];
     address_print(&caller->address, client);
     if (may_log(proxy))
-        log_event(LOG_WARN, "refused", "client", client, "reason", reason, asked ? "asked" : NULL, asked,
-                  NULL);
+        log_event(LOG_WARN, said(proxy, SAID_REFUSED), "client", client, "reason", reason,
+                  asked ? "asked" : NULL, asked, NULL);
     if (caller->partner) {
         struct end *endpoint = caller->partner;
         caller->partner = NULL;
@@ -144,8 +146,8 @@ static void log_join(struct proxy *proxy, const struct end *one, const struct en
         rendezvous_tag(proxy->meetings, &one->name, tag);
         (void)snprintf(stripe, sizeof(stripe), "%u", one->name.stripe);
     }
-    log_event(LOG_INFO, "joined", "client", client, "with", with, one->meets ? "rendezvous" : NULL, tag,
-              "stripe", stripe, NULL);
+    log_event(LOG_INFO, said(proxy, SAID_JOINED), "client", client, "with", with,
+              one->meets ? "rendezvous" : NULL, tag, "stripe", stripe, NULL);
 }
 
 void end_join(struct proxy *proxy, struct end *one, struct end *other)

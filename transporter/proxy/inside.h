@@ -8,7 +8,9 @@
 #include "transporter/proxy/proxy.h"
 #include "transporter/proxy/reload.h"
 
-enum watch_kind { WATCH_WAKE, WATCH_RELOAD, WATCH_LISTENER, WATCH_END };
+#include <stddef.h>
+
+enum watch_kind { WATCH_WAKE, WATCH_RELOAD, WATCH_LISTENER, WATCH_END, WATCH_INSIDE };
 
 /* What epoll gives back: the first member of all that is waited for. */
 struct watch {
@@ -54,8 +56,14 @@ struct end {
     struct flow flow; /* from here to the partner */
     enum flow_state flow_state;
     uint64_t moved_ms;
+    struct watch inside;         /* where its partner comes from inside the program; see host_end.h */
     struct end *before, *behind; /* in the list of its phase */
 };
+
+static inline struct end *end_of_inside(struct watch *inside)
+{
+    return (struct end *)(void *)((char *)inside - offsetof(struct end, inside));
+}
 
 /* The table of rendezvous knows ends by numbers. */
 static inline uint64_t end_number(const struct end *end)
@@ -74,7 +82,7 @@ struct end_list {
 
 struct proxy {
     struct proxy_options options;
-    struct settings settings;
+    struct proxy_settings settings;
     int epoll;
     struct watch wake;
     struct watch reload_watch;
@@ -102,6 +110,9 @@ struct proxy {
 bool watch_set(struct proxy *proxy, struct watch *watch, uint32_t events);
 /* Whether one more line about an unwelcome caller may be logged in this second. */
 bool may_log(struct proxy *proxy);
+/* The name of an event in the log: the port of another program puts "reverse_" before it. */
+enum said { SAID_REFUSED, SAID_REFUSED_MORE, SAID_JOINED, SAID_ENDED, SAID_FEWER, SAID_NO_DESCRIPTORS };
+const char *said(const struct proxy *proxy, enum said what);
 
 /* end.c */
 struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct address *address);

@@ -78,7 +78,7 @@ static void free_all(struct listener **listeners, size_t count)
 }
 
 /* First what is new, which may fail; then what stays, which cannot. */
-bool listen_as(struct proxy *proxy, const struct settings *settings, struct err *err)
+bool listen_as(struct proxy *proxy, const struct proxy_settings *settings, struct err *err)
 {
     size_t count = settings->listen_count;
     struct listener **listeners = xcalloc(count, sizeof(struct listener *));
@@ -114,7 +114,7 @@ void listen_no_more(struct proxy *proxy)
 
 void listen_pause(struct proxy *proxy)
 {
-    log_event(LOG_WARN, "no_descriptors", "next", "no calls are taken for a moment", NULL);
+    log_event(LOG_WARN, said(proxy, SAID_NO_DESCRIPTORS), "next", "no calls are taken for a moment", NULL);
     proxy->state = PAUSED;
     proxy->resume_ms = proxy->now_ms + PAUSE_MS;
     for (size_t i = 0; i < proxy->listener_count; i++)
@@ -132,7 +132,8 @@ static void log_turned_away(struct proxy *proxy, const struct address *address, 
 {
     char client[ADDRESS_TEXT_LEN];
     address_print(address, client);
-    if (may_log(proxy)) log_event(LOG_WARN, "refused", "client", client, "reason", reason, NULL);
+    if (may_log(proxy))
+        log_event(LOG_WARN, said(proxy, SAID_REFUSED), "client", client, "reason", reason, NULL);
 }
 
 /* Who can best be done without: who was told no, who has not asked, who waits for somebody. NULL: all others

@@ -2,7 +2,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "transporter/proxy/inside.h"
+#include "transporter/proxy/host_end.h"
 #include "transporter/proxy/listen.h"
 
 #include <errno.h>
@@ -29,13 +29,27 @@ bool watch_set(struct proxy *proxy, struct watch *watch, uint32_t events)
     return true;
 }
 
+const char *said(const struct proxy *proxy, enum said what)
+{
+    static const char *const names[][2] = {
+        [SAID_REFUSED] = {"refused", "reverse_refused"},
+        [SAID_REFUSED_MORE] = {"refused_more", "reverse_refused_more"},
+        [SAID_JOINED] = {"joined", "reverse_joined"},
+        [SAID_ENDED] = {"ended", "reverse_ended"},
+        [SAID_FEWER] = {"fewer_connections", "reverse_fewer_connections"},
+        [SAID_NO_DESCRIPTORS] = {"no_descriptors", "reverse_no_descriptors"},
+    };
+    return names[what][proxy->options.expects ? 1 : 0];
+}
+
 bool may_log(struct proxy *proxy)
 {
     uint64_t second = proxy->now_ms / 1000;
     char count[24];
     if (second != proxy->log_second) {
         (void)snprintf(count, sizeof(count), "%zu", proxy->unlogged);
-        if (proxy->unlogged > 0) log_event(LOG_WARN, "refused_more", "lines_left_out", count, NULL);
+        if (proxy->unlogged > 0)
+            log_event(LOG_WARN, said(proxy, SAID_REFUSED_MORE), "lines_left_out", count, NULL);
         proxy->log_second = second;
         proxy->logged = 0;
         proxy->unlogged = 0;
@@ -60,7 +74,7 @@ static void bound_callers(struct proxy *proxy)
         char most[24];
         callers = limit.rlim_cur > FDS_BESIDE + 2 * FDS_EACH ? (limit.rlim_cur - FDS_BESIDE) / FDS_EACH : 2;
         (void)snprintf(most, sizeof(most), "%zu", callers);
-        log_event(LOG_WARN, "fewer_connections", "most", most, "reason", "RLIMIT_NOFILE", "next",
+        log_event(LOG_WARN, said(proxy, SAID_FEWER), "most", most, "reason", "RLIMIT_NOFILE", "next",
                   "raise the hard limit (LimitNOFILE=), or lower limits.connections", NULL);
     }
     proxy->callers_most = callers;
@@ -77,7 +91,7 @@ static bool open_all(struct proxy *proxy, struct err *err)
     return listen_as(proxy, &proxy->settings, err);
 }
 
-bool proxy_new(const struct proxy_options *options, struct settings *settings, struct proxy **out,
+bool proxy_new(const struct proxy_options *options, struct proxy_settings *settings, struct proxy **out,
                struct err *err)
 {
     uint8_t key[SIPHASH_KEY_LEN];
@@ -85,7 +99,7 @@ bool proxy_new(const struct proxy_options *options, struct settings *settings, s
     random_bytes(key, sizeof(key));
     proxy->options = *options;
     proxy->settings = *settings;
-    *settings = (struct settings){0};
+    *settings = (struct proxy_settings){0};
     proxy->wake = (struct watch){.kind = WATCH_WAKE, .fd = -1};
     proxy->reload_watch = (struct watch){.kind = WATCH_RELOAD, .fd = -1};
     proxy->epoll = -1;
@@ -117,7 +131,7 @@ static void drop_list(struct proxy *proxy, struct end_list *list)
 void proxy_free(struct proxy *proxy)
 {
     if (!proxy) return;
-    AUTO(settings) struct settings unused = {0};
+    AUTO(proxy_settings) struct proxy_settings unused = {0};
     struct err err;
     drop_list(proxy, &proxy->asking);
     drop_list(proxy, &proxy->refused);
@@ -128,7 +142,7 @@ void proxy_free(struct proxy *proxy)
     flow_pipes_deinit(&proxy->pipes);
     address_count_free(proxy->clients);
     rendezvous_free(proxy->meetings);
-    settings_deinit(&proxy->settings);
+    proxy_settings_deinit(&proxy->settings);
     auto_close_fd(proxy->reload_watch.fd);
     auto_close_fd(proxy->epoll);
     free(proxy);
@@ -168,7 +182,7 @@ static void look_at_deadlines(struct proxy *proxy)
         char client[ADDRESS_TEXT_LEN];
         address_print(&proxy->asking.first->address, client);
         if (may_log(proxy))
-            log_event(LOG_WARN, "refused", "client", client, "reason",
+            log_event(LOG_WARN, said(proxy, SAID_REFUSED), "client", client, "reason",
                       "did not ask in time (limits.handshake)", NULL);
         end_drop(proxy, proxy->asking.first);
     }
@@ -195,13 +209,13 @@ static void begin_reload(struct proxy *proxy)
         log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
 }
 
-static void use_settings(struct proxy *proxy, struct settings *settings, struct err *err)
+static void use_settings(struct proxy *proxy, struct proxy_settings *settings, struct err *err)
 {
     if (!listen_as(proxy, settings, err)) {
         log_event(LOG_WARN, "reload_failed", "reason", err->text, "next", "the old settings stay", NULL);
         return;
     }
-    struct settings old = proxy->settings;
+    struct proxy_settings old = proxy->settings;
     proxy->settings = *settings;
     *settings = old;
     bound_callers(proxy);
@@ -211,7 +225,7 @@ static void use_settings(struct proxy *proxy, struct settings *settings, struct 
 
 static void finish_reload(struct proxy *proxy)
 {
-    AUTO(settings) struct settings settings = {0};
+    AUTO(proxy_settings) struct proxy_settings settings = {0};
     struct err err;
     eventfd_t count;
     (void)eventfd_read(proxy->reload_watch.fd, &count);
@@ -293,6 +307,9 @@ static void take_event(struct proxy *proxy, struct watch *watch)
         return;
     case WATCH_END:
         end_ready(proxy, (struct end *)(void *)watch);
+        return;
+    case WATCH_INSIDE:
+        host_end_ready(proxy, end_of_inside(watch));
         return;
     }
 }

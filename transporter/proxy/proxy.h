@@ -8,22 +8,32 @@
 #ifndef SEALIFT_PROXY_PROXY_H
 #define SEALIFT_PROXY_PROXY_H
 
-#include "transporter/proxy/settings.h"
+#include "transporter/proxy/core/rendezvous_name.h"
+#include "transporter/proxy/proxy_settings.h"
 
 struct proxy;
 
 enum proxy_wish { PROXY_GO_ON, PROXY_RELOAD, PROXY_STOP };
 
+#define PROXY_LOCAL_MAX 64
+
 struct proxy_options {
-    const char *config; /* the file that PROXY_RELOAD reads again, off the loop's thread */
-    int wake_fd;        /* readable: `woken` is called, which empties it */
+    const char
+        *config; /* the file that PROXY_RELOAD reads again, off the loop's thread; NULL: it is not wished */
+    int wake_fd; /* readable: `woken` is called, which empties it */
     enum proxy_wish (*woken)(void *arg);
-    void *arg;
+    /* NULL: a proxy for everybody. Else it is the port of a program that is one end of each rendezvous
+     * itself: side `b` of a name that the program expects may come over the network, side `a` is the
+     * program's, and comes to the abstract socket `local`, with the digit of the stripe behind it, as soon as
+     * the other waits. The loop's thread calls. */
+    bool (*expects)(void *arg, const uint8_t id[static RENDEZVOUS_ID_LEN],
+                    char local[static PROXY_LOCAL_MAX]);
+    void *arg; /* of both */
 };
 
 /* Looks the names of the list up, listens, and raises RLIMIT_NOFILE to what the limits need (or lowers the
  * limits to what there is, which is logged). Takes the settings: `*settings` is empty afterwards. */
-bool proxy_new(const struct proxy_options *options, struct settings *settings, struct proxy **out,
+bool proxy_new(const struct proxy_options *options, struct proxy_settings *settings, struct proxy **out,
                struct err *err) MUST_CHECK;
 void proxy_free(struct proxy *proxy);
 DEFINE_AUTO(proxy, struct proxy *, proxy_free)

@@ -10,7 +10,7 @@ struct reload {
     int done_fd;
     pthread_t thread;
     bool ok;
-    struct settings settings;
+    struct proxy_settings settings;
     struct err err;
 };
 
@@ -20,7 +20,7 @@ static void tell(const char *name, const char *why)
               "who asks for it is refused until a reload finds it", NULL);
 }
 
-void reload_resolve(struct settings *settings)
+void reload_resolve(struct proxy_settings *settings)
 {
     allow_resolve(&settings->allow, tell);
 }
@@ -28,7 +28,7 @@ void reload_resolve(struct settings *settings)
 static void *work(void *arg)
 {
     struct reload *reload = arg;
-    reload->ok = settings_load(reload->config, &reload->settings, &reload->err);
+    reload->ok = proxy_settings_load(reload->config, &reload->settings, &reload->err);
     if (reload->ok) reload_resolve(&reload->settings);
     (void)eventfd_write(reload->done_fd, 1);
     return NULL;
@@ -48,7 +48,7 @@ bool reload_start(const char *config, int done_fd, struct reload **out, struct e
     return true;
 }
 
-bool reload_finish(struct reload *reload, struct settings *out, struct err *err)
+bool reload_finish(struct reload *reload, struct proxy_settings *out, struct err *err)
 {
     (void)pthread_join(reload->thread, NULL);
     bool ok = reload->ok;

@@ -3,16 +3,16 @@
 #ifndef SEALIFT_PROXY_RELOAD_H
 #define SEALIFT_PROXY_RELOAD_H
 
-#include "transporter/proxy/settings.h"
+#include "transporter/proxy/proxy_settings.h"
 
 struct reload;
 
 /* `done_fd`, an eventfd, becomes readable when it is over. `config` must stay. */
 bool reload_start(const char *config, int done_fd, struct reload **out, struct err *err) MUST_CHECK;
 /* Waits for it, if need be, and frees it. *out is what was read; false: why it could not be. */
-bool reload_finish(struct reload *reload, struct settings *out, struct err *err) MUST_CHECK;
+bool reload_finish(struct reload *reload, struct proxy_settings *out, struct err *err) MUST_CHECK;
 
 /* Looks the names of a list up; logs those of which nothing is known. */
-void reload_resolve(struct settings *settings);
+void reload_resolve(struct proxy_settings *settings);
 
 #endif

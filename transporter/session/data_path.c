@@ -82,7 +82,7 @@ bool data_path_read(const struct data_path_words *words, const struct data_ways 
             return err_set(err, ERR_CONFIG,
                            "the source of a reverse connection needs a reverse port, and "
                            "none is configured there (data.reverse)");
-        if (!reverse->expect(reverse->port, path.name, path.meets_at, err)) return false;
+        reverse->expect(reverse->port, path.name, path.meets_at);
         path.reverse = reverse;
     }
     path.endpoint = copy_or_null(words->endpoint);
@@ -145,12 +145,13 @@ void data_path_endpoint(const struct data_path *path, unsigned stripe, struct da
 {
     assert(data_path_dials(path) && stripe < DATA_PATH_STRIPES);
     out->net = (struct net_endpoint){.side = NET_CONNECT, .address = out->address, .socks5 = socks5_of(path)};
+    out->inside = path->meets_at[0] != '\0';
     log_in(path->ways, &out->net);
     if (path->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
         out->net.socks5_patience_ms = NET_PATIENCE_FOR_EVER;
     if (path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT)
         (void)snprintf(out->address, sizeof(out->address), "%s", path->endpoint);
-    else if (path->meets_at[0] != '\0')
+    else if (out->inside)
         (void)snprintf(out->address, sizeof(out->address), "%s%u", path->meets_at, stripe);
     else
         print_name(path, stripe, out->address);

@@ -30,8 +30,8 @@ struct data_ways {
 struct data_reverse {
     /* From now on the target of a run that brings this name is let in, and this host's own ends meet it at
      * `address` (of connection k: with the digit k behind it). */
-    bool (*expect)(void *port, const uint8_t name[static DATA_PATH_NAME_LEN],
-                   char address[static DATA_PATH_PORT_MAX], struct err *err);
+    void (*expect)(void *port, const uint8_t name[static DATA_PATH_NAME_LEN],
+                   char address[static DATA_PATH_PORT_MAX]);
     void (*forget)(void *port, const uint8_t name[static DATA_PATH_NAME_LEN]);
     void *port;
 };
@@ -70,6 +70,7 @@ bool data_path_dials(const struct data_path *path);
 struct data_endpoint {
     struct net_endpoint net;
     char address[DATA_PATH_ADDRESS_MAX];
+    bool inside; /* within this host: nobody is there until the other side is, and to try costs nothing */
 };
 /* Where this host dials for connection `stripe`. */
 void data_path_endpoint(const struct data_path *path, unsigned stripe, struct data_endpoint *out);

@@ -41,6 +41,7 @@ static bool link_init(struct link *link, const struct dialler *dialler, struct e
     options.recv_queue = DIALLER_QUEUE;
     options.linger_ms = LINGER_MS;
     data_path_endpoint(dialler->options.path, 0, &link->endpoint);
+    if (link->endpoint.inside) options.reconnect_max_ms = options.reconnect_ms;
     link->made_ms = clock_steady_ms();
     return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
            net_monitor_new(link->socket, &link->monitor, err) &&

@@ -21,7 +21,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-void bench_start(struct bench *bench, struct settings *settings)
+void bench_start(struct bench *bench, struct proxy_settings *settings)
 {
     struct err err;
     AUTO(buf) struct buf where = {0};
@@ -45,9 +45,9 @@ void bench_end(struct bench *bench)
     proxy_free(bench->proxy);
     (void)close(bench->stop_fd);
 }
-struct settings bench_settings(void)
+struct proxy_settings bench_settings(void)
 {
-    return (struct settings){.rendezvous = RENDEZVOUS_ON,
+    return (struct proxy_settings){.rendezvous = RENDEZVOUS_ON,
                              .connections = 16,
                              .per_client = 16,
                              .handshake_ms = 60000,

@@ -15,11 +15,11 @@ struct bench {
 };
 
 /* Takes the settings. */
-void bench_start(struct bench *bench, struct settings *settings);
+void bench_start(struct bench *bench, struct proxy_settings *settings);
 void bench_end(struct bench *bench);
 DEFINE_AUTO_IN_PLACE(bench, struct bench, bench_end)
 
 /* with a rendezvous, without a list, and a minute for everything */
-struct settings bench_settings(void);
+struct proxy_settings bench_settings(void);
 
 #endif

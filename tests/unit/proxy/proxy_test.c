@@ -84,7 +84,7 @@ static int endpoint(uint16_t *port)
     return fd;
 }
 
-static void allow_port(struct settings *settings, uint16_t port)
+static void allow_port(struct proxy_settings *settings, uint16_t port)
 {
     char rule[32];
     struct err err;
@@ -94,7 +94,7 @@ static void allow_port(struct settings *settings, uint16_t port)
 
 Test(proxy, answers_both_ends_of_a_rendezvous_only_when_both_are_there)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     uint8_t byte;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -116,7 +116,7 @@ Test(proxy, answers_both_ends_of_a_rendezvous_only_when_both_are_there)
 
 Test(proxy, passes_the_end_of_one_direction_on_and_keeps_the_other_open)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
@@ -135,7 +135,7 @@ Test(proxy, passes_the_end_of_one_direction_on_and_keeps_the_other_open)
 
 Test(proxy, lets_a_newer_dial_of_a_side_take_the_olders_place)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
     AUTO(fd) int first = ask_name(&bench, SIDE_A, 1);
@@ -154,7 +154,7 @@ Test(proxy, lets_a_newer_dial_of_a_side_take_the_olders_place)
 
 Test(proxy, forgets_a_side_that_hangs_up_while_it_waits)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.wait_ms = 300;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -167,7 +167,7 @@ Test(proxy, forgets_a_side_that_hangs_up_while_it_waits)
 
 Test(proxy, dials_what_is_on_the_list_and_says_why_not_otherwise)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     uint16_t open_port, closed_port;
     AUTO(fd) int listening = endpoint(&open_port);
     AUTO(fd) int closed = endpoint(&closed_port);
@@ -192,7 +192,7 @@ Test(proxy, dials_what_is_on_the_list_and_says_why_not_otherwise)
 
 Test(proxy, refuses_commands_other_than_connect)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
     AUTO(fd) int fd = call(&bench.at);
@@ -206,7 +206,7 @@ Test(proxy, refuses_commands_other_than_connect)
 
 Test(proxy, lets_only_its_users_ask)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.users = xcalloc(1, sizeof(*settings.users));
     settings.user_count = 1;
     settings.users[0] = (struct proxy_user){.name = xstrdup("web"), .password = secret_copy("secret", 6)};
@@ -251,7 +251,7 @@ Test(proxy, a_refused_caller_hears_why_whatever_else_it_has_sent)
 
 Test(proxy, drops_who_is_silent_and_what_is_idle)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.handshake_ms = settings.idle_ms = 250;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -266,7 +266,7 @@ Test(proxy, drops_who_is_silent_and_what_is_idle)
 
 Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.connections = 2;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -284,7 +284,7 @@ Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
 
 Test(proxy, gives_the_place_of_who_waits_longest_to_a_new_one)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.connections = 3;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -301,7 +301,7 @@ Test(proxy, gives_the_place_of_who_waits_longest_to_a_new_one)
 
 Test(proxy, limits_the_connections_of_one_client)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     settings.per_client = 1;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
@@ -312,7 +312,7 @@ Test(proxy, limits_the_connections_of_one_client)
 
 Test(proxy, ends_when_asked_to_though_somebody_waits)
 {
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     struct bench bench;
     bench_start(&bench, &settings);
     AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);

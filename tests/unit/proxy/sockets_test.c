@@ -86,7 +86,7 @@ Test(sockets, ends_that_both_dial_meet_and_part_again_and_again)
     struct err err;
     char proxy[64];
     AUTO(bench) struct bench bench;
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     bench_start(&bench, &settings);
     (void)snprintf(proxy, sizeof(proxy), "127.0.0.1:%u", bench.at.port);
     for (int round = 0; round < 3; round++) {

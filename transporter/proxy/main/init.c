@@ -1,7 +1,7 @@
 #include "transporter/proxy/main/init.h"
 
 #include "common/base/file.h"
-#include "transporter/proxy/settings.h"
+#include "transporter/proxy/proxy_settings.h"
 
 #include <fcntl.h>
 

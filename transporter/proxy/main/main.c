@@ -59,7 +59,7 @@ static enum proxy_wish take_signals(void *arg)
     return wish;
 }
 
-static bool run_daemon(struct settings *settings, const char *config, struct err *err)
+static bool run_daemon(struct proxy_settings *settings, const char *config, struct err *err)
 {
     AUTO(daemon_signals) struct daemon_signals signals = {.program = PROGRAM, .config = config, .fd = -1};
     AUTO(proxy) struct proxy *proxy = NULL;
@@ -80,13 +80,13 @@ static bool run_mode(const struct arguments *arguments, struct err *err)
 {
     const char *config = arguments->daemon.config;
     int mode = arguments->daemon.mode;
-    AUTO(settings) struct settings settings = {0};
+    AUTO(proxy_settings) struct proxy_settings settings = {0};
     const struct init_options init = {
         .config = config, .listen = arguments->listen.items, .allow = arguments->allow.items};
     if (mode == DAEMON_HELP) return fputs(help, stdout) >= 0;
     if (mode == DAEMON_VERSION) return printf("%s %s\n", PROGRAM, SEALIFT_VERSION) > 0;
     if (mode == DAEMON_INIT) return init_proxy(&init, err);
-    if (!settings_load(config, &settings, err)) return false;
+    if (!proxy_settings_load(config, &settings, err)) return false;
     if (mode == DAEMON_CHECK) return printf("%s: good\n", config) > 0;
     log_init(PROGRAM, settings.log_level);
     return run_daemon(&settings, config, err);

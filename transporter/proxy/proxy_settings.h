@@ -1,10 +1,11 @@
 /* The proxy's configuration file, read once and validated whole (configs/proxy.conf shows every setting).
  * Unknown settings are errors that name file, line and key. */
-#ifndef SEALIFT_PROXY_SETTINGS_H
-#define SEALIFT_PROXY_SETTINGS_H
+#ifndef SEALIFT_PROXY_PROXY_SETTINGS_H
+#define SEALIFT_PROXY_PROXY_SETTINGS_H
 
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "common/conf/conf.h"
 #include "transporter/proxy/allow.h"
 
 struct proxy_user {
@@ -14,7 +15,7 @@ struct proxy_user {
 
 enum rendezvous_use { RENDEZVOUS_OFF, RENDEZVOUS_ON };
 
-struct settings {
+struct proxy_settings {
     struct address *listen; /* at least one */
     size_t listen_count;
     struct allow allow;
@@ -33,11 +34,15 @@ struct settings {
 
 #define PROXY_LISTEN "0.0.0.0:9449" /* what --init writes where nothing else is said */
 
-bool settings_load(const char *path, struct settings *out, struct err *err) MUST_CHECK;
-void settings_deinit(struct settings *settings);
-DEFINE_AUTO_IN_PLACE(settings, struct settings, settings_deinit)
+bool proxy_settings_load(const char *path, struct proxy_settings *out, struct err *err) MUST_CHECK;
+void proxy_settings_deinit(struct proxy_settings *settings);
+DEFINE_AUTO_IN_PLACE(proxy_settings, struct proxy_settings, proxy_settings_deinit)
+
+/* The group `limits`: with as many connections, and as many of one client, where it does not say. */
+bool proxy_settings_get_limits(struct conf_group at, int connections, int per_client,
+                               struct proxy_settings *settings, struct err *err) MUST_CHECK;
 
 /* A user and password of a login; told without telling by time how much was right. */
-bool settings_know_user(const struct settings *settings, struct span user, struct span password);
+bool proxy_settings_know_user(const struct proxy_settings *settings, struct span user, struct span password);
 
 #endif

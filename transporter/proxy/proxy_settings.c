@@ -1,4 +1,4 @@
-#include "transporter/proxy/settings.h"
+#include "transporter/proxy/proxy_settings.h"
 
 #include "common/base/alloc.h"
 #include "common/conf/conf_logins.h"
@@ -14,7 +14,7 @@ enum {
     PER_CLIENT_DEFAULT = 256,
 };
 
-void settings_deinit(struct settings *settings)
+void proxy_settings_deinit(struct proxy_settings *settings)
 {
     for (size_t i = 0; i < settings->user_count; i++) {
         free(settings->users[i].name);
@@ -23,10 +23,10 @@ void settings_deinit(struct settings *settings)
     free(settings->users);
     free(settings->listen);
     allow_deinit(&settings->allow);
-    *settings = (struct settings){0};
+    *settings = (struct proxy_settings){0};
 }
 
-static bool get_listen(struct conf_group root, struct settings *settings, struct err *err)
+static bool get_listen(struct conf_group root, struct proxy_settings *settings, struct err *err)
 {
     struct conf_strings texts;
     struct err why;
@@ -67,7 +67,7 @@ static bool get_user(struct conf_group at, struct proxy_user *out, struct err *e
     return conf_get_password_file(at, "password_file", &out->password, err);
 }
 
-static bool get_users(struct conf_group root, struct settings *settings, struct err *err)
+static bool get_users(struct conf_group root, struct proxy_settings *settings, struct err *err)
 {
     struct conf_list groups;
     if (!conf_get_list(root, "users", &groups, err)) return false;
@@ -77,14 +77,13 @@ static bool get_users(struct conf_group root, struct settings *settings, struct 
     return true;
 }
 
-static bool get_limits(struct conf_group root, struct settings *settings, struct err *err)
+bool proxy_settings_get_limits(struct conf_group at, int connections, int per_client,
+                               struct proxy_settings *settings, struct err *err)
 {
     struct conf_group limits;
-    int connections = 0, per_client = 0;
-    if (!conf_get_group_or_empty(root, "limits", &limits, err) ||
-        !conf_get_integer_or(limits, "connections", 2, CONNECTIONS_MOST, CONNECTIONS_DEFAULT, &connections,
-                             err) ||
-        !conf_get_integer_or(limits, "per_client", 1, CONNECTIONS_MOST, PER_CLIENT_DEFAULT, &per_client, err))
+    if (!conf_get_group_or_empty(at, "limits", &limits, err) ||
+        !conf_get_integer_or(limits, "connections", 2, CONNECTIONS_MOST, connections, &connections, err) ||
+        !conf_get_integer_or(limits, "per_client", 1, CONNECTIONS_MOST, per_client, &per_client, err))
         return false;
     settings->connections = (size_t)connections;
     settings->per_client = (size_t)per_client;
@@ -96,7 +95,7 @@ static bool get_limits(struct conf_group root, struct settings *settings, struct
            conf_get_duration_or(limits, "idle", 100, 7 * DAY_MS, 15 * MINUTE_MS, &settings->idle_ms, err);
 }
 
-static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
+static bool get_all(struct conf *conf, struct proxy_settings *settings, struct err *err)
 {
     static const struct conf_word levels[] = {
         {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
@@ -105,7 +104,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     bool rendezvous = true;
     if (!get_listen(root, settings, err) || !get_allow(root, &settings->allow, err) ||
         !conf_get_bool_or(root, "rendezvous", true, &rendezvous, err) || !get_users(root, settings, err) ||
-        !get_limits(root, settings, err) ||
+        !proxy_settings_get_limits(root, CONNECTIONS_DEFAULT, PER_CLIENT_DEFAULT, settings, err) ||
         !conf_get_duration_or(root, "drain", 0, DAY_MS, 10 * SECOND_MS, &settings->drain_ms, err) ||
         !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
         return false;
@@ -114,14 +113,14 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     return conf_finish(conf, err);
 }
 
-bool settings_load(const char *path, struct settings *out, struct err *err)
+bool proxy_settings_load(const char *path, struct proxy_settings *out, struct err *err)
 {
     AUTO(conf) struct conf *conf = NULL;
-    AUTO(settings) struct settings settings = {0};
+    AUTO(proxy_settings) struct proxy_settings settings = {0};
     if (!conf_load(path, CONF_READ_BY_ALL, &conf, err)) return false;
     if (!get_all(conf, &settings, err)) return false;
     *out = settings;
-    settings = (struct settings){0};
+    settings = (struct proxy_settings){0};
     return true;
 }
 
@@ -135,7 +134,7 @@ static unsigned differs(struct span a, const void *b, size_t b_len)
     return bits;
 }
 
-bool settings_know_user(const struct settings *settings, struct span user, struct span password)
+bool proxy_settings_know_user(const struct proxy_settings *settings, struct span user, struct span password)
 {
     bool known = false;
     for (size_t i = 0; i < settings->user_count; i++) {
