@@ -122,7 +122,7 @@ static void take_event(struct dialler *dialler, struct link *link, const struct 
         link->lost = true;
         return;
     case NET_RETRIED:
-        note_trouble(dialler, link, "no connection came up");
+        note_trouble(dialler, link, link->endpoint.inside ? "it did not come" : "no connection came up");
         return;
     }
 }

@@ -53,6 +53,7 @@ struct ends *ends_new(enum repository_kind kind)
     (void)snprintf(ends->dir, sizeof(ends->dir), "/tmp/sealift-ends-XXXXXX");
     cr_assert_not_null(mkdtemp(ends->dir));
     cr_assert(net_context_new(1, &ends->net, &err), "%s", err.text);
+    net_context_set_pace(ends->net, &(struct net_pace){.heartbeat_ms = 5000, .reconnect_ms = 10, .reconnect_max_ms = 80});
     ends->source = identity_named("web");
     ends->target = identity_named("vault");
     struct listener_options options = {.net = ends->net, .self = ends->target, .bind = "tcp://127.0.0.1:0"};
@@ -101,6 +102,7 @@ void ends_admit(struct ends *ends, enum conversation_kind conversation)
         .conversation = conversation,
         .credit_bytes = SERVE_INGEST_CREDIT,
         .lease_ms = ends->lease_ms,
+        .path = ends->target_path,
     };
     memcpy(options.ticket, ends->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, ends->source->known.transport_pk, sizeof(options.peer_key));

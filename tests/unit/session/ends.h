@@ -18,7 +18,8 @@ struct ends {
     struct identity *source, *target;
     struct listener *listener;
     struct relay *relay;
-    struct data_path path; /* the source's */
+    struct data_path path;               /* the source's */
+    const struct data_path *target_path; /* NULL: the source comes to the data port */
     struct keys keys; /* the writer is the source, or the target where it seals */
     struct id run;
     uint8_t ticket[32];

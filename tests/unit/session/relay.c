@@ -54,12 +54,22 @@ static uint64_t allowance(const struct relay *relay, const struct pair *pair)
     return pair->passed < cut_after ? cut_after - pair->passed : 0;
 }
 
+static void flip(struct relay *relay, const struct pair *pair, uint8_t *bytes, uint64_t len)
+{
+    uint64_t at = atomic_load(&relay->flip_after);
+    if (at == 0 || atomic_load(&relay->flips_left) == 0) return;
+    if (at < pair->passed || at >= pair->passed + len) return;
+    bytes[at - pair->passed] ^= 0x10;
+    atomic_fetch_sub(&relay->flips_left, 1);
+}
+
 static void pass_on(struct relay *relay, struct pair *pair, int from)
 {
     uint8_t bytes[65536];
     uint64_t most = allowance(relay, pair);
     size_t want = most < sizeof(bytes) ? (size_t)most : sizeof(bytes);
     ssize_t got = want ? recv(pair->fds[from], bytes, want, 0) : 0;
+    if (got > 0) flip(relay, pair, bytes, (uint64_t)got);
     if (got > 0 && send(pair->fds[!from], bytes, (size_t)got, MSG_NOSIGNAL) == got) {
         pair->passed += (uint64_t)got;
         return;
@@ -102,7 +112,7 @@ static void *relay_main(void *arg)
 struct relay *relay_new(const char *endpoint)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
-    relay->target = (uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10);
+    atomic_store(&relay->target, (uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
     struct sockaddr_in at = {.sin_family = AF_INET};
     socklen_t len = sizeof(at);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -12,12 +12,14 @@
 
 struct relay {
     int listener;
-    uint16_t target; /* port on loopback */
+    _Atomic uint16_t target; /* port on loopback */
     char endpoint[64];
     pthread_t thread;
     int stop[2];
     _Atomic uint64_t cut_after; /* bytes in both directions of one connection; 0: never */
     _Atomic unsigned cuts_left; /* connections that are still to be cut */
+    _Atomic uint64_t flip_after; /* of one connection the byte behind so many is changed; 0: none is */
+    _Atomic unsigned flips_left; /* connections of which one still is */
     _Atomic unsigned accepted;
     _Atomic bool stay_down; /* refuse after the last cut */
     _Atomic bool refuse; /* cut whatever stands, take nothing new */
