@@ -232,7 +232,7 @@ Test(proxy, a_refused_caller_hears_why_whatever_else_it_has_sent)
 {
     static const char *const refused[] = {"\x05\x01\x02",
                                           "\x05\x01\x03"}; /* a login, and what nobody knows */
-    struct settings settings = bench_settings();
+    struct proxy_settings settings = bench_settings();
     uint8_t more[2000] = {0}, byte;
     AUTO(bench) struct bench bench;
     bench_start(&bench, &settings);
