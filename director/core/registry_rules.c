@@ -129,13 +129,27 @@ static bool plan_job(const struct registry *registry, const Sealift__JobBody *jo
     return true;
 }
 
+static bool is_detached(const struct registry *registry, const ProtobufCBinaryData *id)
+{
+    const Sealift__RepositoryBody *body = repository_of(registry, id);
+    return body && body->deleted;
+}
+
+/* Jobs outlive the detachment of a repository, also at a director that is given them back: what they may do is
+ * judged when it is attached again, and they run. */
+static bool rests(const struct registry *registry, const Sealift__JobBody *job)
+{
+    bool copy = job->kind == SEALIFT__JOB_KIND__JOB_COPY;
+    return is_detached(registry, &job->repository) || (copy && is_detached(registry, &job->from_repository));
+}
+
 static bool check_job(const struct registry *registry, const struct statement *statement, struct err *err)
 {
     const Sealift__JobBody *body = statement->body.job;
     if (body->deleted) return true;
     struct run_plan plan = {0};
-    if (!plan_job(registry, body, &plan, err) || !schedule_check(body->schedule, err))
-        return err_wrap(err, "job '%s'", body->name);
+    bool fits = rests(registry, body) || plan_job(registry, body, &plan, err);
+    if (!fits || !schedule_check(body->schedule, err)) return err_wrap(err, "job '%s'", body->name);
     return job_name_free(registry, statement, err);
 }
 

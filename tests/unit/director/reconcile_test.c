@@ -188,6 +188,34 @@ Test(reconcile, waits_for_nothing_that_only_the_owner_of_before_could_tell)
     caller_hang_up(&lab);
 }
 
+Test(reconcile, waits_for_nobody_to_tell_of_a_detached_repository_and_keeps_its_jobs)
+{
+    AUTO(buf) struct buf before = {0};
+    AUTO(buf) struct buf detached = {0};
+    AUTO(buf) struct buf job = {0};
+    AUTO(heard) struct heard heard = {0};
+    bring_back("5\n");
+    connect_all();
+    repository(1, NAS, &before);
+    give_statement(&lab, &before);
+    caller_await(&loop.nas, SEALIFT__HEAD__KIND_LOG_ASK, &heard);
+    signing_detached(&loop.dock.signing, &loop_store, 2, "main", NAS, &detached);
+    signing_job(&loop.dock.signing,
+                &(struct job_draft){.id = loop_job, .name = "web-daily", .repository = loop_store}, &job);
+    give_statement(&loop.nas, &detached);
+    settle(&loop.nas);
+    give_statement(&loop.web, &job);
+    give_end(&loop.web);
+    give_end(&loop.nas);
+    give_end(&lab);
+    settle(&loop.web);
+    settle(&loop.nas);
+    settle(&lab);
+    cr_assert_eq(waits_for(NULL), SIZE_MAX);
+    cr_assert_eq(statements(SEALIFT__STATEMENT_TYPE__STATEMENT_JOB), 1);
+    caller_hang_up(&lab);
+}
+
 /* A grant by web, and the section that it names. */
 static void some_grant(struct buf *unlock, struct buf *grant)
 {

@@ -108,8 +108,9 @@ static void fill_copy(const struct signing *signing, enum signing_member recipie
     out->sealed = lent_bytes(sealed, sizeof(sealed));
 }
 
-void signing_repository(const struct signing *signing, const struct id *id, uint64_t version,
-                        const char *name, enum signing_member owner, Sealift__StoreKind kind, struct buf *out)
+static void put_repository(const struct signing *signing, const struct id *id, uint64_t version,
+                           const char *name, enum signing_member owner, Sealift__StoreKind kind,
+                           uint32_t deleted, struct buf *out)
 {
     Sealift__SealedCopy copy, *copies[] = {&copy};
     fill_copy(signing, owner, &copy);
@@ -117,6 +118,7 @@ void signing_repository(const struct signing *signing, const struct id *id, uint
     body.name = text_of(name);
     body.owner = lent_bytes(signing_key(signing, owner), SIGN_PK_LEN);
     body.kind = kind;
+    body.deleted = deleted;
     body.path = copies;
     body.n_path = 1;
     AUTO(buf) struct buf encoded = {0};
@@ -127,6 +129,18 @@ void signing_repository(const struct signing *signing, const struct id *id, uint
                                     .version = version,
                                     .body = buf_span(&encoded)};
     sign(signing, ANNA, &draft, out);
+}
+
+void signing_repository(const struct signing *signing, const struct id *id, uint64_t version,
+                        const char *name, enum signing_member owner, Sealift__StoreKind kind, struct buf *out)
+{
+    put_repository(signing, id, version, name, owner, kind, 0, out);
+}
+
+void signing_detached(const struct signing *signing, const struct id *id, uint64_t version, const char *name,
+                      enum signing_member owner, struct buf *out)
+{
+    put_repository(signing, id, version, name, owner, SEALIFT__STORE_KIND__STORE_ENCRYPTED, 1, out);
 }
 
 static const uint8_t some_key[HASH_LEN] = {1}, some_domain[HASH_LEN] = {2};

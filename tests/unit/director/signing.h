@@ -33,6 +33,10 @@ void signing_repository(const struct signing *signing, const struct id *id, uint
                         const char *name, enum signing_member owner, Sealift__StoreKind kind,
                         struct buf *out);
 
+/* Detached: not in anybody's care. */
+void signing_detached(const struct signing *signing, const struct id *id, uint64_t version, const char *name,
+                      enum signing_member owner, struct buf *out);
+
 struct job_draft {
     struct id id;
     uint64_t version; /* 0: 1 */
