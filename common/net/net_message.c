@@ -71,6 +71,16 @@ void net_message_share(const struct net_message *message, struct net_message *ou
     out->live = true;
 }
 
+bool net_message_share_under(const struct net_message *message, struct span header, struct net_message *out,
+                             struct err *err)
+{
+    assert(message->live);
+    if (!net_message_make(out, header, err)) return false;
+    (void)zmq_msg_close(net_zmq_frame(&out->payload));
+    frame_share(&message->payload, &out->payload);
+    return true;
+}
+
 static void frame_move(zmq_msg_t *from, struct net_frame *to)
 {
     done_or_abort(zmq_msg_init(net_zmq_frame(to)));

@@ -40,6 +40,9 @@ void net_message_take_payload(struct net_message *message, void *data, size_t le
 /* `out`, which must be empty, becomes a second message with the same header and payload. A payload
  * over 33 bytes is shared, not copied: kept until it is acknowledged, it costs nothing to send. */
 void net_message_share(const struct net_message *message, struct net_message *out);
+/* The same with another header. ERR_LIMIT above NET_HEADER_MAX. */
+bool net_message_share_under(const struct net_message *message, struct span header, struct net_message *out,
+                             struct err *err) MUST_CHECK;
 /* `out` must be empty; `from` is empty afterwards. */
 void net_message_move(struct net_message *from, struct net_message *out);
 

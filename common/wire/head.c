@@ -87,6 +87,8 @@ static const struct kind kinds[] = {
     {SEALIFT__HEAD__KIND_FRAMES, "frames", DIALLER, BATCH_MAX},
     {SEALIFT__HEAD__KIND_FETCH_END, "fetch end", DIALLER, ASK_MAX},
     {SEALIFT__HEAD__KIND_KEEP_UNLOCK, "keep unlock", DIALLER, STATEMENT_MAX},
+    {SEALIFT__HEAD__KIND_STRIPE, "stripe", DIALLER, 0},
+    {SEALIFT__HEAD__KIND_STRIPES, "stripes", DIALLER | LISTENER, 0},
     {SEALIFT__HEAD__KIND_OPENED, "opened", LISTENER, 0},
     {SEALIFT__HEAD__KIND_HAVE, "have", LISTENER, ASK_ITEMS_MAX},
     {SEALIFT__HEAD__KIND_ACK, "ack", LISTENER, 0},
@@ -132,6 +134,8 @@ static bool head_check(enum channel channel, const Sealift__Head *head, size_t p
     if (payload_len > kind->payload_max)
         return err_set(err, ERR_LIMIT, "a '%s' message has a payload of %zu bytes, at most %zu are allowed",
                        kind->name, payload_len, kind->payload_max);
+    if (head->sequence != 0 && channel != CHANNEL_DIALLER_TO_LISTENER)
+        return err_set(err, ERR_PROTOCOL, "a '%s' message with a sequence number", kind->name);
     return fields_check(head, kind->name, err);
 }
 
@@ -161,6 +165,39 @@ void head_encode(Sealift__Head *head, struct buf *out)
     head->protocol = PROTOCOL_VERSION;
     message_encode(head, out);
     assert(out->len - before <= HEAD_MAX);
+}
+
+enum { VARINT_MORE = 0x80, FIELD_SERIAL = 2 << 3, FIELD_SEQUENCE = 3 << 3 };
+
+static void put_varint(struct buf *out, uint64_t value)
+{
+    for (; value >= VARINT_MORE; value >>= 7) {
+        const uint8_t part = (uint8_t)(value | VARINT_MORE);
+        buf_put(out, &part, 1);
+    }
+    const uint8_t last = (uint8_t)value;
+    buf_put(out, &last, 1);
+}
+
+/* A field of which only the varint is there: where the next one begins. */
+static size_t behind_varint(struct span head, size_t at)
+{
+    assert(at < head.len);
+    for (at++; head.data[at] & VARINT_MORE; at++)
+        assert(at + 1 < head.len);
+    return at + 1;
+}
+
+void head_number(struct span head, uint64_t sequence, struct buf *out)
+{
+    const uint8_t field = FIELD_SEQUENCE;
+    size_t at = behind_varint(head, 0); /* protocol, which is never 0 */
+    if (at < head.len && head.data[at] == FIELD_SERIAL) at = behind_varint(head, at);
+    assert(sequence != 0 && (at == head.len || head.data[at] != field));
+    buf_put(out, head.data, at);
+    buf_put(out, &field, 1);
+    put_varint(out, sequence);
+    buf_put(out, head.data + at, head.len - at);
 }
 
 #define PAYLOAD(name, type, descriptor)                                                                      \

@@ -37,6 +37,9 @@ DEFINE_AUTO(head, Sealift__Head *, head_free)
 /* Sets protocol = PROTOCOL_VERSION and appends the encoded head. The same limits are asserted: a head
  * that is too long is our own bug. */
 void head_encode(Sealift__Head *head, struct buf *out);
+/* Appends what head_encode has made, without a sequence number, with this one, which is not 0: a message that
+ * is sent again on another connection is encoded once. */
+void head_number(struct span head, uint64_t sequence, struct buf *out);
 
 /* How a reason begins that was the peer's, in errors and in the text of a RunEnd: the peer's own report of
  * the same run says more, and names whose it is. */

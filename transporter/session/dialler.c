@@ -34,15 +34,35 @@ void dialler_drop_parcel(struct dialler *dialler, struct parcel **place)
     free(parcel);
 }
 
+static void insert(struct dialler *dialler, struct parcel **place, struct parcel *parcel)
+{
+    parcel->next = *place;
+    if (dialler->end == place) dialler->end = &parcel->next;
+    *place = parcel;
+    net_wake_signal(&dialler->wake);
+}
+
 static struct parcel *add_parcel(struct dialler *dialler, enum parcel_kind kind, struct net_message *message)
 {
     struct parcel *parcel = xcalloc(1, sizeof(*parcel));
     parcel->kind = kind;
     parcel->bytes = net_message_payload(message).len;
     net_message_move(message, &parcel->message);
-    *dialler->end = parcel;
-    dialler->end = &parcel->next;
-    net_wake_signal(&dialler->wake);
+    insert(dialler, dialler->end, parcel);
+    return parcel;
+}
+
+/* A question goes out before what waits: on a long way that may be seconds' worth of batches. */
+static struct parcel *add_question(struct dialler *dialler, struct net_message *message)
+{
+    struct parcel **place = dialler->unsent;
+    while (*place && dialler_is_question(*place))
+        place = &(*place)->next;
+    struct parcel *parcel = xcalloc(1, sizeof(*parcel));
+    parcel->kind = PARCEL_REQUEST;
+    parcel->asked = SEALIFT__HEAD__KIND_ASK;
+    net_message_move(message, &parcel->message);
+    insert(dialler, place, parcel);
     return parcel;
 }
 
@@ -107,6 +127,7 @@ bool dialler_new(const struct dialler_options *options, struct dialler **out, st
     dialler->down_since_ms = clock_steady_ms();
     dialler->wake.fd = -1;
     dialler->spares = payload_spares_new(DIALLER_SPARES);
+    stripe_growth_init(&dialler->growth, STRIPES_MAX);
     (void)pthread_mutex_init(&dialler->lock, NULL);
     (void)pthread_cond_init(&dialler->changed, NULL);
     if (!net_wake_init(&dialler->wake, err) ||
@@ -134,6 +155,7 @@ void dialler_free(struct dialler *dialler, const struct err *why)
         else
             data_message_make(&head, span_of(NULL, 0), &dialler->goodbye);
         dialler->has_goodbye = true;
+        dialler->done_well = !why;
     }
     (void)pthread_mutex_unlock(&dialler->lock);
     dialler_leave(dialler);
@@ -179,7 +201,8 @@ bool dialler_envelope(struct dialler *dialler, struct span envelope, struct err 
 static bool batch_fits(const struct dialler *dialler, size_t len)
 {
     if (dialler->batch_count == 0) return dialler->opened_once;
-    return dialler->batch_count < DIALLER_BATCHES_MAX && dialler->batch_bytes + len <= dialler->credit;
+    return dialler->batch_count < DIALLER_BATCHES_MAX &&
+           dialler->batch_bytes + len <= dialler_credit(dialler);
 }
 
 bool dialler_batch(struct dialler *dialler, uint64_t number, struct buf *batch, struct err *err)
@@ -228,10 +251,12 @@ bool dialler_request(struct dialler *dialler, Sealift__Head *head, struct span p
         struct net_message message = {0};
         head->serial = ++dialler->serial;
         data_message_make(head, payload, &message);
-        struct parcel *parcel = add_parcel(dialler, PARCEL_REQUEST, &message);
+        bool ask = head->kind_case == SEALIFT__HEAD__KIND_ASK;
+        struct parcel *parcel =
+            ask ? add_question(dialler, &message) : add_parcel(dialler, PARCEL_REQUEST, &message);
         parcel->number = head->serial;
         parcel->asked = head->kind_case;
-        parcel->count = head->kind_case == SEALIFT__HEAD__KIND_ASK ? head->ask->count : 1;
+        parcel->count = ask ? head->ask->count : 1;
         parcel->answer = answer;
         while (!parcel->answered && !dialler->failed)
             (void)pthread_cond_wait(&dialler->changed, &dialler->lock);
@@ -266,7 +291,7 @@ bool dialler_answer(struct dialler *dialler, uint64_t connection, Sealift__Head 
                     bool *stale, struct err *err)
 {
     (void)pthread_mutex_lock(&dialler->lock);
-    while (!dialler->failed && connection == dialler->connection && payload->len > dialler->credit)
+    while (!dialler->failed && connection == dialler->connection && payload->len > dialler_credit(dialler))
         (void)pthread_cond_wait(&dialler->changed, &dialler->lock);
     bool ok = is_alive(dialler, err);
     if (ok) *stale = connection != dialler->connection;

@@ -39,6 +39,7 @@ struct dialler_options {
     struct span point_file; /* recovery */
     enum job_question question;
     uint64_t lease_ms;
+    unsigned stripes;                /* connections to begin with; 0: one, and more where the way is long */
     _Atomic uint64_t *waiting_bytes; /* of batches that are not acknowledged, kept up to date; may be NULL */
 };
 

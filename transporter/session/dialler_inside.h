@@ -7,14 +7,17 @@
 #include "common/net/net_wake.h"
 #include "transporter/session/dialler.h"
 #include "transporter/session/payload_spares.h"
+#include "transporter/session/stripe_growth.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum {
-    DIALLER_QUEUE = 1024,          /* messages in libzmq */
     DIALLER_BATCHES_MAX = 256,     /* unacknowledged at a time */
-    DIALLER_CREDIT_MAX = 32 << 20, /* whatever the target offers */
+    DIALLER_CREDIT_MAX = 64 << 20, /* whatever the target offers */
+    /* all that is used of it where the way is short */
+    DIALLER_SHORT_BATCHES = 24 << 20,
+    DIALLER_SHORT_ANSWERS = 16 << 20,
     DIALLER_SPARES = 4 << 20
 };
 
@@ -53,6 +56,10 @@ struct dialler {
     uint64_t connection; /* counted from 1, at each Opened */
     bool opened_once;
     struct dialler_opened opened;
+    uint64_t epoch; /* as the other side named the connection; 0: it takes no stripes */
+    struct stripe_growth growth;
+    uint64_t opening_ms;    /* when Open was sent */
+    uint64_t asked_echo_ms; /* when; 0: none is waited for */
     uint64_t down_since_ms;
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
     bool missed;                         /* its loss was told, and not yet that it is back */
@@ -64,7 +71,9 @@ struct dialler {
     uint64_t acknowledged;
     uint64_t batch_bytes; /* unacknowledged */
     size_t batch_count;
-    uint64_t credit; /* batches: in all. Recovery: what is left */
+    uint64_t credit;   /* batches: in all. Recovery: what is left */
+    uint64_t offered;  /* at first */
+    uint64_t withheld; /* of it, as the way is short */
 
     struct want *wants, **wants_end;
     size_t want_count;
@@ -75,10 +84,22 @@ struct dialler {
     bool stop;
     struct net_message goodbye;
     bool has_goodbye;
+    bool done_well; /* it is Done */
 };
+
+/* A question carries no sequence number: it is answered when it comes. */
+static inline bool dialler_is_question(const struct parcel *parcel)
+{
+    return parcel->kind == PARCEL_REQUEST && parcel->asked == SEALIFT__HEAD__KIND_ASK;
+}
 
 /* Under the lock. */
 void dialler_fail(struct dialler *dialler, const struct err *why);
+/* How many bytes may be sent. */
+static inline uint64_t dialler_credit(const struct dialler *dialler)
+{
+    return dialler->credit > dialler->withheld ? dialler->credit - dialler->withheld : 0;
+}
 /* Takes the parcel at that place out of the list and frees it. */
 void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);
 

@@ -1,94 +1,113 @@
-#include "transporter/session/dialler_inside.h"
-
-#include "common/net/net_poll.h"
+#include "transporter/session/dialler_links.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    LINGER_MS = 1000,
     IDLE_MS = 1000,
     REASON_MS = 2000,      /* to find out why nobody answers */
     LAST_CHANCE_MS = 1000, /* to say good-bye */
 };
 
-/* One socket, used for one connection only: what was meant for a lost connection can never reach the
- * next one before its Open. */
-struct link {
-    struct net_socket *socket;
-    struct net_monitor *monitor;
-    struct data_endpoint endpoint;
-    bool up, lost;
-    bool crowded; /* libzmq took no more */
-    uint64_t made_ms;
-};
-
-static void link_deinit(struct link *link)
-{
-    net_monitor_free(link->monitor);
-    net_socket_free(link->socket);
-}
-DEFINE_AUTO_IN_PLACE(link, struct link, link_deinit)
-
-static bool link_init(struct link *link, const struct dialler *dialler, struct err *err)
-{
-    struct net_options options = net_options_in(dialler->options.net, NET_CLIENT);
-    options.key = dialler->key;
-    options.server_key = dialler->options.peer_key;
-    options.max_payload = PAYLOAD_MAX;
-    options.send_queue = DIALLER_QUEUE;
-    options.recv_queue = DIALLER_QUEUE;
-    options.linger_ms = LINGER_MS;
-    data_path_endpoint(dialler->options.path, 0, &link->endpoint);
-    if (link->endpoint.inside) options.reconnect_max_ms = options.reconnect_ms;
-    link->made_ms = clock_steady_ms();
-    return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
-           net_monitor_new(link->socket, &link->monitor, err) &&
-           net_socket_attach(link->socket, &link->endpoint.net, err);
-}
-
 /* --- sending, under the lock --- */
+
+static ProtobufCBinaryData field(uint8_t *bytes, size_t len)
+{
+    return (ProtobufCBinaryData){.data = bytes, .len = len};
+}
+
+/* The first message of a connection. */
+static void send_first(struct link *link, Sealift__Head *head, struct span payload)
+{
+    AUTO(net_message) struct net_message message = {0};
+    data_message_make(head, payload, &message);
+    if (net_socket_send(link->socket, NULL, &message, 0) != NET_OK) link->lost = true;
+}
 
 static void send_open(struct dialler *dialler, struct link *link)
 {
-    const struct dialler_options *options = &dialler->options;
+    struct dialler_options *options = &dialler->options;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Open open = SEALIFT__OPEN__INIT;
-    uint8_t run[ID_LEN], seal[ID_LEN], ticket[DIALLER_TICKET_LEN];
-    memcpy(run, options->run.bytes, ID_LEN);
-    memcpy(seal, options->seal.bytes, ID_LEN);
-    memcpy(ticket, options->ticket, DIALLER_TICKET_LEN);
-    open.run = (ProtobufCBinaryData){.data = run, .len = ID_LEN};
-    open.seal = (ProtobufCBinaryData){.data = seal, .len = ID_LEN};
-    open.ticket = (ProtobufCBinaryData){.data = ticket, .len = DIALLER_TICKET_LEN};
+    open.run = field(options->run.bytes, ID_LEN);
+    open.seal = field(options->seal.bytes, ID_LEN);
+    open.ticket = field(options->ticket, DIALLER_TICKET_LEN);
     open.attempt = options->attempt;
     open.asks_job = options->question == JOB_HAS_POINTS;
     head.kind_case = SEALIFT__HEAD__KIND_OPEN;
     head.open = &open;
-    AUTO(net_message) struct net_message message = {0};
-    data_message_make(&head, buf_span(&dialler->point_file), &message);
-    if (net_socket_send(link->socket, NULL, &message, 0) != NET_OK) link->lost = true;
+    dialler->opening_ms = clock_steady_ms();
+    send_first(link, &head, buf_span(&dialler->point_file));
 }
 
-static bool send_shared(struct link *link, const struct net_message *message)
+static void send_stripe(struct dialler *dialler, struct link *link, unsigned index)
 {
-    AUTO(net_message) struct net_message copy = {0};
-    net_message_share(message, &copy);
-    link->crowded = net_socket_send(link->socket, NULL, &copy, 0) != NET_OK;
-    return !link->crowded;
+    struct dialler_options *options = &dialler->options;
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Stripe stripe = SEALIFT__STRIPE__INIT;
+    stripe.run = field(options->run.bytes, ID_LEN);
+    stripe.ticket = field(options->ticket, DIALLER_TICKET_LEN);
+    stripe.attempt = options->attempt;
+    stripe.epoch = dialler->epoch;
+    stripe.index = index;
+    head.kind_case = SEALIFT__HEAD__KIND_STRIPE;
+    head.stripe = &stripe;
+    send_first(link, &head, span_of(NULL, 0));
 }
 
-static void send_parcels(struct dialler *dialler, struct link *link)
+/* By the first connection, and no more than one that was not answered. */
+static void send_stripes(struct dialler *dialler, struct links *links)
+{
+    struct link *first = &links->at[0];
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Stripes stripes = SEALIFT__STRIPES__INIT;
+    stripes.count = links->count;
+    head.kind_case = SEALIFT__HEAD__KIND_STRIPES;
+    head.stripes = &stripes;
+    AUTO(net_message) struct net_message message = {0};
+    data_message_make(&head, span_of(NULL, 0), &message);
+    first->crowded = net_socket_send(first->socket, NULL, &message, 0) != NET_OK;
+    if (first->crowded) return;
+    dialler->asked_echo_ms = clock_steady_ms();
+    links->told = links->count;
+}
+
+static void send_parcels(struct dialler *dialler, struct links *links)
 {
     while (*dialler->unsent) {
         struct parcel *parcel = *dialler->unsent;
-        if (!parcel->answered && !send_shared(link, &parcel->message)) return;
+        bool numbered = dialler->epoch != 0 && !dialler_is_question(parcel);
+        if (!parcel->answered && !links_send(links, &parcel->message, numbered ? NUMBERED : NOT_NUMBERED))
+            return;
         if (parcel->kind == PARCEL_ANSWER)
             dialler_drop_parcel(dialler, dialler->unsent);
         else
             dialler->unsent = &parcel->next;
     }
+}
+
+/* More connections where the way is long and they are what holds the session up. */
+static void look_at_growth(struct dialler *dialler, struct links *links)
+{
+    struct stripe_growth *growth = &dialler->growth;
+    uint64_t now_ms = clock_steady_ms();
+    if (!links_prune(links, data_path_patience_ms(dialler->options.path))) stripe_growth_lost(growth);
+    stripe_growth_sent(growth, links->moved);
+    stripe_growth_room(growth, *dialler->unsent ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
+    unsigned count = stripe_growth_look(growth, now_ms);
+    if (count < dialler->options.stripes) count = dialler->options.stripes;
+    if (count > links->count) stripe_growth_grown(growth, links_grow(links, dialler, count));
+}
+
+static void send_all(struct dialler *dialler, struct links *links)
+{
+    bool striped = dialler->epoch != 0;
+    if (striped && dialler->asked_echo_ms == 0 &&
+        (stripe_growth_wants_echo(&dialler->growth) || links->told < links->count))
+        send_stripes(dialler, links);
+    send_parcels(dialler, links);
+    if (striped) look_at_growth(dialler, links);
 }
 
 /* --- events --- */
@@ -101,15 +120,26 @@ static void note_trouble(struct dialler *dialler, const struct link *link, const
     data_path_trouble(dialler->options.path, told ? err.text : text, dialler->trouble);
 }
 
-static void take_event(struct dialler *dialler, struct link *link, const struct net_monitor_event *event)
+static void begin_link(struct dialler *dialler, struct links *links, struct link *link)
+{
+    unsigned index = (unsigned)(link - links->at);
+    link->up = true;
+    (void)pthread_mutex_lock(&dialler->lock);
+    if (index > 0) {
+        send_stripe(dialler, link, index);
+    } else {
+        dialler->state = CONVERSATION_NEW;
+        send_open(dialler, link);
+    }
+    (void)pthread_mutex_unlock(&dialler->lock);
+}
+
+static void take_event(struct dialler *dialler, struct links *links, struct link *link,
+                       const struct net_monitor_event *event)
 {
     switch (event->kind) {
     case NET_UP:
-        link->up = true;
-        (void)pthread_mutex_lock(&dialler->lock);
-        dialler->state = CONVERSATION_NEW;
-        send_open(dialler, link);
-        (void)pthread_mutex_unlock(&dialler->lock);
+        begin_link(dialler, links, link);
         return;
     case NET_DOWN:
         if (link->up) note_trouble(dialler, link, "the connection was lost");
@@ -127,37 +157,60 @@ static void take_event(struct dialler *dialler, struct link *link, const struct 
     }
 }
 
-static void take_events(struct dialler *dialler, struct link *link)
+static void take_events(struct dialler *dialler, struct links *links, struct link *link)
 {
     struct net_monitor_event event;
     while (!link->lost && net_monitor_take(link->monitor, &event))
-        take_event(dialler, link, &event);
+        take_event(dialler, links, link, &event);
 }
 
-/* A message counts only if the connection that it came by has not ended before. */
-static bool receive_one(struct dialler *dialler, struct link *link)
+static void take_received(struct dialler *dialler, enum net_status status, enum net_fault fault,
+                          struct net_message *net)
 {
-    AUTO(net_message) struct net_message net = {0};
     AUTO(data_message) struct data_message message = {0};
-    struct net_peer from;
-    enum net_fault fault = NET_FAULT_FRAMES;
     struct err err = {0};
-    enum net_status status = net_socket_recv(link->socket, &from, &net, &fault, 0);
-    if (status != NET_OK && status != NET_REFUSED) return false;
-    take_events(dialler, link);
-    if (link->lost || !link->up) return false;
-    (void)pthread_mutex_lock(&dialler->lock);
     if (status == NET_REFUSED) {
         (void)err_set(&err, ERR_PROTOCOL, "%s", net_fault_text(fault));
         dialler_fail(dialler, &err);
-    } else if (data_message_decode(CHANNEL_LISTENER_TO_DIALLER, &net, &message, &err)) {
+    } else if (data_message_decode(CHANNEL_LISTENER_TO_DIALLER, net, &message, &err)) {
         dialler_take_message(dialler, &message);
     } else {
         dialler_fail(dialler, &err);
     }
+}
+
+/* A message counts only if the connection that it came by has not ended before. All come by the first one: by
+ * a stripe only a refusal, after which the session goes on with fewer. */
+static bool receive_one(struct dialler *dialler, struct links *links, struct link *link)
+{
+    AUTO(net_message) struct net_message net = {0};
+    struct net_peer from;
+    enum net_fault fault = NET_FAULT_FRAMES;
+    enum net_status status = net_socket_recv(link->socket, &from, &net, &fault, 0);
+    if (status != NET_OK && status != NET_REFUSED) return false;
+    take_events(dialler, links, link);
+    if (link->lost || !link->up) return false;
+    if (link != links->at) {
+        note_trouble(dialler, link, "the other side refused a further connection");
+        link->lost = true;
+        return false;
+    }
+    (void)pthread_mutex_lock(&dialler->lock);
+    take_received(dialler, status, fault, &net);
     bool ended = dialler->failed;
     (void)pthread_mutex_unlock(&dialler->lock);
     return !ended;
+}
+
+static void receive_all(struct dialler *dialler, struct links *links)
+{
+    for (unsigned i = 0; i < links->count; i++) {
+        struct link *link = &links->at[i];
+        if (!link->socket) continue;
+        take_events(dialler, links, link);
+        while (!link->lost && receive_one(dialler, links, link))
+            continue;
+    }
 }
 
 static bool is_open(const struct dialler *dialler)
@@ -165,17 +218,18 @@ static bool is_open(const struct dialler *dialler)
     return dialler->state == CONVERSATION_STREAM || dialler->state == CONVERSATION_ENDED;
 }
 
-/* Whether this link is worth going on with; sends what there is to send. */
-static bool go_on(struct dialler *dialler, struct link *link)
+/* Whether these connections are worth going on with; sends what there is to send. */
+static bool go_on(struct dialler *dialler, struct links *links)
 {
+    bool lost = links_lost(links), up = links_up(links);
     (void)pthread_mutex_lock(&dialler->lock);
-    bool open = link->up && is_open(dialler);
-    link->crowded = false;
-    if (open && !dialler->failed) send_parcels(dialler, link);
-    bool on = !link->lost && !dialler->stop && (open || !dialler->failed);
+    bool open = up && is_open(dialler);
+    links_forget_crowds(links);
+    if (open && !lost && !dialler->failed) send_all(dialler, links);
+    bool on = !lost && !dialler->stop && (open || !dialler->failed);
     (void)pthread_mutex_unlock(&dialler->lock);
     return on &&
-           (link->up || clock_steady_ms() < link->made_ms + data_path_patience_ms(dialler->options.path));
+           (up || clock_steady_ms() < links->at[0].made_ms + data_path_patience_ms(dialler->options.path));
 }
 
 static bool is_stopped(struct dialler *dialler)
@@ -211,45 +265,57 @@ static void give_up(struct dialler *dialler)
     (void)pthread_mutex_unlock(&dialler->lock);
 }
 
-static uint64_t check_lease(struct dialler *dialler, const struct link *link)
+static uint64_t check_lease(struct dialler *dialler, const struct links *links)
 {
     (void)pthread_mutex_lock(&dialler->lock);
-    uint64_t left = lease_left(dialler, link && link->up && !link->lost && is_open(dialler));
+    uint64_t left = lease_left(dialler, links && links_up(links) && !links_lost(links) && is_open(dialler));
     (void)pthread_mutex_unlock(&dialler->lock);
     if (left == 0) give_up(dialler);
     return left;
 }
 
-static void say_goodbye(struct dialler *dialler, struct link *link)
+/* Done in its place behind what was sent; Fail as soon as may be. */
+static void say_goodbye(struct dialler *dialler, struct links *links)
 {
     (void)pthread_mutex_lock(&dialler->lock);
-    bool speak = dialler->has_goodbye && link->up && !link->lost && is_open(dialler);
-    if (speak) send_parcels(dialler, link);
-    if (speak && net_socket_send(link->socket, NULL, &dialler->goodbye, LAST_CHANCE_MS) == NET_OK)
-        dialler->has_goodbye = false;
+    bool speak = dialler->has_goodbye && links_up(links) && !links_lost(links) && is_open(dialler);
+    if (speak) {
+        bool numbered = dialler->epoch != 0 && dialler->done_well;
+        links_forget_crowds(links);
+        send_parcels(dialler, links);
+        links_forget_crowds(links);
+        if (links_send_last(links, &dialler->goodbye, numbered ? NUMBERED : NOT_NUMBERED, LAST_CHANCE_MS))
+            dialler->has_goodbye = false;
+    }
     (void)pthread_mutex_unlock(&dialler->lock);
 }
 
-/* Until the connection is lost or there is no more need for it. true: it carried a conversation. */
-static bool use_link(struct dialler *dialler, struct link *link)
+static uint64_t time_to_wait(struct dialler *dialler, const struct links *links)
+{
+    uint64_t left = check_lease(dialler, links), look = IDLE_MS;
+    (void)pthread_mutex_lock(&dialler->lock);
+    if (*dialler->unsent && is_open(dialler)) look = stripe_growth_left(&dialler->growth, clock_steady_ms());
+    (void)pthread_mutex_unlock(&dialler->lock);
+    return look < left ? look : left;
+}
+
+/* Until a connection is lost or there is no more need for them. true: they carried a conversation. */
+static bool use_links(struct dialler *dialler, struct links *links)
 {
     struct err err;
-    while (go_on(dialler, link)) {
-        struct net_poll_item items[] = {
-            net_poll_socket(link->socket, NET_READABLE | (link->crowded ? NET_WRITABLE : 0u)),
-            net_poll_monitor(link->monitor),
-            net_poll_fd(dialler->wake.fd, NET_READABLE),
-        };
-        if (!net_poll_wait(items, 3, (int)check_lease(dialler, link), &err)) break;
-        if (items[2].ready) net_wake_clear(&dialler->wake);
-        take_events(dialler, link);
-        while (!link->lost && receive_one(dialler, link))
-            continue;
+    while (go_on(dialler, links)) {
+        struct net_poll_item items[2 * STRIPES_MAX + 1];
+        size_t count = links_poll(links, items);
+        items[count] = net_poll_fd(dialler->wake.fd, NET_READABLE);
+        if (!net_poll_wait(items, count + 1, (int)time_to_wait(dialler, links), &err)) break;
+        if (items[count].ready) net_wake_clear(&dialler->wake);
+        receive_all(dialler, links);
     }
-    say_goodbye(dialler, link);
+    say_goodbye(dialler, links);
     (void)pthread_mutex_lock(&dialler->lock);
-    bool worked = link->up && is_open(dialler);
+    bool worked = links_up(links) && is_open(dialler);
     if (worked) dialler_down(dialler);
+    if (worked && links_too_many(links, clock_steady_ms())) stripe_growth_lost(&dialler->growth);
     dialler->state = CONVERSATION_NEW;
     (void)pthread_mutex_unlock(&dialler->lock);
     return worked;
@@ -284,15 +350,15 @@ void *dialler_main(void *arg)
     const uint64_t first_ms = (uint64_t)pace.reconnect_ms, most_ms = (uint64_t)pace.reconnect_max_ms;
     uint64_t pause_ms = first_ms;
     while (!is_over(dialler)) {
-        AUTO(link) struct link link = {0};
+        AUTO(links) struct links links = {0};
         struct err err = {0};
-        if (!link_init(&link, dialler, &err)) {
+        if (!links_init(&links, dialler, &err)) {
             (void)pthread_mutex_lock(&dialler->lock);
             dialler_fail(dialler, &err);
             (void)pthread_mutex_unlock(&dialler->lock);
             break;
         }
-        bool worked = use_link(dialler, &link);
+        bool worked = use_links(dialler, &links);
         if (is_over(dialler)) break;
         pause_ms = worked ? first_ms : 2 * pause_ms;
         if (pause_ms > most_ms) pause_ms = most_ms;

@@ -78,13 +78,29 @@ void dialler_down(struct dialler *dialler)
     log_lost(dialler);
 }
 
+/* On a short way a large credit would only be memory: of the target's disk, which is slower, and not of the
+ * way. */
+static void withhold(struct dialler *dialler)
+{
+    uint64_t enough = dialler->options.conversation == CONVERSATION_RECOVERY ? DIALLER_SHORT_ANSWERS
+                                                                             : DIALLER_SHORT_BATCHES;
+    uint64_t spare = dialler->offered > enough ? dialler->offered - enough : 0;
+    dialler->withheld = stripe_growth_is_long(&dialler->growth) ? 0 : spare;
+}
+
 static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)
 {
     begin_connection(dialler);
     if (dialler->options.conversation != CONVERSATION_RECOVERY &&
         !acknowledge(dialler, opened->acknowledged, err))
         return false;
+    dialler->epoch = opened->epoch;
+    dialler->asked_echo_ms = 0;
+    stripe_growth_begin(&dialler->growth, clock_steady_ms());
+    stripe_growth_echo(&dialler->growth, clock_steady_ms() - dialler->opening_ms);
     dialler->credit = opened->credit_bytes < DIALLER_CREDIT_MAX ? opened->credit_bytes : DIALLER_CREDIT_MAX;
+    dialler->offered = dialler->credit;
+    withhold(dialler);
     if (!dialler->opened_once) {
         dialler->opened.head_number = opened->head_number;
         dialler->opened.job_point = opened->job_point;
@@ -153,6 +169,16 @@ static bool take_credit(struct dialler *dialler, const Sealift__Credit *credit, 
     return true;
 }
 
+/* The other side says again what it was told: how long the way is. */
+static bool take_echo(struct dialler *dialler, const struct data_message *message, struct err *err)
+{
+    if (dialler->asked_echo_ms == 0) return no_row(message, err);
+    stripe_growth_echo(&dialler->growth, clock_steady_ms() - dialler->asked_echo_ms);
+    dialler->asked_echo_ms = 0;
+    withhold(dialler);
+    return true;
+}
+
 static bool take(struct dialler *dialler, struct data_message *message, struct err *err)
 {
     switch (message->head->kind_case) {
@@ -177,9 +203,11 @@ static bool take(struct dialler *dialler, struct data_message *message, struct e
 void dialler_take_message(struct dialler *dialler, struct data_message *message)
 {
     struct err err = {0};
-    if (!conversation_dialler(dialler->options.conversation, dialler->state, message->head->kind_case,
-                              &dialler->state, &err) ||
-        !take(dialler, message, &err))
-        dialler_fail(dialler, &err);
+    bool ok = message->head->kind_case == SEALIFT__HEAD__KIND_STRIPES
+                  ? take_echo(dialler, message, &err)
+                  : conversation_dialler(dialler->options.conversation, dialler->state,
+                                         message->head->kind_case, &dialler->state, &err) &&
+                        take(dialler, message, &err);
+    if (!ok) dialler_fail(dialler, &err);
     (void)pthread_cond_broadcast(&dialler->changed);
 }

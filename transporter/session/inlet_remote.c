@@ -93,6 +93,7 @@ static void answer_open(struct inlet_remote *inlet)
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
     struct net_message message = {0};
+    opened.epoch = inlet->open.connection;
     opened.credit_bytes = INLET_REMOTE_CREDIT;
     head.serial = inlet->open.head->serial;
     head.kind_case = SEALIFT__HEAD__KIND_OPENED;

@@ -143,6 +143,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
     listener_queue_init(&session->asks);
     listener_queue_init(&session->rest);
     listener_box_init(&session->out);
+    stripe_order_init(&session->order);
     (void)pthread_cond_init(&session->arrived, NULL);
     (void)pthread_mutex_lock(&listener->lock);
     bool taken = listener_session_of(listener, &options->run) != NULL;
@@ -150,7 +151,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
         session->next = listener->sessions;
         listener->sessions = session;
         net_zap_allow(listener->zap, LISTENER_DOMAIN, options->peer_key);
-        if (options->path && data_path_dials(options->path)) outbound_add(session, 0);
+        listener_dial_stripes(session, 1);
     }
     (void)pthread_mutex_unlock(&listener->lock);
     if (taken) {
@@ -181,6 +182,7 @@ void listener_session_free(struct listener_session *session)
     *at = session->next;
     outbound_leave(session);
     if (session->bound) listener_leave(listener, &session->peer, &session->out);
+    listener_drop_stripes(session);
     if (!key_is_used(listener, session->options.peer_key))
         net_zap_remove(listener->zap, LISTENER_DOMAIN, session->options.peer_key);
     (void)pthread_mutex_unlock(&listener->lock);

@@ -24,16 +24,8 @@ static void session_unbind(struct listener_session *session)
     session->bound = false;
     session->gone_since_ms = clock_steady_ms();
     listener_box_clear(&session->out);
+    listener_drop_stripes(session);
     (void)pthread_cond_broadcast(&session->arrived);
-}
-
-static struct listener_session *session_of_peer(const struct listener *listener, const struct net_peer *peer)
-{
-    struct listener_session *session = listener->sessions;
-    while (session && !(session->bound && session->peer.route == peer->route &&
-                        memcmp(session->peer.key, peer->key, NET_KEY_LEN) == 0))
-        session = session->next;
-    return session;
 }
 
 static bool is_leaving(const struct listener *listener, const struct net_peer *peer)
@@ -65,30 +57,12 @@ static void refuse(struct listener *listener, const struct net_peer *peer, const
 
 /* --- arrivals, under the lock --- */
 
-/* Their hashes are compared: how long that takes says nothing about the ticket. */
-static bool is_ticket(const struct listener_session *session, const ProtobufCBinaryData *ticket)
-{
-    struct hash given = hash_of(span_of(ticket->data, ticket->len));
-    struct hash expected = hash_of(span_of(session->options.ticket, LISTENER_TICKET_LEN));
-    return hash_eq(&given, &expected);
-}
-
 static bool may_open(struct listener *listener, const struct net_peer *peer, const Sealift__Open *open,
                      struct listener_session **out, struct err *err)
 {
-    struct id run = {{0}};
-    if (open->run.len == ID_LEN) memcpy(run.bytes, open->run.data, ID_LEN);
-    struct listener_session *session = listener_session_of(listener, &run);
-    /* one answer for all that is not its to know */
-    if (!session || memcmp(session->options.peer_key, peer->key, NET_KEY_LEN) != 0 ||
-        !is_ticket(session, &open->ticket))
-        return err_set(err, ERR_NOT_AUTHENTIC, "the ticket admits to no run here");
-    if (open->attempt != session->options.attempt)
-        return err_set(err, ERR_PROTOCOL, "attempt %u is not the current one, which is %u", open->attempt,
-                       session->options.attempt);
-    if (open->seal.len != ID_LEN) return err_set(err, ERR_PROTOCOL, "an open message without a seal id");
-    *out = session;
-    return true;
+    if (!listener_ticket_fits(listener, peer, &open->run, &open->ticket, open->attempt, out, err))
+        return false;
+    return open->seal.len == ID_LEN || err_set(err, ERR_PROTOCOL, "an open message without a seal id");
 }
 
 static void bind_session(struct listener_session *session, const struct net_peer *peer,
@@ -101,6 +75,7 @@ static void bind_session(struct listener_session *session, const struct net_peer
     listener_queue_clear(&session->asks);
     listener_queue_clear(&session->rest);
     listener_box_clear(&session->out);
+    listener_drop_stripes(session);
     session->bound = true;
     session->peer = *peer;
     open->connection = ++session->connection;
@@ -114,6 +89,10 @@ static void take_first(struct listener *listener, const struct net_peer *peer, s
     struct listener_session *session = NULL;
     struct err err = {0};
     bool ok = data_message_decode(CHANNEL_DIALLER_TO_LISTENER, net, &message, &err);
+    if (ok && message.head->kind_case == SEALIFT__HEAD__KIND_STRIPE) {
+        if (!listener_join_stripe(listener, peer, message.head->stripe, &err)) refuse(listener, peer, &err);
+        return;
+    }
     if (ok && message.head->kind_case != SEALIFT__HEAD__KIND_OPEN)
         ok = err_set(&err, ERR_PROTOCOL, "a '%s' message before the connection was opened",
                      head_name(message.head->kind_case));
@@ -127,35 +106,49 @@ static void take_first(struct listener *listener, const struct net_peer *peer, s
 static bool has_room(const struct listener_session *session, const struct data_message *message,
                      struct err *err)
 {
-    uint64_t bytes = session->rest.bytes + data_message_payload(message).len;
-    if (session->asks.count + session->rest.count >= LISTENER_QUEUE_MESSAGES)
+    size_t waiting = session->rest.count + session->order.count;
+    uint64_t bytes = session->rest.bytes + session->order.bytes + data_message_payload(message).len;
+    if (session->asks.count + waiting >= LISTENER_QUEUE_MESSAGES)
         return err_set(err, ERR_PROTOCOL, "the peer has more than %d messages under way",
                        LISTENER_QUEUE_MESSAGES);
-    if (message->head->kind_case == SEALIFT__HEAD__KIND_ASK || session->rest.count == 0 ||
+    if (message->head->kind_case == SEALIFT__HEAD__KIND_ASK || waiting == 0 ||
         bytes <= session->options.credit_bytes + head_payload_limit(SEALIFT__HEAD__KIND_COMMIT))
         return true;
     return err_set(err, ERR_PROTOCOL, "the peer sent more than its credit of %" PRIu64 " bytes",
                    session->options.credit_bytes);
 }
 
-static void take_next(struct listener_session *session, struct net_message *net)
+/* Answered at once: it shows the peer how long the way is. */
+static bool echo_stripes(struct listener_session *session, struct data_message *message, struct err *err)
+{
+    uint32_t count = message->head->stripes->count;
+    if (count < 1 || count > STRIPES_MAX || message->head->sequence != 0 ||
+        session->opened != session->connection || session->out.count >= LISTENER_QUEUE_MESSAGES)
+        return err_set(err, ERR_PROTOCOL, "a 'stripes' message of %u that does not belong here", count);
+    struct net_message answer = {0};
+    data_message_make(message->head, span_of(NULL, 0), &answer);
+    listener_box_push(&session->out, &answer);
+    listener_dial_stripes(session, count);
+    return true;
+}
+
+static void take_next(struct listener_session *session, unsigned index, struct net_message *net)
 {
     AUTO(data_message) struct data_message message = {0};
     struct err err = {0};
-    if (!data_message_decode(CHANNEL_DIALLER_TO_LISTENER, net, &message, &err) ||
-        !has_room(session, &message, &err)) {
-        listener_fail(session, &err);
-        return;
-    }
-    message.connection = session->connection;
-    bool ask = message.head->kind_case == SEALIFT__HEAD__KIND_ASK;
-    listener_queue_push(ask ? &session->asks : &session->rest, &message);
-    (void)pthread_cond_broadcast(&session->arrived);
+    bool ok = data_message_decode(CHANNEL_DIALLER_TO_LISTENER, net, &message, &err) &&
+              has_room(session, &message, &err);
+    if (ok)
+        ok = message.head->kind_case == SEALIFT__HEAD__KIND_STRIPES
+                 ? echo_stripes(session, &message, &err)
+                 : listener_take_in_order(session, index, &message, &err);
+    if (!ok) listener_fail(session, &err);
 }
 
 static void take_refused(struct listener *listener, const struct net_peer *peer, enum net_fault fault)
 {
-    struct listener_session *session = session_of_peer(listener, peer);
+    unsigned index;
+    struct listener_session *session = listener_session_of_peer(listener, peer, &index);
     struct err err = {0};
     (void)err_set(&err, ERR_PROTOCOL, "%s", net_fault_text(fault));
     if (session) listener_fail(session, &err);
@@ -170,11 +163,12 @@ static bool receive_one(struct listener *listener)
     enum net_status status = net_socket_recv(listener->socket, &peer, &net, &fault, 0);
     if (status != NET_OK && status != NET_REFUSED) return false;
     (void)pthread_mutex_lock(&listener->lock);
-    struct listener_session *session = session_of_peer(listener, &peer);
+    unsigned index;
+    struct listener_session *session = listener_session_of_peer(listener, &peer, &index);
     if (status == NET_REFUSED)
         take_refused(listener, &peer, fault);
     else if (session)
-        take_next(session, &net);
+        take_next(session, index, &net);
     else if (!is_leaving(listener, &peer))
         take_first(listener, &peer, &net);
     (void)pthread_mutex_unlock(&listener->lock);

@@ -24,6 +24,7 @@ static void answer_open(struct rewrap_remote *remote, const struct data_message 
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
     struct net_message message = {0};
+    opened.epoch = open->connection;
     opened.credit_bytes = REWRAP_REMOTE_CREDIT;
     head.serial = open->head->serial;
     head.kind_case = SEALIFT__HEAD__KIND_OPENED;

@@ -169,6 +169,7 @@ static void send_opened(struct serve *serve, const struct data_message *message)
     repository_info(serve->options->repository, &info);
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
+    opened.epoch = message->connection;
     opened.credit_bytes = SERVE_INGEST_CREDIT;
     opened.repository = stored_bytes(span_of(info.repository.bytes, ID_LEN));
     opened.head_number = info.head_number;
