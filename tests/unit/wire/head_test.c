@@ -38,6 +38,47 @@ Test(head, survives_encoding)
     cr_assert_eq(memcmp(head->open->ticket.data, ticket, 32), 0);
 }
 
+/* What is put in is what encoding with it makes, with a serial and without. */
+Test(head, that_is_numbered_later_is_the_one_encoding_of_it)
+{
+    static const uint64_t numbers[] = {1, 127, 128, 300, UINT32_MAX, UINT64_MAX}, serials[] = {0, 5, 4000000};
+    struct err err;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        for (size_t k = 0; k < sizeof(serials) / sizeof(serials[0]); k++) {
+            AUTO(buf) struct buf plain = {0}, numbered = {0};
+            AUTO(head) Sealift__Head *decoded = NULL;
+            Sealift__Head head = SEALIFT__HEAD__INIT;
+            Sealift__Batch batch = SEALIFT__BATCH__INIT;
+            batch.number = 7;
+            head.serial = serials[k];
+            head.kind_case = SEALIFT__HEAD__KIND_BATCH;
+            head.batch = &batch;
+            head_encode(&head, &plain);
+            head_number(buf_span(&plain), numbers[i], &numbered);
+            cr_assert(head_decode(CHANNEL_DIALLER_TO_LISTENER, buf_span(&numbered), 0, &decoded, &err), "%s",
+                      err.text);
+            cr_assert_eq(decoded->sequence, numbers[i]);
+            cr_assert_eq(decoded->serial, serials[k]);
+            cr_assert_eq(decoded->batch->number, 7);
+        }
+    }
+}
+
+Test(head, with_a_sequence_number_is_only_for_the_data_port)
+{
+    struct err err;
+    AUTO(buf) struct buf bytes = {0};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Stripes stripes = SEALIFT__STRIPES__INIT;
+    head.sequence = 1;
+    head.kind_case = SEALIFT__HEAD__KIND_STRIPES;
+    head.stripes = &stripes;
+    head_encode(&head, &bytes);
+    cr_assert_eq(decode(CHANNEL_DIALLER_TO_LISTENER, buf_span(&bytes), 0, &err), ERR_NONE);
+    cr_assert_eq(decode(CHANNEL_LISTENER_TO_DIALLER, buf_span(&bytes), 0, &err), ERR_PROTOCOL);
+    cr_assert_str_eq(err.text, "a 'stripes' message with a sequence number");
+}
+
 Test(head, on_a_foreign_channel_is_refused)
 {
     struct err err;

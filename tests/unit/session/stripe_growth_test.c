@@ -1,0 +1,100 @@
+#include "transporter/session/stripe_growth.h"
+
+#include <criterion/criterion.h>
+
+enum { TRIP_MS = 100, STEP_MS = 10 };
+
+/* A session on a way of which each connection carries `each` bytes a second and all together `link`. */
+struct way {
+    uint64_t each, link;
+    uint64_t now_ms, sent;
+    enum stripe_room room;
+};
+
+static struct stripe_growth growth_on(struct way *way, uint64_t trip_ms)
+{
+    struct stripe_growth growth;
+    stripe_growth_init(&growth, STRIPES_MAX);
+    way->now_ms = 1000;
+    stripe_growth_begin(&growth, way->now_ms);
+    while (stripe_growth_wants_echo(&growth))
+        stripe_growth_echo(&growth, trip_ms);
+    return growth;
+}
+
+static unsigned run_for(struct stripe_growth *growth, struct way *way, uint64_t ms)
+{
+    for (uint64_t end = way->now_ms + ms; way->now_ms < end; way->now_ms += STEP_MS) {
+        uint64_t rate = way->each * growth->count;
+        way->sent += (rate < way->link ? rate : way->link) * STEP_MS / 1000;
+        stripe_growth_sent(growth, way->sent);
+        stripe_growth_room(growth, way->room, way->now_ms);
+        stripe_growth_grown(growth, stripe_growth_look(growth, way->now_ms));
+    }
+    return growth->count;
+}
+
+Test(stripe_growth, on_a_long_fat_way_goes_to_all_within_some_round_trips)
+{
+    struct way way = {.each = 27000000, .link = 125000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &way, TRIP_MS), 1);
+    cr_assert_eq(run_for(&growth, &way, 10 * TRIP_MS), STRIPES_MAX);
+}
+
+Test(stripe_growth, on_a_short_way_stays_with_one_and_measures_once)
+{
+    struct way way = {.each = 500000000, .link = 500000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, STRIPE_GROWTH_LONG_MS - 1);
+    cr_assert_eq(growth.echoes, 1);
+    cr_assert_eq(run_for(&growth, &way, 10000), 1);
+    cr_assert_eq(stripe_growth_left(&growth, way.now_ms), UINT64_MAX);
+}
+
+/* 2 Mbit/s at 300 ms */
+Test(stripe_growth, on_a_thin_way_stays_with_one)
+{
+    struct way way = {.each = 250000, .link = 250000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, 300);
+    cr_assert_eq(run_for(&growth, &way, 60000), 1);
+}
+
+Test(stripe_growth, stops_where_more_connections_bring_no_more)
+{
+    struct way way = {.each = 20000000, .link = 20000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &way, 60000), 2);
+}
+
+Test(stripe_growth, does_not_grow_where_the_connections_have_room)
+{
+    struct way way = {.each = 20000000, .link = 125000000, .room = STRIPE_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &way, 10000), 1);
+}
+
+/* One measurement may have waited for a processor. */
+Test(stripe_growth, takes_the_least_of_its_measurements)
+{
+    struct stripe_growth growth;
+    stripe_growth_init(&growth, STRIPES_MAX);
+    stripe_growth_begin(&growth, 1000);
+    stripe_growth_echo(&growth, 30);
+    cr_assert(stripe_growth_wants_echo(&growth));
+    cr_assert_not(stripe_growth_is_long(&growth));
+    stripe_growth_echo(&growth, 1);
+    cr_assert_not(stripe_growth_is_long(&growth));
+    cr_assert_not(stripe_growth_wants_echo(&growth));
+}
+
+Test(stripe_growth, goes_to_half_of_what_did_not_last_in_later_epochs)
+{
+    struct way way = {.each = 10000000, .link = 125000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &way, 20 * TRIP_MS), STRIPES_MAX);
+    stripe_growth_lost(&growth);
+    way.sent = 0;
+    stripe_growth_begin(&growth, way.now_ms);
+    cr_assert_eq(growth.count, 1);
+    cr_assert_eq(run_for(&growth, &way, 60 * TRIP_MS), STRIPES_MAX / 2);
+}
