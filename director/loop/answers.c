@@ -100,10 +100,13 @@ static struct operator_link *taker(struct director *director, const struct answe
     return NULL;
 }
 
-static void tell_taken(struct director *director, const struct answer *answer)
+/* Once: a transporter counts them. */
+static void tell_taken(struct director *director, struct answer *answer)
 {
     struct host_link *host = hosts_find(director, answer->host);
-    if (!host || host->stage != HOST_CONNECTED) return;
+    bool told = answer->told;
+    answer->told = true;
+    if (told || !host || host->stage != HOST_CONNECTED) return;
     Sealift__Done done = SEALIFT__DONE__INIT;
     done.run = lent_id(&answer->run);
     Sealift__Head head = head_of(SEALIFT__HEAD__KIND_DONE, answer->serial);
@@ -148,7 +151,7 @@ static bool find_run(struct director *director, const struct id *id, struct run 
 /* True if the answer is off the list. The run may be over: it ended before its operator followed it. */
 static bool settle(struct director *director, size_t index)
 {
-    const struct answer *answer = &director->answers[index];
+    struct answer *answer = &director->answers[index];
     struct run run;
     if (!find_run(director, &answer->run, &run)) {
         remove_at(director, index);
@@ -205,6 +208,9 @@ void answers_hand_over(struct director *director, const struct run *run)
 
 void answers_ended(struct director *director, const struct run *run)
 {
+    /* whatever becomes of them, they do not hold up the transporter's other runs */
+    for (size_t i = 0; i < director->answer_count; i++)
+        if (id_eq(&director->answers[i].run, &run->id)) tell_taken(director, &director->answers[i]);
     answers_hand_over(director, run);
     if (director->answer_count <= ANSWERS_KEPT) return;
     for (size_t i = director->answer_count; i > 0; i--)

@@ -84,6 +84,7 @@ struct answer {
     uint64_t number;
     uint32_t last;
     uint64_t since_ms;
+    bool told; /* the transporter was, that it is off its hands */
     struct buf sealed;
 };
 

@@ -157,8 +157,14 @@ Test(loop_orders, keeps_the_answers_of_a_run_that_ended_before_anybody_followed_
     AUTO(heard) struct heard heard = {0};
     send_answer(&loop.web, &run, 1, 0, 100);
     send_answer(&loop.web, &run, 2, 1, 100);
+    uint64_t last = loop.web.serial;
     caller_end(&loop.web, &run, 1, SIDE(TARGET), 0, "", (struct span){0});
     caller_end(&loop.nas, &run, 1, SIDE(SOURCE), 0, "", (struct span){0});
+    /* they are off the transporter's hands: it has room for those of other runs, once for each */
+    for (uint64_t serial = last - 1; serial <= last; serial++) {
+        caller_await(&loop.web, SEALIFT__HEAD__KIND_DONE, &heard);
+        cr_assert_eq(heard.head->serial, serial);
+    }
     AUTO(caller) struct caller ben = {0};
     caller_dial(&ben, &loop.dock, OPERATOR_PORT, BEN);
     loop_follow(&ben, &run);
@@ -169,6 +175,7 @@ Test(loop_orders, keeps_the_answers_of_a_run_that_ended_before_anybody_followed_
     expect_answer(&loop.anna, 1, 0, 100);
     expect_answer(&loop.anna, 2, 1, 100);
     loop_expect_event(&loop.anna, STATE(OK), &heard);
+    caller_expect_silence(&loop.web);
 }
 
 /* A reader that does not read holds up the transporter, which may have four answers under way. */
