@@ -68,7 +68,7 @@ static bool open_ports(struct director *director, const struct net_key *key, str
         !listen_at(director->control, CONTROL_DOMAIN, settings->bind, settings->control_port, err))
         return false;
     director->control_port = port_of(net_socket_bound(director->control));
-    return true;
+    return dials_open(director, err);
 }
 
 /* ---- life */
@@ -126,6 +126,7 @@ void director_close(struct director *director)
     bundles_free(director);
     probes_free(director);
     reconcile_free(director);
+    dials_free(director);
     registry_free(director->registry);
     catalog_close(director->catalog);
     free(director);
@@ -205,8 +206,10 @@ static void take_events(struct director *director)
 {
     enum { LOOKS = 4, GUARD_MS = 1000 };
     struct net_monitor_event event;
-    while (net_monitor_take(director->control_monitor, &event))
+    while (net_monitor_take(director->control_monitor, &event)) {
         if (event.kind == NET_DOWN) director->probes = LOOKS;
+        dials_event(director, &event);
+    }
     while (net_monitor_take(director->operator_monitor, &event)) {
     } /* for the guard only */
     if (director->now.mono_ms - director->last_guard_ms < GUARD_MS) return;

@@ -8,6 +8,7 @@
 #define SEALIFT_DIRECTOR_DIRECTOR_H
 
 #include "common/base/daemon.h"
+#include "common/base/secret.h"
 #include "common/net/net_key.h"
 
 #include <stdint.h>
@@ -21,6 +22,14 @@ struct self_backup_settings {
     unsigned keep;    /* so many stay, at least 1 */
 };
 
+/* A transporter that listens for its director. */
+struct director_dial {
+    const char *address; /* tcp://HOST:PORT */
+    const char *proxy;   /* HOST:PORT of a SOCKS5 proxy on the way; or NULL */
+    const char *user;    /* who logs in there; NULL: nobody */
+    const struct secret *password;
+};
+
 struct director_settings {
     const char *state_dir;
     const char *bind;                     /* an address, without a port; IPv6 without brackets */
@@ -29,6 +38,8 @@ struct director_settings {
     struct self_backup_settings self_backup;
     uint64_t lease_ms; /* how long a transporter may be gone before its runs end */
     int heartbeat_ms;  /* of connections; 0: as usual */
+    const struct director_dial *dials;
+    size_t dial_count;
 };
 
 struct director;

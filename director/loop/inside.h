@@ -98,6 +98,7 @@ struct join_note {
 struct bundles;
 struct reconcile;
 struct probe;
+struct dial_news;
 
 struct director {
     struct director_settings settings;
@@ -114,7 +115,8 @@ struct director {
     struct net_zap *zap;
     struct net_socket *operators, *control;
     struct net_monitor *operator_monitor, *control_monitor;
-    uint16_t control_port; /* the real one */
+    uint16_t control_port;       /* the real one */
+    struct dial_news *dial_news; /* of each of settings.dials */
 
     struct host_link **hosts;
     size_t host_count, host_cap;
@@ -278,6 +280,11 @@ void probes_tick(struct director *director);
 /* Nobody waits for its answers any more. */
 void probes_forget(struct director *director, uint32_t route);
 void probes_free(struct director *director);
+
+/* ---- dials.c */
+bool dials_open(struct director *director, struct err *err) MUST_CHECK;
+void dials_free(struct director *director);
+void dials_event(struct director *director, const struct net_monitor_event *event);
 
 /* ---- bundles.c */
 bool bundles_open(struct director *director, struct err *err) MUST_CHECK;

@@ -1,4 +1,5 @@
 /* sealift-director: arguments, settings, signals, the loop. */
+#include "common/base/alloc.h"
 #include "common/base/daemon.h"
 #include "common/base/daemon_args.h"
 #include "common/base/secret.h"
@@ -82,11 +83,27 @@ static bool level_of(const char *config, enum log_level *out, struct err *err)
     return true;
 }
 
+/* Borrows the settings. */
+static struct director_dial *dials_of(const struct settings *settings)
+{
+    struct director_dial *dials = xcalloc(settings->dial_count + 1, sizeof(*dials));
+    for (size_t i = 0; i < settings->dial_count; i++) {
+        const char *proxy = settings->dials[i].proxy;
+        const struct conf_login *login = proxy ? conf_logins_find(&settings->logins, proxy) : NULL;
+        dials[i] = (struct director_dial){.address = settings->dials[i].address,
+                                          .proxy = proxy,
+                                          .user = login ? login->user : NULL,
+                                          .password = login ? login->password : NULL};
+    }
+    return dials;
+}
+
 static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
 {
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM, .config = config, .log_level = level_of, .fd = -1};
     AUTO(net_key) struct net_key *key = NULL;
+    AUTO(free) struct director_dial *dials = dials_of(settings);
     AUTO(director) struct director *director = NULL;
     struct director_settings how = {.state_dir = settings->state_dir,
                                     .bind = settings->bind,
@@ -94,6 +111,8 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                     .control_port = settings->control_port,
                                     .lease_ms = settings->lease_ms,
                                     .heartbeat_ms = (int)settings->heartbeat_ms,
+                                    .dials = dials,
+                                    .dial_count = settings->dial_count,
                                     .config_file = config,
                                     .self_backup = {.directory = settings->self_backup_directory,
                                                     .spec = settings->self_backup_schedule,

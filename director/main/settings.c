@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+enum { DIALS_MAX = 1024 }; /* each is a thread */
 enum { KEEP_USUAL = 10, KEEP_MAX = 10000 };
 enum { HEARTBEAT_LEAST_MS = 100, HEARTBEAT_MOST_MS = 60 * 1000 };
 enum { PORT_MAX = 65535, LEASE_LEAST_MS = 1000, LEASE_MOST_MS = 24 * 3600 * 1000 };
@@ -23,6 +24,12 @@ void settings_deinit(struct settings *settings)
     free(settings->bind);
     free(settings->self_backup_directory);
     free(settings->self_backup_schedule);
+    for (size_t i = 0; i < settings->dial_count; i++) {
+        free(settings->dials[i].address);
+        free(settings->dials[i].proxy);
+    }
+    free(settings->dials);
+    conf_logins_deinit(&settings->logins);
     *settings = (struct settings){0};
 }
 
@@ -81,6 +88,36 @@ static bool get_self_backup(struct conf_group root, struct settings *settings, s
     return true;
 }
 
+static bool get_dial(struct conf_group at, struct settings *settings, struct err *err)
+{
+    const char *address = NULL, *proxy = NULL;
+    if (!conf_get_string(at, "address", &address, err) ||
+        !conf_get_host_port_or(at, "proxy", NULL, &proxy, err))
+        return false;
+    if (strncmp(address, "tcp://", 6) != 0 || !conf_is_host_port(address + 6))
+        return conf_reject(at, "address", err, "must be tcp://HOST:PORT, with a port from 1 to 65535");
+    for (size_t i = 0; i < settings->dial_count; i++)
+        if (strcmp(settings->dials[i].address, address) == 0)
+            return conf_reject(at, "address", err, "'%s' is there twice", address);
+    settings->dials[settings->dial_count++] =
+        (struct settings_dial){.address = xstrdup(address), .proxy = proxy ? xstrdup(proxy) : NULL};
+    return true;
+}
+
+static bool get_dials(struct conf_group root, struct settings *settings, struct err *err)
+{
+    struct conf_list groups;
+    if (!conf_get_logins(root, "proxies", &settings->logins, err) ||
+        !conf_get_list(root, "dial", &groups, err))
+        return false;
+    if (groups.count > DIALS_MAX)
+        return conf_reject(root, "dial", err, "%zu are more than %d", groups.count, DIALS_MAX);
+    settings->dials = xcalloc(groups.count + 1, sizeof(*settings->dials));
+    for (size_t i = 0; i < groups.count; i++)
+        if (!get_dial(conf_list_at(&groups, i), settings, err)) return false;
+    return true;
+}
+
 static bool get_all(struct conf *conf, struct settings *settings, struct err *err)
 {
     struct conf_group root = conf_root(conf);
@@ -93,7 +130,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
                               &settings->lease_ms, err) ||
         !conf_get_duration_or(root, "heartbeat", HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS,
                               (uint64_t)NET_PACE_DEFAULT.heartbeat_ms, &settings->heartbeat_ms, err) ||
-        !get_self_backup(root, settings, err) ||
+        !get_self_backup(root, settings, err) || !get_dials(root, settings, err) ||
         !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
         return false;
     settings->log_level = (enum log_level)level;

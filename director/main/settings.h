@@ -5,8 +5,15 @@
 #include "common/base/auto.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/conf/conf_logins.h"
 
 #include <stdint.h>
+
+/* A transporter that listens for the director. */
+struct settings_dial {
+    char *address; /* tcp://HOST:PORT */
+    char *proxy;   /* NULL: none */
+};
 
 struct settings {
     char *state_dir;
@@ -17,6 +24,9 @@ struct settings {
     char *self_backup_directory; /* NULL: no copies of its own state */
     char *self_backup_schedule;
     int self_backup_keep;
+    struct settings_dial *dials;
+    size_t dial_count;
+    struct conf_logins logins; /* at proxies */
     enum log_level log_level;
 };
 

@@ -37,7 +37,7 @@ state='state_dir = "/x";\n'
 bad $t 'slots = 2;\n' "bad.conf: state_dir: missing"
 bad $t "${state}slot = 2;\n" "bad.conf:2: slot: unknown setting"
 bad $t "${state}slots = 0;\n" "bad.conf:2: slots: 0 is less than 1"
-bad $t "${state}control = \"listen\";\n" "bad.conf:2: control: 'listen' is not there yet in this version: use 'dial'"
+bad $t "${state}control = \"listen\";\n" "bad.conf:2: control: is said by 'director = { listen = \"tcp://ADDRESS:PORT\"; }'"
 bad $t "${state}read = ( \"relative\" );\n" "bad.conf:2: read[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}restore = ( \"/a/../b\" );\n" "bad.conf:2: restore[0]: must be an absolute path without '.', '..' or a trailing '/'"
 bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must be tcp://HOST:PORT, with a port from 0 to 65535"

@@ -114,7 +114,7 @@ static bool open_link(struct control *control, struct err *err)
     const struct control_options *options = &control->options;
     struct director_link_options how = {
         .net = options->environment.net,
-        .address = options->director,
+        .way = options->director,
         .server_key = options->director_key,
         .secret_key = options->environment.self->transport->sk->data,
         .up = on_up,

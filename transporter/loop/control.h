@@ -5,15 +5,16 @@
 #define SEALIFT_TLOOP_CONTROL_H
 
 #include "common/base/daemon.h"
+#include "transporter/loop/director_link.h"
 #include "transporter/session/run.h"
 
 struct control;
 
 struct control_options {
     struct run_environment environment; /* its hooks are filled in by the loop */
-    const char *director;               /* tcp://HOST:PORT */
-    const uint8_t *director_key;        /* 32 bytes */
-    const char *reverse_endpoint;       /* HOST:PORT of the reverse port; NULL: none */
+    struct director_way director;
+    const uint8_t *director_key;  /* 32 bytes */
+    const char *reverse_endpoint; /* HOST:PORT of the reverse port; NULL: none */
     uint32_t slots;
     uint64_t drain_ms;
     const struct hash *own_key_id; /* of the own-key file; NULL: none */

@@ -4,6 +4,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, CUTS_UNTIL_PAUSE = 3, PAUSE_MS = 10000 };
 
 struct director_link {
@@ -15,6 +18,8 @@ struct director_link {
     unsigned failures;
     unsigned cuts; /* connections, one after the other, that ended before the director had said a word */
     bool up, heard;
+    bool called_twice; /* while it was up: what is sent would go to both connections by turns */
+    char trouble[sizeof(((struct err *)NULL)->text)]; /* with the dial, that was logged last; "": none */
 };
 
 bool director_link_new(const struct director_link_options *options, struct director_link **out,
@@ -45,13 +50,24 @@ void director_link_free(struct director_link *link)
     free(link);
 }
 
+static struct net_endpoint endpoint_of(const struct director_way *way)
+{
+    if (way->listen) return (struct net_endpoint){.side = NET_BIND, .address = way->listen};
+    return (struct net_endpoint){.side = NET_CONNECT,
+                                 .address = way->address,
+                                 .socks5 = way->proxy,
+                                 .socks5_user = way->user,
+                                 .socks5_password = way->password,
+                                 .reasons = NET_REASONS_KEPT};
+}
+
 static bool dial(struct director_link *link, struct err *err)
 {
     struct net_options options = net_options_in(link->options.net, NET_CLIENT);
     options.key = link->key;
     options.server_key = link->options.server_key;
     options.max_payload = PAYLOAD_MAX;
-    struct net_endpoint endpoint = {.side = NET_CONNECT, .address = link->options.address};
+    const struct net_endpoint endpoint = endpoint_of(&link->options.way);
     if (!net_socket_new(link->options.net, &options, &link->socket, err)) return false;
     return net_monitor_new(link->socket, &link->monitor, err) &&
            net_socket_attach(link->socket, &endpoint, err);
@@ -61,7 +77,9 @@ void director_link_keep(struct director_link *link, uint64_t now_ms)
 {
     struct err err = {0};
     if (link->socket || now_ms < link->paused_until_ms || dial(link, &err)) return;
-    log_event(LOG_ERROR, "director_not_dialled", "reason", err.text, NULL);
+    const bool listens = link->options.way.listen != NULL;
+    log_event(LOG_ERROR, listens ? "not_listening_for_director" : "director_not_dialled", "reason", err.text,
+              NULL);
     hang_up(link);
     link->paused_until_ms = now_ms + PAUSE_MS;
 }
@@ -82,9 +100,17 @@ static enum log_level level_of_change(const struct director_link *link, enum log
     return link->cuts < CUTS_UNTIL_PAUSE ? level : LOG_DEBUG;
 }
 
+static const char *address_of(const struct director_link *link)
+{
+    return link->options.way.listen ? link->options.way.listen : link->options.way.address;
+}
+
 static void on_up(struct director_link *link)
 {
-    log_event(level_of_change(link, LOG_INFO), "director_connected", "address", link->options.address, NULL);
+    link->called_twice = link->up && link->options.way.listen;
+    log_event(level_of_change(link, LOG_INFO), "director_connected", "address", address_of(link), "proxy",
+              link->options.way.proxy ? link->options.way.proxy : "none", NULL);
+    link->trouble[0] = '\0';
     link->up = true;
     link->heard = false;
     link->failures = 0;
@@ -105,20 +131,55 @@ static void note_cut(struct director_link *link)
 static void on_lost(struct director_link *link)
 {
     if (link->up)
-        log_event(level_of_change(link, LOG_WARN), "director_lost", "next", "runs go on; dialling again",
+        log_event(level_of_change(link, LOG_WARN), "director_lost", "next",
+                  link->options.way.listen ? "runs go on; waiting for its call"
+                                           : "runs go on; dialling again",
                   NULL);
     if (link->up && !link->heard) note_cut(link);
     link->up = false;
     link->options.lost(link->options.arg);
 }
 
+/* Whoever calls where we listen for the director: nothing to act on. */
+static void on_stranger(struct director_link *link)
+{
+    if (link->failures++ > 0) return;
+    log_event(LOG_WARN, "call_refused", "address", link->options.way.listen, "reason",
+              "a caller at the port for the director is not the director of the site line", "next",
+              "listening on; further ones are not logged until the director is there", NULL);
+}
+
+static void say_trouble(struct director_link *link, const char *event, const char *reason)
+{
+    if (strcmp(link->trouble, reason) == 0) return;
+    (void)snprintf(link->trouble, sizeof(link->trouble), "%s", reason);
+    log_event(LOG_WARN, event, "address", address_of(link), "reason", reason, "next", "dialling again", NULL);
+}
+
 static void on_failed(struct director_link *link, const struct net_monitor_event *event)
 {
-    const char *reason = event->cause == NET_CAUSE_AUTH
-                             ? "the director refused our key: is it revoked?"
-                             : "is it the director of the site line, and does it know us?";
-    if (++link->failures == 1) log_event(LOG_WARN, "director_handshake_failed", "reason", reason, NULL);
-    if (link->failures % FAILURES_UNTIL_PAUSE == 0) link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
+    struct err err;
+    if (link->options.way.listen) {
+        on_stranger(link);
+        return;
+    }
+    if (net_socket_proxy_failure(link->socket, link->options.way.address, &err)) {
+        say_trouble(link, "director_not_reached", err.text); /* the pauses are made below */
+        return;
+    }
+    say_trouble(link, "director_handshake_failed",
+                event->cause == NET_CAUSE_AUTH ? "the director refused our key: is it revoked?"
+                                               : "is it the director of the site line, and does it know us?");
+    if (++link->failures % FAILURES_UNTIL_PAUSE == 0) link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
+}
+
+/* The director calls again at once, and finds one socket without a past. */
+static void leave(struct director_link *link)
+{
+    const bool was_up = link->up;
+    hang_up(link);
+    if (link->called_twice && was_up) link->options.lost(link->options.arg);
+    link->called_twice = false;
 }
 
 static void take_events(struct director_link *link)
@@ -132,7 +193,7 @@ static void take_events(struct director_link *link)
         else if (event.kind == NET_FAILED)
             on_failed(link, &event);
     }
-    if (link->socket && link->paused_until_ms > clock_steady_ms()) hang_up(link);
+    if (link->socket && (link->called_twice || link->paused_until_ms > clock_steady_ms())) leave(link);
 }
 
 /* --- messages --- */

@@ -1,5 +1,7 @@
 /* The connection to the director: dialled, dialled again when it is lost or broken, with a pause when the
- * handshake goes on failing, the director cuts each connection, or it breaks the protocol. The control loop's thread owns it. */
+ * handshake goes on failing, the director cuts each connection, or it breaks the protocol. Or the director
+ * dials, and this host listens for it: as CURVE's client it still proves who it is to nobody but the holder
+ * of the director's key. The control loop's thread owns it. */
 #ifndef SEALIFT_TLOOP_DIRECTOR_LINK_H
 #define SEALIFT_TLOOP_DIRECTOR_LINK_H
 
@@ -9,9 +11,18 @@
 
 struct director_link;
 
+/* Borrowed. */
+struct director_way {
+    const char *address; /* tcp://HOST:PORT that is dialled ... */
+    const char *proxy;   /* ... through a SOCKS5 proxy, HOST:PORT, or NULL ... */
+    const char *user;    /* ... with a login, or NULL; */
+    const struct secret *password;
+    const char *listen; /* or, unless NULL, tcp://ADDRESS:PORT where the director dials us */
+};
+
 struct director_link_options {
     struct net_context *net;
-    const char *address;       /* tcp://HOST:PORT */
+    struct director_way way;
     const uint8_t *server_key; /* 32 bytes */
     const uint8_t *secret_key; /* ours, 32 bytes */
     void (*up)(void *arg);     /* the connection stands */

@@ -64,6 +64,26 @@ static void put_reverse(const char *reverse, struct buf *out)
                 "    # proxy = \"HOST:PORT\";   a SOCKS5 proxy that dials to other data ports go through\n");
 }
 
+static void put_director(const struct init_options *options, struct buf *out)
+{
+    buf_put_str(out, "\n# The director is dialled at the address of the site line. It may be dialled "
+                     "elsewhere (address), or\n"
+                     "# through a SOCKS5 proxy; or it dials this host, which then listens for it.\n");
+    if (options->director_listen) {
+        AUTO(free) char *address = xasprintf("tcp://%s", options->director_listen);
+        buf_put_str(out, "director = {\n    ");
+        put_setting(out, "listen", address);
+        buf_put_str(out, "};\n");
+    } else if (options->director_proxy) {
+        buf_put_str(out, "director = {\n    ");
+        put_setting(out, "proxy", options->director_proxy);
+        buf_put_str(out, "};\n");
+    } else {
+        buf_put_str(out, "# director = { proxy = \"HOST:PORT\"; };\n"
+                         "# director = { listen = \"tcp://0.0.0.0:" CONTROL_LISTEN_PORT "\"; };\n");
+    }
+}
+
 static void write_config(const struct init_options *options, struct buf *out)
 {
     static const char *const everything[] = {"/", NULL};
@@ -71,6 +91,7 @@ static void write_config(const struct init_options *options, struct buf *out)
                "# Configuration of the Sealift transporter '%s'. Every setting is in docs/operations.md.\n\n",
                options->name);
     put_setting(out, "state_dir", options->state);
+    put_director(options, out);
     buf_put_str(out, "\n# Where sources reach this host when it is the target of a run.\ndata = {\n    ");
     put_setting(out, "listen", options->data_listen ? options->data_listen : DATA_LISTEN);
     if (options->data_advertise) {
@@ -107,6 +128,15 @@ static bool check_options(const struct init_options *options, struct site_line *
     if (!identity_name_check(options->name, err)) return err_wrap(err, "--name");
     if (options->reverse && !conf_is_host_port(options->reverse))
         return err_set(err, ERR_USAGE, "--reverse must be HOST:PORT, with a port from 1 to 65535");
+    if (options->director_proxy && options->director_listen)
+        return err_set(err, ERR_USAGE,
+                       "--director-proxy and --listen-for-director exclude each other: who listens "
+                       "does not dial");
+    if (options->director_proxy && !conf_is_host_port(options->director_proxy))
+        return err_set(err, ERR_USAGE, "--director-proxy must be HOST:PORT, with a port from 1 to 65535");
+    if (options->director_listen && !conf_is_host_port(options->director_listen))
+        return err_set(err, ERR_USAGE,
+                       "--listen-for-director must be ADDRESS:PORT, with a port from 1 to 65535");
     if (options->state[0] != '/') return err_set(err, ERR_USAGE, "--state must be an absolute path");
     struct stat there;
     if (stat(options->config, &there) == 0)

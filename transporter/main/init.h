@@ -15,6 +15,8 @@ struct init_options {
     const char *data_listen;         /* or NULL: the default */
     const char *data_advertise;      /* or NULL */
     const char *reverse;             /* HOST:PORT that targets dial; NULL: no reverse port */
+    const char *director_proxy;      /* HOST:PORT of a SOCKS5 proxy on the way to the director; or NULL */
+    const char *director_listen;     /* ADDRESS:PORT where the director dials this host; or NULL */
     const char *const *read;         /* NULL-terminated; none: "/" */
     const char *const *restore;      /* NULL-terminated */
     const char *const *repositories; /* NULL-terminated */

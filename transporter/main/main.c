@@ -35,6 +35,9 @@ static const char help[] =
     "    --data-advertise URL  what sources are told to dial\n"
     "    --reverse HOST:PORT   let targets that dial in meet this host's runs here: they dial HOST:PORT\n"
     "                          (usual port: " REVERSE_PORT ")\n"
+    "    --director-proxy HOST:PORT          dial the director through this SOCKS5 proxy\n"
+    "    --listen-for-director ADDRESS:PORT  let the director dial this host (usual port " CONTROL_LISTEN_PORT
+    ")\n"
     "    --read PATH           what backups may read (may repeat; default /)\n"
     "    --restore PATH        where restores may write (may repeat; default nowhere)\n"
     "    --repositories PATH   where repositories may be kept (may repeat; default nowhere)\n"
@@ -72,6 +75,8 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
         {.name = "data-listen", .mode = DAEMON_INIT, .text = &init->data_listen},
         {.name = "data-advertise", .mode = DAEMON_INIT, .text = &init->data_advertise},
         {.name = "reverse", .mode = DAEMON_INIT, .text = &init->reverse},
+        {.name = "director-proxy", .mode = DAEMON_INIT, .text = &init->director_proxy},
+        {.name = "listen-for-director", .mode = DAEMON_INIT, .text = &init->director_listen},
         {.name = "read", .mode = DAEMON_INIT, .texts = &out->read},
         {.name = "restore", .mode = DAEMON_INIT, .texts = &out->restore},
         {.name = "repositories", .mode = DAEMON_INIT, .texts = &out->repositories},
@@ -143,6 +148,18 @@ static struct data_reverse meetings_of(struct reverse_port *port)
     return (struct data_reverse){.expect = expect_target, .forget = forget_target, .port = port};
 }
 
+static struct director_way way_to_director(const struct settings *all, const char *of_site_line)
+{
+    const struct director_settings *settings = &all->director;
+    const struct conf_login *login =
+        settings->proxy ? conf_logins_find(&all->data.logins, settings->proxy) : NULL;
+    return (struct director_way){.address = settings->address ? settings->address : of_site_line,
+                                 .listen = settings->listen,
+                                 .proxy = settings->proxy,
+                                 .user = login ? login->user : NULL,
+                                 .password = login ? login->password : NULL};
+}
+
 static bool run_daemon(struct settings *settings, const char *config, struct err *err)
 {
     struct site_line site;
@@ -191,7 +208,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
                         .kms = settings->kms,
                         .lease_ms = settings->lease_ms,
                         .check_bytes_per_s = settings->check_bytes_per_s},
-        .director = settings->director ? settings->director : address,
+        .director = way_to_director(settings, address),
         .director_key = site.director.curve_pk,
         .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
         .slots = settings->slots,
@@ -220,9 +237,9 @@ static bool move(const char *line, const struct settings *settings, const char *
     if (!daemon_state_lock(settings->state_dir, &state_lock, err))
         return err_wrap(err, "stop the transporter first");
     if (!init_move(settings->state_dir, line, err)) return false;
-    if (settings->director)
-        (void)printf("'%s' says 'director = \"%s\"': change it, or take it out\n", config,
-                     settings->director);
+    if (settings->director.address)
+        (void)printf("'%s' says that the director is at '%s': change it, or take it out\n", config,
+                     settings->director.address);
     return printf("Start it: sealift-transporter --config %s\n", config) > 0;
 }
 

@@ -28,7 +28,7 @@ static const uint64_t keep_age_max_ms = UINT64_C(100) * 365 * DAY_MS;
 void settings_deinit(struct settings *settings)
 {
     free(settings->state_dir);
-    free(settings->director);
+    director_settings_deinit(&settings->director);
     free(settings->data_listen);
     free(settings->data_advertise);
     settings_data_deinit(&settings->data);
@@ -180,15 +180,14 @@ static bool get_policy(struct conf_group root, struct policy *policy, struct err
 
 static bool get_modes(struct conf_group root, struct settings *settings, struct err *err)
 {
-    static const struct conf_word controls[] = {{"dial", 0}, {"listen", 1}, {NULL, 0}};
     static const struct conf_word levels[] = {
         {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR}, {NULL, 0}};
-    int control = 0, level = LOG_INFO;
-    if (!conf_get_word_or(root, "control", controls, 0, &control, err)) return false;
-    if (control != 0)
-        return conf_reject(root, "control", err, "'listen' is not there yet in this version: use 'dial'");
+    int level = LOG_INFO;
+    if (conf_has(root, "control"))
+        return conf_reject(root, "control", err,
+                           "is said by 'director = { listen = \"tcp://ADDRESS:PORT\"; }'");
     if (conf_has(root, "proxy"))
-        return conf_reject(root, "proxy", err, "proxies are not there yet in this version");
+        return conf_reject(root, "proxy", err, "is said by 'director = { proxy = \"HOST:PORT\"; }'");
     if (!conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err)) return false;
     settings->log_level = (enum log_level)level;
     return true;
@@ -236,7 +235,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     settings->state_dir = xstrdup(state_dir);
     if (!conf_get_path_or(root, "own_key", NULL, &own_key, err)) return false;
     settings->own_key_file = copy_or_null(own_key);
-    return get_endpoint(root, "director", ENDPOINT_DIAL, NULL, &settings->director, err) &&
+    return director_settings_read(root, &settings->director, err) &&
            conf_get_group_or_empty(root, "data", &data, err) &&
            get_endpoint(data, "listen", ENDPOINT_LISTEN, DATA_LISTEN, &settings->data_listen, err) &&
            get_endpoint(data, "advertise", ENDPOINT_DIAL, NULL, &settings->data_advertise, err) &&

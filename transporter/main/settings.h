@@ -10,13 +10,14 @@
 #include "transporter/core/policy.h"
 #include "transporter/kms/kms_set.h"
 #include "transporter/main/settings_data.h"
+#include "transporter/main/settings_director.h"
 
 #define DATA_PORT "9448"
 #define DATA_LISTEN "tcp://0.0.0.0:" DATA_PORT /* where nothing else is said */
 
 struct settings {
     char *state_dir;
-    char *director;       /* tcp://HOST:PORT of the control port; NULL: from the site line */
+    struct director_settings director;
     char *data_listen;    /* tcp://ADDRESS:PORT */
     char *data_advertise; /* what sources are told to dial; NULL: the listening address */
     struct data_settings data;

@@ -60,7 +60,7 @@ static void start_host(struct fake_director *director, struct err *err)
                         .listener = director->listener,
                         .state_dir = director->state,
                         .lease_ms = 20000},
-        .director = net_socket_bound(director->socket),
+        .director = {.address = net_socket_bound(director->socket)},
         .director_key = director->line.director.curve_pk,
         .slots = 2,
         .wake_fd = director->stop_fd,
