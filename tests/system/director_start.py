@@ -94,6 +94,11 @@ for broken, message in (
         (good.replace('lease = "2m"', 'lease = "1"'), "lease"),
         (good.replace('"info"', '"loud"'), "log_level"),
         (good.replace('bind = "127.0.0.1"', 'bind = "localhost"'), "no address to listen at"),
+        (good + 'dial = ( { address = "tcp://nowhere"; } );\n', "dial[0].address: must be tcp://HOST:PORT"),
+        (good + 'dial = ( { address = "tcp://a:1"; }, { address = "tcp://a:1"; } );\n', "'tcp://a:1' is there twice"),
+        (good + 'dial = ( { address = "tcp://a:1"; proxy = "b"; } );\n', "dial[0].proxy: must be HOST:PORT"),
+        (good + 'proxies = ( { address = "a:1"; user = "u"; password_file = "/etc/passwd"; } );\n',
+         "password_file: '/etc/passwd' may be read by others"),
         (good.replace("state_dir", "# state_dir"), "state_dir"),
         ("state_dir = ", "broken.conf")):
     with open(path("broken.conf"), "w") as file:

@@ -120,6 +120,13 @@ def configuration(site, config):
             (good.replace('"2m"', '"1"'), "lease"),
             (good.replace('read = ( "/" )', 'read = ( "/", "relative" )'), "read[1]: must be an absolute path"),
             (good + 'director = "tcp://127.0.0.1:0";\n', "director: must be tcp://HOST:PORT, with a port from 1"),
+            (good + 'director = { listen = "tcp://127.0.0.1:1"; proxy = "a:1"; };\n', "director.proxy: who listens"),
+            (good + 'director = { listen = "tcp://127.0.0.1:1"; address = "tcp://a:1"; };\n', "director.address: who"),
+            (good + 'director = { proxy = "nowhere"; };\n', "director.proxy: must be HOST:PORT"),
+            (good + 'director = { port = 1; };\n', "director.port: unknown setting"),
+            (good + 'control = "listen";\n', "control: is said by 'director = { listen"),
+            (good + 'proxies = ( { address = "a:1"; user = "u"; password_file = "/no/such"; } );\n',
+             "proxies[0].password_file: cannot open '/no/such'"),
             *((good.replace(listen, f'listen = "{bad}"'), "data.listen: must be tcp://HOST:PORT, with a port from 0")
               for bad in ("udp://127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://:9", "tcp://127.0.0.1:65536",
                           "tcp://127.0.0.1:99999", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:9x"))):
