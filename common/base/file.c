@@ -94,6 +94,13 @@ static void temp_file_drop(struct temp_file *temp)
 }
 DEFINE_AUTO_IN_PLACE(temp_file, struct temp_file, temp_file_drop)
 
+/* What file systems that lack an operation say: vfat and exfat have no hard links, some FUSE and network ones
+ * no rename that replaces nothing either. */
+static bool is_lacking(int sys)
+{
+    return sys == EPERM || sys == EOPNOTSUPP || sys == ENOSYS || sys == EINVAL;
+}
+
 static bool temp_file_write(struct temp_file *temp, const char *path, struct span bytes, mode_t mode,
                             struct err *err)
 {
@@ -102,8 +109,8 @@ static bool temp_file_write(struct temp_file *temp, const char *path, struct spa
     if (fd < 0) return err_sys(err, errno, "cannot create '%s'", path);
     temp->exists = true;
     if (!fd_write_all(fd, bytes, path, err)) return false;
-    /* we made it, so EPERM means a file system without modes (vfat, exfat) */
-    if (fchmod(fd, mode) != 0 && errno != EPERM)
+    /* we made it, so it is a file system without modes (vfat, exfat) that refuses */
+    if (fchmod(fd, mode) != 0 && !is_lacking(errno))
         return err_sys(err, errno, "cannot set the mode of '%s'", path);
     if (fsync(fd) != 0) return err_sys(err, errno, "cannot sync '%s'", path);
     return true;
@@ -119,14 +126,26 @@ bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, s
     return dir_sync(dirfd, parent, err);
 }
 
+/* Takes the name first, with an empty file: whoever else wants it is refused from then on. */
+static bool take_and_rename(int dirfd, const char *temp, const char *path)
+{
+    AUTO(fd) int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return false;
+    if (renameat(dirfd, temp, dirfd, path) == 0) return true;
+    int sys = errno;
+    (void)unlinkat(dirfd, path, 0);
+    errno = sys;
+    return false;
+}
+
 bool file_publish(int dirfd, const char *temp, const char *path, struct err *err)
 {
     if (linkat(dirfd, temp, dirfd, path, 0) == 0) {
         (void)unlinkat(dirfd, temp, 0);
         return true;
     }
-    /* file systems without hard links (vfat, exfat) */
-    if (errno == EPERM && renameat2(dirfd, temp, dirfd, path, RENAME_NOREPLACE) == 0) return true;
+    if (is_lacking(errno) && renameat2(dirfd, temp, dirfd, path, RENAME_NOREPLACE) == 0) return true;
+    if (is_lacking(errno) && take_and_rename(dirfd, temp, path)) return true;
     return err_sys(err, errno, "cannot create '%s'", path);
 }
 

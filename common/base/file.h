@@ -20,8 +20,8 @@ bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, s
 /* Creates `path`, which must not exist (ERR_EXISTS), durable on return: temporary file, fsync,
  * link, unlink, fsync of the directory. */
 bool file_create(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;
-/* Gives a file that is whole and synced its name, in the same directory: ERR_EXISTS if the name is taken. The
- * directory is the caller's to sync. */
+/* Gives a file that is whole and synced its name, in the same directory: ERR_EXISTS if the name is taken. By
+ * a hard link where there are any; on a memory stick by a rename. The directory is the caller's to sync. */
 bool file_publish(int dirfd, const char *temp, const char *path, struct err *err) MUST_CHECK;
 /* As openat, but of nothing that lies outside `dirfd` or behind a symbolic link, in whatever component,
  * also when somebody changes the path meanwhile (openat2, Linux 5.6). -1 and errno; ELOOP or EXDEV for
