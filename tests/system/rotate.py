@@ -190,6 +190,18 @@ with Site() as site:
     site.sealift("job", "create", "copies", "--copy", "offsite", "--repository", "second")
     site.sealift("key", "rotate", "main", "--from-file", last_file, "--yes")
     site.sealift("job", "run", "copies", "--wait")
+
+    def same_rewraps(what):
+        paths = [site.path("store", name, "rewrap") for name in ("r", "c")]
+        kept = [{(seal, name): open(os.path.join(path, seal, name), "rb").read()
+                 for seal in os.listdir(path) for name in os.listdir(os.path.join(path, seal))} for path in paths]
+        expect(kept[0] == kept[1] and len(kept[0]) > 3, f"{what}: the copy has the same rewraps")
+
+    same_rewraps("with the points")
+    shutil.rmtree(site.path("store", "c", "rewrap"))
+    site.sealift("job", "run", "copies", "--wait")
+    same_rewraps("and of points that were copied before")
+    site.sealift("repository", "check", "second", "--wait")
     rotation.offline_all("a copy, offline with the last secret", "--key-file", last_file, repository="c")
 
     # --- killed at random: each round a new generation, and every old seal gets one rewrap to it

@@ -54,6 +54,9 @@ struct outlet_ops {
     /* Copies only, else NULL: an order to protect, as it lies in the repository that is copied from. *kept:
      * whether it is believed, and kept there now. */
     bool (*keep_unlock)(void *self, struct span order, bool *kept, struct err *err);
+    /* Copies only, else NULL: `count` rewraps as records, of seals that were sent or are there. *kept: all of
+     * them; one whose seal is not there, or whose signer is not believed, is left out. */
+    bool (*keep_rewraps)(void *self, struct span records, uint32_t count, bool *kept, struct err *err);
     /* makes blocked calls return ERR_CANCELLED; any thread */
     void (*cancel)(void *self);
 };

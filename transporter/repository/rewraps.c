@@ -155,15 +155,21 @@ static bool look(void *arg, struct span object, struct err *err)
     return true;
 }
 
-static bool put(struct repository *repository, const struct id *seal, struct span object, struct err *err)
+/* Another run may keep one for the same key meanwhile: what took the number is looked at. */
+static bool put(struct repository *repository, struct looking *looking, struct span object, struct err *err)
 {
     const struct storage *storage = &repository->storage;
     for (unsigned number = 1; number <= REWRAPS_MOST; number++) {
+        AUTO(buf) struct buf other = {0};
+        struct err ignored;
         char name[REWRAP_NAME_LEN];
-        rewrap_name(seal, number, name);
+        rewrap_name(&looking->rewrap->seal, number, name);
         if (storage->ops->put_if_absent(storage->self, name, object, err)) return true;
         if (err->code != ERR_EXISTS) return false;
         err_clear(err);
+        if (get(repository, &looking->rewrap->seal, number, &other, &ignored))
+            (void)look(looking, buf_span(&other), &ignored);
+        if (looking->found) return true;
     }
     return err_set(err, ERR_LIMIT, "a seal has %d rewraps, and no room for more", REWRAPS_MOST);
 }
@@ -178,7 +184,7 @@ bool repository_rewrap_keep(struct repository *repository, struct span object, e
         return false;
     struct looking looking = {.rewrap = &view, .signer = signer};
     if (!repository_rewraps(repository, &view.seal, look, &looking, err)) return false;
-    if (!looking.found && !put(repository, &view.seal, object, err)) return false;
+    if (!looking.found && !put(repository, &looking, object, err)) return false;
     *out = looking.found ? REWRAP_WAS_THERE : REWRAP_KEPT;
     return true;
 }
@@ -188,7 +194,7 @@ bool rewrap_is_refused(enum err_code code)
     return code == ERR_NOT_FOUND || code == ERR_DAMAGED || code == ERR_LIMIT;
 }
 
-/* --- what is left over --- */
+/* --- all of them --- */
 
 static bool note_name(void *arg, const char *name, uint64_t size)
 {
@@ -198,6 +204,33 @@ static bool note_name(void *arg, const char *name, uint64_t size)
     if (rewrap_parse_name(name, &seal, &number)) buf_put(arg, name, strlen(name) + 1);
     return true;
 }
+
+static bool note_seal(void *arg, const char *name, uint64_t size)
+{
+    struct id seal;
+    unsigned number;
+    (void)size;
+    if (rewrap_parse_name(name, &seal, &number) && number == 1) buf_put(arg, seal.bytes, ID_LEN);
+    return true;
+}
+
+bool repository_rewraps_all(struct repository *repository, rewraps_fn *each, void *arg, struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    AUTO(buf) struct buf seals = {0};
+    if (!storage->ops->list(storage->self, DIRECTORY, note_seal, &seals, err)) {
+        if (err->code != ERR_NOT_FOUND) return false;
+        err_clear(err);
+    }
+    for (size_t at = 0; at < seals.len; at += ID_LEN) {
+        struct id seal;
+        memcpy(seal.bytes, seals.data + at, ID_LEN);
+        if (!repository_rewraps(repository, &seal, each, arg, err)) return false;
+    }
+    return true;
+}
+
+/* --- what is left over --- */
 
 static bool is_gone(struct repository *repository, const char *name)
 {

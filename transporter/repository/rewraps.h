@@ -17,6 +17,11 @@ typedef bool rewraps_fn(void *arg, struct span object, struct err *err);
 bool repository_rewraps(struct repository *repository, const struct id *seal, rewraps_fn *each, void *arg,
                         struct err *err) MUST_CHECK;
 
+/* Every rewrap that there is, whatever its seal; in the order of their names, so the oldest of a seal first.
+ */
+bool repository_rewraps_all(struct repository *repository, rewraps_fn *each, void *arg,
+                            struct err *err) MUST_CHECK;
+
 enum rewrap_outcome { REWRAP_KEPT, REWRAP_WAS_THERE };
 /* Keeps one durably, unless one by the same signer to the same key is there. It must be signed by whom it
  * names and be of an envelope that is here: ERR_NOT_AUTHENTIC, ERR_DAMAGED, ERR_NOT_FOUND, ERR_LIMIT;

@@ -202,10 +202,10 @@ static bool copy_point(struct copy *copy, const struct id *id, bool *damaged, st
     return done;
 }
 
-static bool copy_lacking(struct copy *copy, const struct buf *points, struct err *err)
+/* *first: why a point could not be copied that is damaged here. */
+static bool copy_lacking(struct copy *copy, const struct buf *points, struct err *first, struct err *err)
 {
     const struct copy_options *options = copy->options;
-    struct err first = {0};
     for (size_t i = 0; i < hash_list_count(points); i++) {
         struct id id;
         bool damaged = false;
@@ -214,11 +214,10 @@ static bool copy_lacking(struct copy *copy, const struct buf *points, struct err
         if (copy_point(copy, &id, &damaged, err)) continue;
         if (!damaged) return false;
         if (options->warning) options->warning(options->arg, &id, err);
-        if (first.code == ERR_NONE) first = *err;
+        if (first->code == ERR_NONE) *first = *err;
+        err_clear(err);
     }
-    if (first.code == ERR_NONE) return true;
-    *err = first;
-    return err_wrap(err, "a recovery point could not be copied");
+    return true;
 }
 
 bool copy_points(const struct copy_options *options, struct err *err)
@@ -232,7 +231,12 @@ bool copy_points(const struct copy_options *options, struct err *err)
         copy_frames_new(options->from, &options->outlet, options->sent_bytes, options->cancelled);
     copy.frames = frames;
     copy.sent = sent;
-    return copy_unlocks(options, err) && repository_points(options->from, note_point, &all, err) &&
-           lacking(&copy, ASKED_POINT, hash_list_items(&all), hash_list_count(&all), &wanted, err) &&
-           copy_lacking(&copy, &wanted, err);
+    if (!copy_unlocks(options, err) || !repository_points(options->from, note_point, &all, err) ||
+        !lacking(&copy, ASKED_POINT, hash_list_items(&all), hash_list_count(&all), &wanted, err))
+        return false;
+    struct err damage = {0};
+    if (!copy_lacking(&copy, &wanted, &damage, err) || !copy_rewraps(options, err)) return false;
+    if (damage.code == ERR_NONE) return true;
+    *err = damage;
+    return err_wrap(err, "a recovery point could not be copied");
 }

@@ -32,6 +32,10 @@ struct copy_options {
  * One that the other side does not believe is a remark. */
 bool copy_unlocks(const struct copy_options *options, struct err *err) MUST_CHECK;
 
+/* copy_rewraps.c. Hands over the rewraps of this repository, after the points: those whose seals the other
+ * side has are kept there. */
+bool copy_rewraps(const struct copy_options *options, struct err *err) MUST_CHECK;
+
 /* Copies what is lacking, oldest first. A point that is damaged here is named, and fails the whole in the
  * end: the others are copied. Other errors end it at once. */
 bool copy_points(const struct copy_options *options, struct err *err) MUST_CHECK;

@@ -1,6 +1,8 @@
 #include "transporter/session/outlet_ingest.h"
 
 #include "common/base/alloc.h"
+#include "common/crypto/record.h"
+#include "transporter/repository/rewraps.h"
 #include "transporter/repository/unlocks.h"
 #include "transporter/session/asked.h"
 
@@ -89,6 +91,46 @@ static bool ingest_keep_unlock(void *arg, struct span bytes, bool *kept, struct 
     return !*kept || repository_unlock_add(self->repository, order, err);
 }
 
+static bool keep_rewrap(const struct outlet_ingest *self, struct span object, bool *kept, struct err *err)
+{
+    enum rewrap_outcome outcome;
+    struct rewrap_view view;
+    struct err why;
+    uint8_t signer[SIGN_PK_LEN];
+    *kept = false;
+    if (!rewrap_object_decode(object, NULL, &view, signer, &why) || !self->is_rewrapper ||
+        !self->is_rewrapper(self->arg, signer))
+        return true;
+    if (repository_rewrap_keep(self->repository, object, &outcome, err)) {
+        *kept = true;
+        return true;
+    }
+    if (!rewrap_is_refused(err->code)) return false;
+    err_clear(err);
+    return true;
+}
+
+/* What a copy brings needs no belief but that in the signer: what a rewrap opens to must be what the writer
+ * of the seal committed to. */
+static bool ingest_keep_rewraps(void *arg, struct span records, uint32_t count, bool *kept, struct err *err)
+{
+    uint32_t seen = 0;
+    *kept = true;
+    for (size_t at = 0; at < records.len; seen++) {
+        struct record_view record;
+        struct err why = {0};
+        bool one = false;
+        if (seen >= OUTLET_REWRAPS_MOST ||
+            !record_parse(span_of(records.data + at, records.len - at), &record, &why) ||
+            record.kind != RECORD_REWRAP)
+            return err_set(err, ERR_PROTOCOL, "what is to be kept is no rewrap");
+        if (!keep_rewrap(arg, record.payload, &one, err)) return false;
+        *kept = *kept && one;
+        at += record.total_len;
+    }
+    return seen == count || err_set(err, ERR_PROTOCOL, "another count of rewraps than was said");
+}
+
 static void ingest_cancel(void *arg)
 {
 }
@@ -101,6 +143,7 @@ struct outlet outlet_ingest(struct outlet_ingest *self)
         .send = ingest_send,
         .commit = ingest_take_commit,
         .keep_unlock = ingest_keep_unlock,
+        .keep_rewraps = ingest_keep_rewraps,
         .cancel = ingest_cancel,
     };
     return (struct outlet){.ops = &ops, .self = self};

@@ -12,8 +12,12 @@ struct outlet_ingest {
     struct ingest *ingest;
     /* copies: whether an operator has this key */
     bool (*is_operator)(void *arg, const uint8_t signer[SIGN_PK_LEN]);
+    /* copies: whether what this key signed as a rewrap is kept */
+    bool (*is_rewrapper)(void *arg, const uint8_t signer[SIGN_PK_LEN]);
     void *arg;
 };
+
+enum { OUTLET_REWRAPS_MOST = 1024 }; /* in one call of keep_rewraps */
 
 /* Both must outlive the outlet, as must the struct. send: one thread at a time. */
 struct outlet outlet_ingest(struct outlet_ingest *self);

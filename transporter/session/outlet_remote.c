@@ -80,16 +80,27 @@ static bool remote_commit(void *self, const struct commit_request *request, stru
     return true;
 }
 
-static bool remote_keep_unlock(void *self, struct span order, bool *kept, struct err *err)
+static bool keep(void *self, struct span payload, uint32_t rewraps, bool *kept, struct err *err)
 {
     Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__KeepUnlock keep = SEALIFT__KEEP_UNLOCK__INIT;
+    Sealift__KeepUnlock body = SEALIFT__KEEP_UNLOCK__INIT;
     AUTO(data_message) struct data_message answer = {0};
+    body.rewraps = rewraps;
     head.kind_case = SEALIFT__HEAD__KIND_KEEP_UNLOCK;
-    head.keep_unlock = &keep;
-    if (!dialler_request(self, &head, order, &answer, err)) return false;
+    head.keep_unlock = &body;
+    if (!dialler_request(self, &head, payload, &answer, err)) return false;
     *kept = data_message_payload(&answer).data[0] == ASKED_HAS;
     return true;
+}
+
+static bool remote_keep_unlock(void *self, struct span order, bool *kept, struct err *err)
+{
+    return keep(self, order, 0, kept, err);
+}
+
+static bool remote_keep_rewraps(void *self, struct span records, uint32_t count, bool *kept, struct err *err)
+{
+    return keep(self, records, count, kept, err);
 }
 
 static void remote_cancel(void *self)
@@ -107,6 +118,7 @@ struct outlet outlet_remote(struct dialler *dialler)
         .send = remote_send,
         .commit = remote_commit,
         .keep_unlock = remote_keep_unlock,
+        .keep_rewraps = remote_keep_rewraps,
         .cancel = remote_cancel,
     };
     return (struct outlet){.ops = &ops, .self = dialler};

@@ -42,6 +42,14 @@ static bool is_operator(void *arg, const uint8_t signer[SIGN_PK_LEN])
     return roster_ever_operator(run->roster, signer);
 }
 
+/* A host that was revoked makes no rewrap that a copy takes. */
+static bool is_rewrapper(void *arg, const uint8_t signer[SIGN_PK_LEN])
+{
+    const struct run *run = arg;
+    const Sealift__Member *host = roster_transporter(run->roster, signer);
+    return host && host->zone == SEALIFT__ZONE__ZONE_TRUSTED;
+}
+
 static bool copy_into(struct run *run, struct repository *from, const struct outlet *outlet, struct err *err)
 {
     struct copy_options options = {
@@ -86,6 +94,7 @@ static struct serve_ingest_options serve_options(struct run *run)
         .run = run->id,
         .admitted = run_writer_admitted,
         .is_operator = is_operator,
+        .is_rewrapper = is_rewrapper,
         .committed = note_copied,
         .arg = run,
         .received_bytes = &run->counters.received_bytes,
@@ -118,8 +127,11 @@ static bool copy_here(struct run *run, struct err *err)
     if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
         !ingest_open(to, &options, &ingest, err))
         return false;
-    struct outlet_ingest behind = {
-        .repository = to, .ingest = ingest, .is_operator = is_operator, .arg = run};
+    struct outlet_ingest behind = {.repository = to,
+                                   .ingest = ingest,
+                                   .is_operator = is_operator,
+                                   .is_rewrapper = is_rewrapper,
+                                   .arg = run};
     struct outlet outlet = outlet_ingest(&behind);
     return copy_into(run, from, &outlet, err);
 }

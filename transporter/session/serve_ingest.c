@@ -107,6 +107,7 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
     serve->behind = (struct outlet_ingest){.repository = options->repository,
                                            .ingest = serve->ingest,
                                            .is_operator = options->is_operator,
+                                           .is_rewrapper = options->is_rewrapper,
                                            .arg = options->arg};
     serve->front = outlet_ingest(&serve->behind);
     return true;
@@ -238,7 +239,11 @@ static bool take_unlock(struct serve *serve, const struct data_message *message,
 {
     bool kept = false;
     struct outlet behind = outlet_ingest(&serve->behind);
-    if (!behind.ops->keep_unlock(behind.self, data_message_payload(message), &kept, err)) return false;
+    struct span payload = data_message_payload(message);
+    uint32_t rewraps = message->head->keep_unlock->rewraps;
+    if (!(rewraps ? behind.ops->keep_rewraps(behind.self, payload, rewraps, &kept, err)
+                  : behind.ops->keep_unlock(behind.self, payload, &kept, err)))
+        return false;
     const uint8_t flag = kept ? ASKED_HAS : ASKED_LACKS;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Have have = SEALIFT__HAVE__INIT;

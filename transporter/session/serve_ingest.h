@@ -31,7 +31,8 @@ struct serve_ingest_options {
     bool (*admitted)(void *arg, const uint8_t writer[SIGN_PK_LEN]); /* copies */
     bool (*is_operator)(void *arg,
                         const uint8_t signer[SIGN_PK_LEN]); /* copies: who may add unlock sections */
-    const struct serve_reseal *reseal;                      /* or NULL */
+    bool (*is_rewrapper)(void *arg, const uint8_t signer[SIGN_PK_LEN]); /* copies: whose rewraps are kept */
+    const struct serve_reseal *reseal;                                  /* or NULL */
     /* a point was committed; its file is borrowed */
     void (*committed)(void *arg, const struct id *point, const struct commit_receipt *receipt,
                       struct span point_file);
