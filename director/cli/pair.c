@@ -165,8 +165,9 @@ void pair_warn(struct cli *cli, const struct way_wish *way, const struct pair *p
     if (way->connection != SEALIFT__CONNECTION__CONNECTION_REVERSE || !ask_status(cli, &status, &err)) return;
     const Sealift__TransporterStatus *source = status_of_transporter(status, pair->source);
     if (!source || !source->connected || source->reverse_endpoint[0]) return;
-    output_warning(&cli->output,
-                   "%s has no reverse port that %s could dial: it needs 'data = { reverse = { listen = …; "
-                   "advertise = …; }; }' in its configuration",
-                   pair->source_name, pair->target_name);
+    output_warning(
+        &cli->output,
+        "%s has no reverse port that %s could dial: its configuration needs data.reverse.listen and "
+        "data.reverse.advertise",
+        pair->source_name, pair->target_name);
 }

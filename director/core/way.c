@@ -164,8 +164,8 @@ bool way_check_ends(const struct way_wish *way, const struct way_ends *ends, con
 {
     if (way->connection != REVERSE || reverse_endpoint[0]) return true;
     return err_set(err, ERR_UNREACHABLE,
-                   "'%s' is to dial '%s', which has no reverse port: set 'data = { reverse = { listen = …; "
-                   "advertise = …; }; }' in the configuration of '%s'",
+                   "'%s' is to dial '%s', which has no reverse port: set data.reverse.listen and "
+                   "data.reverse.advertise in the configuration of '%s'",
                    ends->target_name, ends->source_name, ends->source_name);
 }
 

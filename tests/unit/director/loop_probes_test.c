@@ -150,8 +150,8 @@ Test(loop_probes, need_both_hosts_and_a_way_that_makes_sense)
     expect_refusal(ERR_USAGE, "a rendezvous needs a proxy, HOST:PORT, that both transporters can dial");
     send_test(CONNECTION(REVERSE), "");
     expect_answer(ERR_UNREACHABLE,
-                  "'nas' is to dial 'web', which has no reverse port: set 'data = { reverse = { listen = …; "
-                  "advertise = …; }; }' in the configuration of 'web'",
+                  "'nas' is to dial 'web', which has no reverse port: set data.reverse.listen and "
+                  "data.reverse.advertise in the configuration of 'web'",
                   0);
     caller_expect_silence(&loop.nas);
 }

@@ -116,9 +116,9 @@ Test(way, in_reverse_needs_the_sources_reverse_port)
     cr_assert(way_check_ends(&direct, &ends, "", &err));
     cr_assert_not(way_check_ends(&reverse, &ends, "", &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE);
-    cr_assert_str_eq(
-        err.text, "'nas' is to dial 'web', which has no reverse port: set 'data = { reverse = { listen = …; "
-                  "advertise = …; }; }' in the configuration of 'web'");
+    cr_assert_str_eq(err.text,
+                     "'nas' is to dial 'web', which has no reverse port: set data.reverse.listen and "
+                     "data.reverse.advertise in the configuration of 'web'");
 }
 
 Test(way_wish, has_a_proxy_where_one_is_gone_through)
