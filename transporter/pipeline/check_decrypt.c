@@ -425,10 +425,11 @@ static bool walk_nodes(struct check *check, const struct hash *root, struct err 
 
 /* --- all of it --- */
 
+/* One more than is worth having under way: it waits for its last chunks to be opened. */
 static unsigned fetcher_count(const struct inlet *inlet)
 {
     if (inlet->fetches == 0) return 1;
-    return inlet->fetches > FETCHERS_MAX ? FETCHERS_MAX : inlet->fetches;
+    return inlet->fetches >= FETCHERS_MAX ? FETCHERS_MAX : inlet->fetches + 1;
 }
 
 static bool run_threads(struct check *check, const struct hash *root, struct err *err)
