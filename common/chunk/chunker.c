@@ -3,9 +3,18 @@
 #include "common/chunk/gear.h"
 
 const struct chunker_params chunker_files = {.min = 256 << 10, .average = 1 << 20, .max = 4 << 20};
-const struct chunker_params chunker_images = {.min = 128 << 10, .average = 512 << 10, .max = 2 << 20};
+const struct chunker_params chunker_images = {
+    .min = 128 << 10, .average = 512 << 10, .max = 2 << 20, .step = 512};
 
 enum { NORMALISATION = 2 }; /* bits more before `average`, and bits less after it */
+
+static bool step_fits(const struct chunker_params *params)
+{
+    uint32_t step = params->step;
+    if (step == 0) return true;
+    return (step & (step - 1)) == 0 && step >= CHUNKER_WINDOW && params->min % step == 0 &&
+           params->max % step == 0 && params->average / CHUNKER_STEPS_LEAST >= step;
+}
 
 bool chunker_init(struct chunker *chunker, const struct chunker_params *params, struct err *err)
 {
@@ -13,11 +22,12 @@ bool chunker_init(struct chunker *chunker, const struct chunker_params *params, 
     bool power_of_two = (average & (average - 1)) == 0;
 
     if (params->min < CHUNKER_WINDOW || average < CHUNKER_AVERAGE_LEAST || !power_of_two ||
-        params->min >= average || average >= params->max || params->max > CHUNKER_MAX_MOST)
+        params->min >= average || average >= params->max || params->max > CHUNKER_MAX_MOST ||
+        !step_fits(params))
         return err_set(err, ERR_LIMIT, "no such chunk sizes: least %u, average %u, most %u", params->min,
                        average, params->max);
 
-    int bits = __builtin_ctz(average);
+    int bits = __builtin_ctz(params->step > 0 ? average / params->step : average);
     *chunker = (struct chunker){
         .params = *params,
         .strict = UINT64_C(1) << (64 - (bits + NORMALISATION)),
@@ -72,8 +82,46 @@ static size_t find_cut(uint64_t *rolling, const uint8_t *bytes, size_t from, siz
     return 0;
 }
 
+/* The next length from this one on at which a chunk may end. */
+static uint32_t next_length(const struct chunker_params *params, uint32_t length)
+{
+    uint32_t next = (length / params->step + 1) * params->step;
+
+    return next < params->min ? params->min : next;
+}
+
+static bool ends_at(const struct chunker *chunker)
+{
+    const struct chunker_params *params = &chunker->params;
+
+    if (chunker->length == params->max) return true;
+    return chunker->hash < (chunker->length < params->average ? chunker->strict : chunker->loose);
+}
+
+/* Of what lies between two such lengths only the window before the second is read: older bytes are shifted
+ * out of the hash. */
+static size_t next_of_steps(struct chunker *chunker, const uint8_t *bytes, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        uint32_t next = next_length(&chunker->params, chunker->length);
+        size_t end = at + offset_of(chunker, next, len - at);
+        size_t window = at + offset_of(chunker, next - CHUNKER_WINDOW, end - at);
+
+        chunker->hash = roll(chunker->hash, bytes, window, end);
+        chunker->length += (uint32_t)(end - at);
+        at = end;
+        if (chunker->length == next && ends_at(chunker)) {
+            chunker_restart(chunker);
+            return at;
+        }
+    }
+    return 0;
+}
+
 size_t chunker_next(struct chunker *chunker, const void *bytes, size_t len)
 {
+    if (chunker->params.step > 0) return next_of_steps(chunker, bytes, len);
+
     const struct chunker_params *params = &chunker->params;
     /* phases of the chunk, as offsets into these bytes; the byte that completes a length of n is
      * the one at n - 1, hence the ones */

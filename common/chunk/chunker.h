@@ -12,6 +12,11 @@
  * the hash is warmed with the 64 bytes that end at `min`, so that each cut depends on a full
  * window wherever its chunk began.
  *
+ * With a `step` only lengths that are multiples of it end a chunk, and log2(average / step) stands in
+ * the place of log2(average): of each step only the last 64 bytes are looked at, an eighth of all for
+ * 512. That is for what moves by whole sectors, if at all: disks. Behind an insertion of another
+ * length the cuts do not come back.
+ *
  * The cuts are part of what makes a second backup small, so they never change for given
  * parameters: a change here makes every repository store everything anew. The chunker is no means
  * of privacy: chunk lengths tell about contents whatever table is used. */
@@ -28,16 +33,18 @@ struct chunker_params {
     uint32_t min;
     uint32_t average; /* a power of two; on noise the mean is 1.14 times it where min is a quarter */
     uint32_t max;
+    uint32_t step; /* a power of two that divides the others; 0: every length */
 };
 
 enum {
     CHUNKER_WINDOW = 64, /* a cut depends on this many bytes before it */
     CHUNKER_AVERAGE_LEAST = 256,
+    CHUNKER_STEPS_LEAST = 16,
     CHUNKER_MAX_MOST = 4 << 20, /* as the stored format has it */
 };
 
 extern const struct chunker_params chunker_files;  /* 256 KiB, 1 MiB, 4 MiB */
-extern const struct chunker_params chunker_images; /* 128 KiB, 512 KiB, 2 MiB */
+extern const struct chunker_params chunker_images; /* 128 KiB, 512 KiB, 2 MiB; at sectors of 512 bytes */
 
 struct chunker {
     struct chunker_params params;
@@ -48,8 +55,9 @@ struct chunker {
 };
 
 /* Parameters may be foreign (they are stored with each recovery point): ERR_LIMIT unless
- * CHUNKER_WINDOW <= min < average < max <= CHUNKER_MAX_MOST and average is a power of two of at
- * least CHUNKER_AVERAGE_LEAST. */
+ * CHUNKER_WINDOW <= min < average < max <= CHUNKER_MAX_MOST, average is a power of two of at
+ * least CHUNKER_AVERAGE_LEAST, and a step is one of at least CHUNKER_WINDOW, divides min and max, and
+ * is no more than a CHUNKER_STEPS_LEAST-th of the average. */
 bool chunker_init(struct chunker *chunker, const struct chunker_params *params, struct err *err) MUST_CHECK;
 
 /* Reads on from where the last call stopped. If the current chunk ends within these bytes: how

@@ -57,13 +57,14 @@ static void cut(const struct chunker_params *params, const uint8_t *bytes, size_
 static void cut_by_definition(const struct chunker_params *params, const uint8_t *bytes, size_t len,
                               struct cuts *out)
 {
-    int bits = __builtin_ctz(params->average);
+    size_t step = params->step ? params->step : 1;
+    int bits = __builtin_ctz(params->average) - __builtin_ctzl(step);
     size_t start = 0;
 
     out->count = 0;
     for (size_t end = params->min; end <= len; end++) {
         size_t length = end - start;
-        if (length < params->min) continue;
+        if (length < params->min || length % step != 0) continue;
         uint64_t hash = 0;
         for (size_t i = end - 64; i < end; i++)
             hash = 2 * hash + gear_table[bytes[i]];
@@ -111,9 +112,9 @@ Test(chunker, cuts_of_the_presets_never_change)
     } golden[] = {
         {&chunker_files, 7, {1122573, 1277207, 629407, 1685547, 1193133, 1057940, 1173852}},
         {&chunker_images,
-         15,
-         {371282, 553135, 524528, 716011, 536753, 327478, 913575, 533261, 569429, 589562, 623936, 572521,
-          538511, 646958, 355443}},
+         14,
+         {671232, 627712, 697344, 374272, 244736, 836608, 642560, 618496, 820224, 526336, 579584, 560640,
+          617472, 560128}},
     };
     enum { LEN = 8 << 20 };
     AUTO(free) uint8_t *bytes = xmalloc(LEN);
@@ -131,7 +132,8 @@ Test(chunker, cuts_of_the_presets_never_change)
 Test(chunker, cuts_are_those_of_the_definition)
 {
     static const struct chunker_params params[] = {
-        {512, 2048, 8192}, {64, 256, 257}, {255, 256, 4096}, {2047, 2048, 2049}, {64, 4096, 6000},
+        {512, 2048, 8192, 0}, {64, 256, 257, 0},     {255, 256, 4096, 0},    {2047, 2048, 2049, 0},
+        {64, 4096, 6000, 0},  {512, 2048, 8192, 64}, {128, 2048, 3968, 128}, {2048, 8192, 32768, 512},
     };
     enum { LEN = 300 << 10 };
     AUTO(free) uint8_t *bytes = xmalloc(LEN);
@@ -147,7 +149,7 @@ Test(chunker, cuts_are_those_of_the_definition)
     }
 }
 
-Test(chunker, cuts_do_not_depend_on_the_windows)
+static void expect_same_in_windows(const struct chunker_params *params)
 {
     static const size_t windows[] = {1, 2, 3, 7, 63, 64, 65, 511, 512, 513, 2047, 8191, 8192, 8193, 50000};
     enum { LEN = 200 << 10 };
@@ -156,11 +158,54 @@ Test(chunker, cuts_do_not_depend_on_the_windows)
 
     sample_noise(bytes, LEN, 9);
     memset(bytes + LEN / 2, 0, 5 * small.max); /* forced cuts too */
-    cut(&small, bytes, LEN, LEN, &want);
+    cut(params, bytes, LEN, LEN, &want);
     for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
-        cut(&small, bytes, LEN, windows[i], &got);
+        cut(params, bytes, LEN, windows[i], &got);
         expect_same(&got, &want, "windows");
     }
+}
+
+static const struct chunker_params stepped = {.min = 512, .average = 2048, .max = 8192, .step = 64};
+
+Test(chunker, cuts_do_not_depend_on_the_windows)
+{
+    expect_same_in_windows(&small);
+    expect_same_in_windows(&stepped);
+}
+
+Test(chunker, cuts_at_steps_come_back_behind_what_was_moved_by_whole_steps)
+{
+    enum { LEN = 256 << 10, AT = 1500 * 64, MOVED = 3 * 64 };
+    AUTO(free) uint8_t *bytes = xmalloc(LEN);
+    AUTO(free) uint8_t *longer = xmalloc(LEN + MOVED);
+    struct cuts before, after;
+    size_t behind = 0, found = 0;
+
+    sample_noise(bytes, LEN, 21);
+    memcpy(longer, bytes, AT);
+    memset(longer + AT, 'x', MOVED);
+    memcpy(longer + AT + MOVED, bytes + AT, LEN - AT);
+    cut(&stepped, bytes, LEN, LEN, &before);
+    cut(&stepped, longer, LEN + MOVED, LEN + MOVED, &after);
+    for (size_t i = 0; i < before.count; i++) {
+        cr_assert_eq(before.at[i] % stepped.step, 0);
+        if (before.at[i] < AT + 4 * stepped.max) continue;
+        behind++;
+        found += has_cut(&after, before.at[i] + MOVED);
+    }
+    cr_assert(behind > 20 && found == behind, "%zu of %zu", found, behind);
+}
+
+Test(chunker, mean_length_with_steps_is_within_a_fifth_of_the_average)
+{
+    enum { LEN = 4 << 20 };
+    AUTO(free) uint8_t *bytes = xmalloc(LEN);
+    struct cuts cuts;
+
+    sample_noise(bytes, LEN, 23);
+    cut(&stepped, bytes, LEN, LEN, &cuts);
+    double mean = (double)cuts.at[cuts.count - 1] / (double)cuts.count;
+    cr_assert(mean > 0.8 * stepped.average && mean < 1.2 * stepped.average, "mean %g", mean);
 }
 
 Test(chunker, takes_an_empty_window)
@@ -175,7 +220,8 @@ Test(chunker, takes_an_empty_window)
 
 Test(chunker, chunks_keep_to_the_least_and_most_lengths)
 {
-    static const struct chunker_params params[] = {{512, 2048, 8192}, {64, 256, 300}, {1000, 1024, 1030}};
+    static const struct chunker_params params[] = {
+        {512, 2048, 8192, 0}, {64, 256, 300, 0}, {1000, 1024, 1030, 0}};
     enum { LEN = 200 << 10 };
     AUTO(free) uint8_t *bytes = xmalloc(LEN);
     struct cuts cuts;
@@ -280,17 +326,22 @@ Test(chunker, restart_forgets_what_was_read)
 Test(chunker, init_refuses_parameters_that_make_no_chunks)
 {
     static const struct chunker_params bad[] = {
-        {0, 0, 0},
-        {63, 256, 1024},
-        {64, 128, 1024},
-        {1024, 1024, 4096},
-        {64, 1000, 4096},
-        {2048, 1024, 4096},
-        {64, 1024, 1024},
-        {64, 1024, 1000},
-        {64, 1 << 20, (4 << 20) + 1},
-        {64, UINT32_C(1) << 31, UINT32_MAX},
-        {UINT32_MAX, UINT32_MAX, UINT32_MAX},
+        {0, 0, 0, 0},
+        {63, 256, 1024, 0},
+        {64, 128, 1024, 0},
+        {1024, 1024, 4096, 0},
+        {64, 1000, 4096, 0},
+        {2048, 1024, 4096, 0},
+        {64, 1024, 1024, 0},
+        {64, 1024, 1000, 0},
+        {64, 1 << 20, (4 << 20) + 1, 0},
+        {64, UINT32_C(1) << 31, UINT32_MAX, 0},
+        {UINT32_MAX, UINT32_MAX, UINT32_MAX, 0},
+        {512, 2048, 8192, 32},  /* less than the window */
+        {512, 2048, 8192, 96},  /* no power of two */
+        {512, 2048, 8192, 256}, /* too few steps */
+        {500, 2048, 8192, 64},  /* no multiple */
+        {512, 2048, 8000, 128},
     };
     struct chunker untouched, chunker;
     struct err err = {0};

@@ -99,7 +99,7 @@ Test(backup_image, cuts_are_golden)
     tree_truncate(&rig->tree, "image", (8 << 20) + 100000);
     AUTO(view) struct view *view = back_up(rig);
     expect_refs(view,
-                "hole 65536, data 473819, data 601896, data 524502, data 561413, data 723595, data 326039, "
+                "hole 65536, data 571392, data 693248, data 279552, data 753664, data 331776, data 581632, "
                 "hole 5111808, data 65536, hole 34464, ");
 }
 
