@@ -23,6 +23,17 @@ bool net_denials_add(struct net_denials *denials, const struct net_denial *denia
     return true;
 }
 
+bool net_denials_has(const struct net_denials *denials, const char *domain, const char *address)
+{
+    for (size_t i = 0; i < NET_DENIALS_MAX; i++) {
+        const struct net_denial_slot *slot = &denials->slots[i];
+        if (slot->used && strcmp(slot->denial.address, address) == 0 &&
+            strcmp(slot->denial.domain, domain) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool net_denials_take(struct net_denials *denials, struct net_denial *out)
 {
     for (size_t i = 0; i < NET_DENIALS_MAX; i++) {

@@ -18,6 +18,7 @@ struct net_denials {
 
 /* True if it is a new one, to be taken. `denial->count` is ignored. */
 bool net_denials_add(struct net_denials *denials, const struct net_denial *denial);
+bool net_denials_has(const struct net_denials *denials, const char *domain, const char *address);
 /* The oldest that was not taken yet; false when there is none. */
 bool net_denials_take(struct net_denials *denials, struct net_denial *out);
 

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -63,6 +64,20 @@ bool net_line_received(const struct net_line *line, uint64_t *out)
         return false;
     *out = info.tcpi_bytes_received;
     return true;
+}
+
+void net_line_address(const struct net_line *line, char *out, size_t size)
+{
+    struct peer peer;
+    char host[NI_MAXHOST];
+    static const char mapped[] = "::ffff:";
+    out[0] = '\0';
+    if (!peer_of(line->fd, &peer) || peer.address.ss_family == AF_UNIX ||
+        getnameinfo((const struct sockaddr *)&peer.address, peer.len, host, sizeof(host), NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        return;
+    const bool is_mapped = strncmp(host, mapped, strlen(mapped)) == 0 && strchr(host, '.');
+    (void)snprintf(out, size, "%s", is_mapped ? host + strlen(mapped) : host);
 }
 
 void net_line_cut(struct net_line *line)

@@ -5,6 +5,7 @@
 #define SEALIFT_NET_LINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct net_line {
@@ -19,5 +20,8 @@ struct net_line net_line_of(int fd, const char *address);
 bool net_line_received(const struct net_line *line, uint64_t *out);
 /* Ends it for both sides. */
 void net_line_cut(struct net_line *line);
+
+/* The other end's address without a port; "" if there is none any more. */
+void net_line_address(const struct net_line *line, char *out, size_t size);
 
 #endif

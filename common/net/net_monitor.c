@@ -1,6 +1,8 @@
 #include "common/net/net_monitor.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/net/net_denials.h"
 #include "common/net/net_guard.h"
 #include "common/net/net_zmq.h"
 
@@ -9,15 +11,25 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct net_monitor {
     struct net_socket *socket;
     void *handle;            /* the PAIR that hears of the events */
     struct net_guard *guard; /* server */
+    struct net_denials denials;
+    uint64_t second; /* in which `told` denials were taken */
+    unsigned told;
 };
 
 /* what the kernel may hold of a connection besides */
 #define KERNEL_BUFFER (8 << 20)
+
+static size_t most_silent(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < RLIM_INFINITY ? limit.rlim_cur / 4 : 256;
+}
 
 bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct err *err)
 {
@@ -37,7 +49,7 @@ bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct
     *monitor = (struct net_monitor){.socket = socket, .handle = handle};
     handle = NULL;
     if (net_socket_role(socket) == NET_SERVER) {
-        monitor->guard = net_guard_new(net_socket_window(socket) + KERNEL_BUFFER);
+        monitor->guard = net_guard_new(net_socket_window(socket) + KERNEL_BUFFER, most_silent());
         net_socket_set_guard(socket, monitor->guard);
     }
     *out = monitor;
@@ -101,11 +113,41 @@ static bool classify(uint16_t number, struct net_monitor_event *out)
     }
 }
 
-/* The value of these three is the connection's descriptor. */
-static void keep_guard(struct net_guard *guard, uint16_t number, uint32_t value)
+static void note_denial(struct net_monitor *monitor, const char *address)
 {
-    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED) net_guard_opened(guard, (int)value);
-    if (number == ZMQ_EVENT_DISCONNECTED) net_guard_closed(guard, (int)value);
+    struct net_denial denial = {.reason = NET_DENIED_NO_MESSAGE};
+    if (net_socket_has_denied(monitor->socket, address)) return;
+    (void)snprintf(denial.domain, sizeof(denial.domain), "%s", net_socket_domain(monitor->socket));
+    (void)snprintf(denial.address, sizeof(denial.address), "%s", address);
+    (void)net_denials_add(&monitor->denials, &denial);
+}
+
+/* The value of these three is the connection's descriptor. */
+static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t value)
+{
+    char address[NET_GUARD_ADDRESS_MAX + 1];
+    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED)
+        net_guard_opened(monitor->guard, (int)value);
+    if (number == ZMQ_EVENT_CONNECTED)
+        net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
+    if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
+        note_denial(monitor, address);
+}
+
+bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out)
+{
+    enum { MOST_IN_A_SECOND = 8 };
+    const uint64_t second = clock_steady_ms() / 1000;
+    if (second != monitor->second) monitor->told = 0;
+    monitor->second = second;
+    if (monitor->told >= MOST_IN_A_SECOND || !net_denials_take(&monitor->denials, out)) return false;
+    monitor->told++;
+    return true;
+}
+
+size_t net_monitor_shed(struct net_monitor *monitor)
+{
+    return monitor->guard ? net_guard_shed(monitor->guard) : 0;
 }
 
 size_t net_monitor_guard(struct net_monitor *monitor)
@@ -119,7 +161,7 @@ bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out
     char address[sizeof(event.address)];
     uint16_t number;
     while (receive(monitor->handle, &number, &event.detail, address, sizeof(address))) {
-        if (monitor->guard) keep_guard(monitor->guard, number, event.detail);
+        if (monitor->guard) keep_guard(monitor, number, event.detail);
         if (!classify(number, &event)) continue;
         if (event.kind == NET_DOWN && net_socket_is_of_stranger(monitor->socket, (int)event.detail)) continue;
         net_zmq_address(net_socket_dialled(monitor->socket, address), event.address, sizeof(event.address));

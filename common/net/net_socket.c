@@ -120,6 +120,7 @@ static bool set_numbers(void *handle, const struct net_options *options, struct 
            a client has had its first one would be missed after a quarter of an hour */
         {ZMQ_TCP_MAXRT, options->heartbeat_timeout_ms},
         {ZMQ_IPV6, 1},
+        {ZMQ_BACKLOG, 1024}, /* of calls that wait to be taken, when strangers call in crowds */
         /* no queue without a connection, and none that outlives it */
         {ZMQ_IMMEDIATE, 1},
     };
@@ -508,6 +509,16 @@ uint64_t net_socket_window(const struct net_socket *socket)
 {
     const uint64_t message = (uint64_t)socket->max_payload + NET_HEADER_MAX + 2 * CURVE_OVERHEAD;
     return message * (uint64_t)(socket->recv_queue + 1);
+}
+
+bool net_socket_has_denied(const struct net_socket *socket, const char *address)
+{
+    return net_zap_has_denied(socket->zap, socket->domain, address);
+}
+
+const char *net_socket_domain(const struct net_socket *socket)
+{
+    return socket->domain;
 }
 
 void net_socket_set_guard(struct net_socket *socket, struct net_guard *guard)

@@ -230,6 +230,28 @@ bool net_zap_take_denial(struct net_zap *zap, struct net_denial *out)
     return taken;
 }
 
+bool net_zap_has_denied(struct net_zap *zap, const char *domain, const char *address)
+{
+    (void)pthread_mutex_lock(&zap->lock);
+    bool found = net_denials_has(&zap->denials, domain, address);
+    (void)pthread_mutex_unlock(&zap->lock);
+    return found;
+}
+
+const char *net_denial_text(enum net_denial_reason reason)
+{
+    static const char *const texts[] = {
+        [NET_DENIED_KEY] = "unknown key",
+        [NET_DENIED_RATE] = "too many connections",
+        [NET_DENIED_DOMAIN] = "unknown domain",
+        [NET_DENIED_MECHANISM] = "not CURVE",
+        [NET_DENIED_NO_MESSAGE] =
+            "the connection ended without a message: another protocol, another server's key, or "
+            "silence",
+    };
+    return texts[reason];
+}
+
 int net_zap_fd(const struct net_zap *zap)
 {
     return zap->denied.fd;

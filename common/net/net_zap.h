@@ -29,7 +29,15 @@ enum net_unknown {
 /* How a key stands in a domain at this moment. */
 enum net_standing { NET_STANDING_NONE, NET_STANDING_PENDING, NET_STANDING_ALLOWED };
 
-enum net_denial_reason { NET_DENIED_KEY, NET_DENIED_RATE, NET_DENIED_DOMAIN, NET_DENIED_MECHANISM };
+enum net_denial_reason {
+    NET_DENIED_KEY,
+    NET_DENIED_RATE,
+    NET_DENIED_DOMAIN,
+    NET_DENIED_MECHANISM,
+    NET_DENIED_NO_MESSAGE, /* net_monitor's: the connection ended before it brought a message */
+};
+/* "unknown key" */
+const char *net_denial_text(enum net_denial_reason reason);
 
 /* A handshake that was refused. Text fields came from outside only through libzmq's own hands. */
 struct net_denial {
@@ -65,6 +73,8 @@ enum net_standing net_zap_standing(struct net_zap *zap, const char *domain,
 /* Denials, for logging each once: the same refusal (reason, domain, address, key) is handed out
  * once for as long as it is among the last 64 different ones. false when there is none to take. */
 bool net_zap_take_denial(struct net_zap *zap, struct net_denial *out);
+/* Whether one of these 64 is of this address. */
+bool net_zap_has_denied(struct net_zap *zap, const char *domain, const char *address);
 /* An eventfd, readable while there are denials to take: for net_poll_fd. Owned by the handler. */
 int net_zap_fd(const struct net_zap *zap);
 

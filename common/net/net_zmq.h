@@ -27,9 +27,13 @@ struct net_context *net_socket_context(const struct net_socket *socket);
 enum net_role net_socket_role(const struct net_socket *socket);
 /* The most that one connection can have waiting in whole messages, in bytes. */
 uint64_t net_socket_window(const struct net_socket *socket);
+/* Server: whether its ZAP has lately refused somebody of this address. */
+bool net_socket_has_denied(const struct net_socket *socket, const char *address);
+const char *net_socket_domain(const struct net_socket *socket);
 /* Borrowed; NULL takes it away. */
 void net_socket_set_guard(struct net_socket *socket, struct net_guard *guard);
-/* Client that listens: whether a connection that ended is another than that through which the server spoke. */
+/* Client that listens: whether a connection that ended is another than that through which the server spoke.
+ */
 bool net_socket_is_of_stranger(const struct net_socket *socket, int fd);
 /* The address that was attached, for the one that libzmq dials in its place; else the same. */
 const char *net_socket_dialled(const struct net_socket *socket, const char *endpoint);

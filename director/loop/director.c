@@ -216,20 +216,30 @@ static void take_events(struct director *director)
     director->last_guard_ms = director->now.mono_ms;
     size_t cut = net_monitor_guard(director->control_monitor) + net_monitor_guard(director->operator_monitor);
     if (cut > 0) log_event(LOG_WARN, "cut", "reason", "a peer sends a message without end", NULL);
+    const size_t shed =
+        net_monitor_shed(director->control_monitor) + net_monitor_shed(director->operator_monitor);
+    if (shed > 0)
+        log_event(LOG_WARN, "shed", "reason", "too many connections that say nothing: the oldest were cut",
+                  NULL);
+}
+
+static void log_denial(const struct net_denial *denial)
+{
+    static const uint8_t nobody[NET_KEY_LEN];
+    char key[65] = "unknown";
+    if (memcmp(denial->key, nobody, NET_KEY_LEN) != 0) (void)key_text(denial->key, key);
+    log_event(LOG_WARN, "denied", "port", denial->domain, "address",
+              denial->address[0] ? denial->address : "unknown", "peer", key, "reason",
+              net_denial_text(denial->reason), NULL);
 }
 
 static void take_denials(struct director *director)
 {
-    static const char *const reasons[] = {[NET_DENIED_KEY] = "unknown key",
-                                          [NET_DENIED_RATE] = "too many connections",
-                                          [NET_DENIED_DOMAIN] = "unknown domain",
-                                          [NET_DENIED_MECHANISM] = "not CURVE"};
     struct net_denial denial;
-    while (net_zap_take_denial(director->zap, &denial)) {
-        char key[65];
-        log_event(LOG_WARN, "denied", "port", denial.domain, "address", denial.address, "peer",
-                  key_text(denial.key, key), "reason", reasons[denial.reason], NULL);
-    }
+    while (net_zap_take_denial(director->zap, &denial) ||
+           net_monitor_take_denial(director->control_monitor, &denial) ||
+           net_monitor_take_denial(director->operator_monitor, &denial))
+        log_denial(&denial);
 }
 
 /* Once an hour. */

@@ -265,15 +265,20 @@ static int serve_all(struct listener *listener)
     return (int)wait;
 }
 
+static void log_denial(const struct net_denial *denial)
+{
+    static const uint8_t nobody[NET_KEY_LEN];
+    char key[2 * NET_KEY_LEN + 1] = "unknown";
+    if (memcmp(denial->key, nobody, NET_KEY_LEN) != 0) hex_encode(denial->key, NET_KEY_LEN, key);
+    log_event(LOG_WARN, "data_peer_denied", "address", denial->address[0] ? denial->address : "unknown",
+              "key", key, "reason", net_denial_text(denial->reason), "next", "it is not admitted", NULL);
+}
+
 static void log_denials(struct listener *listener)
 {
     struct net_denial denial;
-    while (net_zap_take_denial(listener->zap, &denial)) {
-        char key[2 * NET_KEY_LEN + 1];
-        hex_encode(denial.key, NET_KEY_LEN, key);
-        log_event(LOG_WARN, "data_peer_denied", "address", denial.address, "key", key, "next",
-                  "it is not admitted", NULL);
-    }
+    while (net_zap_take_denial(listener->zap, &denial) || net_monitor_take_denial(listener->monitor, &denial))
+        log_denial(&denial);
 }
 
 static bool is_stopped(struct listener *listener)
@@ -297,6 +302,9 @@ static void guard(struct listener *listener)
     listener->guarded_ms = now_ms;
     if (net_monitor_guard(listener->monitor) > 0)
         log_event(LOG_WARN, "data_peer_cut", "reason", "a peer sends a message without end", NULL);
+    if (net_monitor_shed(listener->monitor) > 0)
+        log_event(LOG_WARN, "data_peers_shed", "reason",
+                  "too many connections that say nothing: the oldest were cut", NULL);
 }
 
 void *listener_main(void *arg)
@@ -312,10 +320,10 @@ void *listener_main(void *arg)
         };
         if (!net_poll_wait(items, 4, serve_all(listener), &err)) break;
         if (items[1].ready) net_wake_clear(&listener->wake);
-        if (items[2].ready) log_denials(listener);
         for (int i = 0; i < RECEIVE_AT_ONCE && receive_one(listener); i++)
             continue;
         guard(listener);
+        log_denials(listener);
     }
     net_monitor_free(listener->monitor);
     net_socket_free(listener->socket);

@@ -102,7 +102,7 @@ Test(net_line, counts_what_was_received)
 
 Test(net_guard, cuts_a_connection_that_sends_past_its_limit_without_a_message)
 {
-    AUTO(net_guard) struct net_guard *guard = net_guard_new(1500);
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(1500, 100);
     AUTO(connection) struct connection good = connect_pair();
     AUTO(connection) struct connection bad = connect_pair();
     net_guard_opened(guard, good.ends[1]);
@@ -126,14 +126,49 @@ Test(net_guard, cuts_a_connection_that_sends_past_its_limit_without_a_message)
 
 Test(net_guard, leaves_alone_what_it_was_told_is_closed)
 {
-    AUTO(net_guard) struct net_guard *guard = net_guard_new(10);
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(10, 100);
     AUTO(connection) struct connection pair = connect_pair();
     net_guard_opened(guard, pair.ends[1]);
-    net_guard_closed(guard, pair.ends[1]);
-    net_guard_closed(guard, 1 << 20);
+    (void)net_guard_closed(guard, pair.ends[1], (char[NET_GUARD_ADDRESS_MAX + 1]){0});
+    (void)net_guard_closed(guard, 1 << 20, (char[NET_GUARD_ADDRESS_MAX + 1]){0});
     net_guard_progress(guard, -1);
     net_guard_opened(guard, -1);
     send_bytes_over(&pair, 100);
     cr_assert_eq(net_guard_pass(guard), 0);
     cr_assert(!is_cut(&pair));
+}
+
+Test(net_guard, sheds_the_oldest_silent_connections_and_keeps_who_has_spoken)
+{
+    enum { MOST = 8, ALL = 12 };
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(1500, MOST);
+    struct connection pairs[ALL];
+    for (size_t i = 0; i < ALL; i++) {
+        pairs[i] = connect_pair();
+        net_guard_opened(guard, pairs[i].ends[1]);
+        if (i == 0) net_guard_progress(guard, pairs[i].ends[1]);
+        if (i == MOST) cr_assert_eq(net_guard_shed(guard), 0, "as many as may be");
+    }
+    cr_assert(!is_cut(&pairs[0]), "one that has spoken was cut");
+    cr_assert(is_cut(&pairs[1]) && is_cut(&pairs[2]), "the oldest stay");
+    cr_assert(!is_cut(&pairs[ALL - 1]) && !is_cut(&pairs[ALL - 2]), "the newest were cut");
+    cr_assert_geq(net_guard_shed(guard), ALL - 1 - MOST);
+    cr_assert_eq(net_guard_shed(guard), 0);
+    for (size_t i = 0; i < ALL; i++)
+        close_pair(&pairs[i]);
+}
+
+Test(net_guard, tells_whose_connection_ended_without_a_message)
+{
+    char address[NET_GUARD_ADDRESS_MAX + 1];
+    AUTO(net_guard) struct net_guard *guard = net_guard_new(1500, 100);
+    AUTO(connection) struct connection silent = connect_pair();
+    AUTO(connection) struct connection good = connect_pair();
+    net_guard_opened(guard, silent.ends[1]);
+    net_guard_opened(guard, good.ends[1]);
+    net_guard_progress(guard, good.ends[1]);
+    cr_assert(net_guard_closed(guard, silent.ends[1], address));
+    cr_assert_str_eq(address, "127.0.0.1");
+    cr_assert(!net_guard_closed(guard, silent.ends[1], address), "it had ended already");
+    cr_assert(!net_guard_closed(guard, good.ends[1], address));
 }
