@@ -40,6 +40,7 @@ def until_cut(connection):
 
 
 def check_foreign(ports):
+    """Each protocol comes from an address of its own."""
     for i, said in enumerate(FOREIGN.values()):
         for address in ports.values():
             with call(address, f"127.0.2.{i + 1}") as connection:
