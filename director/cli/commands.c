@@ -9,5 +9,6 @@ const struct command *const command_tables[] = {
     point_commands,    restore_commands,
     offline_commands,  status_commands,
     care_commands,     config_commands,
-    attach_commands,   absent_commands,   NULL,
+    attach_commands,   sessions_commands,
+    absent_commands,   NULL,
 };

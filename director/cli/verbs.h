@@ -17,6 +17,7 @@ extern const struct command offline_commands[];
 extern const struct command care_commands[];
 extern const struct command config_commands[];
 extern const struct command attach_commands[];
+extern const struct command sessions_commands[];
 extern const struct command absent_commands[];
 
 #endif

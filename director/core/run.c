@@ -122,6 +122,7 @@ void run_view_fill(const struct run *run, struct run_view *out)
     row->counters = &out->counters;
     if (!id_is_zero(&run->point)) row->point = lent_id(&run->point);
     row->subject = run->subject;
+    if (!id_is_zero(&run->repository)) row->repository = lent_id(&run->repository);
     if (run->kind != RUN_MAINTENANCE) return;
     run_work_message(&run->work, &out->work);
     row->work = &out->work;

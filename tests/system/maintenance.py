@@ -84,6 +84,8 @@ with Site("maintenance") as site:
     site.daemons["vault"].wait_for("event=repository_open")
     run = command(site, "repository", "check", "offsite")["run"]
     site.sealift("repository", "check", "offsite", code=6)  # it has one already
+    wait_until(lambda: [(row["run"], row["does"], row["pins"]) for row in command(site, "repository", "sessions", "offsite")["sessions"]]
+               == [(run, "checks", False)], "the check is at work in it")
     expect(command(site, "job", "run", "web", "--wait")["state"] == "ok", "a backup beside a check")
     site.sealift("job", "stop", run[:12])
     wait_until(lambda: command(site, "job", "log", run[:12])["state"] not in ("assigned", "running"), "the check stops")

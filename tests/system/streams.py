@@ -176,10 +176,15 @@ with Site(lease="3s") as site:
     run = json.loads(site.sealift("--json", "job", "run", "hanging").stdout)["run"]
     wait_until(lambda: children_of(alive(hanging)), "the command runs, and its child")
     children = children_of(alive(hanging))
+    def at_work():
+        rows = json.loads(site.sealift("--json", "repository", "sessions", "offsite").stdout)["sessions"]
+        return [(row["run"], row["job"], row["does"], row["pins"]) for row in rows]
+    wait_until(lambda: at_work() == [(run, "hanging", "writes", True)], "the run is at work in its repository")
     site.sealift("job", "stop", run[:12])
     wait_until(lambda: not alive(hanging) and not any(runs(pid) for pid in children),
                "a stopped command and its children end")
     wait_until(lambda: "after hanging cancelled" in open(log).read(), "'after' runs after a cancel")
+    wait_until(lambda: at_work() == [], "nobody is at work in it any more")
     site.sealift("job", "run", "hanging")
     wait_until(lambda: children_of(alive(hanging)), "the command runs again, and its child")
     children = children_of(alive(hanging))
