@@ -482,3 +482,16 @@ void stored_kms_free(Sealift__KmsWrap *wrap)
 {
     message_free(wrap);
 }
+
+static bool is_key(const ProtobufCBinaryData *bytes, const struct hash *key_id)
+{
+    return bytes->len == HASH_LEN && memcmp(bytes->data, key_id->bytes, HASH_LEN) == 0;
+}
+
+bool stored_unlock_covers(const Sealift__UnlockSection *unlock, const struct hash *key_id)
+{
+    if (is_key(&unlock->key_id, key_id)) return true;
+    for (size_t i = 0; i < unlock->n_earlier; i++)
+        if (is_key(&unlock->earlier[i], key_id)) return true;
+    return false;
+}

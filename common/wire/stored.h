@@ -51,6 +51,9 @@ bool stored_unlock_decode(struct span bytes, Sealift__UnlockSection **out, struc
 void stored_unlock_free(Sealift__UnlockSection *unlock);
 DEFINE_AUTO(stored_unlock, Sealift__UnlockSection *, stored_unlock_free)
 
+/* Does the section say that its key is this one, or came out of it by rotation? */
+bool stored_unlock_covers(const Sealift__UnlockSection *unlock, const struct hash *key_id);
+
 /* A wrap by itself, as a transporter answers with it. */
 bool stored_kms_encode(const Sealift__KmsWrap *wrap, struct buf *out, struct err *err) MUST_CHECK;
 bool stored_kms_decode(struct span bytes, Sealift__KmsWrap **out, struct err *err) MUST_CHECK;

@@ -2,22 +2,9 @@
 
 #include <string.h>
 
-static bool is_id(const ProtobufCBinaryData *bytes, const struct hash *key_id)
-{
-    return bytes->len == HASH_LEN && memcmp(bytes->data, key_id->bytes, HASH_LEN) == 0;
-}
-
-bool generations_covers(const Sealift__UnlockSection *section, const struct hash *key_id)
-{
-    if (is_id(&section->key_id, key_id)) return true;
-    for (size_t i = 0; i < section->n_earlier; i++)
-        if (is_id(&section->earlier[i], key_id)) return true;
-    return false;
-}
-
 bool generations_has(const struct key_entry *key, const struct hash *key_id)
 {
-    return hash_eq(&key->key_id, key_id) || (key->section && generations_covers(key->section, key_id));
+    return hash_eq(&key->key_id, key_id) || (key->section && stored_unlock_covers(key->section, key_id));
 }
 
 bool generations_check(const Sealift__UnlockSection *section, const struct read_half *half, struct err *err)
@@ -126,7 +113,7 @@ static bool try_grant(void *arg, struct span bytes, struct err *err)
     if (hash_eq(&id, searching->key_id) ||
         !state_unlock(searching->cli->state, &section_hash, &section_bytes, &why) ||
         !stored_unlock_decode(buf_span(&section_bytes), &section, &why) ||
-        !generations_covers(section, searching->key_id) ||
+        !stored_unlock_covers(section, searching->key_id) ||
         !keys_local_secret(searching->cli, &id, &newer, &why) ||
         !read_half_open(newer->data, &id, stored_span(&section->keyring), &half, &why))
         return true;

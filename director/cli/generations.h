@@ -5,9 +5,7 @@
 
 #include "director/cli/keys.h"
 
-/* Does the section say that its key is this one, or came out of it by rotation? */
-bool generations_covers(const Sealift__UnlockSection *section, const struct hash *key_id);
-/* The same of an entry, which may have no section. */
+/* Is the entry this key, or did it come out of it by rotation? It may have no section. */
 bool generations_has(const struct key_entry *key, const struct hash *key_id);
 /* Anybody can write such a section, but not a keyring with the S of a key that he does not have: each earlier
  * generation that it claims must be in it. `half` is what its keyring opened to. ERR_NOT_AUTHENTIC. */

@@ -64,7 +64,7 @@ static bool name_is_taken(const struct coming_back *coming, const struct key_ent
 {
     for (size_t i = 0; i < coming->keys.count; i++)
         if (strcmp(coming->keys.items[i].label, key->label) == 0 &&
-            !generations_covers(key->section, &coming->keys.items[i].key_id))
+            !stored_unlock_covers(key->section, &coming->keys.items[i].key_id))
             return true;
     return false;
 }

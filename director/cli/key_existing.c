@@ -89,7 +89,7 @@ static bool has_points(const struct points *points, const struct id *repository,
         const struct point *point = points->items[i];
         struct hash key_id = stored_hash(&point->body->key_id);
         if (id_eq(&point->repository, repository) && point->body->key_id.len == HASH_LEN &&
-            generations_covers(section, &key_id))
+            stored_unlock_covers(section, &key_id))
             return true;
     }
     return false;

@@ -22,7 +22,7 @@ static bool name_is_free(const struct keys *keys, const struct kit *kit, struct 
     for (size_t i = 0; i < keys->count; i++) {
         const struct key_entry *other = &keys->items[i];
         if (strcmp(other->label, kit->section->label) != 0) continue;
-        if (generations_has(other, &kit->half->key_id) || generations_covers(kit->section, &other->key_id))
+        if (generations_has(other, &kit->half->key_id) || stored_unlock_covers(kit->section, &other->key_id))
             continue;
         return err_set(err, ERR_EXISTS, "there is another key '%s' here: the names must differ",
                        other->label);

@@ -91,7 +91,8 @@ void offline_more_gather(const struct offline *offline, const struct offline_poi
 
 static bool is_later(const Sealift__UnlockSection *section, const struct hash *key_id)
 {
-    return memcmp(section->key_id.data, key_id->bytes, HASH_LEN) != 0 && generations_covers(section, key_id);
+    return memcmp(section->key_id.data, key_id->bytes, HASH_LEN) != 0 &&
+           stored_unlock_covers(section, key_id);
 }
 
 struct later {

@@ -114,7 +114,8 @@ bool recover_order(struct cli *cli, const struct args *args, enum recover_stay s
     request->wraps = NULL;
     request->wrap_count = 0;
     if (put && out->by == ORDER_BY_KMS)
-        output_note(&cli->output, "nobody here has a copy of key '%s': its KMS is asked",
+        output_note(&cli->output,
+                    "neither the host that opens nor this operator has a copy of key '%s': its KMS is asked",
                     request->point->body->key_label);
     if (put) return true;
     if (!is_no_copy(first.code) || request->point->file->unlock.len == 0) {

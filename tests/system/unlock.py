@@ -2,7 +2,7 @@
 # build: asan
 # timeout: 120
 """The unlock order, one leg removed after the other: read grant, operator's copy, KMS (a file and a KMIP server, also
-when the key has no KMS any more), password, and at last not even its salt; what KMS gave comes back to the operators."""
+when the key has no KMS any more; one that lies is passed over), password, and at last not even its salt; what KMS gave comes back to the operators."""
 
 import json
 import os
@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
+from urllib.parse import quote
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "support"))
@@ -40,20 +42,42 @@ class Kmip:
             self.process.wait()
 
 
+class Aws:
+    """A KMS that can be told to lie."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([os.path.join(HERE, "support", "aws_kms_double.py")], stdout=subprocess.PIPE)
+        self.said = json.loads(self.process.stdout.readline())
+        self.endpoint = f"http://127.0.0.1:{self.said['port']}"
+        self.uri = (f"aws:///{self.said['keys']['main']}?REGION={self.said['region']}"
+                    f"&AWS_ACCESS_KEY_ID={self.said['access_key_id']}"
+                    f"&AWS_SECRET_ACCESS_KEY={quote(self.said['secret_key'], safe='')}&AWS_ENDPOINT={self.endpoint}")
+
+    def lie(self, *how):
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            self.endpoint + "/double", json.dumps({"next": list(how)}).encode()).read()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Legs:
     """What opens the points of this site, and how each is taken away."""
 
-    def __init__(self, site, kmip):
-        self.site, self.kmip, self.count = site, kmip, 0
+    def __init__(self, site, kmip, aws):
+        self.site, self.kmip, self.aws, self.count = site, kmip, aws, 0
         self.wrapping = put(site.path("wrapping.key"), os.urandom(32))
         self.bytes = open(self.wrapping, "rb").read()
+        self.liar = put(site.path("liar.uri"), aws.uri.encode() + b"\n")
         self.words = put(site.path("words"), b"correct horse battery\n")
         self.wrong = put(site.path("wrong"), b"incorrect horse battery\n")
         self.me = None
 
     def entries(self):
         return (f'kms = ( {{ name = "near"; uri = "file://{self.wrapping}"; }},\n'
-                f'        {{ name = "far"; uri = "{self.kmip.uri}"; timeout = "3s"; }} );\n')
+                f'        {{ name = "far"; uri = "{self.kmip.uri}"; timeout = "3s"; }},\n'
+                f'        {{ name = "liar"; uri_file = "{self.liar}"; timeout = "3s"; }} );\n')
 
     def section(self, key, *words):
         done = self.site.run("key_section", key, *words, code=(0, 1))
@@ -122,6 +146,24 @@ def kms(legs):
     legs.forget_copy("main")
 
 
+def liar(legs):
+    """A KMS that gives another key, or what is none: it is told, opens nothing, and the next one is asked."""
+    for how, says in (("lie", "something that is not the key"), ("short", "KMS 'liar'")):
+        legs.forget_copy("lied")
+        legs.aws.lie(how)
+        said = legs.restore("lied@latest")
+        expect("KMS 'liar': " in said and "KMS 'near': it opens" in said and says in said, f"{how}: {said}")
+    legs.forget_copy("lied")
+    legs.file_away()
+    legs.aws.lie("lie", "lie")
+    said = legs.restore("lied@latest", code=NO_KEY)
+    expect("KMS 'liar': " in said and "password hash restored" not in said, f"nothing else opens it: {said}")
+    legs.aws.lie()
+    said = legs.restore("lied@latest")
+    expect("KMS 'liar': it opens" in said, f"an honest one does: {said}")
+    legs.file_back()
+
+
 def password(legs):
     """No KMS: one has another key, the other does not answer."""
     legs.kmip.stop()
@@ -180,7 +222,7 @@ with Site() as site:
     tree = site.path("data")
     make_tree(tree, files=8)
     os.truncate(os.path.join(tree, "big"), 1 << 18)
-    legs = Legs(site, Kmip(site.path("kmip")))
+    legs = Legs(site, Kmip(site.path("kmip")), Aws())
     try:
         site.add_transporter("source", "trusted", read=[tree], restore=[site.path("out")], extra=legs.entries())
         site.add_transporter("vault", "untrusted", repositories=[site.path("store")])
@@ -192,6 +234,8 @@ with Site() as site:
                          "source", "--key", key)
             site.sealift("job", "run", name, "--wait")
 
+        site.sealift("key", "create", "lied", "--description", "x", "--generate", "--kms", "liar", "--kms", "near")
+        job("lied", "lied")
         for key in ("main", "bare"):
             site.sealift("key", "create", key, "--description", "x", "--password", "--password-file", legs.words)
         legs.section("main", "wrap", "near", f"file://{legs.wrapping}", "wrap", "far", legs.kmip.uri)
@@ -202,6 +246,7 @@ with Site() as site:
         job("bare", "bare")
         legs.forget_copy("bare")
         known(legs)
+        liar(legs)
         kms(legs)
         password(legs)
         salt(legs)
@@ -209,4 +254,5 @@ with Site() as site:
         expect(all(daemon.process.poll() is None for daemon in site.daemons.values()), "every daemon lives")
     finally:
         legs.kmip.stop()
+        legs.aws.stop()
 print("each leg of the unlock order holds when those before it are gone")

@@ -484,16 +484,6 @@ bool authority_read_secret(struct authority *authority, const struct hash *key_i
 
 /* --- later generations --- */
 
-/* The section says that its key is this one, or came out of it by rotation. */
-static bool is_generation(const Sealift__UnlockSection *section, const struct hash *key_id)
-{
-    if (section->key_id.len == HASH_LEN && memcmp(section->key_id.data, key_id->bytes, HASH_LEN) == 0)
-        return true;
-    for (size_t i = 0; i < section->n_earlier; i++)
-        if (memcmp(section->earlier[i].data, key_id->bytes, HASH_LEN) == 0) return true;
-    return false;
-}
-
 static bool read_half_of_grant(struct authority *authority, const struct statement *grant,
                                const struct hash *key_id, struct read_half **out, struct err *err)
 {
@@ -505,7 +495,7 @@ static bool read_half_of_grant(struct authority *authority, const struct stateme
     AUTO(read_half) struct read_half *half = NULL;
     if (!read_unlock(authority, body, &bytes, err) || !stored_unlock_decode(buf_span(&bytes), &section, err))
         return false;
-    if (!is_generation(section, key_id)) return err_set(err, ERR_NO_KEY, "it is another key");
+    if (!stored_unlock_covers(section, key_id)) return err_set(err, ERR_NO_KEY, "it is another key");
     if (!open_grant(authority, &granted, SEALIFT__HALF__HALF_READ, NULL, &body, &s, err)) return false;
     if (s->len != KEY_SECRET_LEN)
         return err_set(err, ERR_WRONG_KEY, "the read grant of key '%s' holds no key", body->key_label);
