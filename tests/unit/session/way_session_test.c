@@ -8,6 +8,7 @@
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,6 +80,7 @@ static void meeting_init(struct meeting *meeting, Sealift__Connection mode)
 {
     char at[32];
     *meeting = (struct meeting){.mode = mode};
+    (void)signal(SIGPIPE, SIG_IGN); /* as daemons do: splice(2) raises it */
     bool reverse = mode == SEALIFT__CONNECTION__CONNECTION_REVERSE;
     uint16_t port = reverse ? open_port(meeting) : open_proxy(meeting);
     (void)snprintf(at, sizeof(at), "127.0.0.1:%u", port);
