@@ -2,11 +2,16 @@
 
 #include <time.h>
 
-uint64_t clock_steady_ms(void)
+uint64_t clock_steady_us(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t clock_steady_ms(void)
+{
+    return clock_steady_us() / 1000;
 }
 
 uint64_t clock_real_ns(void)

@@ -7,6 +7,8 @@
 
 /* since some moment in the past; never steps back */
 uint64_t clock_steady_ms(void);
+/* the same clock */
+uint64_t clock_steady_us(void);
 /* since 1970, as the machine is set; may step */
 uint64_t clock_real_ns(void);
 

@@ -72,6 +72,7 @@ static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, str
     if (!wait_for_work(control, wait_ms, stop, err)) return false;
     director_link_receive(control->link);
     run_table_reap(control->runs);
+    probes_reap(control->probes);
     if (run_table_count(control->runs) == 0) stores_reap(control->environment.stores);
     on_time(control);
     director_link_send(control->link, control->outbox);
@@ -136,6 +137,7 @@ bool control_new(const struct control_options *options, struct control **out, st
     if (!net_wake_init(&control->wake, err)) return false;
     control->outbox = outbox_new(&control->wake);
     control->runs = run_table_new(options->slots);
+    control->probes = probes_new(control->outbox);
     control->repositories = (struct repository_news){.stores = stores, .outbox = control->outbox};
     if (!run_news_open(options->environment.state_dir, control->outbox, control->runs, &control->run_news,
                        err))
@@ -154,6 +156,7 @@ void control_free(struct control *control)
     if (!control) return;
     if (control->run_news) run_news_stop(control->run_news);
     run_table_free(control->runs);
+    probes_free(control->probes);
     attach_stop(control->attach);
     director_link_free(control->link);
     run_news_close(control->run_news);

@@ -151,6 +151,9 @@ void dispatch(void *arg, const Sealift__Head *head, struct span payload)
     case SEALIFT__HEAD__KIND_LOG_ASK:
         repository_news_answer(&control->repositories, head->serial, head->log_ask);
         break;
+    case SEALIFT__HEAD__KIND_PROBE:
+        probes_take(control->probes, &control->environment, head->probe);
+        break;
     case SEALIFT__HEAD__KIND_DONE:
         on_done(control, head->serial);
         break;

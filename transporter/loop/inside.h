@@ -6,6 +6,7 @@
 #include "transporter/loop/control.h"
 #include "transporter/loop/director_link.h"
 #include "transporter/loop/outbox.h"
+#include "transporter/loop/probes.h"
 #include "transporter/loop/repository_news.h"
 #include "transporter/loop/run_news.h"
 #include "transporter/loop/run_table.h"
@@ -19,6 +20,7 @@ struct control {
     struct run_news *run_news;
     struct repository_news repositories;
     struct attach *attach;
+    struct probes *probes;
     struct director_link *link;
     struct id incarnation;
 

@@ -11,7 +11,8 @@
 #define COPY ON(CONVERSATION_COPY)
 #define RECOVERY ON(CONVERSATION_RECOVERY)
 #define WRITES (SEALED | UNSEALED | COPY)
-#define ALL (WRITES | RECOVERY)
+#define PROBE ON(CONVERSATION_PROBE)
+#define ALL (WRITES | RECOVERY | PROBE)
 
 struct row {
     unsigned conversations;
@@ -56,6 +57,8 @@ static const struct row listener_rows[] = {
     /* only in answer to Done, of which whoever fetches knows */
     {RECOVERY, STATE(READY), KIND(DONE), STATE(ENDED)},
     {RECOVERY, STATE(STREAM), KIND(DONE), STATE(ENDED)},
+
+    {PROBE, STATE(READY), KIND(DONE), STATE(ENDED)},
 };
 
 static const struct row dialler_rows[] = {
@@ -64,7 +67,7 @@ static const struct row dialler_rows[] = {
     {ALL, STATE(STREAM), KIND(FAIL), STATE(ENDED)},
 
     {WRITES, STATE(STREAM), KIND(HAVE), STATE(STREAM)},
-    {WRITES, STATE(STREAM), KIND(ACK), STATE(STREAM)},
+    {WRITES | PROBE, STATE(STREAM), KIND(ACK), STATE(STREAM)},
     {WRITES, STATE(STREAM), KIND(RECEIPT), STATE(STREAM)},
     {WRITES, STATE(STREAM), KIND(MISSING), STATE(STREAM)},
 

@@ -11,6 +11,7 @@ enum conversation_kind {
     CONVERSATION_UNSEALED, /* backup of raw batches, or into a plaintext repository */
     CONVERSATION_COPY,
     CONVERSATION_RECOVERY,
+    CONVERSATION_PROBE, /* of a way, with nothing behind it */
     CONVERSATION_KINDS
 };
 

@@ -55,6 +55,7 @@ struct dialler_opened {
     struct id repository;
     uint64_t head_number;
     struct hash head_hash;
+    uint64_t rtt_us;    /* from its Open to this answer */
     uint64_t job_point; /* JOB_HAS_POINTS: the number of one; 0: there is none, or the target cannot tell */
 };
 /* Waits for the first answer. */

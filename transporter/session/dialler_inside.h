@@ -60,6 +60,7 @@ struct dialler {
     struct stripe_growth growth;
     uint64_t opening_ms;    /* when Open was sent */
     uint64_t asked_echo_ms; /* when; 0: none is waited for */
+    uint64_t open_sent_us;
     uint64_t down_since_ms;
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
     bool missed;                         /* its loss was told, and not yet that it is back */

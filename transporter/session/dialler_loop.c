@@ -38,6 +38,7 @@ static void send_open(struct dialler *dialler, struct link *link)
     head.kind_case = SEALIFT__HEAD__KIND_OPEN;
     head.open = &open;
     dialler->opening_ms = clock_steady_ms();
+    dialler->open_sent_us = clock_steady_us();
     send_first(link, &head, buf_span(&dialler->point_file));
 }
 
@@ -147,8 +148,9 @@ static void take_event(struct dialler *dialler, struct links *links, struct link
         return;
     case NET_FAILED:
         note_trouble(dialler, link,
-                     event->cause == NET_CAUSE_AUTH ? "the other side does not admit this transporter now"
-                                                    : "the handshake failed");
+                     event->cause == NET_CAUSE_AUTH
+                         ? "the other side does not admit this transporter now"
+                         : "the handshake failed: another key is there, or another protocol");
         link->lost = true;
         return;
     case NET_RETRIED:

@@ -102,6 +102,7 @@ static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, 
     dialler->offered = dialler->credit;
     withhold(dialler);
     if (!dialler->opened_once) {
+        dialler->opened.rtt_us = clock_steady_us() - dialler->open_sent_us;
         dialler->opened.head_number = opened->head_number;
         dialler->opened.job_point = opened->job_point;
         if (opened->repository.len == ID_LEN)

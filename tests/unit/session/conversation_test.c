@@ -13,18 +13,18 @@ struct allowed {
 #define KIND(name) SEALIFT__HEAD__KIND_##name
 
 static const struct allowed at_listener[] = {
-    {KIND(OPEN), {"SUCR", "", "", "", ""}},        {KIND(ENVELOPE), {"", "S", "", "", ""}},
-    {KIND(ASK), {"", "SUC", "SUC", "C", ""}},      {KIND(BATCH), {"", "UC", "SUC", "C", ""}},
-    {KIND(COMMIT), {"", "SUC", "SUC", "C", ""}},   {KIND(FRAMES), {"", "R", "R", "", ""}},
-    {KIND(KEEP_UNLOCK), {"", "C", "C", "C", ""}},  {KIND(FETCH_END), {"", "R", "R", "", ""}},
-    {KIND(FAIL), {"", "SUCR", "SUCR", "SUC", ""}}, {KIND(DONE), {"", "CR", "R", "SUC", ""}},
+    {KIND(OPEN), {"SUCRP", "", "", "", ""}},         {KIND(ENVELOPE), {"", "S", "", "", ""}},
+    {KIND(ASK), {"", "SUC", "SUC", "C", ""}},        {KIND(BATCH), {"", "UC", "SUC", "C", ""}},
+    {KIND(COMMIT), {"", "SUC", "SUC", "C", ""}},     {KIND(FRAMES), {"", "R", "R", "", ""}},
+    {KIND(KEEP_UNLOCK), {"", "C", "C", "C", ""}},    {KIND(FETCH_END), {"", "R", "R", "", ""}},
+    {KIND(FAIL), {"", "SUCRP", "SUCRP", "SUC", ""}}, {KIND(DONE), {"", "CRP", "R", "SUC", ""}},
 };
 
 static const struct allowed at_dialler[] = {
-    {KIND(OPENED), {"SUCR", "", "", "", ""}}, {KIND(FAIL), {"SUCR", "", "SUCR", "", ""}},
-    {KIND(HAVE), {"", "", "SUC", "", ""}},    {KIND(ACK), {"", "", "SUC", "", ""}},
-    {KIND(RECEIPT), {"", "", "SUC", "", ""}}, {KIND(MISSING), {"", "", "SUC", "", ""}},
-    {KIND(WANT), {"", "", "R", "", ""}},      {KIND(CREDIT), {"", "", "R", "", "R"}},
+    {KIND(OPENED), {"SUCRP", "", "", "", ""}}, {KIND(FAIL), {"SUCRP", "", "SUCRP", "", ""}},
+    {KIND(HAVE), {"", "", "SUC", "", ""}},     {KIND(ACK), {"", "", "SUCP", "", ""}},
+    {KIND(RECEIPT), {"", "", "SUC", "", ""}},  {KIND(MISSING), {"", "", "SUC", "", ""}},
+    {KIND(WANT), {"", "", "R", "", ""}},       {KIND(CREDIT), {"", "", "R", "", "R"}},
     {KIND(DONE), {"", "", "R", "", ""}},
 };
 
@@ -35,7 +35,7 @@ static bool is_allowed(const struct allowed *rows, size_t count, enum conversati
                        enum conversation_state state, Sealift__Head__KindCase kind)
 {
     for (size_t i = 0; i < count; i++)
-        if (rows[i].kind == kind) return strchr(rows[i].in[state], "SUCR"[conversation]) != NULL;
+        if (rows[i].kind == kind) return strchr(rows[i].in[state], "SUCRP"[conversation]) != NULL;
     return false;
 }
 
