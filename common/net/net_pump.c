@@ -12,6 +12,7 @@
 #define PIPE_BYTES (1 << 20) /* asked for: more than the system grants is no error */
 #define LOOK_BYTES 4096      /* less than any pipe holds */
 #define ROUNDS 8             /* before the other direction has its turn */
+#define LAST_WORDS_MS 250
 
 /* Bytes on their way from one connection to the other. */
 struct lane {
@@ -147,6 +148,15 @@ static enum net_pump_end shuttle(struct work *work)
     return work->in->ended ? NET_PUMP_OUTER : NET_PUMP_INNER;
 }
 
+/* When a connection ends that libzmq has made, it drops what nobody has taken from it yet (ZMQ_IMMEDIATE):
+ * the last words from outside get their time before it hears of the end. */
+static void let_last_words_in(const struct work *work)
+{
+    struct pollfd fds[] = {{.fd = work->pump->inner, .events = POLLRDHUP},
+                           {.fd = work->finishing ? -1 : work->pump->finish, .events = POLLIN}};
+    (void)poll(fds, 2, LAST_WORDS_MS);
+}
+
 struct net_pump_result net_pump_run(const struct net_pump *pump)
 {
     AUTO(lane) struct lane out = {.pipe = {-1, -1}};
@@ -157,5 +167,6 @@ struct net_pump_result net_pump_run(const struct net_pump *pump)
         .pump = pump, .out = &out, .in = &in, .handshake_by = net_deadline(pump->handshake_ms)};
     net_handshake_init(&work.handshake);
     const enum net_pump_end end = shuttle(&work);
+    if (end == NET_PUMP_OUTER && work.shook_hands) let_last_words_in(&work);
     return (struct net_pump_result){.end = end, .shook_hands = work.shook_hands};
 }
