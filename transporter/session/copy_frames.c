@@ -9,9 +9,10 @@
 #include <string.h>
 
 enum {
-    BATCH_BYTES = 2 << 20, /* before a batch is sent ... */
-    BATCH_RECORDS = 4000,  /* ... or so many records */
-    GROUP_BYTES = 4 << 20, /* of frames under one list, in one piece */
+    /* Of a batch: what a thin link passes on before a heartbeat counts as lost. */
+    BATCH_BYTES = 1 << 20,
+    BATCH_RECORDS = 4000,
+    GROUP_BYTES = 2 << 20, /* of frames under one list, in one piece; a larger frame goes alone */
 };
 
 struct copy_frames {
@@ -95,6 +96,8 @@ static bool on_frame(void *arg, const struct hash *id, struct span frame, struct
 static bool add_piece(struct copy_frames *frames, size_t from, size_t to, size_t count, struct span list,
                       struct err *err)
 {
+    if (frames->batch.len > 0 && frames->batch.len + (to - from) > GROUP_BYTES && !send_batch(frames, err))
+        return false;
     buf_put(&frames->batch, frames->group.data + from, to - from);
     record_append(&frames->batch, RECORD_LIST, list);
     frames->records += count + 2;

@@ -114,7 +114,7 @@ static bool send_by_any(struct links *links, const struct net_message *message)
         if (link->taken < HELD)
             link->taken++;
         else
-            links->moved += net_message_payload(message).len;
+            links->moved += net_message_payload(message).len, links->moved_messages++;
         return true;
     }
     return false;

@@ -25,7 +25,8 @@ struct links {
     unsigned count;              /* of places that were used */
     unsigned turn;               /* who is offered the next message first */
     uint64_t sequence;           /* the last number that was given */
-    uint64_t moved;              /* payload bytes that went on from libzmq, about */
+    uint64_t moved_messages;     /* that went on from libzmq, about ... */
+    uint64_t moved;              /* ... and the bytes of their payloads */
     unsigned told;               /* how many connections the other side knows of */
 };
 

@@ -94,7 +94,7 @@ static void look_at_growth(struct dialler *dialler, struct links *links)
     struct stripe_growth *growth = &dialler->growth;
     uint64_t now_ms = clock_steady_ms();
     if (!links_prune(links, data_path_patience_ms(dialler->options.path))) stripe_growth_lost(growth);
-    stripe_growth_sent(growth, links->moved);
+    stripe_growth_sent(growth, links->moved_messages, links->moved);
     stripe_growth_room(growth, *dialler->unsent ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
     unsigned count = stripe_growth_look(growth, now_ms);
     if (count < dialler->options.stripes) count = dialler->options.stripes;
@@ -297,6 +297,7 @@ static uint64_t time_to_wait(struct dialler *dialler, const struct links *links)
     uint64_t left = check_lease(dialler, links), look = IDLE_MS;
     (void)pthread_mutex_lock(&dialler->lock);
     if (*dialler->unsent && is_open(dialler)) look = stripe_growth_left(&dialler->growth, clock_steady_ms());
+    if (look == 0) look = IDLE_MS; /* the next room tells */
     (void)pthread_mutex_unlock(&dialler->lock);
     return look < left ? look : left;
 }

@@ -9,6 +9,7 @@ static void begin_window(struct stripe_growth *growth, uint64_t now_ms)
 {
     growth->began_ms = now_ms;
     growth->sent_before = growth->sent;
+    growth->messages_before = growth->messages;
     growth->crowded_ms = 0;
     if (growth->crowded_since_ms) growth->crowded_since_ms = now_ms;
 }
@@ -16,9 +17,10 @@ static void begin_window(struct stripe_growth *growth, uint64_t now_ms)
 void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms)
 {
     growth->count = 1;
+    growth->in_a_row = 0;
     growth->rate_before = 0;
     growth->crowded_since_ms = 0;
-    growth->sent = 0;
+    growth->sent = growth->messages = 0;
     begin_window(growth, now_ms);
 }
 
@@ -43,8 +45,9 @@ bool stripe_growth_wants_echo(const struct stripe_growth *growth)
     return growth->most > 1 && growth->echoes < STRIPE_GROWTH_ECHOES && !is_short(growth);
 }
 
-void stripe_growth_sent(struct stripe_growth *growth, uint64_t bytes)
+void stripe_growth_sent(struct stripe_growth *growth, uint64_t messages, uint64_t bytes)
 {
+    growth->messages = messages;
     growth->sent = bytes;
 }
 
@@ -74,7 +77,9 @@ uint64_t stripe_growth_left(const struct stripe_growth *growth, uint64_t now_ms)
 
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
 {
-    if (!may_grow(growth) || stripe_growth_left(growth, now_ms) > 0) return growth->count;
+    if (!may_grow(growth) || stripe_growth_left(growth, now_ms) > 0 ||
+        growth->messages - growth->messages_before < STRIPE_GROWTH_MESSAGES)
+        return growth->count;
     stripe_growth_room(growth, growth->crowded_since_ms ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
     uint64_t window_ms = now_ms - growth->began_ms;
     uint64_t rate = (growth->sent - growth->sent_before) * 1000 / window_ms;
@@ -82,7 +87,8 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
     bool more =
         full && 2 * growth->crowded_ms >= window_ms && rate > growth->rate_before + growth->rate_before / 8;
     begin_window(growth, now_ms);
-    if (!more) return growth->count;
+    growth->in_a_row = more ? growth->in_a_row + 1 : 0;
+    if (!more || (growth->count == 1 && growth->in_a_row < STRIPE_GROWTH_FIRST)) return growth->count;
     growth->rate_before = rate;
     return 2 * growth->count < growth->most ? 2 * growth->count : growth->most;
 }

@@ -15,17 +15,22 @@ enum {
     STRIPES_MAX = 8,
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
-    STRIPE_GROWTH_FLIGHT = 128 << 10, /* bytes of one connection */
+    STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection */
     STRIPE_GROWTH_WINDOW_TRIPS = 2,
     STRIPE_GROWTH_WINDOW_LEAST_MS = 100,
+    STRIPE_GROWTH_MESSAGES = 2, /* in a window at least: it is longer where one takes long */
+    STRIPE_GROWTH_FIRST = 2, /* windows in a row before the second connection: the first one may only fill the
+                                kernel's buffer */
 };
 
 struct stripe_growth {
     unsigned count; /* connections now */
     unsigned most;  /* that may be; a loss lowers it */
     unsigned echoes;
-    uint64_t trip_ms; /* the least that was measured */
+    unsigned in_a_row; /* windows that called for more */
+    uint64_t trip_ms;  /* the least that was measured */
     uint64_t began_ms;
+    uint64_t messages, messages_before;
     uint64_t sent, sent_before;            /* in this epoch; until this window */
     uint64_t crowded_ms, crowded_since_ms; /* in all, of this window; 0: they take more */
     uint64_t rate_before;                  /* bytes a second, when the number was last raised */
@@ -39,15 +44,16 @@ void stripe_growth_echo(struct stripe_growth *growth, uint64_t trip_ms);
 bool stripe_growth_is_long(const struct stripe_growth *growth);
 /* Whether another echo is worth its message. */
 bool stripe_growth_wants_echo(const struct stripe_growth *growth);
-/* How many bytes have gone out in this epoch. */
-void stripe_growth_sent(struct stripe_growth *growth, uint64_t bytes);
+/* How many messages and bytes of them have gone out in this epoch. */
+void stripe_growth_sent(struct stripe_growth *growth, uint64_t messages, uint64_t bytes);
 enum stripe_room { STRIPE_ROOM, STRIPE_NO_ROOM };
 /* Whether the connections take more; said as often as it may have changed. */
 void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uint64_t now_ms);
 /* How many connections there should be: more than now at the end of a window that calls for it. The caller
  * says by stripe_growth_grown what came of it. */
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms);
-/* In how many milliseconds the next look is worth it; UINT64_MAX: there is no need. */
+/* In how many milliseconds the next look is worth it; 0: when the next message has gone out; UINT64_MAX:
+ * there is no need. */
 uint64_t stripe_growth_left(const struct stripe_growth *growth, uint64_t now_ms);
 void stripe_growth_grown(struct stripe_growth *growth, unsigned count);
 /* One of several was lost, or did not come up: no more than half as many from now on. */

@@ -2,7 +2,7 @@
 
 #include <criterion/criterion.h>
 
-enum { TRIP_MS = 100, STEP_MS = 10 };
+enum { TRIP_MS = 100, STEP_MS = 10, MESSAGE = 512 << 10 };
 
 /* A session on a way of which each connection carries `each` bytes a second and all together `link`. */
 struct way {
@@ -27,7 +27,7 @@ static unsigned run_for(struct stripe_growth *growth, struct way *way, uint64_t 
     for (uint64_t end = way->now_ms + ms; way->now_ms < end; way->now_ms += STEP_MS) {
         uint64_t rate = way->each * growth->count;
         way->sent += (rate < way->link ? rate : way->link) * STEP_MS / 1000;
-        stripe_growth_sent(growth, way->sent);
+        stripe_growth_sent(growth, way->sent / MESSAGE, way->sent);
         stripe_growth_room(growth, way->room, way->now_ms);
         stripe_growth_grown(growth, stripe_growth_look(growth, way->now_ms));
     }
@@ -55,6 +55,14 @@ Test(stripe_growth, on_a_short_way_stays_with_one_and_measures_once)
 Test(stripe_growth, on_a_thin_way_stays_with_one)
 {
     struct way way = {.each = 250000, .link = 250000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, 300);
+    cr_assert_eq(run_for(&growth, &way, 60000), 1);
+}
+
+/* What a kernel's buffer takes at once is no measure of the way. */
+Test(stripe_growth, is_not_misled_by_what_the_kernel_takes_at_first)
+{
+    struct way way = {.each = 250000, .link = 250000, .room = STRIPE_NO_ROOM, .sent = 700000};
     struct stripe_growth growth = growth_on(&way, 300);
     cr_assert_eq(run_for(&growth, &way, 60000), 1);
 }
