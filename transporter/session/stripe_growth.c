@@ -83,9 +83,10 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
     stripe_growth_room(growth, growth->crowded_since_ms ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
     uint64_t window_ms = now_ms - growth->began_ms;
     uint64_t rate = (growth->sent - growth->sent_before) * 1000 / window_ms;
-    bool full = rate * growth->trip_ms / 1000 >= (uint64_t)STRIPE_GROWTH_FLIGHT * growth->count;
-    bool more =
-        full && 2 * growth->crowded_ms >= window_ms && rate > growth->rate_before + growth->rate_before / 8;
+    uint64_t flight = rate * growth->trip_ms / 1000 / growth->count;
+    bool better = rate > growth->rate_before + growth->rate_before / 8;
+    bool more = 2 * growth->crowded_ms >= window_ms && flight >= STRIPE_GROWTH_FLIGHT &&
+                (better || flight >= STRIPE_GROWTH_FAT);
     begin_window(growth, now_ms);
     growth->in_a_row = more ? growth->in_a_row + 1 : 0;
     if (!more || (growth->count == 1 && growth->in_a_row < STRIPE_GROWTH_FIRST)) return growth->count;

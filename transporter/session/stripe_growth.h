@@ -3,8 +3,8 @@
  *
  * A window of several round trips is looked at: the sockets took no more for most of it, each connection had
  * at least STRIPE_GROWTH_FLIGHT bytes under way for a round trip (a thin link is full with less, and more
- * connections would only share it), and more went out than before the number was last doubled. What is short,
- * as a LAN is, stays with one connection and is not measured further. */
+ * connections would only share it), and more went out than before the number was last doubled, or the window
+ * of each is large. What is short, as a LAN is, stays with one connection and is not measured further. */
 #ifndef SEALIFT_SESSION_STRIPE_GROWTH_H
 #define SEALIFT_SESSION_STRIPE_GROWTH_H
 
@@ -16,6 +16,7 @@ enum {
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
     STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection */
+    STRIPE_GROWTH_FAT = 512 << 10,    /* ... with which nobody waits for what the last ones bring */
     STRIPE_GROWTH_WINDOW_TRIPS = 2,
     STRIPE_GROWTH_WINDOW_LEAST_MS = 100,
     STRIPE_GROWTH_MESSAGES = 2, /* in a window at least: it is longer where one takes long */

@@ -69,9 +69,21 @@ Test(stripe_growth, is_not_misled_by_what_the_kernel_takes_at_first)
 
 Test(stripe_growth, stops_where_more_connections_bring_no_more)
 {
-    struct way way = {.each = 20000000, .link = 20000000, .room = STRIPE_NO_ROOM};
+    struct way way = {.each = 5000000, .link = 5000000, .room = STRIPE_NO_ROOM};
     struct stripe_growth growth = growth_on(&way, TRIP_MS);
     cr_assert_eq(run_for(&growth, &way, 60000), 2);
+}
+
+/* The second connection has to come up first; a window that large says enough by itself. */
+Test(stripe_growth, waits_for_nothing_while_each_connection_has_much_under_way)
+{
+    struct way way = {.each = 0, .link = 125000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    for (uint64_t i = 0; i < 100; i++) { /* as much, however many there are */
+        way.each = 27000000 / growth.count;
+        (void)run_for(&growth, &way, STEP_MS);
+    }
+    cr_assert_eq(growth.count, STRIPES_MAX);
 }
 
 Test(stripe_growth, does_not_grow_where_the_connections_have_room)
