@@ -23,6 +23,7 @@ static void on_lost(void *arg)
     struct control *control = arg;
     control->greeted = false;
     control->gave_back = false;
+    control->gave_back_ms = 0;
     outbox_clear(control->outbox);
     run_news_lost(control->run_news);
 }

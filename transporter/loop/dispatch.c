@@ -2,6 +2,7 @@
  * authority judges what it delivers, and every run its assignment. */
 #include "transporter/loop/inside.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/wire/stored.h"
 
@@ -123,12 +124,17 @@ static void on_done(struct control *control, uint64_t serial)
     }
 }
 
-/* It says so for as long as it has not heard us to the end; when it has, it may ask anew another time. */
+/* It says so for as long as it has not heard us to the end. When it has, it may ask anew another time, but
+ * not as often as it likes: what is given waits in our memory until it is read. */
 static void on_welcome(struct control *control, const Sealift__Welcome *welcome)
 {
+    enum { PAUSE_MS = 60000 };
+    uint64_t now_ms = clock_steady_ms();
     if (!welcome->wants_back) control->gave_back = false;
     if (!welcome->wants_back || control->gave_back || !control->greeted) return;
+    if (control->gave_back_ms != 0 && now_ms - control->gave_back_ms < PAUSE_MS) return;
     control->gave_back = true;
+    control->gave_back_ms = now_ms;
     give_back_all(control, welcome->roster_version);
 }
 

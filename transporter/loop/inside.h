@@ -24,8 +24,9 @@ struct control {
     struct director_link *link;
     struct id incarnation;
 
-    bool greeted; /* Hello was sent on the connection that stands */
-    bool gave_back; /* on the connection that stands */
+    bool greeted;          /* Hello was sent on the connection that stands */
+    bool gave_back;        /* on the connection that stands, since the director wanted it last */
+    uint64_t gave_back_ms; /* when, on the connection that stands; 0: not yet */
     bool told_pending;
     uint64_t joined_ms, join_pause_ms, ends_told_ms;
     bool draining;
@@ -38,8 +39,8 @@ void greeting_say(struct control *control);
 void greeting_tell_ends(struct control *control);
 
 /* ---- give_back.c */
-/* To a director that may know less than this transporter and has rosters up to `roster_version`: all that this
- * one holds of what operators signed. */
+/* To a director that may know less than this transporter and has rosters up to `roster_version`: all that
+ * this one holds of what operators signed. */
 void give_back_all(struct control *control, uint64_t roster_version);
 
 /* ---- dispatch.c: what the director says; `arg` is the control */

@@ -170,6 +170,13 @@ void fake_director_deliver(struct fake_director *director, struct span statement
 
 Sealift__Head *fake_director_expect(struct fake_director *director, Sealift__Head__KindCase kind)
 {
+    unsigned before = 0;
+    return fake_director_count(director, kind, SEALIFT__HEAD__KIND__NOT_SET, &before);
+}
+
+Sealift__Head *fake_director_count(struct fake_director *director, Sealift__Head__KindCase kind,
+                                   Sealift__Head__KindCase other, unsigned *before)
+{
     for (int tries = 0; tries < 100; tries++) {
         AUTO(net_message) struct net_message message = {0};
         AUTO(head) Sealift__Head *head = NULL;
@@ -183,6 +190,7 @@ Sealift__Head *fake_director_expect(struct fake_director *director, Sealift__Hea
         cr_assert(
             head_decode(CHANNEL_TRANSPORTER_TO_DIRECTOR, net_message_header(&message), payload, &head, &err),
             "%s", err.text);
+        *before += head->kind_case == other;
         if (head->kind_case != kind) continue;
         Sealift__Head *out = head;
         head = NULL;

@@ -45,5 +45,8 @@ unsigned fake_director_heard(struct fake_director *director, Sealift__Head__Kind
 void fake_director_deliver(struct fake_director *director, struct span statement);
 /* Reads until a message of this kind comes (others are dropped); free it. Fails the test after 10 s. */
 Sealift__Head *fake_director_expect(struct fake_director *director, Sealift__Head__KindCase kind);
+/* The same; how many of the other kind came before it is added to *before. */
+Sealift__Head *fake_director_count(struct fake_director *director, Sealift__Head__KindCase kind,
+                                   Sealift__Head__KindCase other, unsigned *before);
 
 #endif

@@ -372,6 +372,27 @@ Test(hostile_director, keeps_up_no_repository_that_is_not_ours)
     expect_refused_of(type, &id, 1, target, "this transporter is not that side of the run");
 }
 
+/* What is given waits in the transporter's memory until the director reads it. */
+Test(hostile_director, is_given_all_back_once_however_often_it_asks)
+{
+    unsigned given = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        Sealift__Head head = SEALIFT__HEAD__INIT;
+        Sealift__Welcome body = SEALIFT__WELCOME__INIT;
+        head.kind_case = SEALIFT__HEAD__KIND_WELCOME;
+        head.welcome = &body;
+        body.wants_back = i % 2 == 0;
+        fake_director_send(&director, &head, span_of(NULL, 0));
+    }
+    AUTO(statement) struct statement *last = site_job(&director.site, director.site.admin, &job, 2, "web");
+    deliver(last);
+    AUTO(head)
+    Sealift__Head *seen = fake_director_count(&director, SEALIFT__HEAD__KIND_STATEMENT_SEEN,
+                                              SEALIFT__HEAD__KIND_GIVE_BACK, &given);
+    cr_assert_eq(seen->statement_seen->code, 0);
+    cr_assert_eq(given, 2, "the roster, and the end: %u", given);
+}
+
 Test(hostile_director, starts_no_run_that_no_operator_signed)
 {
     const uint8_t *target = director.site.target->known.sign_pk;
