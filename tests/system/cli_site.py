@@ -237,10 +237,15 @@ def links(site):
     rows = answer(site, "link", "list")["links"]
     expect([(row["source"], row["target"], row["set"], row["connection"]) for row in rows] ==
            [("web", "vault", False, "direct"), ("vault", "web", False, "direct")], f"pairs without a link: {rows}")
+    ways = {way["mode"]: way for way in answer(site, "link", "test", "web", "vault")["ways"]}
+    expect({mode: (way["works"], way["set"]) for mode, way in ways.items()} ==
+           {"direct": (True, True), "reverse": (False, False), "rendezvous": (False, False)}, f"tested: {ways}")
+    expect(ways["direct"]["rtt_us"] > 0 and "no reverse port" in ways["reverse"]["why"], f"tested: {ways}")
     # web has no port where vault could dial it: that is said at once, and by the run
     says(link("set", "web", "vault", "--connection", "reverse"), "vault dials web", "runs from vault to web: vault dials web",
          "web has no reverse port")
     says(site.sealift("job", "run", "second", "--wait", code=7), "'web', which has no reverse port", "advertise")
+    says(link("test", "web", "vault", code=1), "reverse (set)", "link set web vault --connection direct")
     site.sealift("job", "edit", "second", "--connection", "direct")
     shown = answer(site, "job", "show", "second")
     expect(shown["connection"] == "direct" and shown["way"]["dials"] == "web dials vault", f"its own: {shown}")
@@ -361,6 +366,7 @@ def long_runs(site):
 def away(site):
     site.daemons["vault"].stop()
     until("it is seen", lambda: not answer(site, "transporter", "show", "vault")["connected"])
+    says(site.sealift("link", "test", "web", "vault", code=7), "'vault' is not connected")
     says(site.sealift("repository", "create", "later", "--on", "vault", "--path", site.path("vault-root") + "/later",
                       code=7), "not connected")
     site.run_transporter("vault")
