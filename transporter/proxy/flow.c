@@ -88,7 +88,12 @@ static enum flow_state drain(struct flow *flow, int to)
     while (flow->held > 0) {
         ssize_t moved = move(flow->pipe[0], to, flow->held);
         if (nothing_now(moved)) return FLOW_WANTS_OUTPUT;
-        if (moved <= 0) return FLOW_BROKEN;
+        if (moved <= 0) {
+            flow_deinit(flow);
+            flow->held = 0;
+            flow->deaf = true;
+            return FLOW_WANTS_INPUT;
+        }
         flow->held -= (size_t)moved;
         flow->moved += (uint64_t)moved;
     }
@@ -97,19 +102,32 @@ static enum flow_state drain(struct flow *flow, int to)
     return FLOW_OVER;
 }
 
+/* Nobody takes it any more; but a socket that is closed with bytes unread loses what it still had to send. */
+static enum flow_state discard(struct flow *flow, int from)
+{
+    uint8_t bytes[16384];
+    for (int i = 0; i < ROUNDS; i++) {
+        ssize_t got = recv(from, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (nothing_now(got) || (got < 0 && errno == EINTR)) break;
+        if (got > 0) continue;
+        flow->ended = true;
+        return FLOW_OVER;
+    }
+    return FLOW_WANTS_INPUT;
+}
+
 static enum flow_state move_all(struct flow *flow, struct flow_pipes *pipes, int from, int to)
 {
     enum flow_state state = drain(flow, to);
-    for (int i = 0; i < ROUNDS && state == FLOW_WANTS_INPUT; i++) {
+    for (int i = 0; i < ROUNDS && state == FLOW_WANTS_INPUT && !flow->deaf; i++) {
         if (!take_pipe(flow, pipes)) return FLOW_BROKEN;
         ssize_t moved = move(from, flow->pipe[1], FLOW_PIPE_BYTES);
         if (nothing_now(moved)) break;
-        if (moved < 0) return FLOW_BROKEN;
-        flow->ended = moved == 0;
-        flow->held = (size_t)moved;
+        flow->ended = moved <= 0; /* a reset ends a direction, and not what the other one still carries */
+        flow->held = moved > 0 ? (size_t)moved : 0;
         state = drain(flow, to);
     }
-    return state;
+    return state == FLOW_WANTS_INPUT && flow->deaf ? discard(flow, from) : state;
 }
 
 enum flow_state flow_move(struct flow *flow, struct flow_pipes *pipes, int from, int to)

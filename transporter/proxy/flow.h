@@ -23,6 +23,7 @@ struct flow {
     int pipe[2]; /* -1: none */
     size_t held; /* bytes in the pipe */
     bool ended;  /* no more will be read */
+    bool deaf;   /* the other socket takes no more: what comes is read and dropped */
     uint64_t moved;
 };
 
@@ -30,7 +31,7 @@ enum flow_state {
     FLOW_WANTS_INPUT,
     FLOW_WANTS_OUTPUT,
     FLOW_OVER,   /* the end was read, everything is written, and the other socket was told so */
-    FLOW_BROKEN, /* a socket failed */
+    FLOW_BROKEN, /* there is no pipe */
 };
 
 /* `early`: what was read of the source already, at most 4 KiB. false, and errno, without a pipe. */

@@ -307,6 +307,17 @@ static void guard(struct listener *listener)
                   "too many connections that say nothing: the oldest were cut", NULL);
 }
 
+static void receive_all(struct listener *listener)
+{
+    for (int i = 0; i < RECEIVE_AT_ONCE; i++) {
+        if (receive_one(listener)) continue;
+        (void)pthread_mutex_lock(&listener->lock);
+        outbound_received(listener);
+        (void)pthread_mutex_unlock(&listener->lock);
+        return;
+    }
+}
+
 void *listener_main(void *arg)
 {
     struct listener *listener = arg;
@@ -320,8 +331,7 @@ void *listener_main(void *arg)
         };
         if (!net_poll_wait(items, 4, serve_all(listener), &err)) break;
         if (items[1].ready) net_wake_clear(&listener->wake);
-        for (int i = 0; i < RECEIVE_AT_ONCE && receive_one(listener); i++)
-            continue;
+        receive_all(listener);
         guard(listener);
         log_denials(listener);
     }

@@ -44,7 +44,7 @@ static void hang_up(struct listener *listener, struct outbound *outbound, uint64
 {
     struct err err;
     if (outbound->attached) (void)!net_socket_detach(listener->socket, outbound->endpoint.address, &err);
-    outbound->attached = outbound->up = false;
+    outbound->attached = outbound->up = outbound->gone = false;
     outbound->dial_at_ms = now_ms + data_path_jitter(outbound->pause_ms);
     uint64_t most_ms = (uint64_t)listener->pace.reconnect_max_ms;
     outbound->pause_ms = 2 * outbound->pause_ms < most_ms ? 2 * outbound->pause_ms : most_ms;
@@ -63,6 +63,7 @@ static void dial(struct listener *listener, struct outbound *outbound, uint64_t 
 /* How long until there is something to do about this one. */
 static uint64_t serve(struct listener *listener, struct outbound *outbound, uint64_t now_ms)
 {
+    if (outbound->gone) return 0;
     uint64_t patience_ms = data_path_patience_ms(outbound->session->options.path);
     if (outbound->attached && !outbound->up && now_ms >= outbound->since_ms + patience_ms) {
         note_trouble(listener, outbound, "no connection came up");
@@ -123,9 +124,15 @@ void outbound_event(struct listener *listener, const struct net_monitor_event *e
     case NET_DOWN:
         if (!outbound->up) return;
         note_trouble(listener, outbound, "the connection was lost");
-        hang_up(listener, outbound, now_ms);
+        outbound->gone = true;
         return;
     }
+}
+
+void outbound_received(struct listener *listener)
+{
+    for (struct outbound *at = listener->outbounds; at; at = at->next)
+        if (at->gone) hang_up(listener, at, clock_steady_ms());
 }
 
 void outbound_free_all(struct listener *listener)

@@ -16,6 +16,7 @@ struct outbound {
     struct listener_session *session; /* NULL: it is over */
     struct data_endpoint endpoint;
     bool attached, up;
+    bool gone; /* it ended; what came by it may still wait in libzmq, and would be dropped by hanging up */
     uint64_t since_ms; /* attached, or over */
     uint64_t dial_at_ms;
     uint64_t pause_ms;
@@ -30,6 +31,8 @@ void outbound_leave(const struct listener_session *session);
 uint64_t outbound_serve(struct listener *listener, uint64_t now_ms);
 /* What happened to one of the port's connections, whichever side made it. */
 void outbound_event(struct listener *listener, const struct net_monitor_event *event);
+/* All that had come before the last look at events was received. */
+void outbound_received(struct listener *listener);
 /* Forgets all of them. The socket is gone. */
 void outbound_free_all(struct listener *listener);
 
