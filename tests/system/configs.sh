@@ -24,6 +24,18 @@ good sealift-transporter "$here/configs/transporter-source.conf"
 good sealift-transporter "$here/configs/transporter-target.conf"
 good sealift-proxy "$here/configs/proxy.conf"
 
+# Those of docs/networks.md; a password stands in a file of its own.
+echo password >"$TMPDIR/socks.password"
+chmod 600 "$TMPDIR/socks.password"
+for example in "$here"/configs/examples/*/*.conf; do
+    sed "s#/etc/sealift/#$TMPDIR/#" "$example" >"$TMPDIR/example.conf"
+    case ${example##*/} in
+    director.conf) good sealift-director "$TMPDIR/example.conf" ;;
+    proxy.conf) good sealift-proxy "$TMPDIR/example.conf" ;;
+    *) good sealift-transporter "$TMPDIR/example.conf" ;;
+    esac
+done
+
 # A daemon that ends by itself, as for a full disk, is started again.
 for program in sealift-director sealift-transporter sealift-proxy; do
     unit=$here/configs/$program.service
