@@ -37,12 +37,12 @@ static void reload(const struct daemon_signals *signals)
 {
     struct err err = {0};
     enum log_level level = LOG_INFO;
-    if (!signals->log_level(signals->config, &level, &err)) {
+    if (!signals->log_level(signals->arg, signals->config, &level, &err)) {
         log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
         return;
     }
     log_init(signals->program, level);
-    log_event(LOG_INFO, "reloaded", "what", "log_level", NULL);
+    log_event(LOG_INFO, "reloaded", "what", signals->changes, NULL);
 }
 
 enum daemon_wish daemon_signals_take(void *signals)

@@ -14,9 +14,11 @@ enum daemon_wish { DAEMON_GO_ON, DAEMON_STOP };
 struct daemon_signals {
     const char *program; /* as in log_init */
     const char *config;  /* the file that SIGHUP reads again */
-    /* The log level that the file says now: all that changes while a daemon runs. */
-    bool (*log_level)(const char *config, enum log_level *out, struct err *err);
-    int fd; /* readable: call daemon_signals_take */
+    /* The log level that the file says now; what else changes while a daemon runs is taken, too. */
+    bool (*log_level)(void *arg, const char *config, enum log_level *out, struct err *err);
+    void *arg;
+    const char *changes; /* what changes, for the log */
+    int fd;              /* readable: call daemon_signals_take */
 };
 
 /* Blocks SIGTERM, SIGINT and SIGHUP and makes `fd` of them; ignores SIGPIPE. Call before any thread is made,

@@ -2,6 +2,7 @@
 
 #include "common/crypto/frame.h"
 #include "common/crypto/identity.h"
+#include "common/wire/bandwidth_rule.h"
 #include "common/wire/fields.h"
 #include "common/wire/message.h"
 #include "common/wire/stored.h"
@@ -106,6 +107,7 @@ static bool job_check(const struct statement *statement, struct err *err)
 {
     const Sealift__JobBody *body = statement->body.job;
     bool copy = body->kind == SEALIFT__JOB_KIND__JOB_COPY;
+    struct bandwidth_rule bandwidth;
     return name_check(body->name, "job", err) &&
            rule(!id_is_zero(&statement->id), "a job without an id", err) &&
            rule(body->kind != SEALIFT__JOB_KIND__JOB_NONE, "a job without a kind", err) &&
@@ -115,6 +117,8 @@ static bool job_check(const struct statement *statement, struct err *err)
                     body->connection == SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS,
                 "a job names a proxy only with the connection that goes through it: direct or rendezvous",
                 err) &&
+           rule(body->priority <= 5, "a job's priority is 1 to 5", err) &&
+           (body->bandwidth[0] == '\0' || bandwidth_rule_parse(body->bandwidth, &bandwidth, err)) &&
            rule(copy == (body->from_repository.len == ID_LEN),
                 "exactly copies name a repository to copy from", err) &&
            rule(copy || body->deleted || body->n_plan > 0, "a backup job without a plan", err) &&

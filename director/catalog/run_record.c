@@ -110,6 +110,7 @@ static void put_way(struct buf *out, const struct run *run)
     put_wish(out, &run->own_way);
     put_wish(out, &run->way);
     buf_put(out, run->rendezvous, WAY_NAME_LEN);
+    buf_put_u8(out, (uint8_t)run->priority);
 }
 
 static void take_way(struct reader *reader, struct run *out)
@@ -117,11 +118,14 @@ static void take_way(struct reader *reader, struct run *out)
     take_wish(reader, &out->own_way);
     take_wish(reader, &out->way);
     reader_copy(reader, out->rendezvous, WAY_NAME_LEN);
+    out->priority = reader_u8(reader);
+    if (out->priority > RUN_PRIORITY_LAST) reader->failed = true;
 }
 
-/* Of a record from before there were ways: every source dialled its target. */
+/* Of a record from before there were ways and priorities: every source dialled its target. */
 static void old_way(struct run *run)
 {
+    run->priority = RUN_PRIORITY_USUAL;
     if (!run_is_local(run)) run->way.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
 }
 

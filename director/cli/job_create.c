@@ -7,6 +7,7 @@
 #include "common/wire/lent.h"
 #include "common/wire/placement.h"
 #include "director/cli/job_keys.h"
+#include "director/cli/job_pace.h"
 #include "director/cli/key_witness.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
@@ -55,7 +56,7 @@ const struct option_spec job_create_options[] = {
      "does)"},
     {"reencrypt", NULL, "a copy from an encrypted repository: who encrypts opens the points' old keys first"},
     {"exact", NULL, NULL},
-    {"bandwidth", "RATE", NULL},
+    JOB_PACE_OPTIONS,
     UNWITNESSED_OPTION,
     {0},
 };
@@ -379,8 +380,9 @@ static bool read_words(struct draft *draft, struct err *err)
     draft->body.source = draft->source->sign_pk;
     return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
            job_keys_subset(draft->args, &draft->keys, err) && read_connection(draft, err) &&
-           read_retention(draft, err) && read_schedule(draft, err) && read_compression(draft, err) &&
-           read_cipher(draft, err) && check_placement(draft, err);
+           job_pace_read(draft->args, &draft->body, err) && read_retention(draft, err) &&
+           read_schedule(draft, err) && read_compression(draft, err) && read_cipher(draft, err) &&
+           check_placement(draft, err);
 }
 
 /* --- signing --- */

@@ -1,6 +1,7 @@
 #include "director/cli/job_edit.h"
 
 #include "common/wire/lent.h"
+#include "director/cli/job_pace.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
 
@@ -10,6 +11,7 @@ const struct option_spec job_edit_options[] = {
     {"connection", "HOW", "direct, reverse or rendezvous, or 'link': as the link of both hosts says"},
     {"proxy", "HOST:PORT",
      "rendezvous: where both meet; direct: a SOCKS5 proxy that the source dials through"},
+    JOB_PACE_OPTIONS,
     {0},
 };
 
@@ -58,6 +60,7 @@ static bool get(struct cli *cli, const char *name, struct edit *out, struct err 
 static void say(struct cli *cli, const struct edit *edit)
 {
     json_t *object = json_pack("{s:s}", "job", edit->body.name);
+    job_pace_json(&edit->body, object);
     if (!edit->local) pair_json(&edit->links, &edit->way, &edit->pair, object);
     AUTO(json) json_t *shown = json_deep_copy(object);
     const char *dials = json_string_value(json_object_get(shown, "dials"));
@@ -73,7 +76,9 @@ bool job_edit(struct cli *cli, const struct args *args, struct err *err)
     for (const struct option_spec *option = job_edit_options; option->name; option++)
         any = any || args_flag(args, option->name);
     if (!any) return err_set(err, ERR_USAGE, "say what is to be another: 'sealift job edit --help' lists it");
-    if (!get(cli, args_operand(args, 0), &edit, err) || !read_way(&edit, args, err)) return false;
+    if (!get(cli, args_operand(args, 0), &edit, err) || !read_way(&edit, args, err) ||
+        !job_pace_read(args, &edit.body, err))
+        return false;
     const struct put_request request = {
         .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = edit.job->id, .body = &edit.body};
     if (!put_statement(cli, &request, NULL, NULL, err)) return false;

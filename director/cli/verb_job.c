@@ -6,6 +6,7 @@
 #include "director/cli/job_create.h"
 #include "director/cli/job_edit.h"
 #include "director/cli/job_keys.h"
+#include "director/cli/job_pace.h"
 #include "director/cli/job_run.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
@@ -98,6 +99,7 @@ static void add_way(const struct cli *cli, const Sealift__JobBody *body, const s
     if (pair_of_job(cli, body, &tables->repositories, &pair)) pair_json(&tables->links, &own, &pair, way);
     (void)json_object_set_new(object, "connection", json_string(way_connection_name(own.connection)));
     (void)json_object_set_new(object, "proxy", own.proxy[0] ? json_string(own.proxy) : json_null());
+    job_pace_json(body, object);
     (void)json_object_set(object, "dials", json_object_get(way, "dials"));
     (void)json_object_set_new(object, "way", way);
 }
@@ -239,6 +241,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"connection", "connection", COLUMN_TEXT},
         {"proxy", "proxy", COLUMN_TEXT},
         {"dials", "who dials", COLUMN_TEXT},
+        {"bandwidth", "bandwidth", COLUMN_TEXT},
+        {"priority", "priority", COLUMN_NUMBER},
         {"schedule", "schedule", COLUMN_TEXT},
         {"keep", "keeps", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
@@ -343,7 +347,7 @@ const struct command job_commands[] = {
      "source:  web1\n"
      "paths:   /srv/www",
      NULL, 1, 1, show},
-    {"job", "edit", "NAME [--connection HOW] [--proxy HOST:PORT]",
+    {"job", "edit", "NAME [--connection HOW] [--bandwidth RULE] [--priority N]",
      "Signs a job anew, with what is said here and all else as it was. Runs that wait go by it; one that "
      "runs "
      "goes\non as it began.",

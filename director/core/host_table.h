@@ -17,6 +17,7 @@ struct host {
     uint64_t gone_since_ms; /* while not connected: since when, or since the director looks for it */
     struct id incarnation;  /* of its process, as of its last Hello; zeros: there was none */
     uint32_t slots;
+    uint32_t kept_slots;                          /* of them: only recoveries get them; fewer than `slots` */
     char reverse_endpoint[HOST_ENDPOINT_MAX + 1]; /* of its reverse port; empty: it has none */
     uint32_t booked;                              /* scratch of the scheduler */
 };

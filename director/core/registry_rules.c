@@ -123,6 +123,7 @@ static bool plan_job(const struct registry *registry, const Sealift__JobBody *jo
     if (!placement_of_job(job, registry->roster, to, from, &facts, err) || !placement_check(&facts, err))
         return false;
     out->kind = copy ? RUN_COPY : RUN_BACKUP;
+    out->priority = job->priority ? job->priority : RUN_PRIORITY_USUAL;
     out->repository = id_of(&job->repository);
     memcpy(out->source, job->source.data, SIGN_PK_LEN);
     memcpy(out->target, to->owner.data, SIGN_PK_LEN);
@@ -135,8 +136,8 @@ static bool is_detached(const struct registry *registry, const ProtobufCBinaryDa
     return body && body->deleted;
 }
 
-/* Jobs outlive the detachment of a repository, also at a director that is given them back: what they may do is
- * judged when it is attached again, and they run. */
+/* Jobs outlive the detachment of a repository, also at a director that is given them back: what they may do
+ * is judged when it is attached again, and they run. */
 static bool rests(const struct registry *registry, const Sealift__JobBody *job)
 {
     bool copy = job->kind == SEALIFT__JOB_KIND__JOB_COPY;
@@ -208,6 +209,7 @@ bool registry_plan_maintenance(const struct registry *registry, const struct id 
                             .subject_id = *repository,
                             .subject_version = statement->version,
                             .kind = RUN_MAINTENANCE,
+                            .priority = RUN_PRIORITY_LAST,
                             .repository = *repository,
                             .work = *work};
     memcpy(plan.source, body->owner.data, SIGN_PK_LEN);
@@ -275,7 +277,7 @@ static bool answers_an_operator(const struct registry *registry, const Sealift__
 
 /* One host on both sides, and no repository. */
 static bool plan_alone(const struct registry *registry, const struct statement *statement,
-                      struct run_plan *out, struct err *err)
+                       struct run_plan *out, struct err *err)
 {
     const Sealift__OrderBody *order = statement->body.order;
     if (!placement_check_alone(order, registry->roster, err) || !answers_an_operator(registry, order, err))
@@ -289,6 +291,12 @@ static bool plan_alone(const struct registry *registry, const struct statement *
     name_sides(registry, &plan);
     *out = plan;
     return true;
+}
+
+/* Somebody waits for it, but for what a rewrap does. */
+static uint32_t priority_of_order(Sealift__OrderKind kind)
+{
+    return kind == SEALIFT__ORDER_KIND__ORDER_REWRAP ? RUN_PRIORITY_USUAL : RUN_PRIORITY_RECOVERY;
 }
 
 bool registry_plan_order(const struct registry *registry, const struct statement *statement,
@@ -306,6 +314,7 @@ bool registry_plan_order(const struct registry *registry, const struct statement
                             .subject_id = statement->id,
                             .subject_version = statement->version,
                             .kind = RUN_RECOVERY,
+                            .priority = priority_of_order(order->kind),
                             .repository = id_of(&order->repository)};
     memcpy(plan.source, repository->owner.data, SIGN_PK_LEN);
     memcpy(plan.target, order->target.data, SIGN_PK_LEN);

@@ -14,6 +14,12 @@
 #define RUN_NAME_MAX 64
 #define RUN_ENDPOINT_MAX 255
 #define RUN_TICKET_LEN 32
+/* Who is assigned first; people choose 1 to 5. */
+#define RUN_PRIORITY_RECOVERY 0u /* may also take the slots that are kept for recoveries */
+#define RUN_PRIORITY_FIRST 1u
+#define RUN_PRIORITY_USUAL 3u
+#define RUN_PRIORITY_LAST 5u
+
 #define RUN_SAMPLE_ALL 1000000u /* millionths */
 
 enum run_kind { RUN_BACKUP = 1, RUN_COPY = 2, RUN_RECOVERY = 3, RUN_MAINTENANCE = 4, RUN_WRAP = 5 };
@@ -60,6 +66,7 @@ struct run {
     enum run_kind kind;
     struct id repository; /* written to; of a recovery: read from; of a wrap: zeros */
     struct run_work work;
+    uint32_t priority;       /* RUN_PRIORITY_… */
     struct way_wish own_way; /* the job's own */
     struct run_side source, target;
 

@@ -61,6 +61,7 @@ void run_table_up(struct run_table *table, const struct moment *now, const uint8
     host->connected = true;
     host->incarnation = hello->incarnation;
     host->slots = hello->slots;
+    host->kept_slots = hello->kept_slots < hello->slots ? hello->kept_slots : 0;
     run_text_set(host->reverse_endpoint, sizeof(host->reverse_endpoint),
                  hello->reverse_endpoint ? hello->reverse_endpoint : "");
     cancel_strays(&step, key, hello);

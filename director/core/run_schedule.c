@@ -1,4 +1,5 @@
-/* Which of the waiting runs are assigned: in order of age, as far as the hosts' slots reach. */
+/* Which of the waiting runs are assigned: by priority, then by age, as far as the hosts' slots reach. Who has
+ * waited for a while moves up, so that nothing waits for ever behind what comes later. */
 #include "director/core/run_rules.h"
 
 #include <stdio.h>
@@ -28,9 +29,27 @@ uint32_t run_table_busy(const struct run_table *table, const uint8_t host[SIGN_P
     return busy;
 }
 
-static bool has_slot(const struct run_table *table, const struct host *host)
+static uint32_t kept_slots(const struct host *host, const struct run *run)
 {
-    return (uint64_t)run_table_busy(table, host->key) + host->booked < host->slots;
+    return run->priority == RUN_PRIORITY_RECOVERY ? 0 : host->kept_slots;
+}
+
+/* Recoveries that are at work count first against the slots that are kept for them. */
+static uint32_t busy_for(const struct run_table *table, const struct host *host, const struct run *run)
+{
+    uint32_t recoveries = 0, busy = run_table_busy(table, host->key), kept = kept_slots(host, run);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct run *other = table->runs[i];
+        bool at_work = works_on(other, &other->target, host->key) ||
+                       (!run_is_local(other) && works_on(other, &other->source, host->key));
+        recoveries += other->priority == RUN_PRIORITY_RECOVERY && at_work;
+    }
+    return busy + (recoveries < kept ? kept - recoveries : 0);
+}
+
+static bool has_slot(const struct run_table *table, const struct host *host, const struct run *run)
+{
+    return (uint64_t)busy_for(table, host, run) + host->booked < host->slots;
 }
 
 static const struct host *find_host(const struct run_table *table, const uint8_t key[SIGN_PK_LEN])
@@ -58,7 +77,8 @@ bool run_table_has_room(const struct run_table *table, const uint8_t host[SIGN_P
     uint32_t waiting = 0;
     for (size_t i = 0; i < table->count; i++)
         waiting += table->runs[i]->state == SEALIFT__RUN_STATE__RUN_QUEUED && is_of(table->runs[i], host);
-    return known && known->connected && (uint64_t)run_table_busy(table, host) + waiting < known->slots;
+    return known && known->connected &&
+           (uint64_t)run_table_busy(table, host) + waiting + known->kept_slots < known->slots;
 }
 
 /* What a waiting run waits for, as its text. */
@@ -149,7 +169,7 @@ static void try_run(const struct step *step, struct run *run)
         wait_for(run, target->connected ? &run->source : &run->target, "is not connected");
         return;
     }
-    bool target_free = has_slot(step->table, target), source_free = has_slot(step->table, source);
+    bool target_free = has_slot(step->table, target, run), source_free = has_slot(step->table, source, run);
     if (target_free && source_free) {
         begin_attempt(step, run);
         return;
@@ -159,14 +179,24 @@ static void try_run(const struct step *step, struct run *run)
     if (source != target) source->booked++;
 }
 
+static uint32_t rank_of(const struct run *run, const struct moment *now)
+{
+    uint64_t waited_ms = now->mono_ms > run->since_ms ? now->mono_ms - run->since_ms : 0;
+    uint64_t steps = waited_ms / RUN_MOVES_UP_MS;
+    if (run->priority <= RUN_PRIORITY_FIRST) return run->priority;
+    return steps < run->priority - RUN_PRIORITY_FIRST ? run->priority - (uint32_t)steps : RUN_PRIORITY_FIRST;
+}
+
 void run_schedule(const struct step *step)
 {
     struct run_table *table = step->table;
     for (size_t i = 0; i < table->hosts.count; i++)
         table->hosts.items[i].booked = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        struct run *run = table->runs[i];
-        if (run->state == SEALIFT__RUN_STATE__RUN_QUEUED && run->not_before_ms <= step->now->mono_ms)
-            try_run(step, run);
-    }
+    for (uint32_t rank = RUN_PRIORITY_RECOVERY; rank <= RUN_PRIORITY_LAST; rank++)
+        for (size_t i = 0; i < table->count; i++) {
+            struct run *run = table->runs[i];
+            if (run->state == SEALIFT__RUN_STATE__RUN_QUEUED && run->not_before_ms <= step->now->mono_ms &&
+                rank_of(run, step->now) == rank)
+                try_run(step, run);
+        }
 }

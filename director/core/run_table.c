@@ -190,6 +190,7 @@ bool run_table_start(struct run_table *table, const struct moment *now, const st
         .kind = plan->kind,
         .repository = plan->repository,
         .work = plan->work,
+        .priority = plan->priority,
         .own_way = plan->own_way,
         .started_ns = now->wall_ns,
     };
@@ -213,6 +214,7 @@ void run_table_replan(struct run_table *table, const struct moment *now, const s
         run->kind = plan->kind;
         run->repository = plan->repository;
         run->own_way = plan->own_way;
+        run->priority = plan->priority;
         fill_side(&run->source, plan->source, plan->source_name);
         fill_side(&run->target, plan->target, plan->target_name);
         run->changed = true;

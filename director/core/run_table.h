@@ -19,6 +19,7 @@
 #define RUN_TABLE_MAX 4096         /* runs that are active or unknown */
 #define RUN_ATTEMPTS_MAX 5         /* assignments of one run */
 #define RUN_MISSING_GRACE_MS 10000 /* how long after its Hello a host may still report a run's end */
+#define RUN_MOVES_UP_MS 1800000u   /* of waiting: a run of priority 3 then counts as one of 2 */
 #define RUN_AGAIN_PAUSE_MS 5000    /* before a run is assigned again */
 
 struct run_settings {
@@ -56,6 +57,7 @@ struct run_plan {
     enum run_kind kind;
     struct id repository;
     struct run_work work;    /* of RUN_MAINTENANCE */
+    uint32_t priority;       /* RUN_PRIORITY_… */
     struct way_wish own_way; /* of a job */
     uint8_t source[SIGN_PK_LEN], target[SIGN_PK_LEN];
     const char *source_name, *target_name;
@@ -77,6 +79,7 @@ bool run_table_stop(struct run_table *table, const struct moment *now, const str
 struct host_hello {
     struct id incarnation;
     uint32_t slots;
+    uint32_t kept_slots;   /* of them: for recoveries */
     const struct id *runs; /* live ones */
     size_t run_count;
     const char *reverse_endpoint; /* NULL or empty: it has no reverse port */

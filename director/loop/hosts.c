@@ -279,6 +279,7 @@ void hosts_hello(struct director *director, const struct net_peer *peer, const S
     for (size_t i = 0; i < hello->n_runs; i++)
         memcpy(runs[i].bytes, hello->runs[i].data, ID_LEN);
     struct host_hello up = {.slots = host->slots,
+                            .kept_slots = hello->kept_slots,
                             .runs = runs,
                             .run_count = hello->n_runs,
                             .reverse_endpoint = host->reverse_endpoint};

@@ -75,9 +75,10 @@ static void say_ready(const struct director *director)
                   NULL);
 }
 
-static bool level_of(const char *config, enum log_level *out, struct err *err)
+static bool level_of(void *arg, const char *config, enum log_level *out, struct err *err)
 {
     AUTO(settings) struct settings settings = {0};
+    (void)arg; /* nothing else changes */
     if (!settings_load(config, &settings, err)) return false;
     *out = settings.log_level;
     return true;
@@ -101,7 +102,8 @@ static struct director_dial *dials_of(const struct settings *settings)
 static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
 {
     AUTO(daemon_signals)
-    struct daemon_signals signals = {.program = PROGRAM, .config = config, .log_level = level_of, .fd = -1};
+    struct daemon_signals signals = {
+        .program = PROGRAM, .config = config, .log_level = level_of, .changes = "log_level", .fd = -1};
     AUTO(net_key) struct net_key *key = NULL;
     AUTO(free) struct director_dial *dials = dials_of(settings);
     AUTO(director) struct director *director = NULL;

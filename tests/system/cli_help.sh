@@ -80,10 +80,6 @@ expect 2 job run
 says "sealift job run NAME"
 expect 2 job list extra
 says "takes no 'extra'"
-for option in bandwidth; do
-    expect 2 job create web "--$option" x
-    says "the option '--$option' is not there yet in this version"
-done
 expect 2 job create web --exact
 says "the option '--exact' is not there yet"
 expect 2 link set a b

@@ -15,7 +15,7 @@ struct control_options {
     struct director_way director;
     const uint8_t *director_key;  /* 32 bytes */
     const char *reverse_endpoint; /* HOST:PORT of the reverse port; NULL: none */
-    uint32_t slots;
+    uint32_t slots, kept_slots;   /* of the slots: for recoveries */
     uint64_t drain_ms;
     const struct hash *own_key_id; /* of the own-key file; NULL: none */
     const struct hash *own_domain_id;

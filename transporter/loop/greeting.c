@@ -48,6 +48,7 @@ static void put_hello(struct control *control)
     hello.roster_version = own_roster_version(control->environment.authority);
     hello.incarnation = stored_bytes(span_of(control->incarnation.bytes, ID_LEN));
     hello.slots = control->options.slots;
+    hello.kept_slots = control->options.kept_slots;
     hello.n_runs = count;
     hello.runs = runs;
     if (control->options.reverse_endpoint)

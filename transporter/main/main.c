@@ -8,6 +8,7 @@
 #include "transporter/main/init.h"
 #include "transporter/main/settings.h"
 #include "transporter/proxy/reverse_port.h"
+#include "transporter/session/bandwidth.h"
 #include "transporter/session/listener.h"
 #include "transporter/session/own_key.h"
 
@@ -99,10 +100,11 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
     return true;
 }
 
-static bool level_of(const char *config, enum log_level *out, struct err *err)
+static bool level_of(void *arg, const char *config, enum log_level *out, struct err *err)
 {
     AUTO(settings) struct settings settings = {0};
     if (!settings_load(config, &settings, err)) return false;
+    bandwidth_set(arg, &settings.bandwidth);
     *out = settings.log_level;
     return true;
 }
@@ -165,8 +167,14 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     struct site_line site;
     char address[SITE_LINE_MAX], fingerprint[FINGERPRINT_TEXT_LEN];
     AUTO(identity) struct identity *self = NULL;
+    AUTO(bandwidth) struct bandwidth *bandwidth = bandwidth_new(&settings->bandwidth);
     AUTO(daemon_signals)
-    struct daemon_signals signals = {.program = PROGRAM, .config = config, .log_level = level_of, .fd = -1};
+    struct daemon_signals signals = {.program = PROGRAM,
+                                     .config = config,
+                                     .log_level = level_of,
+                                     .arg = bandwidth,
+                                     .changes = "log_level, bandwidth",
+                                     .fd = -1};
     AUTO(fd) int state_lock = -1;
     if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err)) return false;
     if (!init_load(settings->state_dir, &site, &self, err)) return false;
@@ -206,12 +214,14 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
                         .state_dir = settings->state_dir,
                         .own_key_file = settings->own_key_file,
                         .kms = settings->kms,
+                        .bandwidth = bandwidth,
                         .lease_ms = settings->lease_ms,
                         .check_bytes_per_s = settings->check_bytes_per_s},
         .director = way_to_director(settings, address),
         .director_key = site.director.curve_pk,
         .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
         .slots = settings->slots,
+        .kept_slots = settings->kept_slots,
         .drain_ms = settings->drain_ms,
         .own_key_id = settings->own_key_file ? &own_key_id : NULL,
         .own_domain_id = settings->own_key_file ? &own_domain : NULL,

@@ -9,7 +9,8 @@
 
 enum {
     SLOTS_DEFAULT = 6,
-    SLOTS_MAX = 128, /* a Hello, of 4 KiB at most, names the runs in them and the entries of kms */
+    KEEPS_A_SLOT = 4, /* with as many, one is for recoveries */
+    SLOTS_MAX = 128,  /* a Hello, of 4 KiB at most, names the runs in them and the entries of kms */
     LEASE_DEFAULT_MS = 120 * 1000,
     LEASE_MIN_MS = 500,
     HEARTBEAT_LEAST_MS = 100,
@@ -212,11 +213,27 @@ static bool get_pace(struct conf_group root, struct net_pace *out, struct err *e
     return true;
 }
 
+static bool get_bandwidth(struct conf_group root, struct bandwidth_rule *out, struct err *err)
+{
+    const char *text = NULL;
+    struct err why = {0};
+    if (!conf_get_string_or(root, "bandwidth", NULL, &text, err)) return false;
+    if (text && !bandwidth_rule_parse(text, out, &why))
+        return conf_reject(root, "bandwidth", err, "%s", why.text);
+    return true;
+}
+
 static bool get_limits(struct conf_group root, struct settings *settings, struct err *err)
 {
     int slots = 0;
     if (!conf_get_integer_or(root, "slots", 1, SLOTS_MAX, SLOTS_DEFAULT, &slots, err)) return false;
     settings->slots = (uint32_t)slots;
+    int kept = 0, usual = slots >= KEEPS_A_SLOT ? 1 : 0;
+    if (!conf_get_integer_or(root, "slots_for_recovery", 0, SLOTS_MAX, usual, &kept, err)) return false;
+    if (kept >= slots)
+        return conf_reject(root, "slots_for_recovery", err, "must be less than 'slots', which is %d", slots);
+    settings->kept_slots = (uint32_t)kept;
+    if (!get_bandwidth(root, &settings->bandwidth, err)) return false;
     struct conf_group check;
     if (!conf_get_group_or_empty(root, "check", &check, err) ||
         !conf_get_size_or(check, "bandwidth", 0, UINT64_C(1) << 40, 0, &settings->check_bytes_per_s, err))

@@ -216,6 +216,7 @@ bool dialler_batch(struct dialler *dialler, uint64_t number, struct buf *batch, 
     if (batch->len > limit)
         return err_set(err, ERR_LIMIT, "a batch of %zu bytes, at most %zu can be sent", batch->len, limit);
 
+    bandwidth_take(dialler->options.bandwidth, batch->len, &dialler->failed);
     (void)pthread_mutex_lock(&dialler->lock);
     while (!dialler->failed && !batch_fits(dialler, batch->len))
         (void)pthread_cond_wait(&dialler->changed, &dialler->lock);
@@ -290,6 +291,8 @@ bool dialler_receive(struct dialler *dialler, struct data_message *out, struct e
 bool dialler_answer(struct dialler *dialler, uint64_t connection, Sealift__Head *head, struct buf *payload,
                     bool *stale, struct err *err)
 {
+    if (head->kind_case == SEALIFT__HEAD__KIND_FRAMES)
+        bandwidth_take(dialler->options.bandwidth, payload->len, &dialler->failed);
     (void)pthread_mutex_lock(&dialler->lock);
     while (!dialler->failed && connection == dialler->connection && payload->len > dialler_credit(dialler))
         (void)pthread_cond_wait(&dialler->changed, &dialler->lock);

@@ -235,8 +235,17 @@ bool listener_session_receive(struct listener_session *session, struct data_mess
         listener_session_fail(session, err);
         return false;
     }
+    /* what is small does not queue up behind what is not */
+    if (kind == SEALIFT__HEAD__KIND_BATCH || kind == SEALIFT__HEAD__KIND_FRAMES)
+        bandwidth_take(session->options.bandwidth, data_message_payload(&message).len,
+                       session->options.given_up);
     data_message_move(&message, out);
     return true;
+}
+
+uint64_t listener_session_window(struct listener_session *session, uint64_t most)
+{
+    return bandwidth_window(session->options.bandwidth, most);
 }
 
 void listener_session_fail(struct listener_session *session, const struct err *why)

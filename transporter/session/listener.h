@@ -15,6 +15,7 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/identity.h"
 #include "common/net/net_context.h"
+#include "transporter/session/bandwidth.h"
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
 #include "transporter/session/data_path.h"
@@ -46,6 +47,9 @@ struct listener_session_options {
     enum conversation_kind conversation;
     uint64_t credit_bytes; /* of batches or frames that may wait here */
     uint64_t lease_ms;     /* how long the peer may be gone */
+    struct bandwidth_share
+        *bandwidth; /* what is received waits for it, unless *given_up; NULL: it does not */
+    const _Atomic bool *given_up;
     const struct data_path
         *path; /* if it dials, the port dials for the session; NULL: the peer comes. Must stay */
 };
@@ -59,6 +63,8 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
 void listener_session_free(struct listener_session *session);
 DEFINE_AUTO(listener_session, struct listener_session *, listener_session_free)
 
+/* How many bytes the peer may have under way, at most `most`: less where bandwidth is short. Any thread. */
+uint64_t listener_session_window(struct listener_session *session, uint64_t most);
 /* The next message that the conversation allows; `out` must be empty. An Open stands at the beginning of
  * each connection; then questions come before what else waits. One thread. ERR_UNREACHABLE: the peer was
  * gone for longer than the lease; ERR_PROTOCOL: it broke the rules; or what listener_session_fail said. */

@@ -111,6 +111,8 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
         .credit_bytes = RUN_CREDIT,
         .lease_ms = lease_of(run),
         .path = &run->way.path,
+        .bandwidth = run->bandwidth,
+        .given_up = &run->cancelled,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->source->curve_pk.data, sizeof(options.peer_key));
@@ -135,6 +137,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .point_file = point_file,
         .question = question,
         .lease_ms = lease_of(run),
+        .bandwidth = run->bandwidth,
         .waiting_bytes = &run->counters.waiting_bytes,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
@@ -261,6 +264,22 @@ static void stop_if_revoked(struct run *run)
     if (!authority_member(authority)) run_cancel(run, "this transporter is not in the current roster");
 }
 
+/* As the newest statement of the job says it, also while the run goes on. Of the side that sends alone. */
+static void take_bandwidth(struct run *run)
+{
+    AUTO(statement) struct statement *job = NULL;
+    struct bandwidth_rule rule;
+    struct err ignored;
+    if (!run->bandwidth || run->side != SEALIFT__RUN_SIDE__SIDE_SOURCE ||
+        run->subject_type != SEALIFT__STATEMENT_TYPE__STATEMENT_JOB ||
+        !authority_statement(run->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                             &run->subject, &job, &ignored))
+        return;
+    const char *text = job->body.job->bandwidth;
+    bool limited = text[0] && bandwidth_rule_parse(text, &rule, &ignored);
+    bandwidth_share_set(run->bandwidth, limited ? &rule : NULL);
+}
+
 static void *ticker_main(void *arg)
 {
     struct run *run = arg;
@@ -270,6 +289,7 @@ static void *ticker_main(void *arg)
         if (run->ended) break;
         (void)pthread_mutex_unlock(&run->lock);
         stop_if_revoked(run);
+        take_bandwidth(run);
         tell_progress(run);
         (void)pthread_mutex_lock(&run->lock);
     }
@@ -356,6 +376,7 @@ static void *run_main(void *arg)
     struct run *run = arg;
     struct err err = {0};
     bool allowed = run_check(run, &err) && find_way(run, &err);
+    take_bandwidth(run);
     bool ok = allowed && execute(run, &err);
     stop_ticker(run);
     if (allowed && !ok) run_explain(run, &err);
@@ -417,6 +438,7 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     run->has_peer = assign->peer.len == SIGN_PK_LEN;
     if (run->has_peer) memcpy(run->peer, assign->peer.data, SIGN_PK_LEN);
     run->way = way_of(assign);
+    if (environment->bandwidth) run->bandwidth = bandwidth_join(environment->bandwidth, NULL);
     atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
     (void)pthread_mutex_init(&run->lock, NULL);
     (void)pthread_cond_init(&run->changed, NULL);
@@ -438,6 +460,7 @@ void run_free(struct run *run)
     statement_free(run->from);
     authority_roster_release(run->environment.authority, run->roster);
     way_deinit(&run->way);
+    bandwidth_leave(run->bandwidth);
     (void)pthread_cond_destroy(&run->changed);
     (void)pthread_mutex_destroy(&run->lock);
     free(run);

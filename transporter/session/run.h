@@ -11,8 +11,9 @@
 #include "transporter/session/data_path.h"
 #include "transporter/session/stores.h"
 
-struct kms_set;  /* transporter/kms/kms_set.h */
-struct listener; /* listener.h: the data port, shared by all runs */
+struct bandwidth; /* transporter/session/bandwidth.h */
+struct kms_set;   /* transporter/kms/kms_set.h */
+struct listener;  /* listener.h: the data port, shared by all runs */
 
 /* All called from the run's threads; they must not block for long (answer may: back-pressure). */
 struct run_hooks {
@@ -44,6 +45,7 @@ struct run_environment {
     const char *state_dir;       /* caches */
     const char *own_key_file;    /* or NULL */
     const struct kms_set *kms;   /* protectors outside that this host may call; NULL: none */
+    struct bandwidth *bandwidth; /* what its runs send and receive; NULL: unlimited */
     uint64_t lease_ms;           /* how long a side waits for a lost peer */
     uint64_t check_bytes_per_s;  /* how fast a check may read; 0: unlimited */
     struct run_hooks hooks;

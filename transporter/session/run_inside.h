@@ -65,6 +65,7 @@ struct run {
     struct statement *from;                 /* of a copy: read from */
     const Sealift__Member *source, *target; /* of the roster */
 
+    struct bandwidth_share *bandwidth; /* NULL: unlimited */
     pthread_t thread;
     pthread_t ticker;
     bool ticking;

@@ -12,8 +12,9 @@
 static int reads;
 static bool readable;
 
-static bool level_of(const char *config, enum log_level *out, struct err *err)
+static bool level_of(void *arg, const char *config, enum log_level *out, struct err *err)
 {
+    (void)arg;
     reads++;
     if (!readable) return err_set(err, ERR_CONFIG, "%s:1: nonsense", config);
     *out = LOG_INFO;
@@ -33,7 +34,8 @@ Test(daemon, a_signal_to_stop_is_taken_once)
     static const int stops[] = {SIGTERM, SIGINT};
     struct err err = {0};
     AUTO(daemon_signals)
-    struct daemon_signals signals = {.program = "p", .config = "c", .log_level = level_of, .fd = -1};
+    struct daemon_signals signals = {
+        .program = "p", .config = "c", .log_level = level_of, .changes = "log_level", .fd = -1};
     cr_assert(daemon_signals_open(&signals, &err), "%s", err.text);
     for (size_t i = 0; i < 2; i++) {
         cr_assert_not(is_due(&signals));
@@ -51,7 +53,8 @@ Test(daemon, hangup_reads_the_configuration_again_and_goes_on)
 {
     struct err err = {0};
     AUTO(daemon_signals)
-    struct daemon_signals signals = {.program = "p", .config = "c", .log_level = level_of, .fd = -1};
+    struct daemon_signals signals = {
+        .program = "p", .config = "c", .log_level = level_of, .changes = "log_level", .fd = -1};
     cr_assert(daemon_signals_open(&signals, &err), "%s", err.text);
     readable = true;
     cr_assert_eq(raise(SIGHUP), 0);

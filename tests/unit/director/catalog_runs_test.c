@@ -132,8 +132,8 @@ Test(run_record, cut_or_lengthened_anywhere_is_damaged)
     }
 }
 
-/* The wish of the job, that of the attempt with its proxy "p:1", and the rendezvous name. */
-enum { WAY_LEN = (1 + 2) + (1 + 2 + 3) + WAY_NAME_LEN };
+/* The wish of the job, that of the attempt with its proxy "p:1", the rendezvous name, and the priority. */
+enum { WAY_LEN = (1 + 2) + (1 + 2 + 3) + WAY_NAME_LEN + 1 };
 
 Test(run_record, of_a_director_that_knew_no_ways_is_read_as_direct)
 {

@@ -81,8 +81,11 @@ void stage_apply(struct stage *stage, struct effects *effects)
 void stage_up(struct stage *stage, const uint8_t *host, uint8_t incarnation, const struct id *live)
 {
     struct effects effects = {0};
-    struct host_hello hello = {
-        .incarnation = {{incarnation}}, .slots = 4, .runs = live, .run_count = live ? 1 : 0};
+    struct host_hello hello = {.incarnation = {{incarnation}},
+                               .slots = 4,
+                               .kept_slots = stage->kept_slots,
+                               .runs = live,
+                               .run_count = live ? 1 : 0};
     if (host == stage_source) hello.reverse_endpoint = stage->reverse;
     run_table_up(stage->table, &stage->now, host, &hello, &effects);
     stage_apply(stage, &effects);
@@ -113,6 +116,7 @@ static bool start(struct stage *stage, enum run_kind kind, uint8_t job, const ui
                             .subject_version = 1,
                             .repository = repository,
                             .own_way = stage->own_way,
+                            .priority = stage->priority,
                             .source_name = source == stage_target ? "nas" : "web",
                             .target_name = "nas"};
     memcpy(plan.source, source, SIGN_PK_LEN);

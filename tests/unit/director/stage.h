@@ -14,6 +14,8 @@ struct stage {
     struct run_settings settings;
     struct link_table links;
     struct way_wish own_way;    /* of jobs that are started */
+    uint32_t priority;          /* of runs that are started; as it is, recoveries' */
+    uint32_t kept_slots;        /* of both hosts */
     const char *reverse;        /* what the source says of its reverse port; NULL: it has none */
     struct run kept[STAGE_MAX]; /* the newest record of each run */
     size_t kept_count;
