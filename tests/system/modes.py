@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# build: asan
+# timeout: 120
+"""A site whose hosts meet directly, in reverse, and at a proxy: backup, restore, browse, check and copy in each mode; a
+proxy that ends in the middle, that changes bytes, that wants a login; strangers at the reverse port."""
+
+import json
+import os
+import re
+import secrets
+import socket
+import struct
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "support"))
+from sealift_site import Daemon, Failed, Site, expect, make_tree, same, value, wait_until
+
+MODES = ("direct", "reverse", "rendezvous")
+CURVE_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE" + bytes(15) + b"\x00" + bytes(31)
+
+
+class Middleman:
+    """A TCP relay before a proxy, that can change what it passes on, or cut it."""
+
+    def __init__(self, port):
+        self.to, self.flip_after, self.flips, self.seen = port, 0, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            caller, _ = self.listener.accept()
+            try:
+                callee = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                caller.close()
+                continue
+            self.seen += 1
+            for pair in ((caller, callee), (callee, caller)):
+                threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    def pass_on(self, one, other):
+        passed = 0
+        try:
+            while data := one.recv(65536):
+                if self.flips and passed <= self.flip_after < passed + len(data):
+                    self.flips -= 1
+                    at = self.flip_after - passed
+                    data = data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1:]
+                passed += len(data)
+                other.sendall(data)
+        except OSError:
+            pass
+        for end in (one, other):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def run_proxy(site, port=0, users=False):
+    """A sealift-proxy of the site; started again it keeps its port."""
+    config, password = site.path("proxy.conf"), site.path("proxy.password")
+    with open(password, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write("a pass phrase\n")
+    with open(config, "w") as file:
+        file.write(f'listen = ( "127.0.0.1:{port}" );\ndrain = "100ms";\nallow = ( "127.0.0.1:1-65535" );\n')
+        if users:
+            file.write(f'users = ( {{ name = "site"; password_file = "{password}"; }} );\n')
+    site.daemons["proxy"] = Daemon("proxy", [os.path.join(site.bin, "sealift-proxy"), "--config", config],
+                                   site.path("proxy.log"), site.env)
+    ready = site.daemons["proxy"].wait_for("event=ready")
+    return int(value(ready, "listen").rsplit(":", 1)[1])
+
+
+def set_links(site, mode, proxy):
+    options = ["--connection", mode] + (["--proxy", proxy] if mode == "rendezvous" else [])
+    for one, other in (("source", "vault"), ("vault", "source"), ("vault", "third")):
+        site.sealift("link", "set", one, other, *options)
+
+
+def reverse_port(site, name):
+    line = next(line for line in site.daemons[name].lines() if "event=ready" in line)
+    return int(value(line, "reverse").rsplit(":", 1)[1])
+
+
+def everything(site, tree, mode):
+    """All that crosses the way between two hosts, in one mode."""
+    with open(os.path.join(tree, "mode"), "w") as file:
+        file.write(mode)
+    begun = time.monotonic()
+    site.sealift("job", "run", "web", "--wait")
+    out = site.path("out", mode)
+    site.sealift("restore", "web@latest", "--to", f"source:{out}", "--wait")
+    same(tree, out + tree, f"what was restored in mode {mode}")
+    listed = json.loads(site.sealift("--json", "point", "files", "web@latest").stdout)["files"]
+    expect(any(entry["path"].endswith("/mode") for entry in listed), f"{mode}: a browse shows the newest file")
+    site.sealift("point", "verify", "web@latest", "--level", "decrypt")
+    site.sealift("job", "run", "second-site", "--wait")
+    print(f"{mode}: backup, restore, browse, check and copy in {time.monotonic() - begun:.1f} s")
+
+
+def check_who_connected(site, mode):
+    """By what the port that is dialled has logged since the daemons were started."""
+    joined = {name: sum("event=reverse_joined" in line for line in site.daemons[name].lines()) for name in ("source", "vault")}
+    at_proxy = sum("event=joined" in line for line in site.daemons["proxy"].lines())
+    if mode == "direct":
+        expect(joined == {"source": 0, "vault": 0} and at_proxy == 0, f"direct: nobody meets anywhere: {joined}, {at_proxy}")
+    elif mode == "reverse":
+        expect(joined["source"] > 0 and joined["vault"] > 0 and at_proxy == 0, f"reverse: {joined}, {at_proxy}")
+    else:
+        expect(at_proxy > 0, "rendezvous: both meet at the proxy")
+
+
+def all_modes(site, tree, proxy):
+    tested = json.loads(site.sealift("--json", "link", "test", "source", "vault", "--proxy", proxy).stdout)
+    works = {way["mode"]: way["works"] for way in tested["ways"]}
+    expect(works == dict.fromkeys(MODES, True), f"every mode works on one host: {tested}")
+    for name in ("source", "vault", "proxy"):  # what is counted below is of runs
+        site.daemons[name].seen = os.path.getsize(site.daemons[name].log)
+    for mode in MODES:
+        set_links(site, mode, proxy)
+        everything(site, tree, mode)
+        check_who_connected(site, mode)
+
+
+def grow(tree, megabytes, seed):
+    with open(os.path.join(tree, f"more-{seed}"), "wb") as file:
+        for _ in range(megabytes):
+            file.write(secrets.token_bytes(1 << 20))
+
+
+def restart_in_the_middle(site, tree, middle):
+    """What was durable is not sent again: the run sends less than all of it twice."""
+    grow(tree, 48, "restart")
+    run = site.begin_run()
+    site.until_stored(8 << 20, run)
+    site.daemons["proxy"].kill()
+    middle.to = run_proxy(site)
+    ended = site.end_run(run)
+    sent = ended["counters"]["sent_bytes"] if "counters" in ended else ended["sent_bytes"]
+    expect(sent < 48 * 1.05 * (1 << 20) + (8 << 20), f"{sent} bytes were sent for 48 MiB that were new")
+    print(f"a proxy that was killed in the middle: {sent >> 20} MiB sent for 48 MiB")
+
+
+def changed_bytes(site, tree, middle):
+    grow(tree, 24, "flipped")
+    middle.flip_after, middle.flips = 3 << 20, 2
+    before = middle.seen
+    site.end_run(site.begin_run())
+    expect(middle.flips < 2, "bytes were changed")
+    expect(middle.seen > before + 2, "a connection on which a byte was changed was given up")
+    middle.flips = 0
+    site.sealift("repository", "check", "offsite", "--level", "hash", "--wait")
+    out = site.path("out", "flipped")
+    site.sealift("restore", "web@latest", "--to", f"source:{out}", "--wait")
+    same(tree, out + tree, "what was restored over a proxy that changes bytes")
+    print("a proxy that changes bytes: the run ends well, and nothing is damaged")
+
+
+def login(site, middle):
+    """A proxy with users: without a login the run says so, with one it goes on."""
+    site.daemons["proxy"].stop()
+    middle.to = run_proxy(site, users=True)
+    refused = site.sealift("job", "run", "web", "--wait", code=7)
+    text = refused.stdout + refused.stderr
+    expect("rendezvous at" in text and "wants a user and a password" in text, f"it is said what the proxy wants: {text}")
+    tested = json.loads(site.sealift("--json", "link", "test", "source", "vault", "--proxy", middle.address, code=(0, 1, 7)).stdout)
+    why = next(way for way in tested["ways"] if way["mode"] == "rendezvous")
+    expect(not why["works"] and "user and a password" in why["why"], f"and 'link test' says it: {why}")
+    logins = (f'proxies = ( {{ address = "{middle.address}"; user = "site"; '
+              f'password_file = "{site.path("proxy.password")}"; }} );\n')
+    for name in ("source", "vault"):
+        site.daemons[name].stop()
+        site.change_settings(site.path(f"{name}.conf"), logins)
+        site.run_transporter(name)
+    site.sealift("job", "run", "web", "--wait")
+    for name in ("source", "vault", "director"):
+        expect("pass phrase" not in open(site.path(f"{name}.log")).read(), f"{name} logs no password")
+    print("a proxy that wants a login: said, and given")
+
+
+def ask(port, name, first=b"\5\1\0"):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(first)
+        if first[:1] != b"\5":
+            return connection.recv(64)
+        connection.recv(2)
+        connection.sendall(b"\5\1\0\3" + bytes([len(name)]) + name.encode() + struct.pack(">H", 1))
+        return connection.recv(10)
+
+
+def strangers(site, tree):
+    """Who speaks another protocol, or asks for what no run expects, is turned away while a run goes on."""
+    set_links(site, "reverse", None)
+    grow(tree, 24, "strangers")
+    run = site.begin_run()
+    site.until_stored(4 << 20, run)
+    port = reverse_port(site, "source")
+    unknown = "a" * 52 + ".0.b.rendezvous.sealift"
+    begun = time.monotonic()
+    expect(ask(port, unknown)[1] == 2, "a name that no run expects is refused")
+    expect(ask(port, "director.example")[1] == 2, "the reverse port dials nothing")
+    expect(ask(port, "127.0.0.1")[1] == 2, "not even its own host")
+    expect(ask(port, "", CURVE_GREETING) == b"", "CURVE without SOCKS5 is turned away")
+    expect(ask(port, "", b"GET / HTTP/1.1\r\n\r\n") == b"", "so is HTTP")
+    expect(time.monotonic() - begun < 3, "all of them at once")
+    site.end_run(run)
+    log = "\n".join(site.daemons["source"].lines())
+    expect(re.search(r"event=reverse_refused client=127\.0\.0\.1:\d+ reason=\"no run here expects this name\"", log),
+           "it is logged with the address")
+    print("strangers at the reverse port: refused at once, and the run goes on")
+
+
+def no_reverse_port(site):
+    """The third host has none: said by the test, with the way that is left."""
+    tested = json.loads(site.sealift("--json", "link", "test", "third", "vault", code=(0, 1)).stdout)
+    why = next(way for way in tested["ways"] if way["mode"] == "reverse")
+    expect(not why["works"] and "reverse port" in why["why"], f"it is said that there is no reverse port: {why}")
+
+
+def main():
+    with Site("modes", lease="4s") as site:
+        tree = site.path("tree")
+        make_tree(tree, files=60)
+        site.begin()
+        meets = {"data": 'reverse = { listen = "127.0.0.1:0"; };', "extra": 'reconnect = { first = "50ms"; most = "500ms"; };\n'}
+        site.add_backup(tree, source=meets, vault=meets)
+        site.add_transporter("third", "untrusted", repositories=[site.path("third-store")])
+        site.sealift("repository", "create", "second", "--on", "third", "--path", site.path("third-store", "r"))
+        site.sealift("job", "create", "second-site", "--copy", "web", "--repository", "second")
+        middle = Middleman(run_proxy(site))
+        all_modes(site, tree, middle.address)
+        restart_in_the_middle(site, tree, middle)
+        changed_bytes(site, tree, middle)
+        login(site, middle)
+        no_reverse_port(site)
+        strangers(site, tree)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"modes: {failure}")
