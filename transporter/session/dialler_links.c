@@ -9,6 +9,7 @@ enum {
     HELD = SEND_QUEUE + 1, /* with the one that it is encrypting */
     RECEIVE_QUEUE = 1024,
     LINGER_MS = 1000,
+    INSIDE_MS = 20, /* from one try to the next within this host */
 };
 
 static void link_deinit(struct link *link)
@@ -28,7 +29,7 @@ static bool link_init(struct link *link, const struct dialler *dialler, unsigned
     options.recv_queue = RECEIVE_QUEUE;
     options.linger_ms = LINGER_MS;
     data_path_endpoint(dialler->options.path, stripe, &link->endpoint);
-    if (link->endpoint.inside) options.reconnect_max_ms = options.reconnect_ms;
+    if (link->endpoint.inside) options.reconnect_ms = options.reconnect_max_ms = INSIDE_MS;
     link->made_ms = clock_steady_ms();
     return net_socket_new(dialler->options.net, &options, &link->socket, err) &&
            net_monitor_new(link->socket, &link->monitor, err) &&
