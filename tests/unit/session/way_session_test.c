@@ -220,6 +220,28 @@ Test(way_session, a_way_that_leads_nowhere_is_named_by_both_ends, .timeout = 60)
     }
 }
 
+Test(way_session, a_target_with_another_key_is_not_spoken_to, .timeout = 60)
+{
+    for (int i = 0; i < MODES; i++) {
+        AUTO(meeting) struct meeting meeting;
+        struct err err = {0};
+        struct dialler_opened opened;
+        struct dialler *dialler = NULL;
+        meeting_init(&meeting, modes[i]);
+        meeting.ends->lease_ms = 1500;
+        ends_serve(meeting.ends, CONVERSATION_SEALED, false);
+        struct dialler_options options = ends_dialler(meeting.ends, CONVERSATION_SEALED, &meeting.ends->run);
+        options.peer_key[0] ^= 1;
+        cr_assert(dialler_new(&options, &dialler, &err), "%s", err.text);
+        cr_assert_not(dialler_await(dialler, &opened, &err));
+        dialler_leave(dialler);
+        cr_assert_eq(err.code, ERR_UNREACHABLE);
+        const char *why = i == 0 ? "another key is there, or another protocol" : "before hands were shaken";
+        cr_assert_not_null(strstr(err.text, why), "%s", err.text);
+        cr_assert_not(ends_join(meeting.ends));
+    }
+}
+
 /* --- strangers --- */
 
 static int call(uint16_t port)

@@ -72,6 +72,43 @@ Test(assignment, is_refused_by_name_when_side_peer_or_version_are_not_the_statem
     }
 }
 
+/* The job says 'direct'; what says nothing of it goes as the director assigns. */
+Test(assignment, is_refused_where_it_goes_another_way_than_the_job_or_no_way)
+{
+    static uint8_t name[32] = {7};
+    static const struct {
+        Sealift__Connection connection;
+        const char *endpoint;
+        size_t name_len;
+        enum err_code code;
+        const char *text;
+    } ways[] = {
+        {SEALIFT__CONNECTION__CONNECTION_REVERSE, "web.example:9450", 32, ERR_POLICY,
+         "the job says 'direct' for its connection, and the assignment 'reverse'"},
+        {SEALIFT__CONNECTION__CONNECTION_NONE, "", 0, ERR_POLICY,
+         "the job says 'direct' for its connection, and the assignment 'none'"},
+        {SEALIFT__CONNECTION__CONNECTION_DIRECT, "tcp://elsewhere:1", 0, ERR_PROTOCOL,
+         "the assignment says where the other side listens, which such a connection has not"},
+        {SEALIFT__CONNECTION__CONNECTION_DIRECT, "", 32, ERR_PROTOCOL,
+         "the assignment names a rendezvous for a direct connection"},
+    };
+    for (uint8_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        Sealift__Assign body;
+        const struct target_assignment assignment = {.run = {{(uint8_t)(i + 1)}},
+                                                     .side = SEALIFT__RUN_SIDE__SIDE_TARGET,
+                                                     .version = 1,
+                                                     .peer = director->site.target->known.sign_pk};
+        Sealift__Head head = target_host_assign(&assignment, &body);
+        body.connection = ways[i].connection;
+        body.endpoint = (char *)(uintptr_t)ways[i].endpoint;
+        body.rendezvous = (ProtobufCBinaryData){ways[i].name_len, name};
+        fake_director_send(director, &head, span_of(NULL, 0));
+        AUTO(head) Sealift__Head *end = end_of((uint8_t)(i + 1));
+        cr_assert_eq(end->run_end->code, ways[i].code, "%s", end->run_end->text);
+        cr_assert_not_null(strstr(end->run_end->text, ways[i].text), "%s", end->run_end->text);
+    }
+}
+
 /* Whoever speaks another version is hung up on; what he asks for is not guessed at. */
 Test(assignment, of_another_protocol_version_costs_the_connection_and_begins_nothing)
 {
