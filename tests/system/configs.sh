@@ -55,6 +55,11 @@ bad $t "${state}restore = ( \"/a/../b\" );\n" "bad.conf:2: restore[0]: must be a
 bad $t "${state}data = { listen = \"9448\"; };\n" "bad.conf:2: data.listen: must be tcp://HOST:PORT, with a port from 0 to 65535"
 bad $t "${state}heartbeat = \"50ms\";\n" "bad.conf:2: heartbeat: '50ms' is less than 100ms"
 bad $t "${state}reconnect = { first = \"2s\"; most = \"1s\"; };\n" "bad.conf:2: reconnect.most: is less than 'first'"
+bad $t "${state}data = { reverse = { listen = \"0.0.0.0:9450\"; }; };\n" "bad.conf:2: data.reverse.listen: is every address of this host: say by 'advertise' which HOST:PORT targets dial"
+bad $t "${state}data = { reverse = { advertise = \"h:1\"; }; };\n" "bad.conf:2: data.reverse.listen: missing"
+bad $t "${state}data = { reverse = { listen = \"127.0.0.1:1\"; advertise = \"tcp://h:1\"; }; };\n" "bad.conf:2: data.reverse.advertise: must be HOST:PORT, with a port from 1 to 65535"
+bad $t "${state}data = { reverse = { listen = \"127.0.0.1:1\"; limits = { wait = \"9d\"; }; }; };\n" "bad.conf:2: data.reverse.limits.wait: '9d' is more than 1d"
+bad $t "${state}data = { proxy = \"socks\"; };\n" "bad.conf:2: data.proxy: must be HOST:PORT, with a port from 1 to 65535"
 kms='kms = ( { name = "eu"; '
 bad $t "${state}${kms}uri = \"aws:///k?REGION=r&COLOUR=x\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': the aws://… URI: unknown parameter 'COLOUR'"
 bad $t "${state}${kms}uri = \"file://$TMPDIR/none.key\"; } );\n" "bad.conf:2: kms[0].uri: KMS 'eu': cannot open 'none.key': No such file or directory"

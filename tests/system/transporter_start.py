@@ -76,6 +76,12 @@ def making(site):
     expect(read(os.path.join(state, "identity.key"), "rb") == before, "a second --init changed the identity")
     expect(not os.path.exists(site.path("second.conf")), "a failed --init leaves a configuration")
     expect("good" in site.run(PROGRAM, "--check-config", "--config", config).stdout, "--check-config")
+    meets = site.path("meets.conf")
+    begin[6:7] = [site.path("meets")]
+    fails(site, 2, "--reverse must be HOST:PORT", args=[*begin, "--reverse", "web.example", "--config", meets])
+    site.run(PROGRAM, *begin, "--reverse", "web.example:9450", "--config", meets)
+    expect('reverse = { listen = "0.0.0.0:9450"; advertise = "web.example:9450"; };' in read(meets), "a reverse port in --init")
+    expect("good" in site.run(PROGRAM, "--check-config", "--config", meets).stdout, "--check-config with a reverse port")
     return config, state
 
 
