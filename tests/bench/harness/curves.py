@@ -8,7 +8,6 @@ import subprocess
 import time
 
 from harness import disk, measure
-from harness.line import Line
 from harness.site import Running, SiteFailed, anonymous_mb
 from harness.tools import size_of
 
@@ -241,44 +240,6 @@ def transporters(bench):
                        "director_busy_mb": round(anonymous_mb(runs, "director"), 1)}
 
 
-# --- round trip ---
-
-LINE_BYTES_PER_S = 50e6  # 400 Mbit/s
-
-
-def round_trip(bench):
-    """Noise through a line of 400 Mbit/s: which part of it a first backup and a restore use."""
-    times_ms = {"quick": (20,)}.get(bench.size, (0, 20, 50, 100, 200))
-    wanted = bench.missing("round_trip_ms", times_ms)
-    if not wanted:
-        return
-    tree, out = bench.path("tree"), bench.path("out")
-    os.mkdir(tree)
-    total = 8 * MIB if bench.size == "quick" else 400 * MIB
-    for number in range(8):
-        with open(os.path.join(tree, str(number)), "wb") as file:
-            file.write(random.Random(number).randbytes(total // 8))
-    for time_ms in wanted:
-        with bench.site() as site:
-            lines = []
-
-            def line_to(port, time_s=time_ms / 1e3, lines=lines):
-                lines.append(Line(port, time_s, LINE_BYTES_PER_S))
-                return lines[-1].port
-
-            site.advertise_at("vault", line_to)  # a backup dials the one,
-            site.advertise_at("source", line_to)  # a restore the other
-            site.job("noise", tree)
-            backup, _ = site.run("noise")
-            again, _ = site.run("noise")
-            restore = site.restore("noise@latest", out)
-            for line in lines:
-                line.stop()
-        shutil.rmtree(out)
-        yield {"round_trip_ms": time_ms, "backup_share": total / LINE_BYTES_PER_S / backup.wall_s,
-               "restore_share": total / LINE_BYTES_PER_S / restore.wall_s, "unchanged_s": again.wall_s}
-
-
 # --- each stage alone ---
 
 
@@ -295,5 +256,5 @@ def stages(bench):
                   for stage in answers[0]["mb_per_s"]}}
 
 
-PARTS = {"stages": stages, "cores": cores, "round-trip": round_trip, "transporters": transporters, "data": data,
+PARTS = {"stages": stages, "cores": cores, "transporters": transporters, "data": data,
          "points": points, "increments": increments, "files": files}

@@ -266,9 +266,6 @@ CURVES = {
                      {"transporters": "transporters", "director_mb": "director, MB",
                       "director_idle_cpu_percent": "director's CPU, % of a core", "transporter_mb": "a transporter, MB",
                       "all_run_s": "a run of each, s", "director_busy_mb": "director then, MB"}),
-    "round-trip": ("Round trip: 400 MB of noise through a relay of 400 Mbit/s that delays; TCP's own windows take no part.",
-                   {"round_trip_ms": "round trip, ms", "backup_share": "share of the link, first backup",
-                    "restore_share": "share, restore", "unchanged_s": "nothing changed, s"}),
 }
 
 

@@ -2,7 +2,6 @@
 the repository `offsite`, the key `main`. To be used in a space of our own (harness/space.py), which ends them."""
 import json
 import os
-import re
 import sys
 
 from harness import measure
@@ -42,19 +41,6 @@ class Running:
 
     def restore(self, point, to, *paths):
         return self.cost("restore", point, *paths, "--to", f"source:{to}", "--wait")
-
-    def advertise_at(self, name, port_of):
-        """From now on peers of this transporter dial what port_of(its own port) answers."""
-        daemon = self.site.daemons[name]
-        port = int(re.search(r'data="?tcp://127\.0\.0\.1:(\d+)', "\n".join(daemon.lines())).group(1))
-        daemon.stop()
-        with open(self.site.path(f"{name}.conf"), encoding="utf-8") as file:
-            text = file.read()
-        text = text.replace('listen = "tcp://127.0.0.1:0";',
-                            f'listen = "tcp://127.0.0.1:{port}"; advertise = "tcp://127.0.0.1:{port_of(port)}";')
-        with open(self.site.path(f"{name}.conf"), "w", encoding="utf-8") as file:
-            file.write(text)
-        self.site.run_transporter(name).wait_for("event=director_connected")
 
 
 def anonymous_mb(cost, program):
