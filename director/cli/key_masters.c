@@ -127,16 +127,38 @@ static bool asked_before(const struct points *points, size_t index)
     return false;
 }
 
+/* Points in a row that nobody was asked for, for one reason. */
+struct unasked {
+    char first[2 * ID_LEN + 1];
+    size_t count;
+    struct err why;
+};
+
+static void tell_unasked(const struct masters *masters, const struct unasked *unasked)
+{
+    const struct output *output = &masters->cli->output;
+    if (unasked->count == 1)
+        output_warning(output, "nobody was asked for the point %.12s: %s", unasked->first, unasked->why.text);
+    else if (unasked->count > 1)
+        output_warning(output, "nobody was asked for the point %.12s and %zu more: %s", unasked->first,
+                       unasked->count - 1, unasked->why.text);
+}
+
 static void ask_all(struct masters *masters, const char *at)
 {
+    struct unasked unasked = {.count = 0};
     for (size_t i = 0; i < masters->points->count; i++) {
         const struct point *point = masters->points->items[i];
-        char hex[2 * ID_LEN + 1];
         struct err why = {0};
         if (asked_before(masters->points, i) || ask_for(masters, point, at, &why)) continue;
-        hex_encode(point->id.bytes, ID_LEN, hex);
-        output_warning(&masters->cli->output, "nobody was asked for the point %.12s: %s", hex, why.text);
+        if (unasked.count > 0 && strcmp(unasked.why.text, why.text) != 0) {
+            tell_unasked(masters, &unasked);
+            unasked.count = 0;
+        }
+        if (unasked.count++ == 0) hex_encode(point->id.bytes, ID_LEN, unasked.first);
+        unasked.why = why;
     }
+    tell_unasked(masters, &unasked);
 }
 
 /* --- what it means for the points --- */

@@ -15,6 +15,35 @@ bool key_has_outside_protector(const struct state *state, const struct key_entry
     return section_has_outside_protector(key->section) || state_has_kit(state, &key->key_id);
 }
 
+struct search {
+    const struct hash *key_id;
+    bool found;
+};
+
+static bool look_at(void *arg, struct span bytes, struct err *err)
+{
+    struct search *search = arg;
+    struct err ignored = {0};
+    AUTO(statement) struct statement *grant = NULL;
+    (void)err;
+    if (statement_decode(bytes, &grant, &ignored) &&
+        grant->type == SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT &&
+        span_eq(stored_span(&grant->body.grant->key_id), span_of(search->key_id->bytes, HASH_LEN)))
+        search->found = true;
+    return !search->found;
+}
+
+/* The director's word, or what is kept here, as of a key that has just been made. */
+static bool has_copy(const struct state *state, const struct key_entry *key)
+{
+    struct search search = {.key_id = &key->key_id, .found = !id_is_zero(&key->read_grant)};
+    struct err ignored = {0};
+    if (!search.found) (void)!state_each_grant(state, look_at, &search, &ignored);
+    return search.found;
+}
+
+/* What is exported elsewhere, or kept from us, does not show here: more than this machine knows is not said.
+ */
 void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
 {
     if (key_has_outside_protector(cli->state, key) || state_risk_accepted(cli->state, &key->key_id)) return;
@@ -24,11 +53,18 @@ void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
             "the key '%s' is on its source only: keep a copy of its file elsewhere, or what it seals "
             "is lost with that host ('sealift key dismiss-warning %s' once you have one)",
             key->label, key->label);
+    else if (!has_copy(cli->state, key))
+        output_warning(
+            &cli->output,
+            "the key '%s' has no password and no KMS, and this machine has no copy of it: whether anything "
+            "outside the director brings it back cannot be seen from here ('sealift key dismiss-warning %s' "
+            "once you know)",
+            key->label, key->label);
     else
         output_warning(
             &cli->output,
-            "the key '%s' exists in the operators' copies only, and what it seals is lost with the "
-            "last of them: 'sealift key protect %s' adds a KMS or a password, 'sealift key "
+            "the key '%s' exists in the operators' copies only, as far as this machine knows, and what it "
+            "seals is lost with the last of them: 'sealift key protect %s' adds a KMS or a password, 'sealift key "
             "dismiss-warning %s' takes the risk",
             key->label, key->label, key->label);
 }

@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "common/wire/placement.h"
+#include "common/wire/witness.h"
 #include "director/cli/catalog_ask.h"
 #include "director/cli/follow.h"
 #include "director/cli/order.h"
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXPIRY_S = 600, PLACE_LEN = ID_LEN + 9 };
+enum { EXPIRY_S = 600 };
 
 /* A grant that a host has. */
 struct sighting {
@@ -43,23 +44,6 @@ DEFINE_AUTO_IN_PLACE(witness, struct witness, witness_deinit)
 
 /* --- an answer --- */
 
-/* By this host, for this order, in this place: no director makes one up, nor leaves one out. */
-static bool open_answer(const struct witness *witness, uint64_t number, bool last, struct span bytes,
-                        Sealift__Witness **out, struct err *err)
-{
-    struct span said;
-    uint8_t signer[SIGN_PK_LEN], place[PLACE_LEN];
-    memcpy(place, witness->order.id.bytes, ID_LEN);
-    le64_put(place + ID_LEN, number);
-    place[PLACE_LEN - 1] = last;
-    if (!stored_verify(bytes, "witness", &said, signer, err)) return false;
-    if (memcmp(signer, witness->host->sign_pk.data, SIGN_PK_LEN) != 0 || said.len < PLACE_LEN ||
-        memcmp(said.data, place, PLACE_LEN) != 0)
-        return err_set(err, ERR_NOT_AUTHENTIC, "it is not signed by '%s', for this order",
-                       witness->host->name);
-    return payload_witness_decode(span_of(said.data + PLACE_LEN, said.len - PLACE_LEN), out, err);
-}
-
 static bool check_roster(const struct witness *witness, uint64_t version, struct err *err)
 {
     uint64_t shown = roster_version(access_roster(witness->cli));
@@ -67,6 +51,15 @@ static bool check_roster(const struct witness *witness, uint64_t version, struct
     return err_set(err, ERR_NOT_AUTHENTIC,
                    "the director withholds rosters: '%s' has number %llu, and it shows %llu",
                    witness->host->name, (unsigned long long)version, (unsigned long long)shown);
+}
+
+/* However often a host says it. */
+static bool is_seen(const struct witness *witness, const struct statement *grant)
+{
+    for (size_t i = 0; i < witness->seen_count; i++)
+        if (witness->seen[i].host == witness->host && hash_eq(&witness->seen[i].grant->hash, &grant->hash))
+            return true;
+    return false;
 }
 
 /* A host that lies can make no grant. What is not believed of a director (its signer has left, it has
@@ -77,7 +70,7 @@ static void add_sighting(struct witness *witness, struct span bytes)
     AUTO(statement) struct statement *grant = NULL;
     AUTO(version_memory) struct version_memory *nothing = version_memory_new();
     if (!statement_decode(bytes, &grant, &ignored) ||
-        grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT ||
+        grant->type != SEALIFT__STATEMENT_TYPE__STATEMENT_GRANT || is_seen(witness, grant) ||
         !statement_check(grant, access_roster(witness->cli), NULL, clock_real_ns() / 1000000000, nothing,
                          &ignored))
         return;
@@ -91,8 +84,9 @@ static bool take_answer(void *arg, uint64_t number, bool last, struct span seale
     struct witness *witness = arg;
     AUTO(secret) struct secret *plain = NULL;
     AUTO(payload_witness) Sealift__Witness *said = NULL;
+    const struct witness_place place = {.order = witness->order.id, .number = number, .last = last};
     if (!order_answer_open(witness->cli, &witness->order, number, last, sealed, &plain, err) ||
-        !open_answer(witness, number, last, span_of(plain->data, plain->len), &said, err))
+        !witness_open(span_of(plain->data, plain->len), witness->host->sign_pk.data, &place, &said, err))
         return err_wrap(err, "what '%s' says of keys", witness->host->name);
     for (size_t i = 0; i < said->n_grants; i++)
         add_sighting(witness, stored_span(&said->grants[i]));

@@ -161,6 +161,12 @@ def signed(seed, name, payload):
     return b"\x0a" + length + payload + b"\x12\x20" + sign_pk(seed) + b"\x1a\x40" + sign(seed, name, payload)
 
 
+def witness():
+    """proto/message.proto: a roster's number, two grants, an own key."""
+    own = b"\x0a\x20" + KEY_ID + b"\x12\x20" + DOMAIN_ID
+    return b"\x08\x07" + b"\x12\x1e" + run_of(0x20, 30) + b"\x12\x06second" + b"\x1a" + bytes([len(own)]) + own
+
+
 def frame(kind, cipher, content, nodes=(), datas=(), padded=True):
     chunk = chunk_id(kind, content)
     inner = struct.pack("<IIB3x", len(content), len(content), 0) + content
@@ -265,6 +271,10 @@ FILES = {
     },
     "envelope": {"envelope": envelope()},
     "rewrap": {"rewrap": rewrap(), "signed": signed(REWRAPPER_SEED, b"rewrap", rewrap())},
+    "witness": {
+        # docs/protocol.md: order, number of the answer, whether it is the last; what is said
+        "signed": signed(WRITER_SEED, b"witness", SEAL + struct.pack("<QB", 3, 1) + witness()),
+    },
     "frame": {
         "aes_data": frame(DATA, AES, CONTENT),
         "aes_data_unpadded": frame(DATA, AES, CONTENT, padded=False),

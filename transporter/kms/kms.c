@@ -50,8 +50,7 @@ bool kms_unwrap(const struct kms_entry *entry, struct span wrap, const struct ha
                 struct err *err)
 {
     const struct kms_driver *driver = driver_of(entry);
-    return (check_header(driver, wrap, err) && unwrap(driver, entry, wrap, key_id, s, err)) ||
-           err_wrap(err, "KMS '%s'", entry->name);
+    return check_header(driver, wrap, err) && unwrap(driver, entry, wrap, key_id, s, err);
 }
 
 static bool wrap(const struct kms_driver *driver, const struct kms_entry *entry,

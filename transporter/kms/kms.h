@@ -27,7 +27,8 @@ struct kms_entry {
 /* Appends the wrap of S, whose key id is given. It has been unwrapped once: it works now. */
 bool kms_wrap(const struct kms_entry *entry, const uint8_t s[static KEY_SECRET_LEN],
               const struct hash *key_id, struct buf *out, struct err *err) MUST_CHECK;
-/* KEY_SECRET_LEN bytes that have this key id. */
+/* KEY_SECRET_LEN bytes that have this key id. The reason why not does not name the entry: of several that are
+ * asked, who tells it does. */
 bool kms_unwrap(const struct kms_entry *entry, struct span wrap, const struct hash *key_id, struct secret **s,
                 struct err *err) MUST_CHECK;
 /* What can be told without asking anybody: the files that the URI names are there, and nobody else's. */

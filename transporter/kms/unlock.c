@@ -59,6 +59,7 @@ void unlock_go_on(struct unlock *unlock, const struct unlock_result *result)
     if (!tried) return;
     buf_printf(&unlock->reasons, "; %s",
                result->step == UNLOCK_KNOWN ? result->name : unlock_step_name(result->step));
+    if (result->step == UNLOCK_KMS && result->name) buf_printf(&unlock->reasons, " '%s'", result->name);
     buf_printf(&unlock->reasons, ": %s", result->why->text);
 }
 

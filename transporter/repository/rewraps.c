@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "common/crypto/envelope.h"
+#include "common/crypto/record.h"
 #include "common/wire/stored.h"
 #include "transporter/repository/frame_reader.h"
 
@@ -187,6 +188,22 @@ bool repository_rewrap_keep(struct repository *repository, struct span object, e
     if (!looking.found && !put(repository, &looking, object, err)) return false;
     *out = looking.found ? REWRAP_WAS_THERE : REWRAP_KEPT;
     return true;
+}
+
+bool rewraps_each_record(struct span records, uint32_t count, rewraps_fn *each, void *arg, struct err *err)
+{
+    uint32_t seen = 0;
+    for (size_t at = 0; at < records.len; seen++) {
+        struct record_view record;
+        struct err why = {0};
+        if (seen >= REWRAPS_AT_ONCE ||
+            !record_parse(span_of(records.data + at, records.len - at), &record, &why) ||
+            record.kind != RECORD_REWRAP)
+            return err_set(err, ERR_PROTOCOL, "what is to be kept is no rewrap");
+        if (!each(arg, record.payload, err)) return false;
+        at += record.total_len;
+    }
+    return seen == count || err_set(err, ERR_PROTOCOL, "another count of rewraps than was said");
 }
 
 bool rewrap_is_refused(enum err_code code)

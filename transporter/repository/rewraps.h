@@ -10,6 +10,7 @@
 
 #define REWRAPS_MOST 64       /* of one seal */
 #define REWRAP_OBJECT_MAX 512 /* bytes of one, signature and all */
+#define REWRAPS_AT_ONCE 1024  /* records of one question to keep them */
 
 /* One as stored, neither decoded nor verified; borrowed. false ends the reading with *err. */
 typedef bool rewraps_fn(void *arg, struct span object, struct err *err);
@@ -21,6 +22,12 @@ bool repository_rewraps(struct repository *repository, const struct id *seal, re
  */
 bool repository_rewraps_all(struct repository *repository, rewraps_fn *each, void *arg,
                             struct err *err) MUST_CHECK;
+
+/* What somebody sends to be kept: calls for each of the `count` objects in their records. The objects are as
+ * stored ones, neither decoded nor verified. ERR_PROTOCOL: there is something else, too many, or another
+ * count. Those before it were told. */
+bool rewraps_each_record(struct span records, uint32_t count, rewraps_fn *each, void *arg,
+                         struct err *err) MUST_CHECK;
 
 enum rewrap_outcome { REWRAP_KEPT, REWRAP_WAS_THERE };
 /* Keeps one durably, unless one by the same signer to the same key is there. It must be signed by whom it

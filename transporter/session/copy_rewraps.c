@@ -37,7 +37,7 @@ static bool hand_over(void *arg, struct span object, struct err *err)
     struct handing *handing = arg;
     record_append(&handing->records, RECORD_REWRAP, object);
     handing->count++;
-    return (handing->records.len < PART_BYTES && handing->count < OUTLET_REWRAPS_MOST) || flush(handing, err);
+    return (handing->records.len < PART_BYTES && handing->count < REWRAPS_AT_ONCE) || flush(handing, err);
 }
 
 bool copy_rewraps(const struct copy_options *options, struct err *err)

@@ -1,7 +1,6 @@
 #include "transporter/session/outlet_ingest.h"
 
 #include "common/base/alloc.h"
-#include "common/crypto/record.h"
 #include "transporter/repository/rewraps.h"
 #include "transporter/repository/unlocks.h"
 #include "transporter/session/asked.h"
@@ -91,22 +90,25 @@ static bool ingest_keep_unlock(void *arg, struct span bytes, bool *kept, struct 
     return !*kept || repository_unlock_add(self->repository, order, err);
 }
 
-static bool keep_rewrap(const struct outlet_ingest *self, struct span object, bool *kept, struct err *err)
+struct keeping {
+    const struct outlet_ingest *outlet;
+    bool all; /* each was kept */
+};
+
+static bool keep_rewrap(void *arg, struct span object, struct err *err)
 {
+    struct keeping *keeping = arg;
+    const struct outlet_ingest *self = keeping->outlet;
     enum rewrap_outcome outcome;
     struct rewrap_view view;
     struct err why;
     uint8_t signer[SIGN_PK_LEN];
-    *kept = false;
-    if (!rewrap_object_decode(object, NULL, &view, signer, &why) || !self->is_rewrapper ||
-        !self->is_rewrapper(self->arg, signer))
-        return true;
-    if (repository_rewrap_keep(self->repository, object, &outcome, err)) {
-        *kept = true;
-        return true;
-    }
-    if (!rewrap_is_refused(err->code)) return false;
+    bool believed = rewrap_object_decode(object, NULL, &view, signer, &why) && self->is_rewrapper &&
+                    self->is_rewrapper(self->arg, signer);
+    if (believed && repository_rewrap_keep(self->repository, object, &outcome, err)) return true;
+    if (believed && !rewrap_is_refused(err->code)) return false;
     err_clear(err);
+    keeping->all = false;
     return true;
 }
 
@@ -114,21 +116,10 @@ static bool keep_rewrap(const struct outlet_ingest *self, struct span object, bo
  * of the seal committed to. */
 static bool ingest_keep_rewraps(void *arg, struct span records, uint32_t count, bool *kept, struct err *err)
 {
-    uint32_t seen = 0;
-    *kept = true;
-    for (size_t at = 0; at < records.len; seen++) {
-        struct record_view record;
-        struct err why = {0};
-        bool one = false;
-        if (seen >= OUTLET_REWRAPS_MOST ||
-            !record_parse(span_of(records.data + at, records.len - at), &record, &why) ||
-            record.kind != RECORD_REWRAP)
-            return err_set(err, ERR_PROTOCOL, "what is to be kept is no rewrap");
-        if (!keep_rewrap(arg, record.payload, &one, err)) return false;
-        *kept = *kept && one;
-        at += record.total_len;
-    }
-    return seen == count || err_set(err, ERR_PROTOCOL, "another count of rewraps than was said");
+    struct keeping keeping = {.outlet = arg, .all = true};
+    if (!rewraps_each_record(records, count, keep_rewrap, &keeping, err)) return false;
+    *kept = keeping.all;
+    return true;
 }
 
 static void ingest_cancel(void *arg)

@@ -17,8 +17,6 @@ struct outlet_ingest {
     void *arg;
 };
 
-enum { OUTLET_REWRAPS_MOST = 1024 }; /* in one call of keep_rewraps */
-
 /* Both must outlive the outlet, as must the struct. send: one thread at a time. */
 struct outlet outlet_ingest(struct outlet_ingest *self);
 

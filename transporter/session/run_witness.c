@@ -3,10 +3,9 @@
  * machine has not seen it. Nothing is opened or changed, so it may be asked again. */
 #include "common/base/alloc.h"
 #include "common/wire/stored.h"
+#include "common/wire/witness.h"
 #include "transporter/session/own_key.h"
 #include "transporter/session/run_answers.h"
-
-#include <string.h>
 
 enum { GRANTS_AN_ANSWER = 128 * 1024 }; /* bytes */
 
@@ -59,18 +58,13 @@ static void take_own_key(struct witnessing *witnessing)
     witnessing->message.own_key = &witnessing->own;
 }
 
-/* The box that an answer travels in says for whom it is, and not by whom. */
 static bool send(struct witnessing *witnessing, enum run_answer which, struct err *err)
 {
-    struct run *run = witnessing->run;
-    AUTO(buf) struct buf said = {0};
-    uint8_t place[9];
-    le64_put(place, witnessing->answers.number + 1);
-    place[8] = which == RUN_ANSWER_LAST;
-    buf_put(&said, run->subject.bytes, ID_LEN);
-    buf_put(&said, place, sizeof(place));
-    payload_witness_encode(&witnessing->message, &said);
-    stored_sign(run->environment.self->sign, "witness", buf_span(&said), &witnessing->answers.pending);
+    const struct run *run = witnessing->run;
+    const struct witness_place place = {.order = run->subject,
+                                        .number = witnessing->answers.number + 1,
+                                        .last = which == RUN_ANSWER_LAST};
+    witness_sign(run->environment.self->sign, &place, &witnessing->message, &witnessing->answers.pending);
     return run_answers_send(&witnessing->answers, which, err);
 }
 

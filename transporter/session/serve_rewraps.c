@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { PART_BYTES = 1 << 20, SEALS_MOST = 1024, KEEPS_MOST = 1024 };
+enum { PART_BYTES = 1 << 20, SEALS_MOST = 1024 };
 
 struct serve {
     const struct serve_rewraps_options *options;
@@ -99,8 +99,9 @@ static bool tell_seals(struct serve *serve, struct span payload, uint32_t count,
 
 /* Only what the other side signed itself. What does not fit a seal here is said; a disk that fails ends the
  * run. */
-static bool keep(struct serve *serve, struct span object, struct err *err)
+static bool keep(void *arg, struct span object, struct err *err)
 {
+    struct serve *serve = arg;
     enum rewrap_outcome outcome;
     struct rewrap_view view;
     struct err why = {0};
@@ -114,22 +115,6 @@ static bool keep(struct serve *serve, struct span object, struct err *err)
     err_clear(err);
     name_seal(serve, &view.seal);
     return true;
-}
-
-static bool keep_all(struct serve *serve, struct span payload, uint32_t count, struct err *err)
-{
-    uint32_t seen = 0;
-    for (size_t at = 0; at < payload.len; seen++) {
-        struct record_view record;
-        struct err why = {0};
-        if (seen >= KEEPS_MOST ||
-            !record_parse(span_of(payload.data + at, payload.len - at), &record, &why) ||
-            record.kind != RECORD_REWRAP)
-            return err_set(err, ERR_PROTOCOL, "what is to be kept is no rewrap");
-        if (!keep(serve, record.payload, err)) return false;
-        at += record.total_len;
-    }
-    return seen == count || err_set(err, ERR_PROTOCOL, "another count of rewraps than was said");
 }
 
 /* --- the conversation --- */
@@ -148,7 +133,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
     if (want->what == SEALIFT__WANT_WHAT__WANT_SEALS)
         done = tell_seals(serve, payload, want->count, err);
     else if (want->what == SEALIFT__WANT_WHAT__WANT_KEEP)
-        done = keep_all(serve, payload, want->count, err);
+        done = rewraps_each_record(payload, want->count, keep, serve, err);
     else
         (void)err_set(err, ERR_PROTOCOL, "a question for frames in a run that rewraps");
     done = done && send_end(serve, err);

@@ -65,7 +65,7 @@ static enum err_code refusal(struct span wrap, const struct hash *id, struct err
     AUTO(secret) struct secret *found = NULL;
     cr_assert_not(kms_unwrap(&entry, wrap, id, &found, err));
     cr_assert_null(found);
-    cr_assert_eq(strncmp(err->text, "KMS 'local': ", 13), 0, "%s", err->text);
+    cr_assert_null(strstr(err->text, "local"), "who tells it names the entry: %s", err->text);
     return err->code;
 }
 
@@ -137,7 +137,7 @@ Test(kms_file, that_gives_back_something_else_is_lying)
     small_seal(key, buf_span(&associated), span_of(other, KEY_SECRET_LEN), &wrap);
     struct err err;
     cr_assert_eq(refusal(buf_span(&wrap), &key_id, &err), ERR_NOT_AUTHENTIC);
-    cr_assert_str_eq(err.text, "KMS 'local': it gave back something that is not the key");
+    cr_assert_str_eq(err.text, "it gave back something that is not the key");
 }
 
 Test(kms_file, refuses_to_wrap_what_has_not_the_key_id)

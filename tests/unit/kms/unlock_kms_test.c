@@ -170,8 +170,8 @@ Test(unlock_kms, each_wrap_goes_to_the_entry_of_its_name_before_it_goes_to_other
     cr_assert_eq(unlock(none, &err), ERR_NO_KEY);
     cr_assert_str_eq(rig.asked, "a<wa b<wb b<wa a<wb ");
     cr_assert_str_eq(rig.told, "a=7 b=5 b=5 a=7 ");
-    cr_assert_not_null(strstr(err.text, "KMS: it is away"), "%s", err.text);
-    cr_assert_not_null(strstr(err.text, "KMS: it refuses"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "KMS 'a': it is away"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "KMS 'b': it refuses"), "%s", err.text);
 }
 
 Test(unlock_kms, one_that_lies_is_told_and_passed_over)

@@ -1,6 +1,7 @@
 /* Rewraps in a repository: kept once, found with the envelope, told apart by the check, taken with their
  * seal. */
 #include "builder.h"
+#include "common/crypto/record.h"
 #include "common/crypto/seal/rewrap_key.h"
 #include "common/wire/stored.h"
 #include "transporter/repository/check.h"
@@ -199,6 +200,87 @@ Test(rewraps, every_cut_and_every_flipped_byte_of_an_object_is_refused)
     struct id other = id_of(200);
     cr_assert_not(rewrap_object_decode(buf_span(&object), &other, &view, signer, &err));
     cr_assert_eq(err.code, ERR_DAMAGED);
+    rig_deinit(&rig);
+}
+
+/* --- records that somebody sends --- */
+
+struct handed {
+    size_t count;
+    struct err err;
+};
+
+static bool on_object(void *arg, struct span object, struct err *err)
+{
+    struct handed *handed = arg;
+    cr_assert_leq(object.len, (size_t)REWRAP_OBJECT_MAX);
+    handed->count++;
+    return true;
+}
+
+static enum err_code hand(struct span records, uint32_t count, struct handed *handed)
+{
+    *handed = (struct handed){0};
+    bool taken = rewraps_each_record(records, count, on_object, handed, &handed->err);
+    return taken ? ERR_NONE : handed->err.code;
+}
+
+Test(rewraps, of_records_that_are_sent_every_cut_kind_and_count_is_looked_at)
+{
+    static const uint8_t object[100] = {1};
+    struct handed handed;
+    AUTO(buf) struct buf one = {0}, three = {0}, other = {0}, many = {0};
+    record_append(&one, RECORD_REWRAP, span_of(object, sizeof(object)));
+    for (int i = 0; i < 3; i++)
+        record_append(&three, RECORD_REWRAP, span_of(object, sizeof(object)));
+    cr_assert_eq(hand(buf_span(&three), 3, &handed), ERR_NONE, "%s", handed.err.text);
+    cr_assert_eq(handed.count, 3);
+    cr_assert_eq(hand(buf_span(&three), 2, &handed), ERR_PROTOCOL, "one more than was said");
+    cr_assert_eq(hand(buf_span(&three), 4, &handed), ERR_PROTOCOL, "one less");
+    for (size_t len = 0; len < three.len; len++) {
+        AUTO(buf) struct buf exact = {0};
+        buf_put(&exact, three.data, len);
+        cr_assert_eq(hand(buf_span(&exact), 3, &handed), ERR_PROTOCOL, "%zu bytes", len);
+        cr_assert_eq(handed.count, len / one.len, "%zu bytes", len);
+    }
+    for (size_t bit = 0; bit < 8 * three.len; bit++) { /* a record's check leaves none unseen */
+        three.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        cr_assert_eq(hand(buf_span(&three), 3, &handed), ERR_PROTOCOL, "bit %zu", bit);
+        three.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    record_append(&other, RECORD_ENVELOPE, span_of(object, sizeof(object)));
+    cr_assert_eq(hand(buf_span(&other), 1, &handed), ERR_PROTOCOL, "another kind");
+    for (int i = 0; i <= REWRAPS_AT_ONCE; i++)
+        record_append(&many, RECORD_REWRAP, span_of(object, 1));
+    cr_assert_eq(hand(buf_span(&many), REWRAPS_AT_ONCE + 1, &handed), ERR_PROTOCOL, "too many");
+    cr_assert_eq(handed.count, (size_t)REWRAPS_AT_ONCE);
+}
+
+Test(rewraps, of_a_seal_the_first_that_finds_no_room_is_refused_and_what_is_there_stays)
+{
+    struct rig rig;
+    rig_init(&rig);
+    struct seal_seen seal = only_seal(rig.place->repository);
+    enum rewrap_outcome outcome = REWRAP_WAS_THERE;
+    struct err err = {0};
+    AUTO(buf) struct buf first = {0}, last = {0};
+    make(&rig, seal.envelope, rig.host, &first);
+    cr_assert_eq(keep(&rig, buf_span(&first), &outcome), ERR_NONE);
+    for (int i = 1; i < REWRAPS_MOST; i++) {
+        AUTO(sign_pair) struct sign_pair *host = sign_pair_new(NULL);
+        AUTO(buf) struct buf object = {0};
+        make(&rig, seal.envelope, host, &object);
+        cr_assert_eq(keep(&rig, buf_span(&object), &outcome), ERR_NONE);
+        cr_assert_eq(outcome, REWRAP_KEPT);
+    }
+    AUTO(sign_pair) struct sign_pair *one_more = sign_pair_new(NULL);
+    make(&rig, seal.envelope, one_more, &last);
+    cr_assert_not(repository_rewrap_keep(rig.place->repository, buf_span(&last), &outcome, &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    cr_assert_str_eq(err.text, "a seal has 64 rewraps, and no room for more");
+    cr_assert(rewrap_is_refused(err.code), "others may be kept all the same");
+    cr_assert_eq(keep(&rig, buf_span(&first), &outcome), ERR_NONE);
+    cr_assert_eq(outcome, REWRAP_WAS_THERE);
     rig_deinit(&rig);
 }
 

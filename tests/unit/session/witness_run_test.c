@@ -2,16 +2,14 @@
  */
 #include "common/base/alloc.h"
 #include "common/base/file.h"
-#include "common/wire/head.h"
 #include "common/wire/stored.h"
+#include "common/wire/witness.h"
 #include "hosts.h"
 #include "transporter/session/own_key.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
-
-enum { PLACE_LEN = ID_LEN + 9 };
 
 static struct hosts *hosts;
 static const struct id order_id = {{7}};
@@ -44,20 +42,15 @@ static Sealift__Witness *answer_of(struct trip *trip)
     struct err err = {0};
     AUTO(secret) struct secret *plain = NULL;
     AUTO(buf) struct buf context = {0};
-    uint8_t extra[9] = {1, 0, 0, 0, 0, 0, 0, 0, 1}, signer[SIGN_PK_LEN];
-    struct span said;
+    const struct witness_place place = {.order = order_id, .number = 1, .last = true}; /* the only answer */
+    uint8_t extra[9] = {1, 0, 0, 0, 0, 0, 0, 0, 1};
     Sealift__Witness *witness = NULL;
     statement_box_context("answer", &hosts->site.id, &order_id, span_of(extra, sizeof(extra)), &context);
     cr_assert(
         box_open(hosts->site.admin->box, buf_span(&context), buf_span(&trip_end(trip)->answer), &plain, &err),
         "%s", err.text);
-    cr_assert(stored_verify(span_of(plain->data, plain->len), "witness", &said, signer, &err), "%s",
-              err.text);
-    cr_assert_eq(memcmp(signer, hosts->web.self->known.sign_pk, SIGN_PK_LEN), 0);
-    cr_assert_gt(said.len, (size_t)PLACE_LEN);
-    cr_assert_eq(memcmp(said.data, order_id.bytes, ID_LEN), 0, "for this order");
-    cr_assert_eq(memcmp(said.data + ID_LEN, extra, sizeof(extra)), 0, "the only answer");
-    cr_assert(payload_witness_decode(span_of(said.data + PLACE_LEN, said.len - PLACE_LEN), &witness, &err),
+    cr_assert(witness_open(span_of(plain->data, plain->len), hosts->web.self->known.sign_pk, &place, &witness,
+                           &err),
               "%s", err.text);
     return witness;
 }
