@@ -9,33 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { HOST_MAX = 255, PORT_DIGITS_MAX = 5 };
-
-bool conf_is_host_port(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || colon - text > HOST_MAX) return false;
-    size_t digits = strlen(colon + 1);
-    if (digits == 0 || digits > PORT_DIGITS_MAX || strspn(colon + 1, "0123456789") != digits) return false;
-    unsigned long port = strtoul(colon + 1, NULL, 10);
-    if (port < 1 || port > UINT16_MAX) return false;
-    bool brackets = text[0] == '[' && colon[-1] == ']';
-    const char *inner = memchr(text, ':', (size_t)(colon - text));
-    /* what means something in a URL is no part of a host */
-    return (brackets || !inner) && strcspn(text, ";/@ \t\n") == strlen(text);
-}
-
-bool conf_get_host_port_or(struct conf_group at, const char *key, const char *fallback, const char **out,
-                           struct err *err)
-{
-    const char *text = NULL;
-    if (!conf_get_string_or(at, key, fallback, &text, err)) return false;
-    if (text && !conf_is_host_port(text))
-        return conf_reject(at, key, err, "must be HOST:PORT, with a port from 1 to 65535");
-    *out = text;
-    return true;
-}
-
 static bool read_password(const char *path, struct secret **out, struct err *err)
 {
     struct stat st;

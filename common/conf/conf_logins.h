@@ -1,13 +1,12 @@
-/* Who logs in at which SOCKS5 proxy (RFC 1929), and passwords in files of their own:
+/* Who logs in at which SOCKS5 proxy (RFC 1929), and passwords in files of their own. As settings:
  *
- *     proxies = ( { address = "socks.corp:1080"; user = "site"; password_file =
- * "/etc/sealift/socks.password"; } );
+ *     proxies = ( { address = "socks.example:1080"; user = "site"; password_file = "/etc/socks"; } );
  */
 #ifndef SEALIFT_CONF_LOGINS_H
 #define SEALIFT_CONF_LOGINS_H
 
 #include "common/base/secret.h"
-#include "common/conf/conf.h"
+#include "common/conf/conf_address.h"
 
 #define CONF_LOGIN_TEXT_MAX 255 /* bytes of a user's name or password */
 
@@ -30,12 +29,6 @@ void conf_logins_deinit(struct conf_logins *logins);
 DEFINE_AUTO_IN_PLACE(conf_logins, struct conf_logins, conf_logins_deinit)
 /* NULL: nobody logs in there. Borrowed. */
 const struct conf_login *conf_logins_find(const struct conf_logins *logins, const char *address);
-
-/* HOST:PORT with a host of 1 to 255 bytes and a port of 1 to 65535; an IPv6 address is in brackets. */
-bool conf_is_host_port(const char *text) __attribute__((warn_unused_result));
-/* Such a setting; `fallback` may be NULL. */
-bool conf_get_host_port_or(struct conf_group at, const char *key, const char *fallback, const char **out,
-                           struct err *err) MUST_CHECK;
 
 /* The path of a regular file that nobody but its owner may read; what is in its one line. */
 bool conf_get_password_file(struct conf_group at, const char *key, struct secret **out,

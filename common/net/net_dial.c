@@ -22,8 +22,8 @@ void net_dial_proxy_deinit(struct net_dial_proxy *proxy)
 bool net_dial_proxy_init(struct net_dial_proxy *out, const char *at, const char *user,
                          const struct secret *password, struct err *err)
 {
-    struct net_host_port parsed;
-    if (!net_host_port_parse(at, &parsed, err)) return err_wrap(err, "proxy");
+    struct host_port parsed;
+    if (!host_port_parse(at, HOST_PORT_DIALLED, &parsed, err)) return err_wrap(err, "proxy");
     if (!user != !password)
         return err_set(err, ERR_CONFIG, "proxy '%s': a login is a user and a password", at);
     if (user && (strlen(user) < 1 || strlen(user) > NET_SOCKS_TEXT_MAX || password->len < 1 ||
@@ -97,12 +97,9 @@ static void set_options(int fd)
 {
     static const struct {
         int level, option, value;
-    } numbers[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, 10},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, 5},
-                   {IPPROTO_TCP, TCP_KEEPCNT, 4},
-                   {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000}};
+    } numbers[] = {{IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, 10}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+                   {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         (void)setsockopt(fd, numbers[i].level, numbers[i].option, &numbers[i].value, sizeof(int));
 }
@@ -153,7 +150,7 @@ static bool connect_any(struct call *call, const struct addrinfo *found)
     return false;
 }
 
-static bool connect_host(struct call *call, const struct net_host_port *at)
+static bool connect_host(struct call *call, const struct host_port *at)
 {
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};

@@ -10,12 +10,12 @@
 
 /* A proxy, and who logs in there. */
 struct net_dial_proxy {
-    struct net_host_port at;
+    struct host_port at;
     char *user; /* NULL: nobody */
     struct secret *password;
 };
-/* Copies; both may be NULL. ERR_CONFIG unless `at` is a HOST:PORT and the login has lengths that RFC 1929 can
- * say, or none at all. */
+/* Copies; both may be NULL. ERR_USAGE: `at` is no HOST:PORT. ERR_CONFIG: a login that is not whole, or of
+ * lengths that RFC 1929 cannot say. */
 bool net_dial_proxy_init(struct net_dial_proxy *out, const char *at, const char *user,
                          const struct secret *password, struct err *err) MUST_CHECK;
 void net_dial_proxy_deinit(struct net_dial_proxy *proxy);
@@ -24,7 +24,7 @@ DEFINE_AUTO_IN_PLACE(net_dial_proxy, struct net_dial_proxy, net_dial_proxy_deini
 #define NET_DIAL_ENDINGS 2
 
 struct net_dial {
-    const struct net_host_port *target;
+    const struct host_port *target;
     const struct net_dial_proxy *proxy; /* NULL: straight */
     int connect_ms; /* for TCP to connect, to all the addresses of a name together; with a proxy also for the
                        greeting and the login there */

@@ -108,10 +108,10 @@ void net_reach_text(const struct net_reach_result *result, char out[static NET_R
 struct net_reach_result net_reach(const struct net_reach_try *try)
 {
     struct err err;
-    struct net_host_port target;
+    struct host_port target;
     AUTO(net_dial_proxy) struct net_dial_proxy proxy = {.user = NULL};
     struct net_reach_result result = {.reason = NET_REACH_BAD_ADDRESS};
-    if (!net_host_port_parse(try->address, &target, &err)) return result;
+    if (!host_port_parse(try->address, HOST_PORT_DIALLED, &target, &err)) return result;
     result.end = NET_REACH_PROXY;
     if (try->socks5 &&
         !net_dial_proxy_init(&proxy, try->socks5, try->socks5_user, try->socks5_password, &err))

@@ -20,7 +20,7 @@ struct net_relay {
     struct net_context *context;
     bool proxied;
     struct net_dial_proxy proxy;
-    struct net_host_port target;
+    struct host_port target;
     int connect_ms, answer_ms, handshake_ms;
     int reconnect_ms, reconnect_max_ms;
     int listener;
@@ -92,7 +92,7 @@ static void end_try(struct net_relay *relay)
 /* Whom a failure is about. */
 static void put_whom(const struct net_relay *relay, struct err *err)
 {
-    const struct net_host_port *at = relay->proxied ? &relay->proxy.at : &relay->target;
+    const struct host_port *at = relay->proxied ? &relay->proxy.at : &relay->target;
     (void)err_wrap(err, "%s'%s:%u'", relay->proxied ? "proxy " : "", at->host, at->port);
 }
 
@@ -264,7 +264,8 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     if (relay->proxied &&
         !net_dial_proxy_init(&relay->proxy, options->proxy, options->user, options->password, err))
         return false;
-    if (!net_host_port_parse(options->target, &relay->target, err)) return err_wrap(err, "address");
+    if (!host_port_parse(options->target, HOST_PORT_DIALLED, &relay->target, err))
+        return err_wrap(err, "address");
     if (!net_wake_init(&relay->finish, err) || !listen_locally(relay, err)) return false;
     net_context_enter(context);
     if (!net_thread_start(run, relay, NULL, err)) {

@@ -8,35 +8,6 @@
 enum { VERSION = 5, LOGIN_VERSION = 1, CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
 enum { NO_LOGIN = 0, BY_PASSWORD = 2, NO_METHOD = 0xff };
 
-static bool parse_port(const char *text, uint16_t *out)
-{
-    size_t len = strlen(text);
-    if (len < 1 || len > 5 || strspn(text, "0123456789") != len) return false;
-    unsigned long port = strtoul(text, NULL, 10);
-    if (port < 1 || port > UINT16_MAX) return false;
-    *out = (uint16_t)port;
-    return true;
-}
-
-bool net_host_port_parse(const char *text, struct net_host_port *out, struct err *err)
-{
-    struct net_host_port parsed = {.port = 0};
-    const char *colon = strrchr(text, ':');
-    const char *host = text;
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
-        host++;
-        len -= 2;
-    } else if (memchr(host, ':', len)) {
-        len = 0; /* an IPv6 address without brackets: where would its port begin? */
-    }
-    if (len < 1 || len > NET_HOST_MAX || !parse_port(colon + 1, &parsed.port))
-        return err_set(err, ERR_CONFIG, "'%.300s' is not a HOST:PORT", text);
-    memcpy(parsed.host, host, len);
-    *out = parsed;
-    return true;
-}
-
 size_t net_socks_greeting(enum net_socks_offer offer, uint8_t out[static NET_SOCKS_GREETING_MAX])
 {
     const bool login = offer == NET_SOCKS_OFFER_LOGIN;
@@ -64,7 +35,7 @@ size_t net_socks_login(struct span user, struct span password, uint8_t out[stati
     return len;
 }
 
-size_t net_socks_request(const struct net_host_port *target, uint8_t out[static NET_SOCKS_REQUEST_MAX])
+size_t net_socks_request(const struct host_port *target, uint8_t out[static NET_SOCKS_REQUEST_MAX])
 {
     size_t len = 4;
     size_t name_len = strlen(target->host);

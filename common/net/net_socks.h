@@ -4,18 +4,8 @@
 #define SEALIFT_NET_SOCKS_H
 
 #include "common/base/bytes.h"
-#include "common/base/err.h"
+#include "common/base/host_port.h"
 #include "common/net/net_reach.h"
-
-#define NET_HOST_MAX 255
-
-/* HOST:PORT, taken apart; brackets around an IPv6 address are gone. */
-struct net_host_port {
-    char host[NET_HOST_MAX + 1];
-    uint16_t port;
-};
-/* ERR_CONFIG unless it is a host of 1 to NET_HOST_MAX characters and a port of 1 to 65535. */
-bool net_host_port_parse(const char *text, struct net_host_port *out, struct err *err) MUST_CHECK;
 
 /* What is sent: the greeting, perhaps the login, then the request to connect. Names go to the proxy
  * unresolved. Each returns its length. */
@@ -26,8 +16,8 @@ size_t net_socks_greeting(enum net_socks_offer offer, uint8_t out[static NET_SOC
 #define NET_SOCKS_LOGIN_MAX (3 + 2 * NET_SOCKS_TEXT_MAX)
 /* Both of 1 to NET_SOCKS_TEXT_MAX bytes. To be wiped. */
 size_t net_socks_login(struct span user, struct span password, uint8_t out[static NET_SOCKS_LOGIN_MAX]);
-#define NET_SOCKS_REQUEST_MAX (4 + 1 + NET_HOST_MAX + 2)
-size_t net_socks_request(const struct net_host_port *target, uint8_t out[static NET_SOCKS_REQUEST_MAX]);
+#define NET_SOCKS_REQUEST_MAX (4 + 1 + HOST_PORT_HOST_MAX + 2)
+size_t net_socks_request(const struct host_port *target, uint8_t out[static NET_SOCKS_REQUEST_MAX]);
 
 /* What comes back is read in parts, for behind it the other end's bytes begin: NET_SOCKS_CHOICE_LEN
  * bytes after the greeting, NET_SOCKS_VERDICT_LEN after the login; after the request

@@ -5,61 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool host_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '-' || c == '_' || c == ':' || c == '%';
-}
-
-static bool host_set(struct director_address *out, const char *host, size_t len, struct err *err)
-{
-    if (len == 0 || len > HOST_MAX)
-        return err_set(err, ERR_USAGE, "the address needs a host of 1 to %d characters", HOST_MAX);
-    for (size_t i = 0; i < len; i++)
-        if (!host_char(host[i]))
-            return err_set(err, ERR_USAGE, "the host has a character that no host name has");
-    memcpy(out->host, host, len);
-    out->host[len] = '\0';
-    return true;
-}
-
-static bool port_set(struct director_address *out, const char *text, struct err *err)
-{
-    uint32_t port = 0;
-    size_t len = strlen(text);
-    bool digits = len >= 1 && len <= 5;
-    for (size_t i = 0; digits && i < len; i++) {
-        digits = text[i] >= '0' && text[i] <= '9';
-        port = port * 10 + (uint32_t)(text[i] - '0');
-    }
-    if (!digits || port == 0 || port > 65535)
-        return err_set(err, ERR_USAGE, "'%s' is not a port from 1 to 65535", text);
-    out->port = (uint16_t)port;
-    return true;
-}
-
-static bool host_and_port(const char *text, struct director_address *out, struct err *err)
-{
-    const char *end; /* of the host */
-    size_t host_len;
-    if (text[0] == '[') {
-        end = strchr(text, ']');
-        if (!end) return err_set(err, ERR_USAGE, "the address has '[' without ']'");
-        host_len = (size_t)(end - text) - 1;
-        text++;
-        end++;
-    } else {
-        end = text + strcspn(text, ":");
-        host_len = (size_t)(end - text);
-        if (*end && strchr(end + 1, ':'))
-            return err_set(err, ERR_USAGE, "write an IPv6 address in brackets: [ADDRESS]:PORT");
-    }
-    if (!host_set(out, text, host_len, err)) return false;
-    if (*end == '\0') return true;
-    if (*end != ':') return err_set(err, ERR_USAGE, "after the host comes ':PORT' or nothing");
-    return port_set(out, end + 1, err);
-}
-
 /* `len` hex digits at the start of *text, then `after`; moves *text behind. */
 static bool hex_part(const char **text, void *out, size_t len, char after, const char *what, struct err *err)
 {
@@ -75,19 +20,15 @@ static bool hex_part(const char **text, void *out, size_t len, char after, const
     return true;
 }
 
-bool host_port_check(const char *text, struct err *err)
-{
-    struct director_address address = {0};
-    if (!host_and_port(text, &address, err)) return err_wrap(err, "'%.255s'", text);
-    return address.port != 0 || err_set(err, ERR_USAGE, "'%.255s' has no port: HOST:PORT", text);
-}
-
 bool director_address_parse(const char *text, uint16_t default_port, struct director_address *out,
                             struct err *err)
 {
-    struct director_address address = {.port = default_port};
+    struct director_address address;
+    struct host_port at;
     if (!hex_part(&text, address.curve_pk, 32, '@', "the director's key", err)) return false;
-    if (!host_and_port(text, &address, err)) return false;
+    if (!host_port_parse_or(text, default_port, &at, err)) return false;
+    memcpy(address.host, at.host, sizeof(address.host));
+    address.port = at.port;
     *out = address;
     return true;
 }

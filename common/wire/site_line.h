@@ -4,12 +4,13 @@
 #ifndef SEALIFT_WIRE_SITE_LINE_H
 #define SEALIFT_WIRE_SITE_LINE_H
 
+#include "common/base/host_port.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/sign.h"
 
 #define DEFAULT_OPERATOR_PORT 9446
 #define DEFAULT_CONTROL_PORT 9447
-#define HOST_MAX 253
+#define HOST_MAX HOST_PORT_HOST_MAX
 #define SITE_LINE_MAX 512 /* text of either line, with the NUL */
 
 struct director_address {
@@ -20,8 +21,6 @@ struct director_address {
 /* A missing port becomes `default_port`. IPv6 addresses stand in brackets. ERR_USAGE names the part. */
 bool director_address_parse(const char *text, uint16_t default_port, struct director_address *out,
                             struct err *err) MUST_CHECK;
-/* HOST:PORT with both, as people write the address of a proxy or of a port. ERR_USAGE names the part. */
-bool host_port_check(const char *text, struct err *err) MUST_CHECK;
 /* "tcp://HOST:PORT" for a socket; `out` gets at most SITE_LINE_MAX bytes */
 void director_address_endpoint(const struct director_address *address, char out[static SITE_LINE_MAX]);
 

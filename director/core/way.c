@@ -1,7 +1,7 @@
 #include "director/core/way.h"
 
 #include "common/base/alloc.h"
-#include "common/wire/site_line.h"
+#include "common/base/host_port.h"
 
 #include <string.h>
 
@@ -33,6 +33,7 @@ bool way_connection_parse(const char *name, Sealift__Connection *out, struct err
 bool way_wish_make(Sealift__Connection connection, const char *proxy, struct way_wish *out, struct err *err)
 {
     struct way_wish wish = {.connection = connection};
+    struct host_port at;
     bool named = proxy && proxy[0];
     if (named && connection == REVERSE)
         return err_set(
@@ -45,7 +46,7 @@ bool way_wish_make(Sealift__Connection connection, const char *proxy, struct way
                        "a rendezvous needs a proxy, HOST:PORT, that both transporters can dial");
     if (named && strlen(proxy) > WAY_PROXY_MAX)
         return err_set(err, ERR_USAGE, "the address of a proxy has at most %d bytes", WAY_PROXY_MAX);
-    if (named && !host_port_check(proxy, err)) return err_wrap(err, "the proxy");
+    if (named && !host_port_parse(proxy, HOST_PORT_DIALLED, &at, err)) return err_wrap(err, "the proxy");
     if (named) memcpy(wish.proxy, proxy, strlen(proxy) + 1);
     *out = wish;
     return true;

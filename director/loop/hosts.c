@@ -2,9 +2,9 @@
 #include "director/loop/inside.h"
 
 #include "common/base/alloc.h"
+#include "common/base/host_port.h"
 #include "common/base/log.h"
 #include "common/crypto/identity.h"
-#include "common/wire/site_line.h"
 
 #include <string.h>
 
@@ -182,10 +182,11 @@ static void take_kms(struct host_link *host, const Sealift__Hello *hello)
 static void take_reverse(struct host_link *host, const Sealift__Hello *hello)
 {
     struct err err;
+    struct host_port at;
     const char *endpoint = hello->reverse_endpoint;
     host->reverse_endpoint[0] = '\0';
     if (!endpoint[0]) return;
-    if (strlen(endpoint) <= RUN_ENDPOINT_MAX && host_port_check(endpoint, &err))
+    if (strlen(endpoint) <= RUN_ENDPOINT_MAX && host_port_parse(endpoint, HOST_PORT_DIALLED, &at, &err))
         run_text_set(host->reverse_endpoint, sizeof(host->reverse_endpoint), endpoint);
     else
         log_event(LOG_WARN, "bad_reverse_endpoint", "transporter", host->name, "reason",

@@ -91,11 +91,9 @@ static bool get_self_backup(struct conf_group root, struct settings *settings, s
 static bool get_dial(struct conf_group at, struct settings *settings, struct err *err)
 {
     const char *address = NULL, *proxy = NULL;
-    if (!conf_get_string(at, "address", &address, err) ||
+    if (!conf_get_endpoint(at, "address", HOST_PORT_DIALLED, &address, err) ||
         !conf_get_host_port_or(at, "proxy", NULL, &proxy, err))
         return false;
-    if (strncmp(address, "tcp://", 6) != 0 || !conf_is_host_port(address + 6))
-        return conf_reject(at, "address", err, "must be tcp://HOST:PORT, with a port from 1 to 65535");
     for (size_t i = 0; i < settings->dial_count; i++)
         if (strcmp(settings->dials[i].address, address) == 0)
             return conf_reject(at, "address", err, "'%s' is there twice", address);

@@ -44,29 +44,11 @@ static char *copy_or_null(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-/* tcp://HOST:PORT; libzmq would take any number for a port, and keep its low 16 bits. */
-static bool endpoint_ok(const char *text, unsigned long least_port)
-{
-    const char *host = strncmp(text, "tcp://", 6) == 0 ? text + 6 : "";
-    const char *colon = strrchr(host, ':');
-    if (!colon || colon == host || strlen(colon + 1) > 5) return false;
-    if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == '\0') return false;
-    unsigned long port = strtoul(colon + 1, NULL, 10);
-    return port >= least_port && port <= UINT16_MAX;
-}
-
-/* To listen at port 0 takes any free one; nobody can dial it. */
-enum endpoint_use { ENDPOINT_LISTEN, ENDPOINT_DIAL };
-
-static bool get_endpoint(struct conf_group at, const char *key, enum endpoint_use use, const char *fallback,
+static bool get_endpoint(struct conf_group at, const char *key, enum host_port_use use, const char *fallback,
                          char **out, struct err *err)
 {
     const char *text = NULL;
-    unsigned long least_port = use == ENDPOINT_DIAL ? 1 : 0;
-    if (!conf_get_string_or(at, key, fallback, &text, err)) return false;
-    if (text && !endpoint_ok(text, least_port))
-        return conf_reject(at, key, err, "must be tcp://HOST:PORT, with a port from %lu to 65535",
-                           least_port);
+    if (!conf_get_endpoint_or(at, key, use, fallback, &text, err)) return false;
     *out = copy_or_null(text);
     return true;
 }
@@ -254,8 +236,8 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     settings->own_key_file = copy_or_null(own_key);
     return director_settings_read(root, &settings->director, err) &&
            conf_get_group_or_empty(root, "data", &data, err) &&
-           get_endpoint(data, "listen", ENDPOINT_LISTEN, DATA_LISTEN, &settings->data_listen, err) &&
-           get_endpoint(data, "advertise", ENDPOINT_DIAL, NULL, &settings->data_advertise, err) &&
+           get_endpoint(data, "listen", HOST_PORT_LISTENS, DATA_LISTEN, &settings->data_listen, err) &&
+           get_endpoint(data, "advertise", HOST_PORT_DIALLED, NULL, &settings->data_advertise, err) &&
            settings_data_read(root, data, &settings->data, err) && get_policy(root, &settings->policy, err) &&
            kms_set_read(root, &settings->kms, err) && get_modes(root, settings, err) &&
            get_limits(root, settings, err) && conf_finish(conf, err);

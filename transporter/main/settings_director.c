@@ -12,12 +12,11 @@ void director_settings_deinit(struct director_settings *settings)
     *settings = (struct director_settings){0};
 }
 
-static bool get_tcp(struct conf_group at, const char *key, char **out, struct err *err)
+static bool get_tcp(struct conf_group at, const char *key, enum host_port_use use, char **out,
+                    struct err *err)
 {
     const char *text = NULL;
-    if (!conf_get_string_or(at, key, NULL, &text, err)) return false;
-    if (text && (strncmp(text, "tcp://", 6) != 0 || !conf_is_host_port(text + 6)))
-        return conf_reject(at, key, err, "must be tcp://HOST:PORT, with a port from 1 to 65535");
+    if (!conf_get_endpoint_or(at, key, use, NULL, &text, err)) return false;
     *out = text ? xstrdup(text) : NULL;
     return true;
 }
@@ -26,8 +25,9 @@ static bool get_group(struct conf_group root, struct director_settings *out, str
 {
     struct conf_group group;
     const char *proxy = NULL;
-    if (!conf_get_group(root, "director", &group, err) || !get_tcp(group, "address", &out->address, err) ||
-        !get_tcp(group, "listen", &out->listen, err) ||
+    if (!conf_get_group(root, "director", &group, err) ||
+        !get_tcp(group, "address", HOST_PORT_DIALLED, &out->address, err) ||
+        !get_tcp(group, "listen", HOST_PORT_LISTENS, &out->listen, err) ||
         !conf_get_host_port_or(group, "proxy", NULL, &proxy, err))
         return false;
     out->proxy = proxy ? xstrdup(proxy) : NULL;
@@ -43,6 +43,7 @@ static bool get_group(struct conf_group root, struct director_settings *out, str
 
 bool director_settings_read(struct conf_group root, struct director_settings *out, struct err *err)
 {
-    return conf_has_group(root, "director") ? get_group(root, out, err)
-                                            : get_tcp(root, "director", &out->address, err);
+    return conf_has_group(root, "director")
+               ? get_group(root, out, err)
+               : get_tcp(root, "director", HOST_PORT_DIALLED, &out->address, err);
 }

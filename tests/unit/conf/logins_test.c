@@ -98,15 +98,3 @@ Test(conf_logins, that_cannot_work_are_refused_with_the_line)
         if (cases[i].error) cr_assert_str_eq(err.text, cases[i].error);
     }
 }
-
-Test(conf_logins, host_and_port_are_what_they_look_like)
-{
-    static const char *const good[] = {"h:1", "h.example:65535", "192.0.2.1:9449", "[2001:db8::1]:9450"};
-    static const char *const bad[] = {"",          "h",           ":1",     "h:",    "h:0",
-                                      "h:65536",   "h:1x",        "h:+1",   "h y:1", "a@h:1",
-                                      "tcp://h:1", "2001:db8::1", "[::1:1", "h:1:2"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        cr_assert(conf_is_host_port(good[i]), "%s", good[i]);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        cr_assert_not(conf_is_host_port(bad[i]), "%s", bad[i]);
-}

@@ -213,7 +213,7 @@ Test(net_proxy, only_tcp_goes_through_a_proxy)
     cr_assert_str_eq(err.text, "'ipc:///tmp/x' cannot be dialled through a proxy");
     endpoint.address = "tcp://nowhere";
     cr_assert(!net_socket_attach(loop.server, &endpoint, &err));
-    cr_assert_str_eq(err.text, "cannot dial 'tcp://nowhere': address: 'nowhere' is not a HOST:PORT");
+    cr_assert_str_eq(err.text, "cannot dial 'tcp://nowhere': address: 'nowhere' has no port: HOST:PORT");
 }
 
 Test(net_proxy, a_socket_logs_in_at_its_proxy)

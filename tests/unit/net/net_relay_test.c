@@ -331,10 +331,10 @@ Test(net_relay, refuses_bad_names_for_proxy_and_target)
     scene_init(&scene, DEADLINE_MS);
     struct net_relay_options options = relay_options("proxy", 1);
     cr_assert(!net_relay_start(scene.context, &options, &relay, &err));
-    cr_assert_str_eq(err.text, "proxy: 'proxy' is not a HOST:PORT");
+    cr_assert_str_eq(err.text, "proxy: 'proxy' has no port: HOST:PORT");
     options = relay_options("proxy:1", 1);
     options.target = "target";
     cr_assert(!net_relay_start(scene.context, &options, &relay, &err));
-    cr_assert_str_eq(err.text, "address: 'target' is not a HOST:PORT");
+    cr_assert_str_eq(err.text, "address: 'target' has no port: HOST:PORT");
     cr_assert_null(relay);
 }

@@ -90,9 +90,9 @@ Test(data_path, refuses_what_is_no_address)
     cr_assert_str_eq(err.text,
                      "the assignment says where the other side listens, and 'ipc:///run/x' is no address");
     cr_assert_eq(read_words(TARGET, REVERSE, "[2001:db8::1]:9450", "", 32, &err), ERR_NONE, "%s", err.text);
-    char long_host[300];
+    char long_host[HOST_PORT_HOST_MAX + 8];
     memset(long_host, 'h', sizeof(long_host));
-    (void)snprintf(long_host + 256, 44, ":1");
+    (void)snprintf(long_host + HOST_PORT_HOST_MAX + 1, 4, ":1");
     cr_assert_eq(read_words(SOURCE, RENDEZVOUS, "", long_host, 32, &err), ERR_PROTOCOL);
     cr_assert_eq(read_words(SOURCE, RENDEZVOUS, "", long_host + 1, 32, &err), ERR_NONE);
 }
