@@ -99,7 +99,7 @@ static void set_options(int fd)
         int level, option, value;
     } numbers[] = {{IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
                    {IPPROTO_TCP, TCP_KEEPIDLE, 10}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
-                   {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000}};
+                   {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 20000}};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         (void)setsockopt(fd, numbers[i].level, numbers[i].option, &numbers[i].value, sizeof(int));
 }

@@ -32,7 +32,7 @@ static void list_remove(struct end_list *list, struct end *end)
 
 struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct address *address)
 {
-    static const int on = 1, idle_s = 60;
+    static const int on = 1, idle_s = 60, unheard_ms = 20000;
     struct end *end = xcalloc(1, sizeof(*end));
     end->watch = (struct watch){.kind = WATCH_END, .fd = fd};
     end->role = role;
@@ -43,6 +43,9 @@ struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct ad
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    /* what is on its way when a link is cut waits no longer than this: TCP itself would for a quarter of an
+       hour, and the other end would not learn of it */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof(unheard_ms));
     list_append(list_of(proxy, end), end);
     return end;
 }
