@@ -129,7 +129,7 @@ class Site:
     def end_run(self, process, code=0, timeout=60):
         """What it came to."""
         said, errors = process.communicate(timeout=timeout)
-        if process.returncode != code:
+        if process.returncode not in (code if isinstance(code, tuple) else (code,)):
             raise Failed(f"the run ended with {process.returncode} instead of {code}:\n{said}\n{errors}")
         return json.loads(said) if said.strip() else {}
 
@@ -147,7 +147,8 @@ class Site:
     def until_stored(self, more, process, *parts):
         """Until so many bytes more have arrived; the run must last so long."""
         begun = self.stored_bytes(*parts)
-        wait_until(lambda: process.poll() is not None or self.stored_bytes(*parts) >= begun + more, "the run stores nothing")
+        wait_until(lambda: process.poll() is not None or self.stored_bytes(*parts) >= begun + more, "the run stores nothing",
+                   60)
         if process.poll() is not None:
             raise Failed(f"the run was over too soon:\n{process.communicate()}")
 
