@@ -1,5 +1,7 @@
 #include "common/net/net_line.h"
 
+#include "common/net/net_tally.h"
+
 #include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -49,17 +51,32 @@ struct net_line net_line_of(int fd, const char *address)
     return (struct net_line){.fd = fd, .peer = hash_of(&peer)};
 }
 
-static bool is_same(const struct net_line *line)
+static bool is_same(const struct net_line *line, struct peer *out)
 {
-    struct peer peer;
-    return peer_of(line->fd, &peer) && hash_of(&peer) == line->peer;
+    return peer_of(line->fd, out) && hash_of(out) == line->peer;
+}
+
+/* Behind an abstract name: what its relay has brought in. */
+static bool relay_received(const struct peer *peer, uint64_t *out)
+{
+    const struct sockaddr_un *address = (const struct sockaddr_un *)(const void *)&peer->address;
+    const size_t begin = offsetof(struct sockaddr_un, sun_path) + 1;
+    const size_t len = peer->len > begin ? peer->len - begin : 0;
+    char name[sizeof(address->sun_path)];
+    if (address->sun_path[0] != '\0' || len == 0 || len >= sizeof(name)) return false;
+    memcpy(name, address->sun_path + 1, len);
+    name[len] = '\0';
+    return net_tally_read(name, out);
 }
 
 bool net_line_received(const struct net_line *line, uint64_t *out)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
-    if (!is_same(line) || getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+    struct peer peer;
+    if (!is_same(line, &peer)) return false;
+    if (peer.address.ss_family == AF_UNIX) return relay_received(&peer, out);
+    if (getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
     if (size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
         return false;
     *out = info.tcpi_bytes_received;
@@ -82,6 +99,7 @@ void net_line_address(const struct net_line *line, char *out, size_t size)
 
 void net_line_cut(struct net_line *line)
 {
-    if (is_same(line)) (void)shutdown(line->fd, SHUT_RDWR);
+    struct peer peer;
+    if (is_same(line, &peer)) (void)shutdown(line->fd, SHUT_RDWR);
     line->fd = -1;
 }

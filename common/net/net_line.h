@@ -16,7 +16,8 @@ struct net_line {
 /* The line through `fd`; if `address` is not NULL, only if it leads there (as libzmq writes it).
  * TCP, or a Unix socket whose other end has a name of its own: a relay's. */
 struct net_line net_line_of(int fd, const char *address);
-/* How many bytes TCP has received; false if the line is not TCP, or no more. */
+/* How many bytes have been received, never less than before: by TCP, or by all that the relay has carried;
+ * false if it is neither, or no more. */
 bool net_line_received(const struct net_line *line, uint64_t *out);
 /* Ends it for both sides. */
 void net_line_cut(struct net_line *line);

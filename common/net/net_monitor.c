@@ -16,7 +16,7 @@
 struct net_monitor {
     struct net_socket *socket;
     void *handle;            /* the PAIR that hears of the events */
-    struct net_guard *guard; /* server */
+    struct net_guard *guard; /* a client's: from its first connection on */
     struct net_denials denials;
     uint64_t second; /* in which `told` denials were taken */
     unsigned told;
@@ -24,11 +24,21 @@ struct net_monitor {
 
 /* what the kernel may hold of a connection besides */
 #define KERNEL_BUFFER (8 << 20)
+/* a client's queue may be long, of messages that are mostly small */
+#define CLIENT_WINDOW (64 << 20)
 
 static size_t most_silent(void)
 {
     struct rlimit limit;
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < RLIM_INFINITY ? limit.rlim_cur / 4 : 256;
+}
+
+static void watch_over(struct net_monitor *monitor)
+{
+    uint64_t window = net_socket_window(monitor->socket);
+    if (net_socket_role(monitor->socket) == NET_CLIENT && window > CLIENT_WINDOW) window = CLIENT_WINDOW;
+    monitor->guard = net_guard_new(window + KERNEL_BUFFER, most_silent());
+    net_socket_set_guard(monitor->socket, monitor->guard);
 }
 
 bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct err *err)
@@ -48,10 +58,7 @@ bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct
     struct net_monitor *monitor = xmalloc(sizeof(*monitor));
     *monitor = (struct net_monitor){.socket = socket, .handle = handle};
     handle = NULL;
-    if (net_socket_role(socket) == NET_SERVER) {
-        monitor->guard = net_guard_new(net_socket_window(socket) + KERNEL_BUFFER, most_silent());
-        net_socket_set_guard(socket, monitor->guard);
-    }
+    if (net_socket_role(socket) == NET_SERVER) watch_over(monitor);
     *out = monitor;
     return true;
 }
@@ -116,6 +123,7 @@ static bool classify(uint16_t number, struct net_monitor_event *out)
 static void note_denial(struct net_monitor *monitor, const char *address)
 {
     struct net_denial denial = {.reason = NET_DENIED_NO_MESSAGE};
+    if (net_socket_role(monitor->socket) != NET_SERVER) return; /* it judges nobody */
     if (net_socket_has_denied(monitor->socket, address)) return;
     (void)snprintf(denial.domain, sizeof(denial.domain), "%s", net_socket_domain(monitor->socket));
     (void)snprintf(denial.address, sizeof(denial.address), "%s", address);
@@ -126,8 +134,10 @@ static void note_denial(struct net_monitor *monitor, const char *address)
 static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t value)
 {
     char address[NET_GUARD_ADDRESS_MAX + 1];
-    if (number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED)
-        net_guard_opened(monitor->guard, (int)value);
+    const bool opened = number == ZMQ_EVENT_ACCEPTED || number == ZMQ_EVENT_CONNECTED;
+    if (opened && !monitor->guard) watch_over(monitor);
+    if (!monitor->guard) return;
+    if (opened) net_guard_opened(monitor->guard, (int)value);
     if (number == ZMQ_EVENT_CONNECTED)
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
@@ -161,7 +171,7 @@ bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out
     char address[sizeof(event.address)];
     uint16_t number;
     while (receive(monitor->handle, &number, &event.detail, address, sizeof(address))) {
-        if (monitor->guard) keep_guard(monitor, number, event.detail);
+        keep_guard(monitor, number, event.detail);
         if (!classify(number, &event)) continue;
         if (event.kind == NET_DOWN && net_socket_is_of_stranger(monitor->socket, (int)event.detail)) continue;
         net_zmq_address(net_socket_dialled(monitor->socket, address), event.address, sizeof(event.address));

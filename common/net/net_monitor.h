@@ -52,11 +52,11 @@ bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out
  * for its address. false when there is none to take. */
 bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out);
 
-/* Server: once a second or so, after net_monitor_take has returned false. Cuts each connection that
- * has sent more than its recv_queue can hold since a message of it was last received, and returns how
- * many: libzmq buffers the frames of an unfinished message without any limit. */
+/* Once a second or so, after net_monitor_take has returned false. Cuts each connection that has sent
+ * more than its recv_queue can hold (a client's: 64 MiB at most) since a message of it was last received, and
+ * returns how many: libzmq buffers the frames of an unfinished message without any limit. */
 size_t net_monitor_guard(struct net_monitor *monitor);
-/* Server: how many connections without a message were cut since this was last asked, the oldest first, so
+/* Server, or client that listens: how many connections without a message were cut since this was last asked, the oldest first, so
  * that there is room for others: there may be as many as a quarter of the descriptors that the process can
  * have. */
 size_t net_monitor_shed(struct net_monitor *monitor);

@@ -19,10 +19,11 @@ struct lane {
     int from;
     int to;
     int pipe[2];
-    size_t held; /* in the pipe */
-    bool ended;  /* `from` has no more, and all of it is passed on */
-    bool dead;   /* `to` takes no more */
-    bool quiet;  /* `from` has no more for now */
+    size_t held;             /* in the pipe */
+    bool ended;              /* `from` has no more, and all of it is passed on */
+    bool dead;               /* `to` takes no more */
+    bool quiet;              /* `from` has no more for now */
+    _Atomic uint64_t *count; /* of the bytes that `from` gave; NULL: of no interest */
 };
 
 static void lane_deinit(struct lane *lane)
@@ -32,9 +33,9 @@ static void lane_deinit(struct lane *lane)
 }
 DEFINE_AUTO_IN_PLACE(lane, struct lane, lane_deinit)
 
-static bool lane_init(struct lane *lane, int from, int to)
+static bool lane_init(struct lane *lane, int from, int to, _Atomic uint64_t *count)
 {
-    *lane = (struct lane){.from = from, .to = to, .pipe = {-1, -1}};
+    *lane = (struct lane){.from = from, .to = to, .pipe = {-1, -1}, .count = count};
     if (pipe2(lane->pipe, O_NONBLOCK | O_CLOEXEC) != 0) return false;
     for (int size = PIPE_BYTES; size > 65536 && fcntl(lane->pipe[0], F_SETPIPE_SZ, size) < 0;)
         size /= 2;
@@ -51,6 +52,7 @@ static void took(struct lane *lane, ssize_t got)
     lane->ended = got == 0 || failed_for_good(got);
     lane->quiet = got <= 0;
     if (got > 0) lane->held = (size_t)got;
+    if (got > 0 && lane->count) atomic_fetch_add(lane->count, (uint64_t)got);
 }
 
 static void lane_give(struct lane *lane)
@@ -161,7 +163,8 @@ struct net_pump_result net_pump_run(const struct net_pump *pump)
 {
     AUTO(lane) struct lane out = {.pipe = {-1, -1}};
     AUTO(lane) struct lane in = {.pipe = {-1, -1}};
-    if (!lane_init(&out, pump->inner, pump->outer) || !lane_init(&in, pump->outer, pump->inner))
+    if (!lane_init(&out, pump->inner, pump->outer, NULL) ||
+        !lane_init(&in, pump->outer, pump->inner, pump->received))
         return (struct net_pump_result){.end = NET_PUMP_SYSTEM, .number = errno};
     struct work work = {
         .pump = pump, .out = &out, .in = &in, .handshake_by = net_deadline(pump->handshake_ms)};

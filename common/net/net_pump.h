@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 enum net_pump_end {
@@ -30,6 +31,7 @@ struct net_pump {
     int finish;                        /* readable once it is to end ... */
     int64_t (*finish_by)(void *owner); /* ... at this net_deadline; asked then */
     void *owner;
+    _Atomic uint64_t *received; /* what comes from the network is added to it */
 };
 
 /* Until one end has closed and what it had said is passed on, or the time is over. */

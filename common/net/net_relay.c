@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/net/net_dial.h"
 #include "common/net/net_pump.h"
+#include "common/net/net_tally.h"
 #include "common/net/net_wake.h"
 #include "common/net/net_zmq.h"
 
@@ -25,6 +26,7 @@ struct net_relay {
     int reconnect_ms, reconnect_max_ms;
     int listener;
     char address[64];
+    struct net_tally tally; /* by the name behind "ipc://@" */
     struct net_wake finish;
     int pause_ms;     /* from the beginning of the last try; 0: it went well */
     int64_t next_try; /* net_deadlines */
@@ -169,7 +171,8 @@ static void carry(struct net_relay *relay, int inner, int outer)
                                   .handshake_ms = relay->handshake_ms,
                                   .finish = relay->finish.fd,
                                   .finish_by = finish_by,
-                                  .owner = relay};
+                                  .owner = relay,
+                                  .received = &relay->tally.bytes};
     relay->connected = net_deadline(0);
     const struct net_pump_result result = net_pump_run(&pump);
     if (result.shook_hands)
@@ -207,6 +210,7 @@ static int accept_inner(struct net_relay *relay)
 static void release(struct net_relay *relay)
 {
     if (!relay) return;
+    if (relay->tally.name[0]) net_tally_close(&relay->tally);
     auto_close_fd(relay->listener);
     net_wake_deinit(&relay->finish);
     (void)pthread_mutex_destroy(&relay->lock);
@@ -243,8 +247,10 @@ static bool listen_locally(struct net_relay *relay, struct err *err)
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
     relay->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (relay->listener >= 0 && bind(relay->listener, (const struct sockaddr *)&address, size) == 0 &&
-        listen(relay->listener, 4) == 0)
+        listen(relay->listener, 4) == 0) {
+        net_tally_open(&relay->tally, address.sun_path + 1);
         return true;
+    }
     return err_sys(err, errno, "cannot listen at '%s'", relay->address);
 }
 

@@ -36,7 +36,7 @@ struct net_socket {
     struct net_zap *zap;             /* server */
     char domain[NET_DOMAIN_MAX + 1]; /* server */
     struct net_routes *routes;       /* server */
-    struct net_guard *guard;         /* server: the monitor's, where there is one */
+    struct net_guard *guard;         /* the monitor's, where there is one */
     char bound[128];
     struct proxied *proxied;
     int recv_queue;
@@ -272,8 +272,12 @@ static bool dial_through(struct net_socket *socket, const struct net_endpoint *e
     if (!starts_with(endpoint->address, TCP))
         return err_set(err, ERR_CONFIG, "'%s' cannot be dialled through a proxy", endpoint->address);
     struct net_relay *relay = NULL;
-    if (!start_relay(socket, endpoint, &relay, err))
-        return err_wrap(err, "cannot dial '%s'", endpoint->address);
+    if (!start_relay(socket, endpoint, &relay, err)) {
+        /* behind a proxy the address may be the name of a rendezvous, which is for no log */
+        const bool proxied = endpoint->socks5 != NULL;
+        return err_wrap(err, "cannot dial %s'%s'", proxied ? "through " : "",
+                        proxied ? endpoint->socks5 : endpoint->address);
+    }
     if (!dial_relay(socket, relay, err)) {
         net_relay_finish(relay, 0);
         return false;
@@ -448,6 +452,7 @@ static enum net_status judge_server(struct net_socket *socket, struct net_arriva
     from->standing = NET_STANDING_ALLOWED;
     net_zmq_address(net_arrival_address(arrival), from->address, sizeof(from->address));
     socket->server_fd = net_arrival_fd(arrival);
+    if (socket->guard) net_guard_progress(socket->guard, socket->server_fd);
     if (net_arrival_well_formed(arrival, socket->max_payload, fault)) return NET_OK;
     socket->server_at_fault = true;
     return NET_REFUSED;

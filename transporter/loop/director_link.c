@@ -193,6 +193,9 @@ static void take_events(struct director_link *link)
         else if (event.kind == NET_FAILED)
             on_failed(link, &event);
     }
+    if (link->monitor && net_monitor_shed(link->monitor) > 0)
+        log_event(LOG_WARN, "calls_shed", "address", address_of(link), "reason",
+                  "too many connections that say nothing: the oldest were cut", NULL);
     if (link->socket && (link->called_twice || link->paused_until_ms > clock_steady_ms())) leave(link);
 }
 

@@ -41,17 +41,22 @@ static void on_ready(void *arg, const struct id *id, const char *endpoint)
     outbox_put(probes->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
 }
 
-static void on_ended(void *arg, const Sealift__ProbeEnd *end)
+static void say_end(const struct probes *probes, const Sealift__ProbeEnd *end, enum outbox_need need)
 {
-    const struct probes *probes = arg;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     head.kind_case = SEALIFT__HEAD__KIND_PROBE_END;
     head.probe_end = stored_lent(end);
-    outbox_put(probes->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
+    outbox_put(probes->outbox, &head, span_of(NULL, 0), need);
+}
+
+static void on_ended(void *arg, const Sealift__ProbeEnd *end)
+{
+    say_end(arg, end, OUTBOX_KEEP);
 }
 
 /* --- */
 
+/* A director may ask as often as it likes, and need not listen. */
 static void refuse(struct probes *probes, const Sealift__Probe *message, const struct err *why)
 {
     Sealift__ProbeEnd end = SEALIFT__PROBE_END__INIT;
@@ -59,7 +64,7 @@ static void refuse(struct probes *probes, const Sealift__Probe *message, const s
     end.side = message->side;
     end.code = (uint32_t)why->code;
     end.text = stored_lent(why->text);
-    on_ended(probes, &end);
+    say_end(probes, &end, OUTBOX_DROP_WHEN_FULL);
 }
 
 static bool find_place(struct probes *probes, const Sealift__Probe *message, struct probe ***out,

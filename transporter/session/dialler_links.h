@@ -28,6 +28,7 @@ struct links {
     uint64_t moved_messages;     /* that went on from libzmq, about ... */
     uint64_t moved;              /* ... and the bytes of their payloads */
     unsigned told;               /* how many connections the other side knows of */
+    uint64_t guarded_ms;         /* when it was last looked whether one sends without end */
 };
 
 void links_deinit(struct links *links);

@@ -6,6 +6,8 @@
 
 enum {
     IDLE_MS = 1000,
+    GUARD_MS = 1000,
+    RECEIVE_AT_ONCE = 256, /* who floods us does not keep us from ending */
     REASON_MS = 2000,      /* to find out why nobody answers */
     LAST_CHANCE_MS = 1000, /* to say good-bye */
 };
@@ -210,7 +212,7 @@ static void receive_all(struct dialler *dialler, struct links *links)
         struct link *link = &links->at[i];
         if (!link->socket) continue;
         take_events(dialler, links, link);
-        while (!link->lost && receive_one(dialler, links, link))
+        for (int j = 0; j < RECEIVE_AT_ONCE && !link->lost && receive_one(dialler, links, link); j++)
             continue;
     }
 }
@@ -302,6 +304,20 @@ static uint64_t time_to_wait(struct dialler *dialler, const struct links *links)
     return look < left ? look : left;
 }
 
+/* An other side that sends a message without end is left, as any that is lost. */
+static void guard(struct dialler *dialler, struct links *links)
+{
+    uint64_t now_ms = clock_steady_ms();
+    if (now_ms - links->guarded_ms < GUARD_MS) return;
+    links->guarded_ms = now_ms;
+    for (unsigned i = 0; i < links->count; i++) {
+        struct link *link = &links->at[i];
+        if (!link->monitor || link->lost || net_monitor_guard(link->monitor) == 0) continue;
+        note_trouble(dialler, link, "the other side sends a message without end");
+        link->lost = true;
+    }
+}
+
 /* Until a connection is lost or there is no more need for them. true: they carried a conversation. */
 static bool use_links(struct dialler *dialler, struct links *links)
 {
@@ -313,6 +329,7 @@ static bool use_links(struct dialler *dialler, struct links *links)
         if (!net_poll_wait(items, count + 1, (int)time_to_wait(dialler, links), &err)) break;
         if (items[count].ready) net_wake_clear(&dialler->wake);
         receive_all(dialler, links);
+        guard(dialler, links);
     }
     say_goodbye(dialler, links);
     (void)pthread_mutex_lock(&dialler->lock);

@@ -3,13 +3,16 @@
 #include "common/net/net_socket.h"
 #include "joiner.h"
 #include "loopback.h"
+#include "raw.h"
 #include "socks_peer.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void dial_through(struct net_socket *socket, const struct joiner *joiner, const char *address)
 {
@@ -213,7 +216,8 @@ Test(net_proxy, only_tcp_goes_through_a_proxy)
     cr_assert_str_eq(err.text, "'ipc:///tmp/x' cannot be dialled through a proxy");
     endpoint.address = "tcp://nowhere";
     cr_assert(!net_socket_attach(loop.server, &endpoint, &err));
-    cr_assert_str_eq(err.text, "cannot dial 'tcp://nowhere': address: 'nowhere' has no port: HOST:PORT");
+    cr_assert_str_eq(err.text,
+                     "cannot dial through '127.0.0.1:1': address: 'nowhere' has no port: HOST:PORT");
 }
 
 Test(net_proxy, a_socket_logs_in_at_its_proxy)
@@ -428,4 +432,87 @@ Test(net_proxy, a_client_that_listens_hears_of_its_server_and_not_of_strangers)
             down = down || event.kind == NET_DOWN;
     }
     cr_assert(down, "the end of the server's connection did not show");
+}
+
+/* true once its monitor has cut somebody */
+static bool await_cut(struct net_monitor *monitor)
+{
+    struct net_monitor_event event;
+    size_t cut = 0;
+    for (const long deadline = now_ms() + DEADLINE_MS; cut == 0 && now_ms() < deadline;) {
+        while (net_monitor_take(monitor, &event))
+            continue;
+        cut = net_monitor_guard(monitor);
+    }
+    return cut > 0;
+}
+
+Test(net_proxy, a_message_that_never_ends_is_cut_off_behind_a_relay_too)
+{
+    struct err err;
+    char address[128];
+    AUTO(loopback) struct loopback loop;
+    AUTO(raw) struct raw raw;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    raw_init_listening(&raw, &loop, loop.client_key, address);
+    const struct net_endpoint there = {.side = NET_CONNECT, .address = address, .reasons = NET_REASONS_KEPT};
+    cr_assert(net_socket_attach(loop.server, &there, &err), "%s", err.text);
+    raw_send(&raw, "x", 400000); /* about 15 MB */
+    cr_assert(await_cut(loop.server_monitor));
+}
+
+/* One that the server's guard would let pass: its queue is short. */
+Test(net_proxy, a_client_leaves_a_server_whose_message_never_ends)
+{
+    char address[128];
+    AUTO(loopback) struct loopback loop;
+    AUTO(raw) struct raw raw;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    raw_init_server(&raw, &loop, address);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    options.max_payload = 100000;
+    AUTO(client) struct client client;
+    client_init_with(&client, &loop, &options, address);
+    send_text(client.socket, NULL, "hello", "");
+    raw_answer(&raw, "x", 400000);
+    cr_assert(await_cut(client.monitor));
+}
+
+Test(net_proxy, a_client_that_listens_sheds_silent_strangers_and_keeps_its_server)
+{
+    enum { DESCRIPTORS = 200, STRANGERS = 80 };
+    struct err err;
+    struct net_monitor_event event;
+    int strangers[STRANGERS];
+    const struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    AUTO(loopback) struct loopback loop;
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    options.handshake_timeout_ms = 10 * DEADLINE_MS;
+    AUTO(client) struct client client = {.socket = make_socket(&loop, &options)};
+    cr_assert(net_monitor_new(client.socket, &client.monitor, &err));
+    attach(client.socket, NET_BIND, "tcp://127.0.0.1:0");
+    const char *bound = net_socket_bound(client.socket);
+    const struct net_endpoint there = {.side = NET_CONNECT, .address = bound};
+    cr_assert(net_socket_attach(loop.server, &there, &err), "%s", err.text);
+    (void)await(client.monitor, NET_UP);
+    send_text(client.socket, NULL, "hello", "");
+    struct net_peer peer = receive_text(loop.server, "hello", "");
+    send_text(loop.server, &peer, "welcome", "");
+    (void)receive_text(client.socket, "welcome", "");
+    for (int i = 0; i < STRANGERS; i++)
+        strangers[i] = socks_peer_call(bound);
+    size_t shed = 0;
+    const long deadline = now_ms() + DEADLINE_MS;
+    while (shed < STRANGERS - DESCRIPTORS / 4 && now_ms() < deadline) {
+        while (net_monitor_take(client.monitor, &event))
+            cr_assert_neq(event.kind, NET_DOWN);
+        shed += net_monitor_shed(client.monitor);
+    }
+    cr_assert_geq(shed, STRANGERS - DESCRIPTORS / 4);
+    for (int i = 0; i < STRANGERS; i++)
+        (void)close(strangers[i]);
+    send_text(client.socket, NULL, "still", "");
+    (void)receive_text(loop.server, "still", "");
 }
