@@ -19,8 +19,9 @@
 #define LISTENER_DOMAIN "data"
 
 enum {
-    LISTENER_QUEUE_MESSAGES = 1024, /* that may wait for a run, and of a run for its peer */
-    LISTENER_LAST_WORDS_MS = 1000,  /* from Fail to the cut */
+    LISTENER_QUEUE_MESSAGES = 1024,     /* that may wait for a run, and of a run for its peer */
+    LISTENER_QUESTION_BYTES = 16 << 20, /* of questions that wait: more than a hundred of the longest */
+    LISTENER_LAST_WORDS_MS = 1000,      /* from Fail to the cut */
 };
 
 /* A further connection of a session. */

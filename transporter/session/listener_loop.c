@@ -103,6 +103,16 @@ static void take_first(struct listener *listener, const struct net_peer *peer, s
         refuse(listener, peer, &err);
 }
 
+/* Questions come before all else, and outside the credit: they have a limit of their own. A numbered one
+ * waits as bulk does, and counts so. */
+static bool question_has_room(const struct listener_session *session, const struct data_message *message,
+                              struct err *err)
+{
+    if (session->asks.bytes + data_message_payload(message).len <= LISTENER_QUESTION_BYTES) return true;
+    return err_set(err, ERR_PROTOCOL, "the peer has questions of more than %d bytes under way",
+                   LISTENER_QUESTION_BYTES);
+}
+
 static bool has_room(const struct listener_session *session, const struct data_message *message,
                      struct err *err)
 {
@@ -111,7 +121,9 @@ static bool has_room(const struct listener_session *session, const struct data_m
     if (session->asks.count + waiting >= LISTENER_QUEUE_MESSAGES)
         return err_set(err, ERR_PROTOCOL, "the peer has more than %d messages under way",
                        LISTENER_QUEUE_MESSAGES);
-    if (message->head->kind_case == SEALIFT__HEAD__KIND_ASK || waiting == 0 ||
+    if (message->head->kind_case == SEALIFT__HEAD__KIND_ASK && message->head->sequence == 0)
+        return question_has_room(session, message, err);
+    if (waiting == 0 ||
         bytes <= session->options.credit_bytes + head_payload_limit(SEALIFT__HEAD__KIND_COMMIT))
         return true;
     return err_set(err, ERR_PROTOCOL, "the peer sent more than its credit of %" PRIu64 " bytes",

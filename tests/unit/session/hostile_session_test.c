@@ -5,6 +5,7 @@
 #include "common/net/net_socket.h"
 #include "ends.h"
 #include "transporter/session/asked.h"
+#include "transporter/session/listener_inside.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
@@ -292,6 +293,33 @@ Test(hostile_session, more_than_the_credit_ends_the_run_and_not_the_memory)
         if (alive) alive = data_message_payload(&message).len == 0; /* the queue is dropped by the failure */
     }
     cr_assert_not(alive);
+}
+
+static bool has_failed(struct ends *ends)
+{
+    (void)pthread_mutex_lock(&ends->listener->lock);
+    bool failed = ends->session->failed;
+    (void)pthread_mutex_unlock(&ends->listener->lock);
+    return failed;
+}
+
+Test(hostile_session, questions_without_end_end_the_run_and_not_the_memory)
+{
+    enum { QUESTIONS = 200, ITEM = 33 };
+    AUTO(ends) struct ends *ends = ends_new(REPOSITORY_ENCRYPTED);
+    ends_admit(ends, CONVERSATION_SEALED); /* nobody takes what arrives */
+    AUTO(bare) struct bare bare = {0};
+    AUTO(buf) struct buf payload = {0};
+    (void)buf_grow(&payload, (size_t)4096 * ITEM);
+    memset(payload.data, 0, payload.len);
+    bare_open(&bare, ends, ends->source);
+    send_open(&bare, ends, ends->ticket, 1, &ends->run);
+    for (int i = 0; i < QUESTIONS; i++)
+        send_one(&bare, SEALIFT__HEAD__KIND_ASK, buf_span(&payload), 1);
+    bool failed = has_failed(ends);
+    for (uint64_t until = clock_steady_ms() + DEADLINE_MS; !failed && clock_steady_ms() < until;)
+        failed = has_failed(ends);
+    cr_assert(failed);
 }
 
 Test(hostile_session, an_oversized_message_is_never_taken_in)
