@@ -106,6 +106,42 @@ static bool open_section(struct span section, const struct unlock_more *more, st
     return unlock_section(section, more, &sources, out, err);
 }
 
+/* Once: it is of the repository, and the same for every point. */
+static void say_doubt(struct offline_key *key, const struct offline_more *more)
+{
+    if (more->doubt.code == ERR_NONE || key->told_doubt) return;
+    output_warning(&key->cli->output, "some ways to keys that were added later are left out: %s",
+                   more->doubt.text);
+    key->told_doubt = true;
+}
+
+/* Whoever has a password from before a rotation is told that there was one. */
+static void hint_generations(const struct offline_point *point, struct err *err)
+{
+    enum { NAMED_MOST = 3 };
+    struct err ignored, why = *err;
+    AUTO(buf) struct buf earlier = {0};
+    AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
+    char fingerprint[KEY_FINGERPRINT_LEN];
+    if (err->code != ERR_WRONG_KEY ||
+        !stored_unlock_decode(stored_span(&point->file->unlock), &section, &ignored) ||
+        section->n_earlier == 0)
+        return;
+    size_t first = section->n_earlier > NAMED_MOST ? section->n_earlier - NAMED_MOST : 0;
+    if (first > 0) buf_printf(&earlier, "%zu older ones, ", first);
+    for (size_t i = first; i < section->n_earlier; i++) {
+        struct hash key_id = stored_hash(&section->earlier[i]);
+        key_fingerprint(&key_id, fingerprint);
+        buf_printf(&earlier, "%s%.9s…", i > first ? ", " : "", fingerprint);
+    }
+    struct hash key_id = stored_hash(&section->key_id);
+    key_fingerprint(&key_id, fingerprint);
+    (void)err_set(err, ERR_WRONG_KEY,
+                  "%.200s; the key was rotated: this recovery point needs generation %zu (%.9s…), and the "
+                  "password may be that of an earlier one (%s)",
+                  why.text, section->n_earlier + 1, fingerprint, buf_cstr(&earlier));
+}
+
 /* By the point's own section, and what else the repository knows of its key. */
 static bool unlock(const struct offline *offline, const struct offline_point *point, struct offline_key *key,
                    struct read_half **out, struct err *err)
@@ -113,11 +149,13 @@ static bool unlock(const struct offline *offline, const struct offline_point *po
     AUTO(offline_more) struct offline_more others = {0};
     AUTO(read_half) struct read_half *half = NULL;
     offline_more_gather(offline, point, &others);
+    say_doubt(key, &others);
     if (key->kit) offline_more_add(&others, buf_span(&key->kit->section_bytes));
     const struct unlock_more more = offline_more_of(&others);
     bool opened = open_section(stored_span(&point->file->unlock), &more, key, &half, err);
     key->told = true;
     if (!opened && err->code == ERR_NO_KEY && !key->given) return no_key(err);
+    if (!opened && key->wants_password) hint_generations(point, err);
     if (!opened) return false;
     if (memcmp(half->key_id.bytes, point->body->key_id.data, HASH_LEN) != 0)
         return err_set(err, ERR_DAMAGED, "the unlock section is that of another key than the point's");
@@ -160,6 +198,7 @@ static bool unlock_later(const struct offline *offline, const struct offline_poi
     size_t left = by == LATER_BY_PASSWORD ? LATER_DERIVED_MOST : LATER_TRIED_MOST;
     bool opened = false;
     offline_more_later(offline, &key_id, &others);
+    say_doubt(key, &others);
     struct hash hash = offline_more_hash(&others);
     if (others.count == 0 || hash_eq(&hash, &key->in_vain[by])) return false;
     key->quiet = true;

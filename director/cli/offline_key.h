@@ -20,6 +20,7 @@ struct offline_key {
     struct secret *password; /* kept once it was read: other points may need it too */
     bool told;               /* the steps, for the first point */
     bool told_later;         /* that a later generation helps */
+    bool told_doubt;         /* what of the ways that were added later does not read */
     bool quiet;              /* steps are not told */
     bool no_password;        /* none is given out yet */
     struct hash in_vain[2];  /* later generations that nothing opened, without a password and with one */

@@ -50,6 +50,11 @@ static bool adds_something(const struct offline *offline, size_t index, const Se
 
 /* --- that were added --- */
 
+static void doubt(struct offline_more *more, const struct err *why)
+{
+    if (more->doubt.code == ERR_NONE) more->doubt = *why;
+}
+
 struct kept {
     const struct offline *offline;
     struct offline_more *more;
@@ -77,14 +82,14 @@ static bool take(void *arg, uint32_t number, const Sealift__UnlockSection *secti
 void offline_more_gather(const struct offline *offline, const struct offline_point *point,
                          struct offline_more *out)
 {
-    struct err ignored;
+    struct err why = {0};
     struct kept kept = {offline, out};
     struct hash key_id = stored_hash(&point->body->key_id);
     for (size_t i = 0; i < offline->count; i++)
         if (adds_something(offline, i, point->body))
             offline_more_add(out, stored_span(&offline->points[i].file->unlock));
-    if (!repository_unlock_sections(offline->repository, &key_id, believe, take, &kept, &ignored))
-        output_warning(&offline->cli->output, "the ways to the key that were added later: %s", ignored.text);
+    if (!repository_unlock_sections(offline->repository, &key_id, believe, take, &kept, &why))
+        doubt(out, &why);
 }
 
 /* --- of later generations --- */
@@ -111,10 +116,10 @@ static bool read_key(void *arg, const struct hash *key_id)
 {
     struct later *later = arg;
     const struct offline *offline = later->kept.offline;
-    struct err ignored;
+    struct err why = {0};
     if (!hash_eq(key_id, later->key_id) &&
-        !repository_unlock_sections(offline->repository, key_id, believe, take_later, later, &ignored))
-        output_warning(&offline->cli->output, "the ways to a key that were added later: %s", ignored.text);
+        !repository_unlock_sections(offline->repository, key_id, believe, take_later, later, &why))
+        doubt(later->kept.more, &why);
     return true;
 }
 
@@ -144,11 +149,10 @@ static void add_of_points(const struct offline *offline, const struct hash *key_
 
 void offline_more_later(const struct offline *offline, const struct hash *key_id, struct offline_more *out)
 {
-    struct err ignored;
+    struct err why = {0};
     struct later later = {{offline, out}, key_id};
     add_of_points(offline, key_id, out);
-    if (!repository_unlock_keys(offline->repository, read_key, &later, &ignored))
-        output_warning(&offline->cli->output, "the ways to keys that were added later: %s", ignored.text);
+    if (!repository_unlock_keys(offline->repository, read_key, &later, &why)) doubt(out, &why);
 }
 
 /* Of one generation the last: what was kept comes after the points. */

@@ -11,6 +11,7 @@ struct offline_more {
     const Sealift__UnlockSection **sections;
     Sealift__UnlockSection **owned; /* the same */
     size_t count;
+    struct err doubt; /* the first reason why some could not be looked at; else ERR_NONE */
 };
 void offline_more_deinit(struct offline_more *more);
 DEFINE_AUTO_IN_PLACE(offline_more, struct offline_more, offline_more_deinit)

@@ -17,8 +17,10 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from sealift_site import Site, expect, make_tree, same, wait_until
 
-NO_KEY, POLICY, NOT_AUTHENTIC, DAMAGED = 20, 5, 26, 22
+NO_KEY, WRONG_KEY, POLICY, NOT_AUTHENTIC, DAMAGED = 20, 21, 5, 26, 22
+REWRAPS_MOST = 64  # of one seal (docs/format.md, section 10)
 ROUNDS = int(os.environ.get("SEALIFT_ROUNDS", "10"))
+ROTATIONS = int(os.environ.get("SEALIFT_ROTATIONS", str(REWRAPS_MOST - 4)))  # of those rounds
 SEED = int(os.environ.get("SEALIFT_SEED", "0")) or random.randrange(1 << 30)
 
 
@@ -117,6 +119,11 @@ with Site() as site:
     expect({point["key"] for point in shown} == {"main"}, "under one name")
     rotation.restore_all("two generations")
     rotation.offline_all("offline with the password of the newest", "--password-file", words)
+    refused = site.sealift("offline", "restore", site.path("store", "r"), rotation.contents[-1][0], "--to",
+                           site.path("out", "never"), "--password-file", put(site.path("older"), b"what it was before\n"),
+                           code=WRONG_KEY, env=dict(site.env, SEALIFT_STATE=site.path("nobody")))
+    expect("needs generation 2" in refused.stderr and key["earlier"][0][:9] in refused.stderr
+           and refused.stderr.count("earlier one") == 1, f"the password may be an earlier one: {refused.stderr}")
 
     # --- and another, with a read grant of the newest alone at the opener
     put(os.path.join(tree, "third"), os.urandom(50000))
@@ -204,11 +211,19 @@ with Site() as site:
     site.sealift("repository", "check", "second", "--wait")
     rotation.offline_all("a copy, offline with the last secret", "--key-file", last_file, repository="c")
 
-    # --- killed at random: each round a new generation, and every old seal gets one rewrap to it
+    # --- killed at random: each round a new generation, and every old seal gets one rewrap to it. Where a seal has room
+    # for no more, the newest rewrap is taken away instead, and comes back
     chance = random.Random(SEED)
     print(f"seed {SEED}")
+    def take_newest_away():
+        for seal, names in rotation.rewraps().items():
+            os.unlink(os.path.join(seals, seal, names[-1]))
+
     for number in range(ROUNDS):
-        site.sealift("key", "rotate", "main", "--generate", "--yes")
+        if number < ROTATIONS:
+            site.sealift("key", "rotate", "main", "--generate", "--yes")
+        else:
+            take_newest_away()
         victim = chance.choice(["vault", "source"])
         command = rotation.begin("key", "rewrap", "main", "--at", "source")
         time.sleep(chance.uniform(0.0, 0.35))
@@ -219,7 +234,7 @@ with Site() as site:
         done = rotation.ask("key", "rewrap", "main", "--at", "source")["repositories"]
         made, before = (int(word) for word in done[0]["text"].split() if word.isdigit())
         expect(made + before == 4, f"round {number}: {done}")
-        expect(sorted(len(names) for names in rotation.rewraps().values()) == [number + 2] + 3 * [number + 3],
+        expect(sorted(len(names) for names in rotation.rewraps().values()) == [min(number, ROTATIONS - 1) + 2] + 3 * [min(number, ROTATIONS - 1) + 3],
                f"round {number}: none twice: {rotation.rewraps()}")
 
     # --- a rotation cut off anywhere: jobs run, and the same command finishes it

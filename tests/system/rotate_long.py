@@ -2,7 +2,8 @@
 # build: release
 # long
 # timeout: 1500
-"""tests/system/rotate.py with 100 kills. SEALIFT_SEED repeats the instants of an earlier one."""
+"""tests/system/rotate.py with 100 kills, 60 of them behind a rotation: a seal has room for 64 rewraps. SEALIFT_SEED repeats
+the instants of an earlier one."""
 
 import os
 import sys

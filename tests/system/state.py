@@ -91,6 +91,8 @@ def exported_and_back(site, tree):
     weak = write(site.path("weak"), "short\n")
     site.sealift("config", "export", "--out", bundle, "--password-file", weak, code=2)
     expect(not os.path.exists(bundle), "a weak password made a bundle")
+    site.sealift("link", "set", "source", "vault", "--connection", "direct")
+    links = json.loads(site.sealift("--json", "link", "list").stdout)["links"]
     site.sealift("config", "export", "--out", bundle, "--password-file", password)
     says(site.sealift("config", "export", "--out", bundle, "--password-file", password, code=3), "exists already")
     shown = json.loads(site.sealift("--json", "config", "show", bundle).stdout)
@@ -119,6 +121,9 @@ def exported_and_back(site, tree):
     said = site.sealift("config", "import", bundle, "--director-state", state, "--password-file", password).stdout
     expect(f"sealift-director --config {state}/director.conf" in said, said)
     site.run_director()
+    expect(len(links) == 1 and json.loads(site.sealift("--json", "link", "list").stdout)["links"] == links,
+           f"links come back with the bundle: {links}")
+    site.sealift("link", "remove", "source", "vault")
     site.sealift("job", "run", "web", "--wait")
     points = json.loads(site.sealift("--json", "point", "list").stdout)["points"]
     expect(len(points) == 2, f"{len(points)} points after the import")

@@ -153,6 +153,7 @@ def liar(legs):
         legs.aws.lie(how)
         said = legs.restore("lied@latest")
         expect("KMS 'liar': " in said and "KMS 'near': it opens" in said and says in said, f"{how}: {said}")
+        expect("KMS 'liar': KMS" not in said, f"{how}: an entry is named once: {said}")
     legs.forget_copy("lied")
     legs.file_away()
     legs.aws.lie("lie", "lie")

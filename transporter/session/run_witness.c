@@ -61,9 +61,8 @@ static void take_own_key(struct witnessing *witnessing)
 static bool send(struct witnessing *witnessing, enum run_answer which, struct err *err)
 {
     const struct run *run = witnessing->run;
-    const struct witness_place place = {.order = run->subject,
-                                        .number = witnessing->answers.number + 1,
-                                        .last = which == RUN_ANSWER_LAST};
+    const struct witness_place place = {
+        .order = run->subject, .number = witnessing->answers.number + 1, .last = which == RUN_ANSWER_LAST};
     witness_sign(run->environment.self->sign, &place, &witnessing->message, &witnessing->answers.pending);
     return run_answers_send(&witnessing->answers, which, err);
 }

@@ -58,6 +58,40 @@ Test(catalog, of_another_kind_or_version_is_refused)
     FAILS(catalog_open(dir.path, &catalog, &err), ERR_DAMAGED);
 }
 
+static void in_sqlite(const char *sql)
+{
+    sqlite3 *db = NULL;
+    catalog_close(catalog);
+    catalog = NULL;
+    AUTO(free) char *path = xasprintf("%s/%s", dir.path, CATALOG_FILE);
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
+    (void)sqlite3_close(db);
+}
+
+/* As an older director finds one that a newer has added a table to, and the newer one again afterwards. */
+Test(catalog, keeps_a_table_that_it_does_not_know)
+{
+    in_sqlite(
+        "CREATE TABLE later (one INTEGER PRIMARY KEY, more TEXT); INSERT INTO later VALUES (7, 'kept')");
+    MUST(catalog_open(dir.path, &catalog, &err));
+    struct claim claim = {.code = {{1}}, .tries = 2};
+    MUST(catalog_claim_put(catalog, &claim, &err));
+    in_sqlite("CREATE TEMP TABLE must (count CHECK (count = 1)); "
+              "INSERT INTO must SELECT count(*) FROM later WHERE one = 7 AND more = 'kept'");
+    MUST(catalog_open(dir.path, &catalog, &err));
+}
+
+/* And a newer director that of an older one, which lacks a table. */
+Test(catalog, makes_a_table_that_an_older_director_did_not_have)
+{
+    struct link link = {.source = {1}, .target = {2}};
+    link.wish.connection = SEALIFT__CONNECTION__CONNECTION_DIRECT;
+    in_sqlite("DROP TABLE link");
+    MUST(catalog_open(dir.path, &catalog, &err));
+    MUST(catalog_link_put(catalog, &link, &err));
+}
+
 Test(catalog, forgets_what_was_not_committed)
 {
     struct claim claim = {.code = {{1}}, .tries = 2}, out;
