@@ -127,8 +127,8 @@ bool key_export(struct cli *cli, const struct args *args, struct err *err)
     const char *file = args_value(args, "out");
     if ((file != NULL) == args_flag(args, "print"))
         return err_set(err, ERR_USAGE, "say where the recovery kit goes: --out FILE, or --print");
-    if (!secret_source_of(args, "password-file", "password-fd", &source, err) || !keys_get_newest(cli, args, &keys, err) ||
-        !keys_named(&keys, args_operand(args, 0), &key, err))
+    if (!secret_source_of(args, "password-file", "password-fd", &source, err) ||
+        !keys_get_newest(cli, args, &keys, err) || !keys_named(&keys, args_operand(args, 0), &key, err))
         return false;
     if (!key->section)
         return err_set(err, ERR_POLICY,

@@ -207,6 +207,33 @@ static void on_hello(struct director *director, struct operator_link *link, cons
                   (struct span){0});
 }
 
+/* What changes nothing. False: it is no such question. */
+static bool answer_question(struct director *director, struct operator_link *link, const Sealift__Head *head)
+{
+    switch (head->kind_case) {
+    case SEALIFT__HEAD__KIND_GET:
+        list_get(director, link, head);
+        return true;
+    case SEALIFT__HEAD__KIND_PENDING_LIST:
+        list_pending(director, link, head);
+        return true;
+    case SEALIFT__HEAD__KIND_LINK_LIST:
+        links_list(director, link, head);
+        return true;
+    case SEALIFT__HEAD__KIND_STATUS_GET:
+        list_status(director, link, head);
+        return true;
+    case SEALIFT__HEAD__KIND_RUN_LIST:
+        list_runs(director, link, head);
+        return true;
+    case SEALIFT__HEAD__KIND_POINT_LIST:
+        list_points(director, link, head);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void dispatch(struct director *director, struct operator_link *link, const Sealift__Head *head,
                      struct span payload)
 {
@@ -226,9 +253,6 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_PUT_UNLOCK:
         put_unlock(director, link, head, payload);
         break;
-    case SEALIFT__HEAD__KIND_GET:
-        list_get(director, link, head);
-        break;
     case SEALIFT__HEAD__KIND_RUN_START:
     case SEALIFT__HEAD__KIND_MAINTENANCE_START:
         on_start(director, link, head);
@@ -239,14 +263,8 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_RUN_FOLLOW:
         on_follow(director, link, head);
         break;
-    case SEALIFT__HEAD__KIND_PENDING_LIST:
-        list_pending(director, link, head);
-        break;
     case SEALIFT__HEAD__KIND_LINK_PUT:
         links_put(director, link, head);
-        break;
-    case SEALIFT__HEAD__KIND_LINK_LIST:
-        links_list(director, link, head);
         break;
     case SEALIFT__HEAD__KIND_LINK_TEST:
         probes_start(director, link, head);
@@ -263,16 +281,9 @@ static void dispatch(struct director *director, struct operator_link *link, cons
     case SEALIFT__HEAD__KIND_CONFIG_PROCEED:
         reconcile_proceed(director, link, head);
         break;
-    case SEALIFT__HEAD__KIND_STATUS_GET:
-        list_status(director, link, head);
-        break;
-    case SEALIFT__HEAD__KIND_RUN_LIST:
-        list_runs(director, link, head);
-        break;
-    case SEALIFT__HEAD__KIND_POINT_LIST:
-        list_points(director, link, head);
-        break;
-    default: /* a Fail, which answers nothing */
+    default:
+        if (answer_question(director, link, head)) return;
+        /* a Fail, which answers nothing */
         say_once(director, "dropped", &link->line.peer, "a message that an operator does not send");
         net_socket_drop(director->operators, &link->line.peer);
         link->line.lost = true;

@@ -162,10 +162,43 @@ static struct director_way way_to_director(const struct settings *all, const cha
                                  .password = login ? login->password : NULL};
 }
 
+static bool open_ports(struct settings *settings, const struct identity *self, struct net_context *net,
+                       struct listener **listener, struct reverse_port **reverse, struct err *err)
+{
+    struct reverse_settings *meets = &settings->data.reverse;
+    const struct listener_options options = {
+        .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
+    return listener_new(&options, listener, err) &&
+           (meets->port.listen_count == 0 || reverse_port_open(&meets->port, meets->advertise, reverse, err));
+}
+
+static void say_ready(const struct identity *self, const struct listener *listener,
+                      const struct reverse_port *reverse)
+{
+    char fingerprint[FINGERPRINT_TEXT_LEN];
+    identity_fingerprint(&self->known, fingerprint);
+    log_event(LOG_INFO, "ready", "name", self->known.name, "data", listener_endpoint(listener), "reverse",
+              reverse ? reverse_port_endpoint(reverse) : "none", "fingerprint", fingerprint, "version",
+              SEALIFT_VERSION, NULL);
+    daemon_notify("READY=1");
+}
+
+/* What of it is configured. Borrows. */
+static struct run_environment environment_of(const struct settings *settings)
+{
+    return (struct run_environment){.policy = &settings->policy,
+                                    .ways = {.proxy = settings->data.proxy, .logins = &settings->data.logins},
+                                    .state_dir = settings->state_dir,
+                                    .own_key_file = settings->own_key_file,
+                                    .kms = settings->kms,
+                                    .lease_ms = settings->lease_ms,
+                                    .check_bytes_per_s = settings->check_bytes_per_s};
+}
+
 static bool run_daemon(struct settings *settings, const char *config, struct err *err)
 {
     struct site_line site;
-    char address[SITE_LINE_MAX], fingerprint[FINGERPRINT_TEXT_LEN];
+    char address[SITE_LINE_MAX];
     AUTO(identity) struct identity *self = NULL;
     AUTO(bandwidth) struct bandwidth *bandwidth = bandwidth_new(&settings->bandwidth);
     AUTO(daemon_signals)
@@ -184,7 +217,6 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
         !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
         return err_wrap(err, "%s: own_key", config);
     director_address_endpoint(&site.director, address);
-    identity_fingerprint(&self->known, fingerprint);
 
     AUTO(authority) struct authority *authority = NULL;
     AUTO(net_context) struct net_context *net = NULL;
@@ -195,28 +227,18 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     stores_trust(stores, &(struct repository_operators){.known = authority_knew_operator, .arg = authority});
     if (!net_context_new(2, &net, err)) return false;
     net_context_set_pace(net, &settings->pace);
-    struct listener_options listening = {
-        .net = net, .self = self, .bind = settings->data_listen, .advertise = settings->data_advertise};
-    if (!listener_new(&listening, &listener, err)) return err_wrap(err, "%s", config);
-    if (settings->data.reverse.port.listen_count > 0 &&
-        !reverse_port_open(&settings->data.reverse.port, settings->data.reverse.advertise, &reverse, err))
-        return err_wrap(err, "%s", config);
+    if (!open_ports(settings, self, net, &listener, &reverse, err)) return err_wrap(err, "%s", config);
 
+    struct run_environment environment = environment_of(settings);
+    environment.self = self;
+    environment.authority = authority;
+    environment.stores = stores;
+    environment.net = net;
+    environment.listener = listener;
+    environment.reverse = meetings_of(reverse);
+    environment.bandwidth = bandwidth;
     struct control_options control_options = {
-        .environment = {.self = self,
-                        .authority = authority,
-                        .stores = stores,
-                        .policy = &settings->policy,
-                        .net = net,
-                        .listener = listener,
-                        .ways = {.proxy = settings->data.proxy, .logins = &settings->data.logins},
-                        .reverse = meetings_of(reverse),
-                        .state_dir = settings->state_dir,
-                        .own_key_file = settings->own_key_file,
-                        .kms = settings->kms,
-                        .bandwidth = bandwidth,
-                        .lease_ms = settings->lease_ms,
-                        .check_bytes_per_s = settings->check_bytes_per_s},
+        .environment = environment,
         .director = way_to_director(settings, address),
         .director_key = site.director.curve_pk,
         .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
@@ -231,10 +253,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     };
     AUTO(control) struct control *control = NULL;
     if (!control_new(&control_options, &control, err)) return false;
-    log_event(LOG_INFO, "ready", "name", self->known.name, "data", listener_endpoint(listener), "reverse",
-              reverse ? reverse_port_endpoint(reverse) : "none", "fingerprint", fingerprint, "version",
-              SEALIFT_VERSION, NULL);
-    daemon_notify("READY=1");
+    say_ready(self, listener, reverse);
     bool ok = control_run(control, err);
     log_event(ok ? LOG_INFO : LOG_ERROR, "stopped", "reason", ok ? "asked to" : err->text, NULL);
     return ok;

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-/* Unacknowledged batches, which the source holds in memory: enough for 1 Gbit/s at a round trip of 200 ms. */
+/* Unacknowledged batches, which the source holds in memory: enough for 1 Gbit/s at a round trip of 400 ms. */
 enum { SERVE_INGEST_CREDIT = 48 << 20 };
 
 /* What a target that seals needs beside what the session finds out (run key, outlet, point id). */
