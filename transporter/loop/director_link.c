@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, CUTS_UNTIL_PAUSE = 3, PAUSE_MS = 10000 };
+enum { BURST = 64, FAILURES_UNTIL_PAUSE = 5, CUTS_UNTIL_PAUSE = 3, PAUSE_MS = 10000, GUARD_MS = 1000 };
 
 struct director_link {
     struct director_link_options options;
@@ -15,6 +15,7 @@ struct director_link {
     struct net_socket *socket; /* NULL during a pause */
     struct net_monitor *monitor;
     uint64_t paused_until_ms;
+    uint64_t guarded_ms;
     unsigned failures;
     unsigned cuts; /* connections, one after the other, that ended before the director had said a word */
     bool up, heard;
@@ -182,6 +183,16 @@ static void leave(struct director_link *link)
     link->called_twice = false;
 }
 
+/* A director that sends a message without end is cut off, and dialled again. */
+static void guard(struct director_link *link, uint64_t now_ms)
+{
+    if (!link->monitor || now_ms - link->guarded_ms < GUARD_MS) return;
+    link->guarded_ms = now_ms;
+    if (net_monitor_guard(link->monitor) == 0) return;
+    log_event(LOG_WARN, "director_cut", "address", address_of(link), "reason",
+              "it sends a message without end", NULL);
+}
+
 static void take_events(struct director_link *link)
 {
     struct net_monitor_event event;
@@ -193,6 +204,7 @@ static void take_events(struct director_link *link)
         else if (event.kind == NET_FAILED)
             on_failed(link, &event);
     }
+    guard(link, clock_steady_ms());
     if (link->monitor && net_monitor_shed(link->monitor) > 0)
         log_event(LOG_WARN, "calls_shed", "address", address_of(link), "reason",
                   "too many connections that say nothing: the oldest were cut", NULL);
