@@ -89,6 +89,8 @@ static bool take_inquiry(const struct args *args, struct inquiry *out, struct er
                            of_keys[i]);
     if (args_flag(args, "names") && !needs_key(out))
         return err_set(err, ERR_USAGE, "--names needs a key: it is for --level decrypt");
+    if (args_flag(args, "afresh") && !needs_key(out))
+        return err_set(err, ERR_USAGE, "--afresh is for --level decrypt and restore");
     return true;
 }
 
@@ -276,6 +278,7 @@ static struct verify_request request_of(const struct args *args, const struct in
                                                   : SEALIFT__VERIFY_LEVEL__VERIFY_DECRYPT,
                                    .sample_ppm = inquiry->sample_ppm,
                                    .names = args_flag(args, "names"),
+                                   .afresh = args_flag(args, "afresh"),
                                    .at = args_value(args, "at"),
                                    .stats_s = inquiry->stats_s};
 }
@@ -340,7 +343,11 @@ bool inspect_point(struct cli *cli, const struct args *args, struct err *err)
     }
 #define KEY_OPTIONS                                                                                          \
     {"at", "TRANSPORTER", "which trusted transporter opens (default: the one that wrote the point)"},        \
-        {"names", NULL, "with decrypt: name the files of points that are not whole"}, RECOVER_OPTIONS
+        {"names", NULL, "with decrypt: name the files of points that are not whole"},                        \
+        {"afresh", NULL,                                                                                     \
+         "with decrypt and restore: look again at what a check that was interrupted within the last day "    \
+         "found good"},                                                                                      \
+        RECOVER_OPTIONS
 #define STATS_OPTION                                                                                         \
     {                                                                                                        \
         "stats", "N",                                                                                        \

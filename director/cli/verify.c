@@ -30,7 +30,8 @@ struct verifying {
     struct group *groups;
     size_t group_count;
     json_t *rows, *runs, *not_checked;
-    uint64_t points, nodes, chunks, files, content_bytes, findings, links_unchecked;
+    uint64_t points, nodes, chunks, files, content_bytes, findings, links_unchecked, resumed_chunks,
+        resumed_points;
     struct err worst;
     bool interrupted;
     /* of the order under way */
@@ -167,6 +168,8 @@ static bool take_answer(void *arg, uint64_t number, bool last, struct span seale
     verifying->files += report->files;
     verifying->content_bytes += report->content_bytes;
     verifying->links_unchecked += report->links_unchecked;
+    verifying->resumed_chunks += report->resumed_chunks;
+    verifying->resumed_points += report->resumed_points;
     verifying->findings += report->findings;
     return true;
 }
@@ -179,6 +182,7 @@ static void fill_plan(const struct verifying *verifying, const struct group *gro
     plan->kind = SEALIFT__BROWSE_KIND__BROWSE_VERIFY;
     plan->level = verifying->request->level;
     plan->names = verifying->request->names;
+    plan->afresh = verifying->request->afresh;
     for (size_t i = 0; i < group->count; i++) {
         sealift__verify_point__init(&points[i]);
         points[i].point = lent_id(&group->points[i]->id);
@@ -277,6 +281,13 @@ static void say_limits(struct verifying *verifying)
     (void)json_array_append_new(
         lines,
         json_string("what no point refers to, signed lists, and the log: --level hash, without a key"));
+    if (verifying->resumed_chunks)
+        say_not_checked(verifying, (size_t)verifying->resumed_chunks, "chunks",
+                        "a check that was interrupted opened them within the last day; --afresh opens all");
+    if (verifying->resumed_points)
+        say_not_checked(
+            verifying, (size_t)verifying->resumed_points, "points",
+            "a check that was interrupted put them together within the last day; --afresh takes all");
     if (verifying->links_unchecked)
         say_not_checked(verifying, (size_t)verifying->links_unchecked, "hard links",
                         "too many to look for the file of each");
@@ -314,11 +325,13 @@ static bool answer(struct verifying *verifying, const char *kind, const char *na
                           : verifying->worst.code != ERR_NONE ? "sound as far as it was opened"
                                                               : "sound";
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O}", kind, name, "level",
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:o, s:o}", kind, name, "level",
         whole ? "restore" : "decrypt", "verdict", verdict, "finding_count", json_count(verifying->findings),
         "points", json_count(verifying->points), "nodes", json_count(verifying->nodes), "chunks",
         json_count(verifying->chunks), "files", json_count(verifying->files), "content_bytes",
-        json_count(verifying->content_bytes), "not_checked", verifying->not_checked, "runs", verifying->runs);
+        json_count(verifying->content_bytes), "not_checked", verifying->not_checked, "runs", verifying->runs,
+        "chunks_of_earlier_run", json_count(verifying->resumed_chunks), "points_of_earlier_run",
+        json_count(verifying->resumed_points));
     inspect_put_findings(verifying->cli, json_incref(verifying->rows), object);
     output_record(&verifying->cli->output, whole ? restore_columns : decrypt_columns, object);
     if (verifying->worst.code == ERR_NONE) return true;

@@ -10,6 +10,7 @@ struct verify_request {
     Sealift__VerifyLevel level;
     uint32_t sample_ppm; /* of the points; 0: all */
     uint32_t names;      /* 1: name the files of points that are not whole */
+    uint32_t afresh;     /* 1: rely on nothing that an interrupted check found good */
     const char *at;      /* who opens; NULL: the writer of each, else the repository's owner, if trusted */
     unsigned stats_s;
 };

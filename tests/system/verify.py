@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # build: asan
-# timeout: 120
+# timeout: 180
 """Checks with a key: points are opened, or restored into nothing, by a trusted transporter; what is found names the
 files to the operator alone. And every way in which a repository can be tampered with, found without a key."""
 
@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Site, expect, flip, make_tree
+from sealift_site import Site, expect, flip, make_tree, wait_until
 
 
 def command(site, *args, code=0):
@@ -213,3 +214,66 @@ with Site("verify") as site:
     shutil.copytree(sound, repository)
     start_vault(site)
     expect(check_again(site)["verdict"] == "sound", "as it was before all this")
+
+    # a check with a key whose opener is killed: the next one does not open again what that had opened, unless told to
+    for i in range(12):
+        with open(os.path.join(tree, f"last-{i}"), "wb") as file:
+            file.write(os.urandom(300000))
+    before = set(packs(site))
+    command(site, "job", "run", "web", "--wait")
+    late = next(path for path in packs(site) if path not in before and os.path.getsize(path) > 1 << 20)
+    early = max(before, key=os.path.getsize)
+    for level, opened, earlier in (("decrypt", "chunks", "chunks_of_earlier_run"), ("restore", "points", "points_of_earlier_run")):
+        check = ("repository", "check", "offsite", "--level", level)
+        whole = command(site, *check)
+        expect(whole[earlier] == 0 and not glob.glob(site.path("source", "verified", "*")), f"nothing is left: {whole}")
+        site.daemons["source"].stop()
+        with open(site.path("source.conf")) as file:
+            text = file.read()
+        with open(site.path("source.conf"), "w") as file:
+            file.write(text + 'check = { bandwidth = "1MiB"; };\n')
+        site.run_transporter("source").wait_for("event=director_connected")
+        process = subprocess.Popen(site.operator_command("--json", *check), env=site.env, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        wait_until(lambda: any(os.path.getsize(path) > 72 for path in glob.glob(site.path("source", "verified", "*"))),
+                   "the check keeps nothing of what it found good")
+        site.daemons["source"].kill()
+        expect(process.poll() is None, "the check was over before it was interrupted")
+        process.kill()
+        process.communicate()
+        with open(site.path("source.conf"), "w") as file:
+            file.write(text)
+        site.run_transporter("source").wait_for("event=director_connected")
+        journal = next(path for path in glob.glob(site.path("source", "verified", "*")) if os.path.getsize(path) > 72)
+        with open(journal, "rb") as file:
+            left = file.read()
+
+        def go_on(*options, code=0, content=left):
+            with open(journal, "wb") as file:
+                file.write(content)
+            report = command(site, *check, *options, code=code)
+            expect(not glob.glob(site.path("source", "verified", "*")), f"what was left is gone after its end: {report}")
+            return report
+
+        flip(late, os.path.getsize(late) // 2)
+        found = go_on(code=22)
+        expect(found[earlier] > 0, f"damage to what was not looked at yet is found: {found}")
+        flip(late, os.path.getsize(late) // 2)
+        rest = go_on()
+        expect(0 < rest[earlier] < whole[opened] and rest["verdict"] == "sound", f"{level}, after a kill: {rest}")
+        expect(any("--afresh" in line for line in rest["not_checked"]), f"it says what it took from before: {rest}")
+        if level == "decrypt":
+            expect(rest["chunks"] + rest[earlier] == whole["chunks"], f"no chunk twice, and none left out: {rest} {whole}")
+        else:
+            expect(rest["points"] == whole["points"] and rest["files"] < whole["files"], f"{rest} {whole}")
+        # damage done since then to what it had looked at: a point that is not done yet tells of it, else --afresh
+        flip(early, os.path.getsize(early) // 2)
+        missed = go_on(code=(0, 22))
+        expect(missed[earlier] > 0 and (level == "restore" or missed["verdict"] == "sound"), f"opened before: {missed}")
+        found = go_on("--afresh", code=22)
+        hit = [{point for row in report["findings"] for point in row["points"]} for report in (missed, found)]
+        expect(found[earlier] == 0 and len(hit[0]) < len(hit[1]), f"with --afresh: {found}, without: {missed}")
+        flip(early, os.path.getsize(early) // 2)
+        other = go_on(content=left[:50] + bytes([left[50] ^ 1]) + left[51:])
+        expect(other[earlier] == 0 and other[opened] == whole[opened], f"what somebody changed does not count: {other}")
+    site.sealift("repository", "check", "offsite", "--afresh", code=2)

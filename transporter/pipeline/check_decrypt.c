@@ -23,6 +23,7 @@ struct batch {
     struct batch *next;
     unsigned skip;       /* copies of these that were findings */
     size_t answers;      /* to what was asked for last */
+    bool ended;          /* every chunk was answered */
     bool bad[BATCH];     /* whose copy is a finding; another one may be sound. Under the lock */
     struct buf findings; /* struct finding each. Under the lock */
 };
@@ -93,6 +94,8 @@ static void tell(struct batch *batch, uint64_t before)
         check->sink->finding(check->sink->arg, &findings[i].what);
     check->result->findings += count;
     if (batch->type == FRAME_DATA) check->told++;
+    if (batch->type == FRAME_DATA && batch->ended && count == 0 && check->sink->sound)
+        check->sink->sound(check->sink->arg, batch->ids, batch->count);
     (void)pthread_cond_broadcast(&check->changed);
     (void)pthread_mutex_unlock(&check->lock);
     buf_clear(&batch->findings);
@@ -316,7 +319,8 @@ static void *data_main(void *arg)
     struct check *check = arg;
     struct err err = {0};
     for (struct batch *batch; (batch = take(check));) {
-        if (!fetch(batch, &err)) stop(check, &err);
+        batch->ended = fetch(batch, &err);
+        if (!batch->ended) stop(check, &err);
         tell(batch, batch->serial);
         batch_free(batch);
     }
@@ -387,6 +391,10 @@ static bool visit_child(void *arg, enum frame_type type, const struct hash *cont
         return true;
     }
     if (!checked_set_add_data(check->checked, &id)) return true;
+    if (check->sink->known && check->sink->known(check->sink->arg, &id)) {
+        check->result->known++;
+        return true;
+    }
     if (!walk->data) walk->data = batch_new(check);
     walk->data->ids[walk->data->count++] = id;
     return walk->data->count < BATCH || hand_over(check, &walk->data, err);

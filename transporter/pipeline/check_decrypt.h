@@ -12,12 +12,18 @@ struct check_decrypt_sink {
      * follows from the point. */
     void (*finding)(void *arg, const struct err *what);
     void (*progress)(void *arg, uint64_t frames, uint64_t bytes); /* may be NULL */
+    /* Was this data chunk found good by an earlier check? It is not fetched then. Walking thread; may be
+     * NULL. */
+    bool (*known)(void *arg, const struct hash *id);
+    /* These data chunks all opened, each at the first try. One call at a time, any thread; may be NULL. */
+    void (*sound)(void *arg, const struct hash *ids, size_t count);
     void *arg;
     struct pace *pace; /* how fast frames are taken; NULL: as they come */
 };
 
 struct check_decrypt_result {
     uint64_t nodes, chunks, bytes, findings;
+    uint64_t known; /* chunks that were not fetched: an earlier check found them good */
 };
 
 enum check_decrypt_scope {

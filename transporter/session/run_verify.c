@@ -1,9 +1,13 @@
 #include "transporter/session/run_verify.h"
 
+#include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/pipeline/check_decrypt.h"
 #include "transporter/pipeline/check_restore.h"
+#include "transporter/session/check_journal.h"
 #include "transporter/session/run_answers.h"
 #include "transporter/session/run_findings.h"
 
@@ -20,7 +24,10 @@ struct verifying {
     struct check_decrypt_result opened;
     struct check_restore_result restored;
     struct pace pace;
-    uint64_t shown_bytes; /* of what was opened, in the progress so far */
+    uint64_t shown_bytes;          /* of what was opened, in the progress so far */
+    struct check_journal *journal; /* NULL: nothing is kept for a next check */
+    bool full;                     /* nothing more can be kept */
+    uint64_t resumed_points;
 
     struct id point;      /* that is being checked */
     uint64_t point_count; /* its findings */
@@ -29,6 +36,7 @@ struct verifying {
 
 static void verifying_deinit(struct verifying *verifying)
 {
+    check_journal_free(verifying->journal);
     run_findings_free(verifying->sealed);
 }
 DEFINE_AUTO_IN_PLACE(verifying, struct verifying, verifying_deinit)
@@ -73,6 +81,60 @@ static void tell_point(struct verifying *verifying)
     run_findings_add(verifying->run->findings, &finding);
 }
 
+/* --- what an interrupted check leaves to the next one --- */
+
+/* The check goes on without: it costs the next one some reading. */
+static void do_without(struct verifying *verifying, struct err *why)
+{
+    (void)err_wrap(why, "should this check be interrupted, the next one repeats more of it");
+    run_note(verifying->run, why->text);
+}
+
+static bool open_journal(struct verifying *verifying, struct err *err)
+{
+    const struct run *run = verifying->run;
+    const struct point *point = verifying->recovery->point;
+    const struct check_subject subject = {.repository = run->repository->id,
+                                          .key = point->key_id,
+                                          .domain = point->domain_id,
+                                          .level = (uint32_t)verifying->plan->level};
+    AUTO(free) char *directory = xasprintf("%s/verified", run->environment.state_dir);
+    AUTO(secret) struct secret *seed = sign_pair_seed(run->environment.self->sign);
+    return check_journal_open(directory, seed->data, &subject,
+                              verifying->plan->afresh ? CHECK_EARLIER_DROP : CHECK_EARLIER_TAKE,
+                              clock_real_ns(), &verifying->journal, err);
+}
+
+static void begin_journal(struct verifying *verifying)
+{
+    struct err err = {0};
+    if (!open_journal(verifying, &err))
+        do_without(verifying, &err);
+    else if (check_journal_was_damaged(verifying->journal))
+        run_note(verifying->run, "what an interrupted check left was cut or changed: from there on all is "
+                                 "looked at again");
+}
+
+static void keep(struct verifying *verifying, const struct hash *ids, size_t count)
+{
+    struct err err = {0};
+    if (!verifying->journal || verifying->full) return;
+    if (check_journal_add(verifying->journal, ids, count, clock_real_ns(), &err)) return;
+    verifying->full = true;
+    do_without(verifying, &err);
+}
+
+static bool on_known(void *arg, const struct hash *id)
+{
+    const struct verifying *verifying = arg;
+    return verifying->journal && check_journal_has(verifying->journal, id);
+}
+
+static void on_sound(void *arg, const struct hash *ids, size_t count)
+{
+    keep(arg, ids, count);
+}
+
 /* --- progress --- */
 
 static void show(struct verifying *verifying, uint64_t bytes)
@@ -110,8 +172,12 @@ static bool put_together(struct verifying *verifying, const struct hash *root, s
 static bool check_point(struct verifying *verifying, const Sealift__VerifyPoint *point,
                         struct checked_set *checked, struct err *err)
 {
-    const struct check_decrypt_sink sink = {
-        .finding = on_chunk, .progress = on_frames, .arg = verifying, .pace = &verifying->pace};
+    const struct check_decrypt_sink sink = {.finding = on_chunk,
+                                            .progress = on_frames,
+                                            .known = on_known,
+                                            .sound = on_sound,
+                                            .arg = verifying,
+                                            .pace = &verifying->pace};
     struct recovery *recovery = verifying->recovery;
     struct hash root = stored_hash(&point->root);
     bool whole = verifying->plan->level == SEALIFT__VERIFY_LEVEL__VERIFY_RESTORE;
@@ -119,6 +185,10 @@ static bool check_point(struct verifying *verifying, const Sealift__VerifyPoint 
     verifying->point_count = 0;
     verifying->worst = ERR_NONE;
     verifying->shown_bytes = verifying->opened.bytes;
+    if (whole && on_known(verifying, &root)) {
+        verifying->resumed_points++;
+        return true;
+    }
     if (!check_decrypt_point(recovery->opener, &recovery->inlet, &root,
                              whole ? CHECK_DECRYPT_NODES : CHECK_DECRYPT_ALL, 0, checked, &sink,
                              &verifying->opened, err))
@@ -126,6 +196,7 @@ static bool check_point(struct verifying *verifying, const Sealift__VerifyPoint 
     bool names = verifying->plan->names && verifying->point_count > 0;
     if ((whole || names) && !put_together(verifying, &root, err)) return false;
     tell_point(verifying);
+    if (whole && verifying->point_count == 0) keep(verifying, &root, 1);
     return true;
 }
 
@@ -152,6 +223,8 @@ static void report(const struct verifying *verifying, struct run_findings *findi
     report->chunks = verifying->opened.chunks;
     report->files = verifying->restored.files;
     report->content_bytes = verifying->restored.bytes;
+    report->resumed_chunks = verifying->opened.known;
+    report->resumed_points = verifying->resumed_points;
     report->links_unchecked = verifying->restored.links_unchecked;
     report->bytes_read = verifying->opened.bytes + verifying->restored.bytes;
 }
@@ -196,7 +269,12 @@ bool run_verify(struct run *run, struct recovery *recovery, const Sealift__Brows
     if (!plan_check(plan, err)) return false;
     run->findings = run_findings_new();
     pace_init(&verifying.pace, run->environment.check_bytes_per_s, &run->cancelled);
-    if (check_points(&verifying, err)) return answer(&verifying, operator, err);
+    begin_journal(&verifying);
+    if (check_points(&verifying, err)) {
+        if (!answer(&verifying, operator, err)) return false;
+        if (verifying.journal) check_journal_end(verifying.journal);
+        return true;
+    }
     struct err cancelled;
     if (!run_going_on(run, &cancelled)) *err = cancelled;
     return false;
