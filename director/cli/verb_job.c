@@ -349,8 +349,7 @@ const struct command job_commands[] = {
      NULL, 1, 1, show},
     {"job", "edit", "NAME [--connection HOW] [--bandwidth RULE] [--priority N]",
      "Signs a job anew, with what is said here and all else as it was. Runs that wait go by it; one that "
-     "runs "
-     "goes\non as it began.",
+     "runs\ntakes the new bandwidth, and goes on as it began in all else.",
      "$ sealift job edit web --connection reverse\n"
      "web: signed anew; vault dials web1",
      job_edit_options, 1, 1, job_edit},
