@@ -57,7 +57,7 @@ class Guide(Site):
 
     def __init__(self):
         super().__init__("readme")
-        self.port = free_port()
+        self.ports = {"vault": free_port(), "web": free_port()}
         self.key = self.line = self.claim = self.operator = ""
         self.fingerprints = {}
         self.owner = {"/etc": "web", "/home": "web", "/var/restore": "web", "/srv/backup": "vault", "/tmp/back": "anywhere"}
@@ -74,11 +74,13 @@ class Guide(Site):
         # the source's `/etc` is not that of the host that restores it
         words = [self.place(host, word) for word in shlex.split(command, comments=True)]
         words = [word.replace("KEY@director.example:9446", f"{self.key}@{self.operator}").replace("SITE-LINE", self.line)
-                 .replace("vault.example:9448", f"127.0.0.1:{self.port}") for word in words]
+                 for word in words]
+        for name, port in self.ports.items():
+            words = [word.replace(f"{name}.example:9448", f"127.0.0.1:{port}") for word in words]
         if "--init" in words and words[0] == "sealift-director":
             words += ["--bind", "127.0.0.1", "--operator-port", "0", "--control-port", "0"]
         if "--init" in words and words[0] == "sealift-transporter":
-            port = self.port if "--data-advertise" in words else 0
+            port = self.ports[host] if "--data-advertise" in words else 0
             words += ["--state", self.path(host, "state"), "--data-listen", f"tcp://127.0.0.1:{port}"]
         return words
 
