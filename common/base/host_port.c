@@ -44,6 +44,9 @@ static bool take_host(const char *text, enum host_port_use use, struct host_port
 {
     const char *end; /* of the host */
     size_t len;
+    if (strstr(text, "://"))
+        return err_set(err, ERR_USAGE, "write HOST:PORT, without '%.*s'",
+                       (int)(strstr(text, "://") + 3 - text), text);
     if (text[0] == '[') {
         end = strchr(text, ']');
         if (!end) return err_set(err, ERR_USAGE, "the address has '[' without ']'");

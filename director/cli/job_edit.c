@@ -4,6 +4,7 @@
 #include "director/cli/job_pace.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
+#include "director/core/run.h"
 
 #include <string.h>
 
@@ -64,7 +65,9 @@ static void say(struct cli *cli, const struct edit *edit)
     if (!edit->local) pair_json(&edit->links, &edit->way, &edit->pair, object);
     AUTO(json) json_t *shown = json_deep_copy(object);
     const char *dials = json_string_value(json_object_get(shown, "dials"));
-    output_line(&cli->output, object, "%s: signed anew%s%s", edit->body.name, dials ? "; " : "",
+    output_line(&cli->output, object, "%s: signed anew; bandwidth %s, priority %u%s%s", edit->body.name,
+                edit->body.bandwidth[0] ? edit->body.bandwidth : "unlimited",
+                edit->body.priority ? edit->body.priority : RUN_PRIORITY_USUAL, dials ? "; " : "",
                 dials ? dials : "");
     if (!edit->local) pair_warn(cli, &edit->way, &edit->pair);
 }

@@ -351,7 +351,7 @@ const struct command job_commands[] = {
      "Signs a job anew, with what is said here and all else as it was. Runs that wait go by it; one that "
      "runs\ntakes the new bandwidth, and goes on as it began in all else.",
      "$ sealift job edit web --connection reverse\n"
-     "web: signed anew; vault dials web1",
+     "web: signed anew; bandwidth unlimited, priority 3; vault dials web1",
      job_edit_options, 1, 1, job_edit},
     {"job", "run", "NAME [--wait] [--stats N]",
      "Runs a job now. With --wait it ends when the run does, with its exit code: 1 means done with "

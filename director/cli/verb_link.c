@@ -156,6 +156,25 @@ static void note_opposite(struct cli *cli, const struct link_table *links, const
                 json_string_value(json_object_get(object, "dials")));
 }
 
+/* Restores go the other way. */
+static void warn_of_way_back(struct cli *cli, const struct link_table *links, const struct way_wish *wish,
+                             const struct pair *pair)
+{
+    const struct way_wish reverse = {.connection = SEALIFT__CONNECTION__CONNECTION_REVERSE};
+    struct pair back = {0};
+    struct way_wish way = {0};
+    struct err err;
+    memcpy(back.source, pair->target, SIGN_PK_LEN);
+    memcpy(back.target, pair->source, SIGN_PK_LEN);
+    memcpy(back.source_name, pair->target_name, sizeof(back.source_name));
+    memcpy(back.target_name, pair->source_name, sizeof(back.target_name));
+    const struct way_ends ends = pair_ends(&back);
+    const struct way_wish none = {0};
+    bool by_this_link = wish->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT &&
+                        way_decide(&none, links, &ends, &way, &err) && way.connection == reverse.connection;
+    if (by_this_link) pair_warn(cli, &reverse, &back);
+}
+
 static bool set(struct cli *cli, const struct args *args, struct err *err)
 {
     AUTO(link_table) struct link_table links = {0};
@@ -168,6 +187,7 @@ static bool set(struct cli *cli, const struct args *args, struct err *err)
     say_set(cli, &links, &pair);
     note_opposite(cli, &links, &pair);
     pair_warn(cli, &wish, &pair);
+    warn_of_way_back(cli, &links, &wish, &pair);
     return true;
 }
 

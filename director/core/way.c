@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/host_port.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DIRECT SEALIFT__CONNECTION__CONNECTION_DIRECT
@@ -190,4 +191,20 @@ struct way_word way_word_for(const struct way_wish *way, Sealift__RunSide side, 
         break; /* one host */
     }
     return word;
+}
+
+void way_endpoint(const char *endpoint, const char *seen, char *out, size_t size)
+{
+    static const char *const everywhere[] = {"tcp://0.0.0.0:", "tcp://[::]:", "tcp://*:"};
+    static const char mapped[] = "::ffff:"; /* IPv4 within IPv6 */
+    if (strncmp(seen, mapped, strlen(mapped)) == 0) seen += strlen(mapped);
+    for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]) && seen[0]; i++) {
+        size_t len = strlen(everywhere[i]);
+        if (strncmp(endpoint, everywhere[i], len) != 0) continue;
+        bool ipv6 = strchr(seen, ':');
+        int written =
+            snprintf(out, size, "tcp://%s%s%s:%s", ipv6 ? "[" : "", seen, ipv6 ? "]" : "", endpoint + len);
+        if (written > 0 && (size_t)written < size) return;
+    }
+    (void)snprintf(out, size, "%s", endpoint);
 }

@@ -77,4 +77,9 @@ struct way_word {
 /* `endpoint`: direct: where the target listens; reverse: the source's reverse port. */
 struct way_word way_word_for(const struct way_wish *way, Sealift__RunSide side, const char *endpoint);
 
+/* Where a host listens, as others may dial it: who listens at every address (0.0.0.0, [::], *) and says no
+ * other is dialled where the director sees it (`seen`, an address; "": not known). `out` is the endpoint as it
+ * was, or with that host; at most `size` bytes with the NUL. */
+void way_endpoint(const char *endpoint, const char *seen, char *out, size_t size);
+
 #endif

@@ -39,9 +39,10 @@ static void on_ready(struct director *director, struct host_link *host, const Se
         drop(director, &host->line.peer, "the endpoint of a run is too long");
         return;
     }
+    char endpoint[RUN_ENDPOINT_MAX + 1];
+    way_endpoint(ready->endpoint, host->line.peer.address, endpoint, sizeof(endpoint));
     AUTO(effects) struct effects effects = {0};
-    run_table_ready(director->runs, &director->now, host->sign_pk, &run, ready->attempt, ready->endpoint,
-                    &effects);
+    run_table_ready(director->runs, &director->now, host->sign_pk, &run, ready->attempt, endpoint, &effects);
     (void)apply(director, &effects);
 }
 

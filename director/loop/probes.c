@@ -181,7 +181,7 @@ void probes_ready(struct director *director, struct host_link *host, const Seali
         strlen(ready->endpoint) > RUN_ENDPOINT_MAX)
         return;
     if (probe->way.connection == SEALIFT__CONNECTION__CONNECTION_DIRECT)
-        run_text_set(probe->endpoint, sizeof(probe->endpoint), ready->endpoint);
+        way_endpoint(ready->endpoint, host->line.peer.address, probe->endpoint, sizeof(probe->endpoint));
     probe->stage = AWAITS_ENDS;
     probe->until_ms = director->now.mono_ms + END_MS;
     if (!tell(director, probe, SEALIFT__RUN_SIDE__SIDE_SOURCE))

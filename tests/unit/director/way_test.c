@@ -1,3 +1,4 @@
+#include "director/core/run.h"
 #include "director/core/way.h"
 
 #include <criterion/criterion.h>
@@ -141,7 +142,7 @@ Test(way_wish, has_a_proxy_where_one_is_gone_through)
         {RENDEZVOUS, NULL, "a rendezvous needs a proxy, HOST:PORT, that both transporters can dial"},
         {DIRECT, "p", "the proxy: 'p' has no port: HOST:PORT"},
         {DIRECT, "p:0", "the proxy: 'p:0': '0' is not a port from 1 to 65535"},
-        {DIRECT, "tcp://p:1", "the proxy: 'tcp://p:1': write an IPv6 address in brackets: [ADDRESS]:PORT"},
+        {DIRECT, "tcp://p:1", "the proxy: 'tcp://p:1': write HOST:PORT, without 'tcp://'"},
         {DIRECT, "a b:1", "the proxy: 'a b:1': the host has a character that no host name has"},
         {DIRECT, ":1", "the proxy: ':1': the address needs a host of 1 to 253 characters"},
     };
@@ -209,4 +210,27 @@ Test(link_table, refuses_more_than_its_limit)
     link.source[5] = 2;
     cr_assert_not(link_table_put(&links, &link, &err));
     cr_assert_eq(err.code, ERR_LIMIT);
+}
+
+Test(way, who_listens_everywhere_is_dialled_where_the_director_sees_it)
+{
+    static const struct {
+        const char *endpoint, *seen, *dialled;
+    } words[] = {
+        {"tcp://0.0.0.0:9448", "192.0.2.7", "tcp://192.0.2.7:9448"},
+        {"tcp://[::]:9448", "2001:db8::7", "tcp://[2001:db8::7]:9448"},
+        {"tcp://*:9448", "::ffff:192.0.2.7", "tcp://192.0.2.7:9448"},
+        {"tcp://0.0.0.0:9448", "", "tcp://0.0.0.0:9448"},
+        {"tcp://10.0.0.0:9448", "192.0.2.7", "tcp://10.0.0.0:9448"},
+        {"tcp://vault.example:9448", "192.0.2.7", "tcp://vault.example:9448"},
+        {"", "192.0.2.7", ""},
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char out[RUN_ENDPOINT_MAX + 1];
+        way_endpoint(words[i].endpoint, words[i].seen, out, sizeof(out));
+        cr_assert_str_eq(out, words[i].dialled);
+    }
+    char small[20];
+    way_endpoint("tcp://0.0.0.0:9448", "2001:db8::1234:5678", small, sizeof(small));
+    cr_assert_str_eq(small, "tcp://0.0.0.0:9448", "what does not fit is left as it was");
 }
