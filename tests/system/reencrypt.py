@@ -146,9 +146,8 @@ with Site(lease="2s") as site:
 
     # killed while it seals, by whichever side, and gone on with
     run = command(site, "job", "run", "onward")["run"][:12]
-    stored = site.path("far-store", "last", "open")
-    wait_until(lambda: sum(os.path.getsize(path) for path in glob.glob(stored + "/*/*") +
-                           glob.glob(stores["last"] + "/packs/*/*")) > 4 << 20, "the copy is under way")
+    wait_until(lambda: sum(site.stored_bytes("far-store", "last", part) for part in ("open", "packs")) > 4 << 20,
+               "the copy is under way")
     site.daemons["keeper"].kill()
     site.run_transporter("keeper")
     # meanwhile, without anybody's help: what was copied opens with the new key, and not with the old one

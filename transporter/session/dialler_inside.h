@@ -108,6 +108,8 @@ void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);
 void dialler_take_message(struct dialler *dialler, struct data_message *message);
 /* The connection that carried the conversation has ended; under the lock. */
 void dialler_down(struct dialler *dialler);
+/* There is no connection: that is told, once, if there never was one for some seconds. */
+void dialler_not_reached(struct dialler *dialler);
 /* dialler_loop.c */
 void *dialler_main(void *arg); /* a struct dialler */
 

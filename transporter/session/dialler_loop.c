@@ -272,7 +272,9 @@ static void give_up(struct dialler *dialler)
 static uint64_t check_lease(struct dialler *dialler, const struct links *links)
 {
     (void)pthread_mutex_lock(&dialler->lock);
-    uint64_t left = lease_left(dialler, links && links_up(links) && !links_lost(links) && is_open(dialler));
+    bool open = links && links_up(links) && !links_lost(links) && is_open(dialler);
+    uint64_t left = lease_left(dialler, open);
+    if (!open) dialler_not_reached(dialler);
     (void)pthread_mutex_unlock(&dialler->lock);
     if (left == 0) give_up(dialler);
     return left;

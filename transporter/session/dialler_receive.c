@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { NOT_REACHED_MS = 5000 }; /* a side that was told a moment later is there by then */
+
 static bool no_row(const struct data_message *message, struct err *err)
 {
     return err_set(err, ERR_PROTOCOL, "a '%s' message that answers nothing",
@@ -76,6 +78,17 @@ void dialler_down(struct dialler *dialler)
     if (dialler->stop || dialler->failed || dialler->missed) return;
     dialler->missed = true;
     log_lost(dialler);
+}
+
+void dialler_not_reached(struct dialler *dialler)
+{
+    bool due = clock_steady_ms() >= dialler->down_since_ms + NOT_REACHED_MS;
+    if (!due || dialler->opened_once || dialler->missed || !dialler->trouble[0] || dialler->stop) return;
+    dialler->missed = true;
+    char run[2 * ID_LEN + 1];
+    hex_encode(dialler->options.run.bytes, ID_LEN, run);
+    log_event(LOG_WARN, "peer_not_reached", "run", run, "reason", dialler->trouble, "next",
+              "it is dialled again for as long as the lease", NULL);
 }
 
 /* On a short way a large credit would only be memory: of the target's disk, which is slower, and not of the
