@@ -159,6 +159,14 @@ static void take_in(const struct wire *wire, struct direction *way)
     }
 }
 
+static void drop_all(struct direction *way)
+{
+    for (struct packet *next; way->first; way->first = next) {
+        next = way->first->next;
+        free(way->first);
+    }
+}
+
 /* Lets out what is due; when the next one is. */
 static uint64_t let_out(struct direction *way)
 {
@@ -268,5 +276,7 @@ int main(int argc, char **argv)
     work(&wire, &unblocked);
     report(argv[at], &wire.there);
     report(argv[at + 1], &wire.back);
+    drop_all(&wire.there);
+    drop_all(&wire.back);
     return 0;
 }

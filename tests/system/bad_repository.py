@@ -213,8 +213,8 @@ def two_daemons(site):
     with open(site.path("vault.conf")) as file:
         text = file.read().replace(site.path("vault"), site.path("twin"))
     with open(site.path("twin.conf"), "w") as file:
-        file.write(re.sub(r'director = "[^"]*"', 'director = "tcp://127.0.0.1:1"', text) if "director =" in text
-                   else text + 'director = "tcp://127.0.0.1:1";\n')
+        file.write(text)
+    site.change_settings(site.path("twin.conf"), 'director = "tcp://127.0.0.1:1";\n')
     twin = site.run_transporter("twin")
     line = twin.wait_for("event=repository_not_open name=good ")
     says(line, f"'{store(site, 'good')}' is in use by another owner")

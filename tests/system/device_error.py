@@ -95,8 +95,8 @@ def image(site, disk):
     disk.cut(cut)
     failed = site.sealift("--json", "job", "run", "disk", "--wait", code=3)
     named = re.search(rf"cannot read '{disk.link}' at offset (\d+): [Ii]nput/output error", failed.stderr)
-    # a page or a request of the kernel before it
-    expect(named and 0 <= cut - int(named.group(1)) < MIB, f"device, offset and reason are named: {failed.stderr}")
+    # a page or a request of the kernel before it, or where another thread reads, behind it
+    expect(named and cut - MIB < int(named.group(1)) < SIZE, f"device, offset and reason are named: {failed.stderr}")
     expect(points(site, "disk") == [], "a point of a device that could not be read")
     disk.mend(whole)
     site.sealift("job", "run", "disk", "--wait")
