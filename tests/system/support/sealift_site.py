@@ -225,6 +225,9 @@ class Site:
         self.run_transporter(name).wait_for("event=pending")
         self.sealift("transporter", "approve", name, "--zone", zone, "--fingerprint", fingerprint)
         self.daemons[name].wait_for("event=admitted")
+        # over a long way the director hears of it a moment later
+        if "director" in self.daemons:
+            self.daemons["director"].wait_for(f"event=connected transporter={name} ")
 
     def run_transporter(self, name):
         argv = self.command(name, "sealift-transporter", "--config", self.path(f"{name}.conf"))
