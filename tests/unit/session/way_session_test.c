@@ -236,8 +236,9 @@ Test(way_session, a_target_with_another_key_is_not_spoken_to, .timeout = 60)
         cr_assert_not(dialler_await(dialler, &opened, &err));
         dialler_leave(dialler);
         cr_assert_eq(err.code, ERR_UNREACHABLE);
+        /* the last dial's reason; at the own port it may have waited for a caller when the time was over */
         const char *why = i == 0 ? "another key is there, or another protocol" : "before hands were shaken";
-        cr_assert_not_null(strstr(err.text, why), "%s", err.text);
+        cr_assert(strstr(err.text, why) || (i == 0 && strstr(err.text, "it did not come")), "%s", err.text);
         cr_assert_not(ends_join(meeting.ends));
     }
 }
