@@ -1,6 +1,5 @@
 #include "director/cli/link_test.h"
 
-#include "common/wire/lent.h"
 #include "director/cli/pair.h"
 
 #include <stdio.h>
@@ -58,11 +57,7 @@ static bool ask(struct cli *cli, const struct pair *pair, const struct way_wish 
 {
     struct client *client = NULL;
     AUTO(client_message) struct client_message answer = {0};
-    Sealift__Link link = SEALIFT__LINK__INIT;
-    link.source = lent_bytes(pair->source, SIGN_PK_LEN);
-    link.target = lent_bytes(pair->target, SIGN_PK_LEN);
-    link.connection = way->connection;
-    link.proxy = lent_text(way->proxy);
+    Sealift__Link link = pair_link(pair, way);
     Sealift__LinkTest body = SEALIFT__LINK_TEST__INIT;
     body.link = &link;
     Sealift__Head head = SEALIFT__HEAD__INIT;

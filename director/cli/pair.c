@@ -1,5 +1,6 @@
 #include "director/cli/pair.h"
 
+#include "common/wire/lent.h"
 #include "director/cli/catalog_ask.h"
 
 #include <string.h>
@@ -124,6 +125,16 @@ bool pair_read(const struct args *args, enum pair_default choice, const struct l
 }
 
 /* ---- what people read */
+
+Sealift__Link pair_link(const struct pair *pair, const struct way_wish *way)
+{
+    Sealift__Link link = SEALIFT__LINK__INIT;
+    link.source = lent_bytes(pair->source, SIGN_PK_LEN);
+    link.target = lent_bytes(pair->target, SIGN_PK_LEN);
+    link.connection = way->connection;
+    link.proxy = lent_text(way->proxy);
+    return link;
+}
 
 void pair_words(const struct way_wish *way, const struct pair *pair, struct buf *out)
 {

@@ -32,6 +32,8 @@ enum pair_default { PAIR_NEEDS_CONNECTION, PAIR_MAY_SAY_LINK };
 bool pair_read(const struct args *args, enum pair_default choice, const struct link_table *links,
                const struct pair *pair, struct way_wish *out, struct err *err) MUST_CHECK;
 
+/* As it is told to the director. Borrows. */
+Sealift__Link pair_link(const struct pair *pair, const struct way_wish *way);
 /* "vault dials web1", "web1 and vault dial meet:9449", … */
 void pair_words(const struct way_wish *way, const struct pair *pair, struct buf *out);
 /* Sets `connection`, `proxy` and `dials` of a way, or null and the reason why there is none. */

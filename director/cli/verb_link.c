@@ -1,5 +1,4 @@
 /* sealift link …: how pairs of transporters meet. */
-#include "common/wire/lent.h"
 #include "director/cli/link_test.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
@@ -117,11 +116,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
 
 static bool put(struct cli *cli, const struct pair *pair, const struct way_wish *wish, struct err *err)
 {
-    Sealift__Link link = SEALIFT__LINK__INIT;
-    link.source = lent_bytes(pair->source, SIGN_PK_LEN);
-    link.target = lent_bytes(pair->target, SIGN_PK_LEN);
-    link.connection = wish->connection;
-    link.proxy = lent_text(wish->proxy);
+    Sealift__Link link = pair_link(pair, wish);
     Sealift__LinkPut body = SEALIFT__LINK_PUT__INIT;
     body.link = &link;
     Sealift__Head head = SEALIFT__HEAD__INIT;

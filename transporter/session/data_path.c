@@ -4,6 +4,7 @@
 #include "common/base/secret.h"
 #include "common/net/net_reach.h"
 #include "transporter/proxy/core/rendezvous_name.h"
+#include "transporter/session/stripe_growth.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 
 _Static_assert(DATA_PATH_NAME_LEN == RENDEZVOUS_ID_LEN, "the name is the id of a rendezvous");
-_Static_assert(DATA_PATH_STRIPES == RENDEZVOUS_STRIPES, "as many as a rendezvous can tell apart");
+_Static_assert(STRIPES_MAX == RENDEZVOUS_STRIPES, "as many as a rendezvous can tell apart");
 
 enum {
     DIRECT_PATIENCE_MS = 20000,
@@ -143,7 +144,7 @@ static void log_in(const struct data_ways *ways, struct net_endpoint *out)
 
 void data_path_endpoint(const struct data_path *path, unsigned stripe, struct data_endpoint *out)
 {
-    assert(data_path_dials(path) && stripe < DATA_PATH_STRIPES);
+    assert(data_path_dials(path) && stripe < STRIPES_MAX);
     out->net = (struct net_endpoint){.side = NET_CONNECT, .address = out->address, .socks5 = socks5_of(path)};
     out->inside = path->meets_at[0] != '\0';
     log_in(path->ways, &out->net);

@@ -17,7 +17,6 @@
 #include "common/wire/head.h"
 
 #define DATA_PATH_NAME_LEN 32
-#define DATA_PATH_STRIPES 8 /* connections of a run, numbered from 0 */
 #define DATA_PATH_PORT_MAX 96
 
 /* What this host's configuration adds to what assignments say. Borrowed by every path. */

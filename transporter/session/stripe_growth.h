@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-    STRIPES_MAX = 8,
+    STRIPES_MAX = 8,                  /* connections of a run, numbered from 0 */
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
     STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection */

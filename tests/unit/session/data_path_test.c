@@ -1,4 +1,5 @@
 #include "transporter/session/data_path.h"
+#include "transporter/session/stripe_growth.h"
 
 #include "transporter/proxy/core/rendezvous_name.h"
 
@@ -153,7 +154,7 @@ Test(data_path, of_a_direct_source_leads_to_the_target_through_the_nearest_proxy
 /* The name that is asked for is the one of the run, the connection, and the side. */
 static void assert_meets(const struct data_path *path, const char *proxy, enum rendezvous_side side)
 {
-    for (unsigned stripe = 0; stripe < DATA_PATH_STRIPES; stripe++) {
+    for (unsigned stripe = 0; stripe < STRIPES_MAX; stripe++) {
         struct data_endpoint endpoint;
         struct rendezvous_name asked;
         data_path_endpoint(path, stripe, &endpoint);
