@@ -4,6 +4,7 @@
  *   bench-limit --read TREE   walk, read and hash only (the least that a changed tree costs)
  *   bench-limit --stat TREE   walk and statx only (the least that an unchanged tree costs)
  *   bench-limit --image FILE OUT   the same as the first of a disk image, without its holes
+ *   bench-limit --wire ...    the first or the image, written by a second process (limit/wire.h)
  *
  * Two threads share a stack of directories. Files up to 200 KiB are bundled into chunks of about
  * that size, larger ones are cut every 1 MiB. Each file and each chunk is hashed with BLAKE3, each
@@ -13,6 +14,10 @@
  * metadata and no way back: it is a yardstick, not a format.
  *
  * Prints one JSON line: times in seconds, sizes in bytes. Any failure ends the program. */
+#include "limit/die.h"
+#include "limit/packs.h"
+#include "limit/wire.h"
+
 #include <blake3.h>
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +26,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +40,6 @@ enum {
     WORKERS = 2,
     BUNDLE = 200 * 1024,
     CHUNK = 1024 * 1024,
-    PACK = 32 * 1024 * 1024,
     REGION = 64 * 1024 * 1024,
     WRITE = 1024 * 1024, /* sealed bytes gathered before they are hashed and written */
     KEY_LEN = 32,
@@ -84,34 +87,11 @@ struct worker {
     EVP_CIPHER_CTX *aead;
     uint64_t sealed; /* chunks so far, and so the nonce */
 
-    int out_fd; /* the directory of the packs */
+    struct packs packs;
+    struct wire_sender *wire; /* NULL: the packs are written here */
     uint8_t *frames;
     size_t frames_len;
-    int pack_fd; /* -1: none is open */
-    unsigned packs;
-    size_t pack_len;
-    blake3_hasher pack_hash;
 };
-
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    (void)fputs("bench-limit: ", stderr);
-    (void)vfprintf(stderr, fmt, args);
-    (void)fputc('\n', stderr);
-    va_end(args);
-    exit(3);
-}
-
-static void *must_alloc(size_t size)
-{
-    void *memory = malloc(size);
-    if (!memory) die("out of memory");
-    return memory;
-}
 
 /* ---- the stack of directories ---- */
 
@@ -151,42 +131,16 @@ static void dirs_finish(struct dirs *dirs)
 
 /* ---- from chunks to packs ---- */
 
-static void pack_open(struct worker *worker)
+static void frames_flush(struct worker *worker)
 {
-    char name[32];
-    (void)snprintf(name, sizeof(name), "pack-%u-%u", worker->index, worker->packs++);
-    worker->pack_fd = openat(worker->out_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (worker->pack_fd < 0) die("cannot create '%s': %s", name, strerror(errno));
-    worker->pack_len = 0;
-    blake3_hasher_init(&worker->pack_hash);
-}
-
-static void pack_write(struct worker *worker)
-{
-    if (worker->frames_len == 0) return;
-    if (worker->pack_fd < 0) pack_open(worker);
-    blake3_hasher_update(&worker->pack_hash, worker->frames, worker->frames_len);
-    for (size_t done = 0; done < worker->frames_len;) {
-        ssize_t got = write(worker->pack_fd, worker->frames + done, worker->frames_len - done);
-        if (got < 0) die("cannot write a pack: %s", strerror(errno));
-        done += (size_t)got;
-    }
-    /* starts the disk now, so that the fsync to come waits for little; no matter if it cannot */
-    (void)sync_file_range(worker->pack_fd, (off_t)worker->pack_len, (off_t)worker->frames_len,
-                          SYNC_FILE_RANGE_WRITE);
-    worker->pack_len += worker->frames_len;
     worker->counts.bytes_written += worker->frames_len;
+    if (worker->wire && worker->frames_len > 0) {
+        wire_send(worker->wire, worker->frames, worker->frames_len);
+        worker->frames = wire_take(worker->wire);
+    } else if (worker->frames_len > 0) {
+        packs_write(&worker->packs, worker->frames, worker->frames_len);
+    }
     worker->frames_len = 0;
-}
-
-static void pack_close(struct worker *worker)
-{
-    pack_write(worker);
-    if (worker->pack_fd < 0) return;
-    uint8_t name[BLAKE3_OUT_LEN];
-    blake3_hasher_finalize(&worker->pack_hash, name, sizeof(name));
-    if (fsync(worker->pack_fd) || close(worker->pack_fd)) die("cannot sync a pack: %s", strerror(errno));
-    worker->pack_fd = -1;
 }
 
 static void frame_seal(struct worker *worker, const uint8_t head[HEAD_LEN], const uint8_t *stored, int len)
@@ -210,8 +164,7 @@ static void frame_seal(struct worker *worker, const uint8_t head[HEAD_LEN], cons
 
 static void chunk_store(struct worker *worker, const uint8_t *data, size_t len)
 {
-    if (worker->frames_len >= WRITE) pack_write(worker);
-    if (worker->pack_fd >= 0 && worker->pack_len >= PACK) pack_close(worker);
+    if (worker->frames_len >= WRITE) frames_flush(worker);
 
     uint8_t head[HEAD_LEN];
     blake3_hasher hasher;
@@ -377,7 +330,11 @@ static void *worker_main(void *arg)
         tree_visit(worker);
     if (worker->mode == MODE_FULL || worker->mode == MODE_IMAGE) {
         bundle_store(worker);
-        pack_close(worker);
+        frames_flush(worker);
+        if (worker->wire)
+            wire_finish(worker->wire, worker->frames);
+        else
+            packs_finish(&worker->packs);
     }
     return NULL;
 }
@@ -388,24 +345,28 @@ struct job {
     struct dirs dirs;
     struct image image;
     int out_fd;
+    struct wire *wire; /* NULL: none */
+    struct wire_sender senders[WIRE_SENDERS];
     uint8_t key[KEY_LEN];
 };
 
 static void worker_init(struct worker *worker, uint32_t index, struct job *job)
 {
     enum mode mode = job->mode;
-    *worker = (struct worker){.mode = mode,
-                              .index = index,
-                              .dirs = &job->dirs,
-                              .image = &job->image,
-                              .out_fd = job->out_fd,
-                              .pack_fd = -1};
+    *worker = (struct worker){.mode = mode, .index = index, .dirs = &job->dirs, .image = &job->image};
     if (mode == MODE_STAT) return;
     worker->bundle = must_alloc(2 * BUNDLE);
     worker->piece = must_alloc(CHUNK);
     if (mode == MODE_READ) return;
     worker->packed = must_alloc(LZ4_COMPRESSBOUND(CHUNK));
-    worker->frames = must_alloc(WRITE + FRAME_MAX);
+    if (job->wire) {
+        worker->wire = &job->senders[index];
+        wire_connect(worker->wire, job->wire, index, WRITE + FRAME_MAX);
+        worker->frames = wire_take(worker->wire);
+    } else {
+        packs_init(&worker->packs, job->out_fd, index);
+        worker->frames = must_alloc(WRITE + FRAME_MAX);
+    }
     worker->lz4 = must_alloc((size_t)LZ4_sizeofState());
     worker->aead = EVP_CIPHER_CTX_new();
     if (!worker->aead || !EVP_EncryptInit_ex(worker->aead, EVP_aes_256_gcm(), NULL, job->key, NULL))
@@ -416,7 +377,7 @@ static void worker_deinit(struct worker *worker)
 {
     EVP_CIPHER_CTX_free(worker->aead);
     free(worker->lz4);
-    free(worker->frames);
+    if (!worker->wire) free(worker->frames);
     free(worker->packed);
     free(worker->piece);
     free(worker->bundle);
@@ -451,14 +412,16 @@ static uint64_t anonymous_bytes(void)
 
 static void report(double started_s, struct counts counts)
 {
-    struct rusage usage;
+    struct rusage usage, receiver;
     double wall_s = now_s() - started_s;
     getrusage(RUSAGE_SELF, &usage);
+    getrusage(RUSAGE_CHILDREN, &receiver);
     (void)printf("{\"wall_s\":%.3f,\"cpu_user_s\":%.3f,\"cpu_sys_s\":%.3f,\"files\":%llu,\"bytes_read\":%llu,"
                  "\"bytes_written\":%llu,\"peak_anon_bytes\":%llu}\n",
-                 wall_s, timeval_s(usage.ru_utime), timeval_s(usage.ru_stime),
-                 (unsigned long long)counts.files, (unsigned long long)counts.bytes_read,
-                 (unsigned long long)counts.bytes_written, (unsigned long long)anonymous_bytes());
+                 wall_s, timeval_s(usage.ru_utime) + timeval_s(receiver.ru_utime),
+                 timeval_s(usage.ru_stime) + timeval_s(receiver.ru_stime), (unsigned long long)counts.files,
+                 (unsigned long long)counts.bytes_read, (unsigned long long)counts.bytes_written,
+                 (unsigned long long)anonymous_bytes());
 }
 
 static void find_work(struct job *job, const char *path)
@@ -475,11 +438,16 @@ static void find_work(struct job *job, const char *path)
     dirs_put(&job->dirs, root);
 }
 
-static void run(enum mode mode, const char *path, int out_fd)
+enum way { WAY_HERE, WAY_WIRE };
+
+static void run(enum mode mode, enum way way, const char *path, int out_fd)
 {
     double started_s = now_s();
+    struct wire wire;
+    if (way == WAY_WIRE) wire_start(&wire, out_fd);
     struct job job = {.mode = mode,
                       .out_fd = out_fd,
+                      .wire = way == WAY_WIRE ? &wire : NULL,
                       .dirs = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};
     if (RAND_bytes(job.key, sizeof(job.key)) != 1) die("no random bytes");
     find_work(&job, path);
@@ -496,6 +464,7 @@ static void run(enum mode mode, const char *path, int out_fd)
         sum.bytes_read += workers[i].counts.bytes_read;
         sum.bytes_written += workers[i].counts.bytes_written;
     }
+    if (job.wire) wire_stop(job.wire);
     if (out_fd >= 0 && fsync(out_fd)) die("cannot sync the packs' directory: %s", strerror(errno));
     report(started_s, sum);
     for (int i = 0; i < WORKERS; i++)
@@ -503,28 +472,37 @@ static void run(enum mode mode, const char *path, int out_fd)
     free(job.dirs.paths);
 }
 
-static void run_into(enum mode mode, const char *path, const char *out)
+static void run_into(enum mode mode, enum way way, const char *path, const char *out)
 {
     if (mkdir(out, 0700) && errno != EEXIST) die("cannot make '%s': %s", out, strerror(errno));
     int out_fd = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (out_fd < 0) die("cannot open '%s': %s", out, strerror(errno));
-    run(mode, path, out_fd);
+    run(mode, way, path, out_fd);
     close(out_fd);
+}
+
+static int usage(void)
+{
+    (void)fputs(
+        "usage: bench-limit [--wire] TREE OUT | [--wire] --image FILE OUT | --read TREE | --stat TREE\n",
+        stderr);
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--read") == 0) {
-        run(MODE_READ, argv[2], -1);
-    } else if (argc == 3 && strcmp(argv[1], "--stat") == 0) {
-        run(MODE_STAT, argv[2], -1);
-    } else if (argc == 4 && strcmp(argv[1], "--image") == 0) {
-        run_into(MODE_IMAGE, argv[2], argv[3]);
-    } else if (argc == 3 && argv[1][0] != '-') {
-        run_into(MODE_FULL, argv[1], argv[2]);
-    } else {
-        (void)fputs("usage: bench-limit TREE OUT | --image FILE OUT | --read TREE | --stat TREE\n", stderr);
-        return 2;
-    }
+    enum way way = argc > 1 && strcmp(argv[1], "--wire") == 0 ? WAY_WIRE : WAY_HERE;
+    int words = argc - 1 - (way == WAY_WIRE);
+    char **word = argv + argc - words;
+    if (words == 2 && way == WAY_HERE && strcmp(word[0], "--read") == 0)
+        run(MODE_READ, way, word[1], -1);
+    else if (words == 2 && way == WAY_HERE && strcmp(word[0], "--stat") == 0)
+        run(MODE_STAT, way, word[1], -1);
+    else if (words == 3 && strcmp(word[0], "--image") == 0)
+        run_into(MODE_IMAGE, way, word[1], word[2]);
+    else if (words == 2 && word[0][0] != '-')
+        run_into(MODE_FULL, way, word[0], word[1]);
+    else
+        return usage();
     return 0;
 }

@@ -276,8 +276,8 @@ class Run(Folder):
         with open(self.path("data/image.facts"), "w", encoding="utf-8") as file:
             file.write("image_a_bytes=67108864\nimage_a_data_bytes=1200000\nimage_b_data_bytes=1200000\n")
         argv = [sys.executable, os.path.join(BENCH, "run"), "--data", self.path("data"), "--tools",
-                "limit,sealift,sealift-zstd", "--bin", os.path.join(os.environ["BUILD_DIR"], "bin"), "--rounds", "1",
-                "--warm-up", "0"]
+                "limit,limit-wire,sealift,sealift-zstd", "--bin", os.path.join(os.environ["BUILD_DIR"], "bin"),
+                "--rounds", "1", "--warm-up", "0"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         more = ["--works", "full", "--tools", "limit", "--continue", self.path("data/results.json")]
@@ -287,7 +287,8 @@ class Run(Folder):
             first, second = json.load(file)["rounds"]
         self.assertEqual(first["sealift"]["restored"], {})
         self.assertTrue(first["sealift"]["restored_image"]["equal"])
-        for tool, works in (("limit", tools.Limit.works), ("sealift", report.WORKS), ("sealift-zstd", ("full", "next"))):
+        for tool, works in (("limit", tools.Limit.works), ("limit-wire", tools.LimitWire.works),
+                            ("sealift", report.WORKS), ("sealift-zstd", ("full", "next"))):
             self.assertEqual({work for work in report.WORKS if work in first[tool]}, set(works))
         self.assertEqual(list(second), ["limit"])
         for title in *report.WORKS.values(), *report.STORED.values():

@@ -163,7 +163,8 @@ def ratios_of(rounds, over_limit):
     if not over_limit:
         columns += [("borg ÷ sealift", "borg", "sealift"), ("restic ÷ sealift-zstd", "restic", "sealift-zstd")]
     if over_limit and "limit" in rounds.tools:
-        columns += [("best peer ÷ limit", "peer", "limit"), ("sealift ÷ limit", "sealift", "limit")]
+        columns += [("best peer ÷ limit", "peer", "limit"), ("sealift ÷ limit", "sealift", "limit"),
+                    ("sealift ÷ limit-wire", "sealift", "limit-wire")]
     if over_limit:
         columns.append(("best peer ÷ sealift", "peer", "sealift"))
     here = {*rounds.tools, *(["peer"] if rounds.peers else [])}

@@ -226,6 +226,28 @@ class Limit(Tool):
         return [self.program, "--image", self.name_of_image, self.repository + "-next"]
 
 
+class LimitWire(Limit):
+    """The same in two processes: what one has sealed goes to the other, which hashes and writes it, by libzmq with
+    CURVE over the loopback. What a wire that nobody can read costs is in it, and still no protocol."""
+
+    name = "limit-wire"
+    works = ("full", "image-full", "image-next")
+    stores = ()
+
+    @classmethod
+    def version(cls):
+        return "bench-limit --wire"
+
+    def full(self):
+        return [self.program, "--wire", self.name_of_tree, self.repository]
+
+    def image_full(self):
+        return [self.program, "--wire", "--image", self.name_of_image, self.repository]
+
+    def image_next(self):
+        return [self.program, "--wire", "--image", self.name_of_image, self.repository + "-next"]
+
+
 class Tar(Tool):
     """tar x of an archive that is neither compressed nor encrypted."""
 
@@ -346,7 +368,7 @@ class SealiftZstd(SealiftDaemons):
         return "sealift-zstd: the same with --compress zstd:3"
 
 
-TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, Tar, Sealift, SealiftZstd)}
+TOOLS = {tool.name: tool for tool in (Restic, Borg, Limit, LimitWire, Tar, Sealift, SealiftZstd)}
 
 
 def use_sealift(how, bin_dir):
