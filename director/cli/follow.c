@@ -97,10 +97,8 @@ void follow_take_row(struct follow_result *result, const Sealift__RunRow *row)
 static void show(struct follow *follow, const Sealift__RunRow *row)
 {
     const struct follow_result *result = follow->result;
-    bool waits =
-        row->state == SEALIFT__RUN_STATE__RUN_QUEUED || row->state == SEALIFT__RUN_STATE__RUN_ASSIGNED;
     AUTO(buf) struct buf words = {0};
-    if (waits) output_escape(span_str(row->text), &words);
+    output_escape(span_str(row->text), &words); /* of a run that goes on: what it waits for */
     const struct progress_sample sample = {
         .phase = run_state_name(row->state),
         .waits_for = words.len ? buf_cstr(&words) : NULL,

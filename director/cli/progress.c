@@ -107,10 +107,25 @@ static void print_json(const struct progress *progress, const struct progress_sa
         "deduplicated_bytes", json_count(sample->deduplicated_bytes), "sent_bytes",
         json_count(sample->sent_bytes), "stored_bytes", json_count(sample->stored_bytes), "warnings",
         json_count(sample->warnings), "bytes_per_second", json_count(progress_rate(progress)));
+    (void)json_object_set_new(inner, "waits_for",
+                              sample->waits_for ? json_string(sample->waits_for) : json_null());
     json_t *line = json_pack("{s:o}", "progress", inner);
     AUTO(free) char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
     if (text) (void)fprintf(stderr, "%s\n", text);
+}
+
+static void note_wait(struct progress *progress, const struct progress_sample *sample, uint64_t now_ms)
+{
+    if (sample->waits_for && progress->waits_since_ms > 0) return;
+    progress->waits_since_ms = sample->waits_for ? now_ms : 0;
+    progress->waits_shown = false;
+}
+
+static bool is_wait_due(const struct progress *progress, uint64_t now_ms)
+{
+    return progress->waits_since_ms && !progress->waits_shown &&
+           now_ms - progress->waits_since_ms >= PROGRESS_WAIT_SHOWN_MS;
 }
 
 static bool is_due(const struct progress *progress, const struct progress_sample *sample, uint64_t now_ms)
@@ -122,6 +137,7 @@ static bool is_due(const struct progress *progress, const struct progress_sample
     case PROGRESS_JSON:
         return pause_ms >= JSON_MS;
     case PROGRESS_LINES:
+        if (is_wait_due(progress, now_ms)) return true;
         if (percent_of(sample) / 10 > progress->shown_tenth) return true;
         return progress->every_s && pause_ms >= (uint64_t)progress->every_s * 1000;
     default:
@@ -140,8 +156,10 @@ static int columns_left(void)
 void progress_update(struct progress *progress, const struct progress_sample *sample, uint64_t now_ms)
 {
     remember(progress, sample->bytes, now_ms);
+    note_wait(progress, sample, now_ms);
     if (!is_due(progress, sample, now_ms)) return;
     progress->shown_ms = now_ms;
+    progress->waits_shown = sample->waits_for != NULL;
     progress->shown_tenth = percent_of(sample) / 10;
     if (progress->form == PROGRESS_JSON) {
         print_json(progress, sample);

@@ -7,13 +7,15 @@
 
 struct progress_sample {
     const char *phase;     /* "running", "committing", … */
-    const char *waits_for; /* what people read before anything is done, in place of all else; or NULL */
+    const char *waits_for; /* what people read while nothing is done, in place of all else; or NULL */
     uint64_t entries, files;
     uint64_t bytes;                                                  /* of content, done */
     uint64_t total_bytes;                                            /* 0: not known */
     uint64_t deduplicated_bytes, sent_bytes, stored_bytes, warnings; /* shown where they are not 0 */
 };
 
+/* PROGRESS_LINES: what is waited for is shown once, when it was for so long. */
+#define PROGRESS_WAIT_SHOWN_MS 3000
 enum progress_form { PROGRESS_NONE, PROGRESS_REDRAW, PROGRESS_LINES, PROGRESS_JSON };
 /* By --quiet and --json, and whether stderr is a terminal. */
 enum progress_form progress_form_of(const struct output *output);
@@ -26,6 +28,8 @@ struct progress {
     unsigned every_s; /* PROGRESS_LINES: the longest pause; 0: only each tenth */
     uint64_t began_ms, shown_ms;
     unsigned shown_tenth;
+    uint64_t waits_since_ms; /* 0: it does not */
+    bool waits_shown;
     bool drawn; /* there is a line to be wiped away */
     struct {
         uint64_t at_ms, bytes;

@@ -178,6 +178,8 @@ static json_t *run_rows(const struct picture *picture)
                                    run_state_name(row->state), "started", json_time(row->started_ns));
         (void)json_object_set_new(object, "content_bytes",
                                   json_count(row->counters ? row->counters->content_bytes : 0));
+        (void)json_object_set_new(object, "text",
+                                  row->text[0] ? json_lossy(span_str(row->text)) : json_null());
         put_age(object, "running_for", row->started_ns, picture->now_ns);
         (void)json_array_append_new(rows, object);
     }
@@ -214,6 +216,7 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
         {"state", "STATE", COLUMN_TEXT},
         {"running_for", "SINCE", COLUMN_TEXT},
         {"content_bytes", "DONE", COLUMN_SIZE},
+        {"text", "TEXT", COLUMN_TEXT},
         {0},
     };
     static const struct column transporter_columns[] = {

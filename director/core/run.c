@@ -2,6 +2,7 @@
 
 #include "common/wire/lent.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool run_is_local(const struct run *run)
@@ -106,6 +107,17 @@ void run_work_message(const struct run_work *work, Sealift__Maintenance *out)
     if (!id_is_zero(&work->about)) out->about = lent_id(&work->about);
 }
 
+/* Who dials knows more than who waits. */
+static void tell_waits(const struct run *run, char out[static RUN_TEXT_MAX + 1])
+{
+    bool reverse = run->way.connection == SEALIFT__CONNECTION__CONNECTION_REVERSE;
+    const struct run_side *side = reverse ? &run->target : &run->source;
+    if (!side->waits[0]) side = reverse ? &run->source : &run->target;
+    out[0] = '\0';
+    if (side->waits[0] && run_side_at_work(side))
+        (void)snprintf(out, RUN_TEXT_MAX + 1, "%s: %s", side->name, side->waits);
+}
+
 void run_view_fill(const struct run *run, struct run_view *out)
 {
     Sealift__RunRow *row = &out->row;
@@ -118,7 +130,9 @@ void run_view_fill(const struct run *run, struct run_view *out)
     row->started_ns = run->started_ns;
     row->ended_ns = run->ended_ns;
     row->code = run->code;
-    row->text = lent_text(run->text);
+    tell_waits(run, out->waits);
+    bool waits = run->state == SEALIFT__RUN_STATE__RUN_RUNNING && !run->text[0];
+    row->text = lent_text(waits ? out->waits : run->text);
     row->counters = &out->counters;
     if (!id_is_zero(&run->point)) row->point = lent_id(&run->point);
     row->subject = run->subject;

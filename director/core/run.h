@@ -11,6 +11,7 @@
 #include "director/core/way.h"
 
 #define RUN_TEXT_MAX 512
+#define RUN_WAITS_MAX 384
 #define RUN_NAME_MAX 64
 #define RUN_ENDPOINT_MAX 255
 #define RUN_TICKET_LEN 32
@@ -53,9 +54,10 @@ struct run_side {
     Sealift__Counters counters;
 
     /* not kept: */
-    uint64_t assigned_ms;      /* when, in this attempt */
-    uint64_t cancelled_ms;     /* when it was told to end, in this attempt; 0: it was not */
-    uint64_t missing_since_ms; /* connected, but its Hello did not list the run; 0: not so */
+    uint64_t assigned_ms;          /* when, in this attempt */
+    uint64_t cancelled_ms;         /* when it was told to end, in this attempt; 0: it was not */
+    uint64_t missing_since_ms;     /* connected, but its Hello did not list the run; 0: not so */
+    char waits[RUN_WAITS_MAX + 1]; /* why it has not met the other side, as it last said; "": it has */
 };
 
 struct run {
@@ -116,6 +118,7 @@ void run_work_message(const struct run_work *work, Sealift__Maintenance *out);
 struct run_view {
     Sealift__Counters counters; /* the greater of what both sides say */
     Sealift__Maintenance work;
+    char waits[RUN_TEXT_MAX + 1];
     Sealift__RunRow row;
 };
 void run_view_fill(const struct run *run, struct run_view *out);

@@ -98,6 +98,7 @@ static void reset_side(struct run_side *side)
     side->text[0] = '\0';
     side->cancelled_ms = 0;
     side->missing_since_ms = 0;
+    side->waits[0] = '\0';
     side->counters = (Sealift__Counters){0};
     side->incarnation = (struct id){0};
 }

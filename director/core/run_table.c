@@ -291,6 +291,7 @@ void run_table_progress(struct run_table *table, const struct moment *now, const
     if (!side || !run_side_at_work(side)) return;
     run_side_alive(run, side);
     if (progress->counters) side->counters = *progress->counters;
+    run_text_set(side->waits, sizeof(side->waits), progress->waits);
     run->progressed = true;
     bool working = progress->state == SEALIFT__RUN_STATE__RUN_RUNNING ||
                    progress->state == SEALIFT__RUN_STATE__RUN_COMMITTING;

@@ -166,9 +166,12 @@ def login(site, middle):
     """A proxy with users: without a login the run says so, with one it goes on."""
     site.daemons["proxy"].stop()
     middle.to = run_proxy(site, users=True)
-    refused = site.sealift("job", "run", "web", "--wait", code=7)
-    text = refused.stdout + refused.stderr
-    expect("rendezvous at" in text and "wants a user and a password" in text, f"it is said what the proxy wants: {text}")
+    run = site.begin_run()
+    said = "wants a user and a password"
+    wait_until(lambda: any(said in (row["text"] or "") for row in json.loads(site.sealift("--json", "status").stdout)["runs"]),
+               "the status says what the run waits for")
+    text = json.dumps(site.end_run(run, code=7))
+    expect("rendezvous at" in text and said in text, f"it is said what the proxy wants: {text}")
     logins = (f'proxies = ( {{ address = "{middle.address}"; user = "site"; '
               f'password_file = "{site.path("proxy.password")}"; }} );\n')
     for name in ("source", "vault"):

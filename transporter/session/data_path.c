@@ -198,7 +198,7 @@ void data_path_trouble(const struct data_path *path, const char *text, char out[
     (void)snprintf(out, DATA_PATH_TROUBLE_MAX, "%s", same ? text + len : text);
 }
 
-void data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
+bool data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
                        const char *trouble, char out[static DATA_PATH_TROUBLE_MAX])
 {
     struct net_reach_result result = {.reason = NET_REACHED};
@@ -214,6 +214,7 @@ void data_path_why_not(const struct data_path *path, int timeout_ms, const struc
         net_reach_text(&result, out);
     else if (out != trouble)
         (void)snprintf(out, DATA_PATH_TROUBLE_MAX, "%s", trouble);
+    return told;
 }
 
 bool data_path_waits(const struct data_path *path)
@@ -223,10 +224,25 @@ bool data_path_waits(const struct data_path *path)
                : path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT && !is_source(path);
 }
 
+static void dialled_text(const struct data_path *path, char out[static DATA_PATH_TEXT_MAX])
+{
+    out[0] = '\0';
+    if (path && data_path_dials(path)) data_path_text(path, out);
+}
+
+void data_path_absent(const struct data_path *path, const char *trouble,
+                      char out[static DATA_PATH_ABSENT_MAX])
+{
+    char at[DATA_PATH_TEXT_MAX];
+    dialled_text(path, at);
+    (void)snprintf(out, DATA_PATH_ABSENT_MAX, "waiting for the other side%s%s%s%s", at[0] ? ": " : "", at,
+                   trouble[0] ? ": " : "", trouble);
+}
+
 void data_path_gone(const struct data_path *path, uint64_t lease_ms, const char *trouble, struct err *err)
 {
-    char at[DATA_PATH_TEXT_MAX] = "";
-    if (path && data_path_dials(path)) data_path_text(path, at);
+    char at[DATA_PATH_TEXT_MAX];
+    dialled_text(path, at);
     (void)err_set(err, ERR_UNREACHABLE, DATA_PATH_GONE "%" PRIu64 " s%s%s%s%s", lease_ms / 1000,
                   at[0] ? ": " : "", at, trouble[0] ? ": " : "", trouble);
 }

@@ -93,11 +93,15 @@ void data_path_text(const struct data_path *path, char out[static DATA_PATH_TEXT
 void data_path_trouble(const struct data_path *path, const char *text,
                        char out[static DATA_PATH_TROUBLE_MAX]);
 /* Of a way that failed with `trouble`: asks the address itself where this host dials it straight. May take
- * timeout_ms, unless `give_up` is signalled. `out` may be `trouble`. */
-void data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
+ * timeout_ms, unless `give_up` is signalled. `out` may be `trouble`. Whether the address told anything. */
+bool data_path_why_not(const struct data_path *path, int timeout_ms, const struct net_wake *give_up,
                        const char *trouble, char out[static DATA_PATH_TROUBLE_MAX]);
 /* Whether this host dials nobody, and the other side alone knows why it does not come. */
 bool data_path_waits(const struct data_path *path);
+/* What is said of it meanwhile; `trouble` as below, `path` may be NULL. */
+#define DATA_PATH_ABSENT_MAX (DATA_PATH_TEXT_MAX + DATA_PATH_TROUBLE_MAX)
+void data_path_absent(const struct data_path *path, const char *trouble,
+                      char out[static DATA_PATH_ABSENT_MAX]);
 /* ERR_UNREACHABLE, with that. `trouble`: why the last dial did not come up; "": nothing is known */
 void data_path_gone(const struct data_path *path, uint64_t lease_ms, const char *trouble, struct err *err);
 

@@ -12,6 +12,7 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/identity.h"
 #include "common/net/net_context.h"
+#include "transporter/session/absence.h"
 #include "transporter/session/bandwidth.h"
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
@@ -43,6 +44,7 @@ struct dialler_options {
     unsigned stripes;                  /* connections to begin with; 0: one, and more where the way is long */
     struct bandwidth_share *bandwidth; /* what is sent waits for it; NULL: it does not */
     _Atomic uint64_t *waiting_bytes; /* of batches that are not acknowledged, kept up to date; may be NULL */
+    struct absence *absence;         /* kept up to date; may be NULL */
 };
 
 /* Begins to dial. */

@@ -63,6 +63,9 @@ struct dialler {
     uint64_t open_sent_us;
     uint64_t down_since_ms;
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
+    bool trouble_asked;                  /* the address itself was asked for it */
+    uint64_t asked_why_ms;               /* when; 0: not since it went down */
+    bool absent;                         /* so it was told */
     bool missed;                         /* its loss was told, and not yet that it is back */
 
     struct parcel *first, **end;
@@ -110,6 +113,9 @@ void dialler_take_message(struct dialler *dialler, struct data_message *message)
 void dialler_down(struct dialler *dialler);
 /* There is no connection: that is told, once, if there never was one for some seconds. */
 void dialler_not_reached(struct dialler *dialler);
+/* Keeps options.absence. */
+enum presence { PEER_THERE, PEER_ABSENT };
+void dialler_presence(struct dialler *dialler, enum presence presence);
 /* dialler_loop.c */
 void *dialler_main(void *arg); /* a struct dialler */
 

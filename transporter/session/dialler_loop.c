@@ -9,6 +9,8 @@ enum {
     GUARD_MS = 1000,
     RECEIVE_AT_ONCE = 256, /* who floods us does not keep us from ending */
     REASON_MS = 2000,      /* to find out why nobody answers */
+    ASK_WHY_MS = 1000,     /* of nobody, until that is asked for the first time */
+    ASK_AGAIN_MS = 15000,
     LAST_CHANCE_MS = 1000, /* to say good-bye */
 };
 
@@ -121,6 +123,14 @@ static void note_trouble(struct dialler *dialler, const struct link *link, const
     struct err err;
     bool told = net_socket_proxy_failure(link->socket, link->endpoint.address, &err);
     data_path_trouble(dialler->options.path, told ? err.text : text, dialler->trouble);
+    dialler->trouble_asked = false;
+}
+
+/* A try that came to nothing says less than the address did when it was asked. */
+static void note_retried(struct dialler *dialler, const struct link *link)
+{
+    if (dialler->trouble_asked) return;
+    note_trouble(dialler, link, link->endpoint.inside ? "it did not come" : "no connection came up");
 }
 
 static void begin_link(struct dialler *dialler, struct links *links, struct link *link)
@@ -156,7 +166,7 @@ static void take_event(struct dialler *dialler, struct links *links, struct link
         link->lost = true;
         return;
     case NET_RETRIED:
-        note_trouble(dialler, link, link->endpoint.inside ? "it did not come" : "no connection came up");
+        note_retried(dialler, link);
         return;
     }
 }
@@ -253,20 +263,34 @@ static uint64_t lease_left(const struct dialler *dialler, bool open)
     return until_ms - now_ms < IDLE_MS ? until_ms - now_ms : IDLE_MS;
 }
 
-/* Why nobody answers is asked only now, not under the lock, and no longer than the dialler is needed. */
-static void give_up(struct dialler *dialler)
+/* Why nobody answers: not under the lock, and no longer than the dialler is needed. */
+static void ask_why(struct dialler *dialler)
 {
-    struct err err = {0};
     uint64_t most_ms = dialler->options.lease_ms / 4;
     const char *trouble = dialler->trouble[0] ? dialler->trouble : "no connection came up";
     net_wake_clear(&dialler->wake);
     if (is_stopped(dialler)) return;
-    data_path_why_not(dialler->options.path, most_ms < REASON_MS ? (int)most_ms : REASON_MS, &dialler->wake,
-                      trouble, dialler->trouble);
+    dialler->asked_why_ms = clock_steady_ms();
+    dialler->trouble_asked =
+        data_path_why_not(dialler->options.path, most_ms < REASON_MS ? (int)most_ms : REASON_MS,
+                          &dialler->wake, trouble, dialler->trouble);
+}
+
+static void give_up(struct dialler *dialler)
+{
+    struct err err = {0};
+    ask_why(dialler);
+    if (is_stopped(dialler)) return;
     data_path_gone(dialler->options.path, dialler->options.lease_ms, dialler->trouble, &err);
     (void)pthread_mutex_lock(&dialler->lock);
     dialler_fail(dialler, &err);
     (void)pthread_mutex_unlock(&dialler->lock);
+}
+
+static bool why_is_due(const struct dialler *dialler, uint64_t now_ms)
+{
+    if (dialler->stop || dialler->failed || now_ms < dialler->down_since_ms + ASK_WHY_MS) return false;
+    return dialler->asked_why_ms == 0 || now_ms >= dialler->asked_why_ms + ASK_AGAIN_MS;
 }
 
 static uint64_t check_lease(struct dialler *dialler, const struct links *links)
@@ -275,8 +299,11 @@ static uint64_t check_lease(struct dialler *dialler, const struct links *links)
     bool open = links && links_up(links) && !links_lost(links) && is_open(dialler);
     uint64_t left = lease_left(dialler, open);
     if (!open) dialler_not_reached(dialler);
+    bool ask = !open && left > 0 && why_is_due(dialler, clock_steady_ms());
+    dialler_presence(dialler, open ? PEER_THERE : PEER_ABSENT);
     (void)pthread_mutex_unlock(&dialler->lock);
     if (left == 0) give_up(dialler);
+    if (ask) ask_why(dialler);
     return left;
 }
 
@@ -386,5 +413,6 @@ void *dialler_main(void *arg)
         if (pause_ms > most_ms) pause_ms = most_ms;
         pause_for(dialler, data_path_jitter(pause_ms));
     }
+    dialler_presence(dialler, PEER_THERE); /* nobody waits for it any more */
     return NULL;
 }

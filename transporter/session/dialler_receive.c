@@ -75,9 +75,25 @@ static void log_back(const struct dialler *dialler)
 void dialler_down(struct dialler *dialler)
 {
     dialler->down_since_ms = clock_steady_ms();
+    dialler->asked_why_ms = 0;
     if (dialler->stop || dialler->failed || dialler->missed) return;
     dialler->missed = true;
     log_lost(dialler);
+}
+
+void dialler_presence(struct dialler *dialler, enum presence presence)
+{
+    char text[DATA_PATH_ABSENT_MAX];
+    struct absence *absence = dialler->options.absence;
+    bool absent = presence == PEER_ABSENT;
+    if (!absence || (!absent && !dialler->absent)) return;
+    dialler->absent = absent;
+    if (!absent) {
+        absence_end(absence);
+        return;
+    }
+    data_path_absent(dialler->options.path, dialler->trouble, text);
+    absence_say(absence, text, clock_steady_ms());
 }
 
 void dialler_not_reached(struct dialler *dialler)

@@ -181,6 +181,7 @@ void listener_session_free(struct listener_session *session)
         at = &(*at)->next;
     *at = session->next;
     outbound_leave(session);
+    if (session->options.absence) absence_end(session->options.absence);
     if (session->bound) listener_leave(listener, &session->peer, &session->out);
     listener_drop_stripes(session);
     if (!key_is_used(listener, session->options.peer_key))

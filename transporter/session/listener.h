@@ -15,6 +15,7 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/identity.h"
 #include "common/net/net_context.h"
+#include "transporter/session/absence.h"
 #include "transporter/session/bandwidth.h"
 #include "transporter/session/conversation.h"
 #include "transporter/session/data_message.h"
@@ -52,6 +53,7 @@ struct listener_session_options {
     const _Atomic bool *given_up;
     const struct data_path
         *path; /* if it dials, the port dials for the session; NULL: the peer comes. Must stay */
+    struct absence *absence; /* kept up to date; may be NULL */
 };
 
 struct listener_session;

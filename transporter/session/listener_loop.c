@@ -77,6 +77,7 @@ static void bind_session(struct listener_session *session, const struct net_peer
     listener_box_clear(&session->out);
     listener_drop_stripes(session);
     session->bound = true;
+    if (session->options.absence) absence_end(session->options.absence);
     session->peer = *peer;
     open->connection = ++session->connection;
     listener_queue_push(&session->opens, open);
@@ -227,9 +228,18 @@ static void probe_session(struct listener_session *session, uint64_t now_ms)
     listener_box_push(&session->out, &probe);
 }
 
+static void tell_absent(const struct listener_session *session, uint64_t now_ms)
+{
+    char text[DATA_PATH_ABSENT_MAX];
+    if (!session->options.absence) return;
+    data_path_absent(session->options.path, session->trouble, text);
+    absence_say(session->options.absence, text, now_ms);
+}
+
 /* How long until something is to be done. */
 static uint64_t serve_session(struct listener *listener, struct listener_session *session, uint64_t now_ms)
 {
+    if (!session->bound) tell_absent(session, now_ms);
     if (!session->bound) return IDLE_MS;
     probe_session(session, now_ms);
     enum net_status status = flush_box(listener, &session->peer, &session->out);

@@ -113,6 +113,7 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
         .path = &run->way.path,
         .bandwidth = run->bandwidth,
         .given_up = &run->cancelled,
+        .absence = &run->absence,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->source->curve_pk.data, sizeof(options.peer_key));
@@ -139,6 +140,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .lease_ms = lease_of(run),
         .bandwidth = run->bandwidth,
         .waiting_bytes = &run->counters.waiting_bytes,
+        .absence = &run->absence,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->target->curve_pk.data, sizeof(options.peer_key));
@@ -244,12 +246,16 @@ static void tell_progress(struct run *run)
 {
     Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
     Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
+    char waits[ABSENCE_TEXT_MAX];
     fill_counters(run, &counters);
+    absence_read(&run->absence, clock_steady_ms(), waits);
+    if (atomic_load(&run->state) != SEALIFT__RUN_STATE__RUN_RUNNING) waits[0] = '\0'; /* it may leave */
     progress.run = field(run->id.bytes, ID_LEN);
     progress.attempt = run->attempt;
     progress.state = (Sealift__RunState)atomic_load(&run->state);
     progress.side = run->side;
     progress.counters = &counters;
+    progress.waits = waits;
     run->environment.hooks.progress(run->environment.hooks.arg, &progress);
 }
 
@@ -441,6 +447,7 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     if (environment->bandwidth) run->bandwidth = bandwidth_join(environment->bandwidth, NULL);
     atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
     (void)pthread_mutex_init(&run->lock, NULL);
+    absence_init(&run->absence);
     (void)pthread_cond_init(&run->changed, NULL);
     /* without threads nothing can be reported: as with memory, that is the machine's failure */
     if (pthread_create(&run->ticker, NULL, ticker_main, run) != 0) abort();
@@ -463,5 +470,6 @@ void run_free(struct run *run)
     bandwidth_leave(run->bandwidth);
     (void)pthread_cond_destroy(&run->changed);
     (void)pthread_mutex_destroy(&run->lock);
+    absence_deinit(&run->absence);
     free(run);
 }

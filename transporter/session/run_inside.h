@@ -7,6 +7,7 @@
 
 #include "transporter/pipeline/backup.h"
 #include "transporter/pipeline/restore.h"
+#include "transporter/session/absence.h"
 #include "transporter/session/dialler.h"
 #include "transporter/session/listener.h"
 #include "transporter/session/run.h"
@@ -85,6 +86,7 @@ struct run {
     _Atomic uint64_t warnings_seen;
     _Atomic int state; /* Sealift__RunState */
     struct run_counters counters;
+    struct absence absence; /* of the other side */
     struct backup_progress backup;
     struct restore_progress restore;
     struct id point;

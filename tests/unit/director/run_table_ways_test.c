@@ -180,3 +180,53 @@ Test(run_table_ways, of_the_next_attempt_is_decided_anew_with_another_name)
     cr_assert_str_eq(second->way.proxy, "other:9449");
     cr_assert_neq(memcmp(first.rendezvous, second->rendezvous, WAY_NAME_LEN), 0);
 }
+
+static const char *shown_text(const struct id *run, struct run_view *view)
+{
+    run_view_fill(run_table_find(stage.table, run), view);
+    return view->row.text;
+}
+
+static void say_waits(const struct id *run, Sealift__RunSide side, const char *waits)
+{
+    struct effects effects = {0};
+    Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
+    progress.run = lent_id(run);
+    progress.attempt = 1;
+    progress.side = side;
+    progress.state = STATE(RUNNING);
+    progress.waits = lent_text(waits);
+    run_table_progress(stage.table, &stage.now, side == SIDE(SOURCE) ? stage_source : stage_target, &progress,
+                       &effects);
+    stage_apply(&stage, &effects);
+}
+
+Test(run_table_ways, a_run_shows_why_its_sides_have_not_met_in_the_words_of_who_dials)
+{
+    struct run_view view;
+    stage_connect(&stage);
+    struct id run = stage_start(&stage, 1);
+    stage_ready(&stage, &run, 1);
+    say_waits(&run, SIDE(TARGET), "waiting");
+    say_waits(&run, SIDE(SOURCE), "'tcp://nas:9448': refused");
+    cr_assert_str_eq(shown_text(&run, &view), "web: 'tcp://nas:9448': refused");
+    say_waits(&run, SIDE(SOURCE), "");
+    cr_assert_str_eq(shown_text(&run, &view), "nas: waiting");
+    say_waits(&run, SIDE(TARGET), "");
+    cr_assert_str_eq(shown_text(&run, &view), "");
+}
+
+Test(run_table_ways, why_sides_have_not_met_is_cut_and_is_over_when_the_run_commits)
+{
+    struct run_view view;
+    char text[2 * RUN_WAITS_MAX];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    stage_connect(&stage);
+    struct id run = stage_start(&stage, 1);
+    stage_ready(&stage, &run, 1);
+    say_waits(&run, SIDE(SOURCE), text);
+    cr_assert_eq(strlen(shown_text(&run, &view)), RUN_WAITS_MAX + strlen("web: "));
+    stage_progress(&stage, &run, 1, SIDE(TARGET), STATE(COMMITTING));
+    cr_assert_str_eq(shown_text(&run, &view), "", "what is committed waits for nobody");
+}
