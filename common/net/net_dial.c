@@ -41,6 +41,7 @@ struct call {
     const struct net_dial *dial;
     struct net_reach_result *result;
     enum net_reach_end stage;
+    size_t hop; /* which of the proxies it is about */
     int fd;
     int64_t began, deadline; /* of the stage */
 };
@@ -48,7 +49,8 @@ struct call {
 /* Says why, and returns false. */
 static bool fails(const struct call *call, enum net_reach_reason reason, int detail)
 {
-    *call->result = (struct net_reach_result){.reason = reason, .end = call->stage, .detail = detail};
+    *call->result =
+        (struct net_reach_result){.reason = reason, .end = call->stage, .proxy = call->hop, .detail = detail};
     if (reason == NET_REACH_NO_ANSWER) call->result->waited_ms = (int)(net_deadline(0) - call->began);
     return false;
 }
@@ -199,9 +201,14 @@ static bool receive_all(const struct call *call, uint8_t *out, size_t len)
     return true;
 }
 
+static const struct net_dial_proxy *proxy_of(const struct call *call)
+{
+    return &call->dial->proxies[call->hop];
+}
+
 static bool log_in(const struct call *call)
 {
-    const struct net_dial_proxy *proxy = call->dial->proxy;
+    const struct net_dial_proxy *proxy = proxy_of(call);
     uint8_t login[NET_SOCKS_LOGIN_MAX];
     uint8_t verdict[NET_SOCKS_VERDICT_LEN];
     size_t len =
@@ -218,8 +225,7 @@ static bool log_in(const struct call *call)
 
 static bool introduce(const struct call *call)
 {
-    const enum net_socks_offer offer =
-        call->dial->proxy->user ? NET_SOCKS_OFFER_LOGIN : NET_SOCKS_OFFER_NOTHING;
+    const enum net_socks_offer offer = proxy_of(call)->user ? NET_SOCKS_OFFER_LOGIN : NET_SOCKS_OFFER_NOTHING;
     uint8_t greeting[NET_SOCKS_GREETING_MAX];
     uint8_t choice[NET_SOCKS_CHOICE_LEN];
     if (!send_all(call, greeting, net_socks_greeting(offer, greeting)) ||
@@ -238,27 +244,40 @@ static bool introduce(const struct call *call)
     }
 }
 
-static bool ask(const struct call *call)
+static bool ask(const struct call *call, const struct host_port *whom)
 {
     uint8_t request[NET_SOCKS_REQUEST_MAX];
     uint8_t head[NET_SOCKS_REPLY_HEAD_LEN];
     uint8_t tail[NET_SOCKS_REPLY_TAIL_MAX];
     size_t tail_len = 0;
     uint8_t code = 0;
-    if (!send_all(call, request, net_socks_request(call->dial->target, request)) ||
-        !receive_all(call, head, sizeof(head)))
+    if (!send_all(call, request, net_socks_request(whom, request)) || !receive_all(call, head, sizeof(head)))
         return false;
     if (!net_socks_read_reply(head, &code, &tail_len)) return fails(call, NET_REACH_NOT_SOCKS5, 0);
     if (code != 0) return fails(call, net_socks_reason(code), code);
     return receive_all(call, tail, tail_len);
 }
 
+/* Greets the proxy that is there now, and asks it to go on. */
+static bool pass(struct call *call)
+{
+    const struct net_dial *dial = call->dial;
+    const bool last = call->hop + 1 == dial->proxy_count;
+    if (!introduce(call)) return false;
+    enter(call, NET_REACH_BEHIND_PROXY, last ? dial->answer_ms : dial->connect_ms);
+    return ask(call, last ? dial->target : &dial->proxies[call->hop + 1].at);
+}
+
 static bool through(struct call *call)
 {
     enter(call, NET_REACH_PROXY, call->dial->connect_ms);
-    if (!connect_host(call, &call->dial->proxy->at) || !introduce(call)) return false;
-    enter(call, NET_REACH_BEHIND_PROXY, call->dial->answer_ms);
-    return ask(call);
+    if (!connect_host(call, &proxy_of(call)->at)) return false;
+    while (pass(call)) {
+        if (call->hop + 1 == call->dial->proxy_count) return true;
+        call->hop++;
+        enter(call, NET_REACH_PROXY, call->dial->connect_ms);
+    }
+    return false;
 }
 
 static bool straight(struct call *call)
@@ -270,10 +289,10 @@ static bool straight(struct call *call)
 int net_dial(const struct net_dial *dial, struct net_reach_result *result)
 {
     struct call call = {.dial = dial, .result = result, .fd = -1};
-    bool reached = dial->proxy ? through(&call) : straight(&call);
+    bool reached = dial->proxy_count > 0 ? through(&call) : straight(&call);
     AUTO(fd) int fd = call.fd;
     if (!reached) return -1;
-    *result = (struct net_reach_result){.reason = NET_REACHED, .end = call.stage};
+    *result = (struct net_reach_result){.reason = NET_REACHED, .end = call.stage, .proxy = call.hop};
     int taken = fd;
     fd = -1;
     return taken;

@@ -1,4 +1,4 @@
-/* Private to common/net: one try to connect to an address by TCP, straight or through a SOCKS5 proxy. */
+/* Private to common/net: one try to connect to an address by TCP, straight or through SOCKS5 proxies. */
 #ifndef SEALIFT_NET_DIAL_H
 #define SEALIFT_NET_DIAL_H
 
@@ -22,13 +22,15 @@ void net_dial_proxy_deinit(struct net_dial_proxy *proxy);
 DEFINE_AUTO_IN_PLACE(net_dial_proxy, struct net_dial_proxy, net_dial_proxy_deinit)
 
 #define NET_DIAL_ENDINGS 2
+#define NET_DIAL_PROXIES_MAX 2
 
 struct net_dial {
     const struct host_port *target;
-    const struct net_dial_proxy *proxy; /* NULL: straight */
+    const struct net_dial_proxy *proxies; /* each is asked for the one behind it, the last for the target */
+    size_t proxy_count;                   /* 0: straight */
     int connect_ms; /* for TCP to connect, to all the addresses of a name together; with a proxy also for the
-                       greeting and the login there */
-    int answer_ms;  /* for the proxy to say that it connected; -1: for ever. TCP's keepalive goes on */
+                       greeting and the login there; for one to say that it connected to the next */
+    int answer_ms;  /* for the last proxy to say that it connected; -1: for ever. TCP's keepalive goes on */
     struct pollfd endings[NET_DIAL_ENDINGS]; /* what ends the try when poll says so; fd -1: nothing */
 };
 

@@ -118,7 +118,8 @@ struct net_reach_result net_reach(const struct net_reach_try *try)
         return result;
     const struct net_dial dial = {
         .target = &target,
-        .proxy = try->socks5 ? &proxy : NULL,
+        .proxies = &proxy,
+        .proxy_count = try->socks5 ? 1 : 0,
         .connect_ms = try->timeout_ms,
         .answer_ms = try->timeout_ms,
         .endings = {{.fd = try->give_up ? try->give_up->fd : -1, .events = POLLIN}, {.fd = -1}}};

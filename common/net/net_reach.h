@@ -37,6 +37,7 @@ struct net_reach_result {
     enum net_reach_end end;
     int detail;    /* errno; getaddrinfo's number (NET_REACH_NAME_UNKNOWN); behind a proxy its reply code */
     int waited_ms; /* for the answer that did not come (NET_REACH_NO_ANSWER, NET_REACH_SILENT) */
+    size_t proxy;  /* of several on the way, the one that `end` is about: 0 is the first */
 };
 
 /* All borrowed until net_reach returns. */

@@ -8,6 +8,7 @@
 #include "common/net/net_wake.h"
 #include "common/net/net_zmq.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,8 +20,8 @@
 
 struct net_relay {
     struct net_context *context;
-    bool proxied;
-    struct net_dial_proxy proxy;
+    struct net_dial_proxy proxies[NET_DIAL_PROXIES_MAX]; /* in the order of the way */
+    size_t proxy_count;
     struct host_port target;
     int connect_ms, answer_ms, handshake_ms;
     int reconnect_ms, reconnect_max_ms;
@@ -91,11 +92,12 @@ static void end_try(struct net_relay *relay)
     relay->next_try = 0;
 }
 
-/* Whom a failure is about. */
-static void put_whom(const struct net_relay *relay, struct err *err)
+/* Whom a failure is about; `proxy`: which of them, where there are any. */
+static void put_whom(const struct net_relay *relay, size_t proxy, struct err *err)
 {
-    const struct host_port *at = relay->proxied ? &relay->proxy.at : &relay->target;
-    (void)err_wrap(err, "%s'%s:%u'", relay->proxied ? "proxy " : "", at->host, at->port);
+    const bool proxied = relay->proxy_count > 0;
+    const struct host_port *at = proxied ? &relay->proxies[proxy].at : &relay->target;
+    (void)err_wrap(err, "%s'%s:%u'", proxied ? "proxy " : "", at->host, at->port);
 }
 
 /* What ends a wait on behalf of `inner`: that it is closed, or that the relay is given up. */
@@ -125,7 +127,7 @@ static void note_unreached(struct net_relay *relay, struct net_reach_result resu
     if (result.end == NET_REACH_PROXY) result.end = NET_REACH_TARGET; /* the proxy is named before it */
     net_reach_text(&result, text);
     (void)err_set(&err, net_reach_code(result.reason), "%s", text);
-    put_whom(relay, &err);
+    put_whom(relay, result.proxy, &err);
     note_failure(relay, &err);
 }
 
@@ -133,7 +135,8 @@ static void note_unreached(struct net_relay *relay, struct net_reach_result resu
 static int reach_target(struct net_relay *relay, int inner)
 {
     struct net_dial dial = {.target = &relay->target,
-                            .proxy = relay->proxied ? &relay->proxy : NULL,
+                            .proxies = relay->proxies,
+                            .proxy_count = relay->proxy_count,
                             .connect_ms = relay->connect_ms,
                             .answer_ms = relay->answer_ms};
     struct net_reach_result result;
@@ -160,7 +163,7 @@ static void note_unshaken(struct net_relay *relay, const struct net_pump_result 
         (void)err_set(&err, ERR_UNREACHABLE, "connected, but the connection ended before hands were shaken");
     else
         return;
-    put_whom(relay, &err);
+    put_whom(relay, relay->proxy_count - 1, &err);
     note_failure(relay, &err);
 }
 
@@ -214,7 +217,8 @@ static void release(struct net_relay *relay)
     auto_close_fd(relay->listener);
     net_wake_deinit(&relay->finish);
     (void)pthread_mutex_destroy(&relay->lock);
-    net_dial_proxy_deinit(&relay->proxy);
+    for (size_t i = 0; i < relay->proxy_count; i++)
+        net_dial_proxy_deinit(&relay->proxies[i]);
     free(relay);
 }
 DEFINE_AUTO(relay_parts, struct net_relay *, release)
@@ -254,6 +258,14 @@ static bool listen_locally(struct net_relay *relay, struct err *err)
     return err_sys(err, errno, "cannot listen at '%s'", relay->address);
 }
 
+static bool add_proxy(struct net_relay *relay, const char *at, const char *user,
+                      const struct secret *password, struct err *err)
+{
+    if (!net_dial_proxy_init(&relay->proxies[relay->proxy_count], at, user, password, err)) return false;
+    relay->proxy_count++;
+    return true;
+}
+
 bool net_relay_start(struct net_context *context, const struct net_relay_options *options,
                      struct net_relay **out, struct err *err)
 {
@@ -266,9 +278,10 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->reconnect_max_ms = options->reconnect_max_ms;
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
-    relay->proxied = options->proxy != NULL;
-    if (relay->proxied &&
-        !net_dial_proxy_init(&relay->proxy, options->proxy, options->user, options->password, err))
+    assert(options->proxy || !options->way_out);
+    if ((options->way_out &&
+         !add_proxy(relay, options->way_out, options->way_out_user, options->way_out_password, err)) ||
+        (options->proxy && !add_proxy(relay, options->proxy, options->user, options->password, err)))
         return false;
     if (!host_port_parse(options->target, HOST_PORT_DIALLED, &relay->target, err))
         return err_wrap(err, "address");

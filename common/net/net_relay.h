@@ -1,4 +1,4 @@
-/* Private to common/net: the way to one address through a SOCKS5 proxy, or straight, for a socket to dial.
+/* Private to common/net: the way to one address through SOCKS5 proxies, or straight, for a socket to dial.
  *
  * libzmq 4.3.4 has a SOCKS client of its own, but a process in which a socket is closed while that
  * waits for its next try aborts (its connecter forgets that it gave its descriptor back). So the
@@ -21,9 +21,12 @@ struct net_relay_options {
     const char *proxy, *target;    /* HOST:PORT; the proxy resolves the target; NULL: straight */
     const char *user;              /* NULL: no login */
     const struct secret *password; /* with a user */
-    int connect_ms;                /* for the proxy to be reached and to take the login */
-    int answer_ms;                 /* for it to say that it connected; -1: for ever */
-    int handshake_ms;              /* from then until the other end has said its part of CURVE's handshake */
+    const char *way_out; /* HOST:PORT of another proxy, through which `proxy` is dialled; NULL: none */
+    const char *way_out_user;
+    const struct secret *way_out_password;
+    int connect_ms;   /* for each proxy to be reached and to take the login */
+    int answer_ms;    /* for the last to say that it connected; -1: for ever */
+    int handshake_ms; /* from then until the other end has said its part of CURVE's handshake */
     int reconnect_ms, reconnect_max_ms; /* from one try to the next: doubles from the first to the second */
 };
 

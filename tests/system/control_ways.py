@@ -3,7 +3,8 @@
 # timeout: 120
 """The ways between director and transporters: through SOCKS5 servers of others (microsocks with and without a login,
 dante) and through sealift-proxy, with wrong logins said on both sides, and with the director dialling transporters that
-listen for it. Each joins by its way, and finds back to it when the director was restarted."""
+listen for it. Each joins by its way, and finds back to it when the director was restarted. A backup and a restore go through
+the SOCKS5 server of a site to the proxy where both ends meet, and to a reverse port."""
 
 import os
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Daemon, Site, expect, wait_until
+from sealift_site import Daemon, Site, expect, same, value, wait_until
 
 DANTE = """logoutput: stderr
 internal: 127.0.0.1 port = {port}
@@ -67,7 +68,7 @@ class Ways:
                                  "-N", "1"], port)
 
     def proxy(self, name, user, password):
-        """sealift-proxy, which dials the director for who logs in."""
+        """sealift-proxy, which dials the director for who logs in, and joins."""
         port = free_port()
         with open(self.site.path(f"{name}.conf"), "w") as file:
             file.write(f'listen = ( "127.0.0.1:{port}" );\nallow = ( "{self.site.control_address}" );\n'
@@ -196,6 +197,57 @@ def check_work(site, tree):
     site.sealift("job", "run", "web", "--wait")
 
 
+def edit(site, name, *changes, more=""):
+    """Settings of a transporter; it is started anew."""
+    with open(site.path(f"{name}.conf"), "r+", encoding="ascii") as file:
+        text = file.read()
+        for before, after in changes:
+            expect(before in text, f"{name}.conf has no '{before}'")
+            text = text.replace(before, after)
+        file.seek(0)
+        file.write(text + more)
+    site.daemons[name].stop()
+    site.run_transporter(name)
+    site.daemons["director"].wait_for(f"event=connected transporter={name} ")
+
+
+def check_two_hops(ways, tree):
+    """The way out of `plain` is a microsocks that wants a login; the proxy where it meets `listens` wants another."""
+    site = ways.site
+    way_out = ways.microsocks("way-out", "-u", "company", "-P", "of-the-way-out")
+    at = ways.proxy("meets", "site", ways.put_password("meets", "of-the-meeting"))
+    inside = [login(way_out, "company", ways.put_password("company", "of-the-way-out")),
+              login(at, "site", ways.put_password("plain-meets", "of-the-meeting"))]
+    edit(site, "plain", ("data = {\n", f'data = {{\n    proxy = "{way_out}";\n'),
+         more="proxies = ( " + ", ".join(re.search(r"\{.*\}", line).group(0) for line in inside) + " );\n")
+    edit(site, "listens", ("data = {\n", 'data = {\n    reverse = { listen = "127.0.0.1:0"; };\n'),
+         ("restore = ( );", f'restore = ( "{site.path("out")}" );'), more=inside[1])
+
+    def passed(where):
+        return sum(f"connected to {where}" in line for line in site.daemons["way-out"].lines())
+
+    site.sealift("link", "set", "listens", "plain", "--connection", "rendezvous", "--proxy", at)
+    site.sealift("job", "run", "web", "--wait")
+    backup = passed(at)
+    expect(backup > 0, "a rendezvous goes through the way out")
+    site.sealift("restore", "web@latest", "--to", f"listens:{site.path('out')}", "--wait")
+    same(tree, site.path("out") + tree, "restore through two proxies")
+    expect(passed(at) > backup, "so does the rendezvous of a restore")
+    port = reverse_port(site, "listens")
+    site.sealift("link", "set", "listens", "plain", "--connection", "reverse")
+    site.sealift("job", "run", "web", "--wait")
+    expect(passed(port) > 0, "so does a dial of a reverse port")
+    site.daemons["way-out"].stop()
+    tested = site.sealift("link", "test", "listens", "plain", "--proxy", at, code=(0, 1)).stdout
+    for where in (f"reverse port '{port}'", f"rendezvous at '{at}'"):
+        expect(f"{where} through proxy '{way_out}': the proxy: refused" in tested, f"which proxy is not there is said: {tested}")
+    site.sealift("link", "remove", "listens", "plain")
+
+
+def reverse_port(site, name):
+    return value(next(line for line in site.daemons[name].lines() if "event=ready" in line), "reverse")
+
+
 def check_restart(site, names):
     """The director is gone and comes back: so do all, each by its way."""
     site.daemons["director"].stop()
@@ -217,6 +269,7 @@ def main():
         check_logins(ways)
         check_director_dials(ways)
         check_work(site, tree)
+        check_two_hops(ways, tree)
         check_restart(site, ("plain", "dante-way", "logged", "listens", "behind"))
     print("control connections: every way joins, works and comes back")
 

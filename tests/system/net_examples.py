@@ -94,18 +94,14 @@ class Example(Site):
     def data(self):
         make_tree(self.path("web", "srv/data/tree"), files=24)
 
-    def backup_and_restore(self, offline=False):
+    def backup_and_restore(self):
         self.sealift("job", "run", "web", "--wait")
         tree = self.path("web", "srv/data/tree")
-        if offline:
-            self.type(f"offline restore /srv/backup/offsite web@latest --to {self.path('back')}")
-            same(tree, self.path("back") + tree, "offline restore")
-            return
         self.type("restore web@latest --to web:/var/restore --wait", "web")
         same(tree, self.path("web", "var/restore") + tree, "restore")
 
 
-def between_hosts(net, name, topic, others=(), firewalls=lambda hosts: None, nat=(), offline=False):
+def between_hosts(net, name, topic, others=(), firewalls=lambda hosts: None, nat=()):
     """What all but the first example do; `others`: {host: what starts there first}. Returns the hosts, with their counters."""
     hosts = {host: net.host(host, nat=host in nat) for host in ("director", "web", "vault", *others)}
     firewalls(hosts)
@@ -122,7 +118,7 @@ def between_hosts(net, name, topic, others=(), firewalls=lambda hosts: None, nat
         site.sealift("key", "create", "main", "--description", "examples", "--generate")
         site.sealift("job", "create", "web", "--backup", f"web:{site.place('web', '/srv/data')}", "--repository", "offsite",
                      "--encrypt", "source", "--key", "main")
-        site.backup_and_restore(offline)
+        site.backup_and_restore()
     return hosts
 
 
@@ -177,7 +173,7 @@ def corporate_socks(net):
         site.daemons["socks"] = Daemon("socks", host.command("microsocks", "-i", "0.0.0.0", "-p", "1080", "-u", SOCKS_LOGIN[0],
                                                              "-P", SOCKS_LOGIN[1]), site.path("socks.log"), site.env)
     hosts = between_hosts(net, "corporate-socks", "Through a corporate SOCKS proxy", {"socks": start_socks}, lambda hosts:
-                          hosts["web"].firewall(inbound="drop", outbound="drop", to=((hosts["socks"], 1080),)), offline=True)
+                          hosts["web"].firewall(inbound="drop", outbound="drop", to=((hosts["socks"], 1080),)))
     knocked_at_nobody(hosts["web"])
     expect({address for address, _ in hosts["vault"].knocks()} <= {hosts["socks"].address}, "the vault sees the proxy only")
 

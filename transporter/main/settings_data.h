@@ -16,7 +16,7 @@ struct reverse_settings {
 
 struct data_settings {
     struct reverse_settings reverse;
-    char *proxy; /* HOST:PORT that direct dials go through; NULL: none */
+    char *proxy; /* HOST:PORT that what this host dials goes through; NULL: straight */
     struct conf_logins logins;
 };
 

@@ -133,21 +133,32 @@ static void print_name(const struct data_path *path, unsigned stripe, char out[s
     (void)snprintf(out, DATA_PATH_ADDRESS_MAX, TCP "%s" MEETING_PORT, text);
 }
 
-static void log_in(const struct data_ways *ways, struct net_endpoint *out)
+/* The SOCKS5 proxy before the joiner. One that is itself the joiner is not asked for itself; NULL: none */
+static const char *way_out_of(const struct data_path *path, const char *joiner)
 {
-    const struct conf_login *login =
-        out->socks5 && ways->logins ? conf_logins_find(ways->logins, out->socks5) : NULL;
+    const char *own = path->ways->proxy;
+    const bool meets_outside = path->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT && joiner;
+    return meets_outside && own && strcmp(own, joiner) != 0 ? own : NULL;
+}
+
+static void log_in(const struct data_ways *ways, const char *proxy, const char **user,
+                   const struct secret **password)
+{
+    const struct conf_login *login = proxy && ways->logins ? conf_logins_find(ways->logins, proxy) : NULL;
     if (!login) return;
-    out->socks5_user = login->user;
-    out->socks5_password = login->password;
+    *user = login->user;
+    *password = login->password;
 }
 
 void data_path_endpoint(const struct data_path *path, unsigned stripe, struct data_endpoint *out)
 {
     assert(data_path_dials(path) && stripe < STRIPES_MAX);
-    out->net = (struct net_endpoint){.side = NET_CONNECT, .address = out->address, .socks5 = socks5_of(path)};
+    struct net_endpoint *net = &out->net;
+    *net = (struct net_endpoint){.side = NET_CONNECT, .address = out->address, .socks5 = socks5_of(path)};
+    net->way_out = way_out_of(path, net->socks5);
     out->inside = path->meets_at[0] != '\0';
-    log_in(path->ways, &out->net);
+    log_in(path->ways, net->socks5, &net->socks5_user, &net->socks5_password);
+    log_in(path->ways, net->way_out, &net->way_out_user, &net->way_out_password);
     if (path->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
         out->net.socks5_patience_ms = NET_PATIENCE_FOR_EVER;
     if (path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT)

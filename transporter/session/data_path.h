@@ -6,6 +6,9 @@
  *   reverse     the target dials the source's reverse port, the source meets it there from inside
  *   rendezvous  both dial a proxy, and ask it for one name
  *
+ * Who gets out of its network only through a SOCKS5 proxy of its own dials through that: in reverse and at a
+ * rendezvous it is a second one before the joiner.
+ *
  * The target is the CURVE server in all of them. A path and its texts are not changed once it was read: any
  * thread. */
 #ifndef SEALIFT_SESSION_DATA_PATH_H
@@ -21,7 +24,9 @@
 
 /* What this host's configuration adds to what assignments say. Borrowed by every path. */
 struct data_ways {
-    const char *proxy; /* HOST:PORT that direct dials go through where nothing else is said; or NULL */
+    /* HOST:PORT of the SOCKS5 proxy that this host's dials go through: to a joiner always, to a data port
+     * where the assignment names none; or NULL */
+    const char *proxy;
     const struct conf_logins *logins;
 };
 

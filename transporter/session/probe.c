@@ -79,7 +79,7 @@ static bool find_peer(struct probe *probe, struct err *err)
            err_set(err, ERR_NOT_FOUND, "the other side is no transporter of the roster that is known here");
 }
 
-/* Of the first step of a dial: to the target itself, through a proxy or not, or to where both meet. */
+/* Of the first step of a dial: to the target itself or to where both meet, through a proxy or not. */
 static bool reach(const struct probe *probe, const struct data_path *path, struct err *err)
 {
     struct data_endpoint at;
@@ -89,9 +89,9 @@ static bool reach(const struct probe *probe, const struct data_path *path, struc
     bool direct = path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT;
     const struct net_reach_try try = {
         .address = direct ? at.address + strlen("tcp://") : at.net.socks5,
-        .socks5 = direct ? at.net.socks5 : NULL,
-        .socks5_user = direct ? at.net.socks5_user : NULL,
-        .socks5_password = direct ? at.net.socks5_password : NULL,
+        .socks5 = direct ? at.net.socks5 : at.net.way_out,
+        .socks5_user = direct ? at.net.socks5_user : at.net.way_out_user,
+        .socks5_password = direct ? at.net.socks5_password : at.net.way_out_password,
         .timeout_ms = REACH_MS,
         .give_up = &probe->give_up,
     };
@@ -99,9 +99,9 @@ static bool reach(const struct probe *probe, const struct data_path *path, struc
     if (result.reason == NET_REACHED) return true;
     net_reach_text(&result, why);
     data_path_text(path, where);
-    bool proxy = direct && at.net.socks5 && result.end != NET_REACH_TARGET;
-    return err_set(err, net_reach_code(result.reason), "%s%s%s%s: %s", where, proxy ? " through proxy '" : "",
-                   proxy ? at.net.socks5 : "", proxy ? "'" : "", why);
+    return err_set(err, net_reach_code(result.reason), "%s%s%s%s: %s", where,
+                   try.socks5 ? " through proxy '" : "", try.socks5 ? try.socks5 : "", try.socks5 ? "'" : "",
+                   why);
 }
 
 /* --- both sides --- */

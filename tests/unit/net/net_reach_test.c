@@ -33,30 +33,32 @@ Test(net_reach, texts_say_what_to_look_at)
         struct net_reach_result result;
         const char *text;
     } cases[] = {
-        {{NET_REACHED, NET_REACH_BEHIND_PROXY, 0, 0}, "reached"},
-        {{NET_REACH_REFUSED, NET_REACH_TARGET, ECONNREFUSED, 0},
+        {{NET_REACHED, NET_REACH_BEHIND_PROXY, 0, 0, 0}, "reached"},
+        {{NET_REACH_REFUSED, NET_REACH_TARGET, ECONNREFUSED, 0, 0},
          "refused: nobody listens there, or a firewall rejects it"},
-        {{NET_REACH_NO_ANSWER, NET_REACH_TARGET, 0, 9600},
+        {{NET_REACH_NO_ANSWER, NET_REACH_TARGET, 0, 9600, 0},
          "no answer within 10 s: a firewall may drop it, or the host is off"},
-        {{NET_REACH_NO_ANSWER, NET_REACH_PROXY, 0, 200},
+        {{NET_REACH_NO_ANSWER, NET_REACH_PROXY, 0, 200, 0},
          "the proxy: no answer within 200 ms: a firewall may drop it, or the host is off"},
-        {{NET_REACH_NO_ROUTE, NET_REACH_TARGET, ENETUNREACH, 0}, "no route: Network is unreachable"},
-        {{NET_REACH_NAME_UNKNOWN, NET_REACH_PROXY, EAI_NONAME, 0},
+        {{NET_REACH_NO_ROUTE, NET_REACH_TARGET, ENETUNREACH, 0, 0}, "no route: Network is unreachable"},
+        {{NET_REACH_NAME_UNKNOWN, NET_REACH_PROXY, EAI_NONAME, 0, 0},
          "the proxy: the name cannot be looked up: Name or service not known"},
-        {{NET_REACH_SYSTEM, NET_REACH_TARGET, EMFILE, 0}, "cannot connect: Too many open files"},
-        {{NET_REACH_SYSTEM, NET_REACH_BEHIND_PROXY, EIO, 0}, "cannot connect: Input/output error"},
-        {{NET_REACH_NO_ANSWER, NET_REACH_BEHIND_PROXY, 0, 3000},
+        {{NET_REACH_SYSTEM, NET_REACH_TARGET, EMFILE, 0, 0}, "cannot connect: Too many open files"},
+        {{NET_REACH_SYSTEM, NET_REACH_BEHIND_PROXY, EIO, 0, 0}, "cannot connect: Input/output error"},
+        {{NET_REACH_NO_ANSWER, NET_REACH_BEHIND_PROXY, 0, 3000, 0},
          "the proxy does not say within 3 s that it connected"},
-        {{NET_REACH_NO_ANSWER, NET_REACH_BEHIND_PROXY, 4, 0},
+        {{NET_REACH_NO_ANSWER, NET_REACH_BEHIND_PROXY, 4, 0, 0},
          "the proxy cannot connect: host unreachable, or its name is unknown there"},
-        {{NET_REACH_REFUSED, NET_REACH_BEHIND_PROXY, 5, 0}, "the proxy cannot connect: connection refused"},
-        {{NET_REACH_NOT_ALLOWED, NET_REACH_BEHIND_PROXY, 2, 0},
+        {{NET_REACH_REFUSED, NET_REACH_BEHIND_PROXY, 5, 0, 0},
+         "the proxy cannot connect: connection refused"},
+        {{NET_REACH_NOT_ALLOWED, NET_REACH_BEHIND_PROXY, 2, 0, 0},
          "the proxy cannot connect: not allowed by its rules"},
-        {{NET_REACH_CANNOT, NET_REACH_BEHIND_PROXY, 1, 0}, "the proxy cannot connect: general failure"},
-        {{NET_REACH_CANNOT, NET_REACH_BEHIND_PROXY, 255, 0}, "the proxy cannot connect: an unknown reason"},
-        {{NET_REACH_LOGIN_WANTED, NET_REACH_PROXY, 0, 0}, "the proxy wants a user and a password"},
-        {{NET_REACH_LOGIN_REFUSED, NET_REACH_PROXY, 0, 0}, "the proxy refuses the user or the password"},
-        {{NET_REACH_BAD_ADDRESS, NET_REACH_TARGET, 0, 0}, "not a HOST:PORT"},
+        {{NET_REACH_CANNOT, NET_REACH_BEHIND_PROXY, 1, 0, 0}, "the proxy cannot connect: general failure"},
+        {{NET_REACH_CANNOT, NET_REACH_BEHIND_PROXY, 255, 0, 0},
+         "the proxy cannot connect: an unknown reason"},
+        {{NET_REACH_LOGIN_WANTED, NET_REACH_PROXY, 0, 0, 0}, "the proxy wants a user and a password"},
+        {{NET_REACH_LOGIN_REFUSED, NET_REACH_PROXY, 0, 0, 0}, "the proxy refuses the user or the password"},
+        {{NET_REACH_BAD_ADDRESS, NET_REACH_TARGET, 0, 0, 0}, "not a HOST:PORT"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[NET_REACH_TEXT_MAX];
@@ -70,8 +72,8 @@ Test(net_reach, every_reason_has_a_text_and_a_code)
     for (int reason = NET_REACHED; reason <= NET_REACH_SYSTEM; reason++)
         for (int end = NET_REACH_TARGET; end <= NET_REACH_BEHIND_PROXY; end++) {
             char text[NET_REACH_TEXT_MAX];
-            const struct net_reach_result result = {(enum net_reach_reason)reason, (enum net_reach_end)end, 0,
-                                                    0};
+            const struct net_reach_result result = {.reason = (enum net_reach_reason)reason,
+                                                    .end = (enum net_reach_end)end};
             net_reach_text(&result, text);
             cr_assert(strlen(text) > 5 && strlen(text) < NET_REACH_TEXT_MAX - 1);
             cr_assert_eq(net_reach_code(result.reason) == ERR_NONE, reason == NET_REACHED);

@@ -240,6 +240,94 @@ Test(net_relay, tries_that_fail_have_growing_pauses)
     cr_assert_geq(now_ms() - began, 3 * (20 + 40 + 80 + 80) / 4);
 }
 
+/* A relay that dials `joiner:9` through the proxy of the scene, with a login at each. */
+static void begin_two_hops(struct scene *scene, const struct secret *password)
+{
+    struct err err;
+    scene_init(scene, DEADLINE_MS);
+    net_relay_finish(scene->relay, 0);
+    struct net_relay_options options = relay_options("joiner:9", DEADLINE_MS);
+    options.way_out = scene->proxy_address;
+    options.user = "me";
+    options.way_out_user = "site";
+    options.password = options.way_out_password = password;
+    cr_assert(net_relay_start(scene->context, &options, &scene->relay, &err), "%s", err.text);
+}
+
+static void play_way_out(int fd, const char *reply, size_t len)
+{
+    expect(fd, "\5\2\0\2", 4);
+    say(fd, "\5\2", 2);
+    expect(fd, "\1\4site\6secret", 13);
+    say(fd, "\1\0", 2);
+    expect(fd, "\5\1\0\3\6joiner\0\11", 13);
+    say(fd, reply, len);
+}
+
+static void play_joiner(int fd, const char *reply, size_t len)
+{
+    expect(fd, "\5\2\0\2", 4);
+    say(fd, "\5\2", 2);
+    expect(fd, "\1\2me\6secret", 11);
+    say(fd, "\1\0", 2);
+    expect(fd, "\5\1\0\3\6target\0\7", 13);
+    say(fd, reply, len);
+}
+
+Test(net_relay, asks_the_way_out_for_the_proxy_and_that_for_the_target)
+{
+    AUTO(scene) struct scene scene;
+    AUTO(secret) struct secret *password = secret_copy("secret", 6);
+    begin_two_hops(&scene, password);
+    AUTO(fd) int inner = call_relay(scene.relay);
+    AUTO(fd) int outer = accept_call(&scene);
+    play_way_out(outer, "\5\0\0\1\1\2\3\4\5\6", 10);
+    play_joiner(outer, "\5\0\0\3\2ab\5\6first", 14);
+    expect(inner, "first", 5);
+    say(inner, "early", 5);
+    expect(outer, "early", 5);
+}
+
+Test(net_relay, of_two_proxies_names_the_one_that_failed)
+{
+    static const char no[] = "\5\2\0\1\0\0\0\0\0\0", yes[] = "\5\0\0\1\1\2\3\4\5\6";
+    AUTO(scene) struct scene scene;
+    AUTO(secret) struct secret *password = secret_copy("secret", 6);
+    struct err err;
+    begin_two_hops(&scene, password);
+    AUTO(fd) int first = call_relay(scene.relay);
+    AUTO(fd) int refuses = accept_call(&scene);
+    play_way_out(refuses, no, 10);
+    expect_end(first);
+    assert_failure(&scene, "the proxy cannot connect: not allowed by its rules");
+    AUTO(fd) int second = call_relay(scene.relay);
+    AUTO(fd) int passes = accept_call(&scene);
+    play_way_out(passes, yes, 10);
+    play_joiner(passes, no, 10);
+    expect_end(second);
+    cr_assert(net_relay_failure(scene.relay, &err));
+    cr_assert_str_eq(err.text, "proxy 'joiner:9': the proxy cannot connect: not allowed by its rules");
+}
+
+/* Only the last proxy may have to wait for somebody: a way out that does not answer is down. */
+Test(net_relay, does_not_wait_for_ever_for_the_way_out)
+{
+    AUTO(scene) struct scene scene;
+    struct err err;
+    scene_init(&scene, DEADLINE_MS);
+    net_relay_finish(scene.relay, 0);
+    struct net_relay_options options = relay_options("joiner:9", 50);
+    options.way_out = scene.proxy_address;
+    options.answer_ms = -1;
+    cr_assert(net_relay_start(scene.context, &options, &scene.relay, &err), "%s", err.text);
+    AUTO(fd) int inner = call_relay(scene.relay);
+    AUTO(fd) int outer = accept_call(&scene);
+    expect(outer, "\5\1\0", 3);
+    say(outer, "\5\0", 2);
+    expect_end(inner);
+    assert_failure(&scene, "the proxy does not say within 50 ms that it connected");
+}
+
 Test(net_relay, gives_a_silent_proxy_its_time_and_no_more)
 {
     AUTO(scene) struct scene scene;

@@ -169,12 +169,42 @@ static void assert_meets(const struct data_path *path, const char *proxy, enum r
 
 Test(data_path, of_a_rendezvous_leads_both_to_one_name)
 {
-    ways.proxy = "mine:1080"; /* a dial passes one proxy only */
+    ways.proxy = NULL;
     AUTO(data_path) struct data_path source = path_of(SOURCE, RENDEZVOUS, "", "p:9449");
     AUTO(data_path) struct data_path target = path_of(TARGET, RENDEZVOUS, "", "p:9449");
     cr_assert(data_path_dials(&source) && data_path_dials(&target));
     assert_meets(&source, "p:9449", RENDEZVOUS_A);
     assert_meets(&target, "p:9449", RENDEZVOUS_B);
+}
+
+/* The way out of this host's network stands before the joiner, with its own login. */
+Test(data_path, to_a_joiner_goes_through_the_hosts_own_proxy)
+{
+    AUTO(secret) struct secret *password = secret_copy("word", 4);
+    char address[] = "mine:1080", user[] = "site";
+    struct conf_login logins[] = {{.address = address, .user = user, .password = password}};
+    const struct conf_logins all = {.items = logins, .count = 1};
+    ways = (struct data_ways){.proxy = "mine:1080", .logins = &all};
+    struct data_path paths[] = {path_of(SOURCE, RENDEZVOUS, "", "p:9449"),
+                                path_of(TARGET, RENDEZVOUS, "", "p:9449"),
+                                path_of(TARGET, REVERSE, "p:9449", ""),
+                                path_of(SOURCE, REVERSE, "", ""),
+                                path_of(SOURCE, DIRECT, "tcp://v:9448", "p:9449"),
+                                path_of(SOURCE, RENDEZVOUS, "", "mine:1080")};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct data_endpoint endpoint;
+        data_path_endpoint(&paths[i], 0, &endpoint);
+        cr_assert_eq(!!endpoint.net.way_out, i < 3, "%zu", i);
+        if (i < 3) {
+            cr_assert_str_eq(endpoint.net.socks5, "p:9449");
+            cr_assert_null(endpoint.net.socks5_user);
+            cr_assert_str_eq(endpoint.net.way_out, "mine:1080");
+            cr_assert_str_eq(endpoint.net.way_out_user, "site");
+            cr_assert_eq(endpoint.net.way_out_password, password);
+        }
+        data_path_deinit(&paths[i]);
+    }
+    ways = (struct data_ways){.proxy = NULL};
 }
 
 Test(data_path, of_reverse_leads_the_target_to_the_sources_port_and_the_source_nowhere_outside)
