@@ -94,9 +94,8 @@ static bool take_login(struct proxy *proxy, struct end *caller)
     return true;
 }
 
-static void meet(struct proxy *proxy, struct end *caller)
+void caller_meet(struct proxy *proxy, struct end *caller)
 {
-    if (proxy->options.expects && !host_end_admits(proxy, caller)) return;
     uint64_t self = end_number(caller);
     struct rendezvous_answer answer =
         rendezvous_ask(proxy->meetings, &caller->name, self, proxy->now_ms + proxy->settings.wait_ms);
@@ -179,8 +178,8 @@ static void grant(struct proxy *proxy, struct end *caller, const struct socks_re
             connect_name(proxy, caller, request->address, request->port);
         else if (proxy->settings.rendezvous == RENDEZVOUS_OFF)
             end_refuse(proxy, caller, SOCKS_NOT_ALLOWED, "no rendezvous here", NULL);
-        else
-            meet(proxy, caller);
+        else if (!proxy->options.expects || host_end_admits(proxy, caller))
+            caller_meet(proxy, caller);
         return;
     }
     memcpy(address.bytes + ADDRESS_LEN - request->address.len, request->address.data, request->address.len);

@@ -13,6 +13,7 @@ enum { REFUSED_MS = 1000 };
 static struct end_list *list_of(struct proxy *proxy, const struct end *end)
 {
     if (end->role == ROLE_CALLER && end->phase <= PHASE_REQUEST) return &proxy->asking;
+    if (end->phase == PHASE_HELD) return &proxy->held;
     return end->phase == PHASE_REFUSED ? &proxy->refused : &proxy->settled;
 }
 

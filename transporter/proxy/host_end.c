@@ -9,6 +9,8 @@
 #include <sys/epoll.h>
 #include <sys/un.h>
 
+enum { HELD_MS = 2000 }; /* in which a director's word comes, also over a long way */
+
 static bool is_expected(const struct proxy *proxy, const struct end *caller,
                         char local[static PROXY_LOCAL_MAX])
 {
@@ -16,12 +18,31 @@ static bool is_expected(const struct proxy *proxy, const struct end *caller,
            proxy->options.expects(proxy->options.arg, caller->name.id, local);
 }
 
+void host_end_refuse(struct proxy *proxy, struct end *caller)
+{
+    end_refuse(proxy, caller, SOCKS_NOT_ALLOWED, "no run here expects this name", NULL);
+}
+
 bool host_end_admits(struct proxy *proxy, struct end *caller)
 {
     char local[PROXY_LOCAL_MAX];
     if (is_expected(proxy, caller, local)) return true;
-    end_refuse(proxy, caller, SOCKS_NOT_ALLOWED, "no run here expects this name", NULL);
+    if (caller->name.side != RENDEZVOUS_B) {
+        host_end_refuse(proxy, caller);
+        return false;
+    }
+    end_enter(proxy, caller, PHASE_HELD, proxy->now_ms + HELD_MS);
+    if (!watch_set(proxy, &caller->watch, EPOLLRDHUP)) end_drop(proxy, caller);
     return false;
+}
+
+void host_end_look(struct proxy *proxy)
+{
+    char local[PROXY_LOCAL_MAX];
+    for (struct end *caller = proxy->held.first, *next; caller; caller = next) {
+        next = caller->behind;
+        if (is_expected(proxy, caller, local)) caller_meet(proxy, caller);
+    }
 }
 
 static int listen_locally(const struct end *caller, const char *local)

@@ -6,8 +6,13 @@
 
 #include "transporter/proxy/inside.h"
 
-/* Whether a caller that asks for this name may wait here; if not it is refused. */
+/* Whether a caller that asks for this name may wait here. If not it is refused, or held: the target of a run may
+ * hear of it a moment before this host does. */
 bool host_end_admits(struct proxy *proxy, struct end *caller);
+/* The program expects other names than before: some of those that are held may be among them. */
+void host_end_look(struct proxy *proxy);
+/* It was held for long enough. */
+void host_end_refuse(struct proxy *proxy, struct end *caller);
 /* The caller waits: from now on the program's own end may come. */
 void host_end_await(struct proxy *proxy, struct end *caller);
 /* It does. */

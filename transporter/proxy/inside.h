@@ -29,6 +29,7 @@ enum phase {
     PHASE_GREETING,
     PHASE_LOGIN,
     PHASE_REQUEST,
+    PHASE_HELD,    /* with a name that the program does not expect, yet */
     PHASE_DIALLING, /* a caller whose endpoint is dialled, and that endpoint */
     PHASE_WAITING,  /* at a rendezvous */
     PHASE_JOINED,
@@ -91,6 +92,7 @@ struct proxy {
     struct listener **listeners;
     size_t listener_count;
     struct end_list asking;  /* callers up to PHASE_REQUEST, oldest first */
+    struct end_list held;    /* PHASE_HELD, oldest first */
     struct end_list refused; /* PHASE_REFUSED, oldest first */
     struct end_list settled; /* all others */
     struct end *dead;        /* closed during the events at hand, by `behind` */
@@ -134,6 +136,8 @@ void end_pass(struct proxy *proxy, struct end *end);
 
 /* caller.c: what came from a caller that has not been answered, step by step. */
 void caller_ready(struct proxy *proxy, struct end *caller);
+/* It has asked for `caller->name`, and may. */
+void caller_meet(struct proxy *proxy, struct end *caller);
 /* A rendezvous at which nobody came. */
 void caller_alone(struct proxy *proxy, struct end *caller);
 /* dial.c */

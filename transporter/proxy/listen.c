@@ -142,6 +142,7 @@ static struct end *least_needed(struct proxy *proxy)
 {
     if (proxy->refused.first) return proxy->refused.first;
     if (proxy->asking.first) return proxy->asking.first;
+    if (proxy->held.first) return proxy->held.first;
     return end_of_number(rendezvous_expire(proxy->meetings, UINT64_MAX));
 }
 

@@ -134,6 +134,7 @@ void proxy_free(struct proxy *proxy)
     AUTO(proxy_settings) struct proxy_settings unused = {0};
     struct err err;
     drop_list(proxy, &proxy->asking);
+    drop_list(proxy, &proxy->held);
     drop_list(proxy, &proxy->refused);
     drop_list(proxy, &proxy->settled);
     free_dead(proxy);
@@ -186,6 +187,8 @@ static void look_at_deadlines(struct proxy *proxy)
                       "did not ask in time (limits.handshake)", NULL);
         end_drop(proxy, proxy->asking.first);
     }
+    while (proxy->held.first && proxy->held.first->deadline_ms <= proxy->now_ms)
+        host_end_refuse(proxy, proxy->held.first);
     while (proxy->refused.first && proxy->refused.first->deadline_ms <= proxy->now_ms)
         end_drop(proxy, proxy->refused.first);
     for (uint64_t late; (late = rendezvous_expire(proxy->meetings, proxy->now_ms)) != RENDEZVOUS_NOBODY;)
@@ -249,6 +252,7 @@ static void begin_drain(struct proxy *proxy)
     proxy->resume_ms = proxy->now_ms + proxy->settings.drain_ms;
     listen_no_more(proxy);
     drop_list(proxy, &proxy->asking);
+    drop_list(proxy, &proxy->held);
     drop_list(proxy, &proxy->refused);
     for (struct end *end = proxy->settled.first, *next; end; end = next) {
         next = behind(end);
@@ -260,6 +264,7 @@ static void wake(struct proxy *proxy)
 {
     enum proxy_wish wish = proxy->options.woken(proxy->options.arg);
     if (wish == PROXY_RELOAD) begin_reload(proxy);
+    if (wish == PROXY_LOOK) host_end_look(proxy);
     if (wish == PROXY_STOP) begin_drain(proxy);
 }
 
@@ -280,6 +285,7 @@ static void end_ready(struct proxy *proxy, struct end *end)
         else
             end_drop(proxy, end); /* hung up meanwhile */
         return;
+    case PHASE_HELD:
     case PHASE_WAITING:
         end_drop(proxy, end);
         return;
@@ -333,8 +339,8 @@ static void take_events(struct proxy *proxy, const struct epoll_event *events, i
 
 static int sleep_ms(const struct proxy *proxy)
 {
-    bool watched =
-        proxy->asking.first || proxy->refused.first || proxy->settled.first || proxy->state != LISTENING;
+    bool watched = proxy->asking.first || proxy->held.first || proxy->refused.first || proxy->settled.first ||
+                   proxy->state != LISTENING;
     return watched ? LOOK_MS : -1;
 }
 

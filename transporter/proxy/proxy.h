@@ -13,7 +13,8 @@
 
 struct proxy;
 
-enum proxy_wish { PROXY_GO_ON, PROXY_RELOAD, PROXY_STOP };
+/* PROXY_LOOK: what is expected has changed */
+enum proxy_wish { PROXY_GO_ON, PROXY_LOOK, PROXY_RELOAD, PROXY_STOP };
 
 #define PROXY_LOCAL_MAX 64
 

@@ -25,11 +25,12 @@ struct reverse_port {
     struct proxy *proxy;
     pthread_t thread;
     bool running;
-    int stop_fd;
+    int wake_fd;
     char *endpoint;
 
     pthread_mutex_t lock; /* of what follows */
     struct expected *first;
+    bool stopping;
 };
 
 /* --- under the lock --- */
@@ -75,6 +76,7 @@ void reverse_port_expect(struct reverse_port *port, const uint8_t name[static RE
     (*at)->users++;
     (void)snprintf(address, REVERSE_ADDRESS_MAX, "ipc://@%s", (*at)->local);
     (void)pthread_mutex_unlock(&port->lock);
+    (void)eventfd_write(port->wake_fd, 1); /* the target may be there already */
 }
 
 void reverse_port_forget(struct reverse_port *port, const uint8_t name[static RENDEZVOUS_ID_LEN])
@@ -103,10 +105,13 @@ static bool is_expected(void *arg, const uint8_t id[static RENDEZVOUS_ID_LEN],
 
 static enum proxy_wish woken(void *arg)
 {
-    const struct reverse_port *port = arg;
+    struct reverse_port *port = arg;
     eventfd_t count;
-    (void)eventfd_read(port->stop_fd, &count);
-    return PROXY_STOP;
+    (void)eventfd_read(port->wake_fd, &count);
+    (void)pthread_mutex_lock(&port->lock);
+    bool stopping = port->stopping;
+    (void)pthread_mutex_unlock(&port->lock);
+    return stopping ? PROXY_STOP : PROXY_LOOK;
 }
 
 static void *serve(void *arg)
@@ -125,7 +130,10 @@ void reverse_port_close(struct reverse_port *port)
 {
     if (!port) return;
     if (port->running) {
-        (void)eventfd_write(port->stop_fd, 1);
+        (void)pthread_mutex_lock(&port->lock);
+        port->stopping = true;
+        (void)pthread_mutex_unlock(&port->lock);
+        (void)eventfd_write(port->wake_fd, 1);
         (void)pthread_join(port->thread, NULL);
     }
     proxy_free(port->proxy);
@@ -134,7 +142,7 @@ void reverse_port_close(struct reverse_port *port)
         port->first = expected->next;
         free(expected);
     }
-    auto_close_fd(port->stop_fd);
+    auto_close_fd(port->wake_fd);
     (void)pthread_mutex_destroy(&port->lock);
     free(port->endpoint);
     free(port);
@@ -152,10 +160,10 @@ bool reverse_port_open(struct proxy_settings *settings, const char *advertise, s
 {
     AUTO(reverse_port) struct reverse_port *port = xcalloc(1, sizeof(*port));
     (void)pthread_mutex_init(&port->lock, NULL);
-    port->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (port->stop_fd < 0) return err_sys(err, errno, "cannot make an event");
+    port->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (port->wake_fd < 0) return err_sys(err, errno, "cannot make an event");
     const struct proxy_options options = {
-        .wake_fd = port->stop_fd, .woken = woken, .expects = is_expected, .arg = port};
+        .wake_fd = port->wake_fd, .woken = woken, .expects = is_expected, .arg = port};
     if (!proxy_new(&options, settings, &port->proxy, err)) return err_wrap(err, "the reverse port");
     port->endpoint = endpoint_of(port, advertise);
     int failed = pthread_create(&port->thread, NULL, serve, port);
