@@ -82,7 +82,8 @@ static void put_work(struct buf *out, const struct run_work *work)
 static void take_work(struct reader *reader, struct run_work *out)
 {
     uint8_t kind = reader_u8(reader), level = reader_u8(reader);
-    if (kind > SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP || level > SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
+    if (kind > SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX ||
+        level > SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
         reader->failed = true;
     out->kind = (Sealift__MaintenanceKind)kind;
     out->level = (Sealift__CheckLevel)level;

@@ -8,7 +8,6 @@
 
 const struct command absent_commands[] = {
     ABSENT("operator", "remove"),
-    ABSENT("repository", "reindex"),
     ABSENT("job", "pause"),
     ABSENT("job", "resume"),
     ABSENT("job", "drill"),

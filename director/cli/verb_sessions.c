@@ -28,6 +28,8 @@ static const char *maintenance_word(const Sealift__Maintenance *work)
         return "prunes";
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:
         return "sweeps";
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX:
+        return "indexes anew";
     default:
         return "maintains";
     }

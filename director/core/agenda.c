@@ -214,6 +214,8 @@ static struct agenda_item *item_of(struct agenda *agenda, const struct run *run)
         return find(agenda, AGENDA_SWEEP, &run->repository, &none);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE:
         return find(agenda, AGENDA_PRUNE, &run->repository, &run->work.about);
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX:
+        return NULL;
     default:
         return run->work.level == SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH && id_is_zero(&run->work.about)
                    ? find(agenda, AGENDA_CHECK, &run->repository, &none)

@@ -86,7 +86,8 @@ bool run_work_take(const Sealift__Maintenance *message, struct run_work *out, st
     if (message->about.len == ID_LEN) memcpy(work.about.bytes, message->about.data, ID_LEN);
     bool check = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK;
     bool prune = work.kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE;
-    if (!check && !prune && work.kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP)
+    if (!check && !prune && work.kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP &&
+        work.kind != SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX)
         return err_set(err, ERR_USAGE, "a maintenance run of an unknown kind");
     if (check && work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_PRESENCE &&
         work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)

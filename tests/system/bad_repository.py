@@ -5,9 +5,11 @@
 that names it; the others go on; and when the accident is undone, everything is there again."""
 
 import glob
+import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -153,8 +155,9 @@ def spoil(site, other):
     os.mkfifo(store(site, "mixed", "log", "fifo"))
     os.symlink("/etc/passwd", store(site, "mixed", "points", "0" * 32))
     # the index of another one
-    shutil.rmtree(os.path.join(state_of(site, "swapped"), "index"))
-    shutil.copytree(os.path.join(state_of(site, "good"), "index"), os.path.join(state_of(site, "swapped"), "index"))
+    for name in ("swapped", "mixed"):
+        shutil.rmtree(os.path.join(state_of(site, name), "index"))
+        shutil.copytree(os.path.join(state_of(site, "good"), "index"), os.path.join(state_of(site, name), "index"))
 
 
 def look(site):
@@ -171,6 +174,7 @@ def look(site):
     says(refused(site, "head"), "'head'", "/head', which says what was seen of its log, is damaged", "remove that file")
     opened(site, "swapped")
     opened(site, "mixed")
+    says(site.daemons["vault"].wait_for("event=repository_mended name=mixed "), "built anew: it is of another repository")
     opened(site, "half")
     opened(site, "readonly")
 
@@ -242,6 +246,54 @@ def vanish(site):
     restore(site, "good", "came-back")
 
 
+def lie(site, name):
+    """Where a point's root lies, the index says wrong: in the file of the running daemon, as a flipped bit would have it."""
+    (point,) = glob.glob(store(site, name, "points", "*"))[:1]
+    path = os.path.join(state_of(site, name), "index", "data.mdb")
+    with open(point, "rb") as file:
+        said = file.read()
+    with open(path, "r+b") as file:
+        data = file.read()
+        spoilt = 0
+        for i in range(len(said) - 16):
+            at = data.find(said[i:i + 16])
+            while at >= 0:
+                pack, offset, length, domain = struct.unpack_from("<4I", data, at + 16)
+                if pack < 1000 and offset < 1 << 26 and length >> 24 == 2 and domain < 10:  # a row of a node
+                    file.seek(at + 20)
+                    file.write(struct.pack("<I", offset ^ 64))
+                    spoilt += 1
+                at = data.find(said[i:i + 16], at + 1)
+    expect(spoilt > 0, "the index has the root")
+    return os.path.basename(point)
+
+
+def reindex(site):
+    point = lie(site, "half")
+    into = site.path("out", "lied")
+    said = site.sealift("restore", point, "--to", f"source:{into}", "--wait", code=(3, 4, 22)).stderr
+    says(said, "the repository has no readable copy of the chunk")
+    says(site.sealift("repository", "check", "half", "--level", "presence", "--wait", code=22).stdout, " 1  the node at offset ")
+    restore(site, "good", "beside-a-lie")
+    done = site.sealift("repository", "reindex", "half", "--wait")
+    expect(re.fullmatch(r"half: indexed anew: \d+ chunks in \d+ packs with [\d.]+ .iB, \d points\n", done.stdout), done.stdout)
+    site.sealift("restore", point, "--to", f"source:{into}", "--wait")
+    same(tree, into + tree, "the restore after the lie")
+    says(check_hash(site, "half").stdout, "verdict:        sound")
+    told = json.loads(site.sealift("--json", "repository", "reindex", "half", "--wait").stdout)
+    expect(told["state"] == "ok" and told["content_bytes"] > 0, f"{told}")
+    says(site.sealift("repository", "reindex", "half").stdout, "half: the run ", " is queued")
+    site.sealift("repository", "reindex", "nothing", code=4)
+    # killed at whatever it is just doing
+    queued = site.sealift("repository", "reindex", "good").stdout
+    site.daemons["vault"].kill()
+    run_vault(site)
+    for name in NAMES:
+        opened(site, name)
+    says(queued, "good: the run ")
+    restore(site, "good", "killed")
+
+
 with Site() as site, Site("another") as other:
     tree = site.path("data")
     os.makedirs(tree)
@@ -266,6 +318,7 @@ with Site() as site, Site("another") as other:
     back_up(site, "readonly")
     two_daemons(site)
     says(check_hash(site, "half").stdout, "verdict:        sound")
+    reindex(site)
     site.daemons["vault"].stop()
     for name in ("good", "half", "readonly", "swapped"):
         site.sealift("offline", "check", store(site, name), "--level", "hash")

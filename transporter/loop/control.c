@@ -34,6 +34,15 @@ static void on_attached(void *arg, const struct statement *repository, const str
     repository_news_attached(&control->repositories, repository, why);
 }
 
+/* What was open and is not any more is opened again. By a run's thread. */
+static void on_closed(void *arg, const struct statement *repository)
+{
+    const struct control *control = arg;
+    struct statement *copy = NULL;
+    struct err ignored = {0};
+    if (statement_decode(buf_span(&repository->bytes), &copy, &ignored)) attach_add(control->attach, copy);
+}
+
 /* --- the loop --- */
 
 /* Waits until there is something to do, or `wait_ms`. `stop`: the process is asked to end. */
@@ -147,6 +156,7 @@ bool control_new(const struct control_options *options, struct control **out, st
     control->environment.hooks = run_news_hooks(control->run_news);
     if (!open_link(control, err)) return false;
     if (!attach_start(stores, on_attached, control, &control->attach, err)) return false;
+    stores_watch(stores, on_closed, control);
     *out = control;
     control = NULL;
     return true;

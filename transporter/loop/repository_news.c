@@ -47,6 +47,7 @@ void repository_news_attached(const struct repository_news *news, const struct s
         if (repository_mended(store))
             log_event(LOG_WARN, "repository_mended", "name", name, "reason", repository_mended(store), NULL);
         put_state(news, 0, &repository->id, store, NULL);
+        stores_give_back(news->stores, &repository->id);
     }
 }
 
@@ -168,10 +169,14 @@ void repository_news_answer(const struct repository_news *news, uint64_t serial,
     struct err err = {0};
     if (ask->repository.len != ID_LEN) return;
     answer.repository = stored_id(&ask->repository);
-    bool ok = stores_get(news->stores, &answer.repository, &answer.store, &err);
-    if (!ok && (err.code == ERR_NOT_FOUND || err.code == ERR_BUSY))
-        return; /* still being opened: its state is told then */
-    ok = ok && repository_points(answer.store, tell_point, &answer, &err) &&
-         repository_log(answer.store, ask->from, tell_change, &answer, &err);
+    if (!stores_get(news->stores, &answer.repository, &answer.store, &err)) {
+        /* still being opened: its state is told then */
+        if (err.code != ERR_NOT_FOUND && err.code != ERR_BUSY)
+            put_state(news, serial, &answer.repository, NULL, &err);
+        return;
+    }
+    bool ok = repository_points(answer.store, tell_point, &answer, &err) &&
+              repository_log(answer.store, ask->from, tell_change, &answer, &err);
     put_state(news, serial, &answer.repository, ok ? answer.store : NULL, &err);
+    stores_give_back(news->stores, &answer.repository);
 }

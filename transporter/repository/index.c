@@ -261,6 +261,12 @@ static bool open_kept(struct index *index, struct err *err)
     return drop_files(index->dir, err) && open_tables_of(index, err);
 }
 
+bool index_drop(const char *dir, struct err *err)
+{
+    AUTO(free) char *path = xasprintf("%s/index", dir);
+    return drop_file(path, "marker", err) && drop_files(path, err);
+}
+
 bool index_open(const char *dir, struct index **out, struct err *err)
 {
     AUTO(raw_index) struct index *index = xcalloc(1, sizeof(*index));

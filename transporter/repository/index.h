@@ -13,6 +13,9 @@ struct index;
 
 /* dir: NULL for an index that lives in a temporary directory and vanishes when closed. */
 bool index_open(const char *dir, struct index **out, struct err *err) MUST_CHECK;
+/* Removes what index_open would find: nobody may have it open. Killed half way, what is left is not believed.
+ */
+bool index_drop(const char *dir, struct err *err) MUST_CHECK;
 /* Syncs and marks the index as closed in order. */
 void index_close(struct index *index);
 DEFINE_AUTO(index, struct index *, index_close)
@@ -145,8 +148,8 @@ bool index_envelope(struct index_view *view, const struct id *seal, uint32_t pac
 bool index_nth_envelope(struct index_view *view, const struct id *seal, size_t nth,
                         struct index_location *out);
 bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *out);
-/* The seal with the next higher id of which the index knows an envelope, perhaps in a pack that is gone; false: there
- * is none. */
+/* The seal with the next higher id of which the index knows an envelope, perhaps in a pack that is gone;
+ * false: there is none. */
 bool index_next_seal(struct index_view *view, struct id *seal);
 /* The highest number n such that lists 1 to n of the seal are in packs that are there. */
 uint64_t index_lists(struct index_view *view, const struct id *seal);

@@ -22,6 +22,7 @@ struct repository {
     char *state_dir;               /* NULL: none */
     enum repository_damage damage;
     struct span statement;                        /* while it is opened: names us the owner */
+    const struct repository_progress *progress;   /* while it is opened; or NULL */
     const struct repository_operators *operators; /* NULL: none is known */
     int lock_fd;
     struct index *index;

@@ -101,6 +101,7 @@ static bool read_pack(struct repository *repository, struct index_pack *pack, co
 struct reconciling {
     struct repository *repository;
     uint64_t seen; /* packs of the listing that the index has */
+    uint64_t done_bytes, total_bytes;
     bool failed;
     struct err *err;
 };
@@ -132,12 +133,29 @@ static bool see_pack(struct reconciling *work, const struct hash *hash, const ch
            see_new(work, hash, name, size);
 }
 
+static bool tell_progress(struct reconciling *work)
+{
+    const struct repository_progress *progress = work->repository->progress;
+    if (!progress || progress->passed(progress->arg, work->done_bytes, work->total_bytes)) return true;
+    return err_set(work->err, ERR_CANCELLED, "stopped before all packs were looked at");
+}
+
 static bool see_object(void *arg, const char *name, uint64_t size)
 {
     struct reconciling *work = arg;
     struct hash hash;
-    if (pack_parse_name(name, &hash) && !see_pack(work, &hash, name, size)) work->failed = true;
+    work->done_bytes += size;
+    work->failed =
+        (pack_parse_name(name, &hash) && !see_pack(work, &hash, name, size)) || !tell_progress(work);
     return !work->failed;
+}
+
+static bool add_size(void *arg, const char *name, uint64_t size)
+{
+    struct reconciling *work = arg;
+    (void)name;
+    work->total_bytes += size;
+    return true;
 }
 
 /* Journals are read anew by salvage; what the index said of them is void. */
@@ -173,6 +191,8 @@ bool reconcile_packs(struct repository *repository, struct err *err)
 {
     struct reconciling work = {.repository = repository, .err = err};
     const struct storage *storage = &repository->storage;
+    if (repository->progress && !storage->ops->list(storage->self, "packs", add_size, &work, err))
+        return false;
     if (!drop_journals(repository->index, err) ||
         !storage->ops->list(storage->self, "packs", see_object, &work, err) || work.failed)
         return false;

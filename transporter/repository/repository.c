@@ -173,9 +173,10 @@ const char *repository_mended(const struct repository *repository)
 }
 
 /* With an index that cannot be read after all, once more with an empty one. */
-static bool load(struct repository *repository, struct err *err)
+static bool load(struct repository *repository, enum repository_index how, struct err *err)
 {
     const char *dir = repository->owner ? repository->state_dir : NULL;
+    if (dir && how == REPOSITORY_INDEX_ANEW && !index_drop(dir, err)) return false;
     if (!index_open(dir, &repository->index, err)) return false;
     if (load_repository(repository, err)) return true;
     if (!dir || !index_is_spoiled(repository->index)) return false;
@@ -201,12 +202,14 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     repository->damage = options->damage;
     repository->statement = options->statement;
     repository->operators = options->operators;
+    repository->progress = options->progress;
     if (options->state_dir) repository->state_dir = xstrdup(options->state_dir);
-    if (!become_owner(repository, options, err) || !load(repository, err))
+    if (!become_owner(repository, options, err) || !load(repository, options->index, err))
         return err_wrap(err, "cannot open the repository '%s'", options->path);
     tell_what_was_mended(repository);
     if (repository->owner) reserve_renew(repository); /* those of before have none */
     repository->statement = (struct span){0};         /* borrowed for the opening alone */
+    repository->progress = NULL;
     *out = repository;
     repository = NULL;
     return true;

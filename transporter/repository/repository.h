@@ -32,6 +32,18 @@ struct repository_operators {
     void *arg;
 };
 
+/* Whether an owner's chunk index of before is used, if it can be trusted. */
+enum repository_index {
+    REPOSITORY_INDEX_KEPT,
+    REPOSITORY_INDEX_ANEW /* it is dropped unread, and built from the packs */
+};
+
+/* How far the opening is with the packs; by bytes of them that are known, not of what was read. */
+struct repository_progress {
+    bool (*passed)(void *arg, uint64_t done_bytes, uint64_t total_bytes); /* false ends it: ERR_CANCELLED */
+    void *arg;
+};
+
 struct repository_options {
     const char *path;
     const char *state_dir;         /* local state: index, remembered head, lock. NULL: read only, an
@@ -40,6 +52,8 @@ struct repository_options {
     enum repository_damage damage; /* an owner always refuses */
     struct span statement;         /* names us the owner: a repository of another owner becomes ours by it */
     const struct repository_operators *operators; /* NULL: none. Borrowed, must outlive */
+    enum repository_index index;
+    const struct repository_progress *progress; /* NULL: nobody asks */
 };
 
 /* Verifies the log from the remembered head (or from entry 1), compares the index with the packs that

@@ -9,6 +9,7 @@
 #include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,12 +166,32 @@ static bool await_repository(struct run *run, const struct id *id, struct reposi
     }
 }
 
+/* One that the run uses already is no second use. */
+static void note_use(struct run *run, const struct id *repository)
+{
+    for (size_t i = 0; i < run->using_count; i++)
+        if (id_eq(&run->using[i], repository)) {
+            stores_give_back(run->environment.stores, repository);
+            return;
+        }
+    assert(run->using_count < sizeof(run->using) / sizeof(run->using[0])); /* read from, and written to */
+    run->using[run->using_count++] = *repository;
+}
+
+static void give_back_repositories(struct run *run)
+{
+    for (size_t i = 0; i < run->using_count; i++)
+        stores_give_back(run->environment.stores, &run->using[i]);
+    run->using_count = 0;
+}
+
 bool run_repository(struct run *run, const struct statement *statement, struct repository **out,
                     struct err *err)
 {
     struct repository *repository = NULL;
     struct repository_info info;
     if (!await_repository(run, &statement->id, &repository, err)) return false;
+    note_use(run, &statement->id);
     repository_info(repository, &info);
     bool plain = statement->body.repository->kind == SEALIFT__STORE_KIND__STORE_PLAINTEXT;
     if ((info.kind == REPOSITORY_PLAINTEXT) != plain)
@@ -384,6 +405,7 @@ static void *run_main(void *arg)
     bool allowed = run_check(run, &err) && find_way(run, &err);
     take_bandwidth(run);
     bool ok = allowed && execute(run, &err);
+    give_back_repositories(run);
     stop_ticker(run);
     if (allowed && !ok) run_explain(run, &err);
     AUTO(free) char *text = ok ? xstrdup(run->summary) : allowed ? public_reason(&err) : xstrdup(err.text);

@@ -94,6 +94,8 @@ struct run {
     char summary[256];             /* what is said of a run that ended well; no names */
     struct stat_cache *renewal;    /* to be made current once the end was told; or NULL */
     struct run_findings *findings; /* of a check; NULL: none was made */
+    struct id using[2];            /* repositories of ours; given back when the work is done */
+    size_t using_count;
 };
 
 struct run_findings;
@@ -178,7 +180,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
 /* `stop` for run_enter */
 void run_stop_session(void *session, const struct err *why);
 void run_stop_dialler(void *dialler, const struct err *why);
-/* A repository of ours, of the kind that its statement says. */
+/* A repository of ours, of the kind that its statement says; borrowed until the work is done. */
 bool run_repository(struct run *run, const struct statement *statement, struct repository **out,
                     struct err *err) MUST_CHECK;
 /* Tells the director of a committed point. */
@@ -199,6 +201,8 @@ bool run_inspect(struct run *run, struct err *err) MUST_CHECK;
 /* run_care.c */
 bool run_prune(struct run *run, struct err *err) MUST_CHECK;
 bool run_sweep(struct run *run, struct err *err) MUST_CHECK;
+/* run_reindex.c */
+bool run_reindex(struct run *run, struct err *err) MUST_CHECK;
 bool run_care_order(struct run *run, struct err *err) MUST_CHECK;
 /* run_protect.c: keeps the unlock section of an order in our repository. */
 bool run_protect(struct run *run, struct err *err) MUST_CHECK;

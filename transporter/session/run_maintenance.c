@@ -11,6 +11,8 @@ bool run_maintenance(struct run *run, struct err *err)
         return run_prune(run, err);
     case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP:
         return run_sweep(run, err);
+    case SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX:
+        return run_reindex(run, err);
     default:
         return err_set(err, ERR_PROTOCOL, "a maintenance run that does not say what is to be done");
     }

@@ -7,17 +7,20 @@
 #include "common/wire/grant.h"
 #include "transporter/session/store_place.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* One repository that we own. `open` NULL: `failure` says why it is not open. */
 struct store {
     struct id id;
     bool expected; /* it is going to be opened for the first time */
+    bool opening;  /* a thread is at it: no other one may begin */
     bool retired;  /* not ours any more, by a statement of this version */
     uint64_t retired_version;
     char *name;
     char *path;
     struct repository *open;
+    size_t users; /* of `open` */
     struct err failure;
     struct store *next;
 };
@@ -27,6 +30,8 @@ struct stores {
     const struct identity *self;
     const struct policy *policy;
     struct repository_operators operators;
+    stores_closed_fn *closed; /* or NULL */
+    void *closed_arg;
     pthread_mutex_t lock;
     struct store *first;
 };
@@ -39,6 +44,12 @@ struct stores *stores_new(const char *state_dir, const struct identity *self, co
     stores->policy = policy;
     (void)pthread_mutex_init(&stores->lock, NULL);
     return stores;
+}
+
+void stores_watch(struct stores *stores, stores_closed_fn *closed, void *arg)
+{
+    stores->closed = closed;
+    stores->closed_arg = arg;
 }
 
 void stores_trust(struct stores *stores, const struct repository_operators *operators)
@@ -111,7 +122,7 @@ static bool matches(struct repository *repository, const struct statement *state
 }
 
 static bool open_at(const struct stores *stores, const struct statement *statement, const char *path,
-                    struct repository **out, struct err *err)
+                    const struct repository_options *how, struct repository **out, struct err *err)
 {
     char id[2 * ID_LEN + 1];
     hex_encode(statement->id.bytes, ID_LEN, id);
@@ -124,7 +135,9 @@ static bool open_at(const struct stores *stores, const struct statement *stateme
                                          .state_dir = state,
                                          .owner = stores->self->sign,
                                          .statement = buf_span(&statement->bytes),
-                                         .operators = stores->operators.known ? &stores->operators : NULL};
+                                         .operators = stores->operators.known ? &stores->operators : NULL,
+                                         .index = how->index,
+                                         .progress = how->progress};
     AUTO(repository) struct repository *repository = NULL;
     bool existing = statement->body.repository->existing != 0;
     if (!known_here && !existing && !dir_make(path, 0700, err)) return false;
@@ -150,8 +163,9 @@ static bool open_at(const struct stores *stores, const struct statement *stateme
 static bool open_store(const struct stores *stores, const struct statement *statement, struct store *store,
                        struct err *err)
 {
+    static const struct repository_options as_it_is = {.index = REPOSITORY_INDEX_KEPT};
     if (!path_of(stores, statement, &store->path, err)) return false;
-    return open_at(stores, statement, store->path, &store->open, err);
+    return open_at(stores, statement, store->path, &as_it_is, &store->open, err);
 }
 
 bool stores_owns(const struct stores *stores, const struct statement *statement)
@@ -222,6 +236,19 @@ void stores_reap(struct stores *stores)
     }
 }
 
+/* No other thread opens it until this one is done. */
+static bool begin(struct stores *stores, const struct id *id, struct err *err)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *known = find(stores, id);
+    if (known && known->opening) {
+        *err = known->failure;
+        return false;
+    }
+    if (known) known->opening = true;
+    return true;
+}
+
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
@@ -230,6 +257,7 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     bool old = false;
     if (!may_return(stores, statement, &old, err)) return false;
     if (old || is_open(stores, &statement->id)) return true;
+    if (!begin(stores, &statement->id, err)) return false;
     AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
     store->id = statement->id;
     store->name = xstrdup(body->name);
@@ -258,7 +286,7 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out, struct err *err)
 {
     LOCK_HERE(&stores->lock);
-    const struct store *store = find(stores, repository);
+    struct store *store = find(stores, repository);
     if (!store) {
         char id[2 * ID_LEN + 1];
         hex_encode(repository->bytes, ID_LEN, id);
@@ -268,8 +296,75 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
         *err = store->failure;
         return false;
     }
+    store->users++;
     *out = store->open;
     return true;
+}
+
+void stores_give_back(struct stores *stores, const struct id *repository)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *store = find(stores, repository);
+    assert(store && store->users > 0);
+    store->users--;
+}
+
+/* --- indexing anew --- */
+
+/* Takes the repository out of everybody's reach; *out is what was open, to be closed, or NULL. */
+static bool take_out(struct stores *stores, const struct statement *statement, struct repository **out,
+                     struct err *err)
+{
+    const char *name = statement->body.repository->name;
+    LOCK_HERE(&stores->lock);
+    struct store *store = find(stores, &statement->id);
+    if (!store) return err_set(err, ERR_NOT_FOUND, "this transporter has no repository '%s'", name);
+    if (store->retired || store->expected) {
+        *err = store->failure;
+        return false;
+    }
+    if (store->opening) return err_set(err, ERR_BUSY, "repository '%s' is just being opened", name);
+    if (store->users > 0)
+        return err_set(err, ERR_BUSY,
+                       "repository '%s' is in use, by %zu other run%s: its index can be built anew later",
+                       name, store->users, store->users == 1 ? "" : "s");
+    *out = store->open;
+    store->open = NULL;
+    store->opening = store->expected = true;
+    (void)err_set(&store->failure, ERR_BUSY, "the chunk index of repository '%s' is being built anew", name);
+    return true;
+}
+
+/* `open` NULL: `why` it is not. */
+static void put_in(struct stores *stores, const struct id *id, struct repository *open, const struct err *why)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *store = find(stores, id);
+    store->open = open;
+    store->opening = store->expected = false;
+    if (!open && !store->retired) store->failure = *why;
+}
+
+static bool open_anew(const struct stores *stores, const struct statement *statement,
+                      const struct repository_progress *progress, struct repository **out, struct err *err)
+{
+    const struct repository_options how = {.index = REPOSITORY_INDEX_ANEW, .progress = progress};
+    AUTO(free) char *path = NULL;
+    return path_of(stores, statement, &path, err) && open_at(stores, statement, path, &how, out, err);
+}
+
+bool stores_reindex(struct stores *stores, const struct statement *statement,
+                    const struct repository_progress *progress, struct err *err)
+{
+    struct repository *open = NULL;
+    if (!take_out(stores, statement, &open, err)) return false;
+    repository_close(open);
+    open = NULL;
+    bool done = open_anew(stores, statement, progress, &open, err) ||
+                err_wrap(err, "repository '%s'", statement->body.repository->name);
+    put_in(stores, &statement->id, open, err);
+    if (!done && stores->closed) stores->closed(stores->closed_arg, statement);
+    return done;
 }
 
 void stores_each(struct stores *stores, stores_each_fn *each, void *arg)

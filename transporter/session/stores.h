@@ -33,9 +33,21 @@ void stores_retire(struct stores *stores, const struct statement *repository);
 /* Closes those that were retired. Nobody may be using a repository: no run is alive. */
 void stores_reap(struct stores *stores);
 /* ERR_NOT_FOUND names the repository; ERR_BUSY: it is still being opened; if it failed to open, that error
- * again. Borrowed until stores_free. */
+ * again. Borrowed until it is given back. */
 bool stores_get(struct stores *stores, const struct id *repository, struct repository **out,
                 struct err *err) MUST_CHECK;
+/* Gives back what stores_get gave, once for each time. */
+void stores_give_back(struct stores *stores, const struct id *repository);
+/* Drops the chunk index of a repository that stores_attach has opened, or has failed to open, and builds it
+ * anew from the packs. ERR_BUSY where anybody uses it; meanwhile nobody gets it (ERR_BUSY, expected), and if
+ * it does not come to its end, `closed` is called: stores_attach then opens it. The statement is the newest
+ * of it. */
+bool stores_reindex(struct stores *stores, const struct statement *repository,
+                    const struct repository_progress *progress, struct err *err) MUST_CHECK;
+/* Who is told of a repository that was open and is not any more; before the first stores_reindex. By any
+ * thread. */
+typedef void stores_closed_fn(void *arg, const struct statement *repository);
+void stores_watch(struct stores *stores, stores_closed_fn *closed, void *arg);
 typedef void stores_each_fn(void *arg, const struct id *repository, const char *name,
                             struct repository *store,
                             const struct err *failure); /* store NULL: failure says why */

@@ -15,11 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void ignore_finding(void *arg, const struct check_finding *finding)
+{
+}
+
 static uint64_t findings_of(struct repository *repository)
 {
     struct err err;
     struct check_result result;
-    struct check_sink sink = {0};
+    struct check_sink sink = {.finding = ignore_finding};
     cr_assert(
         repository_check(repository, &(struct check_options){.level = CHECK_HASH}, &sink, &result, &err),
         "%s", err.text);
@@ -83,6 +87,87 @@ Test(index_lost, one_that_is_not_what_was_closed_is_built_anew_and_that_is_said)
         shell("cd '%s/index' && %s", place->state, cases[i].accident);
         reopen_mended(place, cases[i].why, cases[i].accident);
         expect_whole(place, &root, cases[i].accident);
+    }
+}
+
+/* Every third frame of the first pack. */
+static bool forget_some_rows(struct repository *repository)
+{
+    struct err err;
+    struct index_pack pack;
+    char name[BYTES_NAME_LEN];
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    if (!index_pack_from(repository->index, 0, &pack, &err)) return false;
+    bytes_name(&pack, name);
+    if (!pack_toc_read_tail(&repository->storage, name, pack.size, &toc, &err)) return false;
+    size_t frames = 0;
+    for (size_t i = 0; i < toc.count; i++)
+        if (toc.entries[i].kind == RECORD_FRAME && frames++ % 3 == 0 &&
+            !index_forget(repository->index, pack.no, &toc.entries[i], 1, &err))
+            return false;
+    return frames > 20;
+}
+
+/* How often it was told, how far it came, and after how many times it is to end. */
+struct watcher {
+    size_t told, most;
+    uint64_t done_bytes, total_bytes;
+};
+
+static bool watch(void *arg, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct watcher *watcher = arg;
+    cr_expect_gt(done_bytes, watcher->done_bytes);
+    watcher->done_bytes = done_bytes;
+    watcher->total_bytes = total_bytes;
+    return ++watcher->told < watcher->most;
+}
+
+static bool open_anew(struct place *place, struct watcher *watcher, struct err *err)
+{
+    const struct repository_progress progress = {.passed = watch, .arg = watcher};
+    const struct repository_options options = {.path = place->path,
+                                               .state_dir = place->state,
+                                               .owner = place->owner,
+                                               .index = REPOSITORY_INDEX_ANEW,
+                                               .progress = &progress};
+    return repository_open(&options, &place->repository, err);
+}
+
+/* Nobody can tell from outside that it lies: who suspects it has it built anew. */
+Test(index_lost, one_that_lies_unseen_is_built_anew_when_that_is_asked_for)
+{
+    struct err err;
+    struct hash root;
+    struct watcher watcher = {.most = SIZE_MAX};
+    AUTO(place) struct place *place = filled(&root);
+    place_open(place);
+    cr_assert(forget_some_rows(place->repository));
+    reopen_mended(place, NULL, "rows are gone");
+    cr_assert_gt(findings_of(place->repository), 0);
+    place_close(place);
+    cr_assert(open_anew(place, &watcher, &err), "%s", err.text);
+    expect_whole(place, &root, "asked for");
+    cr_assert_eq(watcher.told, 4, "once for each pack");
+    cr_assert_eq(watcher.done_bytes, watcher.total_bytes);
+    reopen_mended(place, NULL, "it is kept from then on");
+    expect_whole(place, &root, "again");
+}
+
+Test(index_lost, building_it_anew_can_be_stopped_at_any_pack_and_nothing_is_lost)
+{
+    struct hash root;
+    AUTO(place) struct place *place = filled(&root);
+    for (size_t most = 1; most <= 4; most++) {
+        struct err err;
+        struct watcher watcher = {.most = most};
+        cr_assert_not(open_anew(place, &watcher, &err));
+        cr_assert_eq(err.code, ERR_CANCELLED, "%s", err.text);
+        cr_assert_eq(watcher.told, most);
+        place_open(place);
+        expect_whole(place, &root, "stopped");
+        place_close(place);
     }
 }
 
@@ -243,25 +328,6 @@ static struct hash share_and_prune(struct place *place)
               err.text);
     cr_assert_eq(pruned.removed, 1);
     return root;
-}
-
-/* Every third frame of the first pack. */
-static bool forget_some_rows(struct repository *repository)
-{
-    struct err err;
-    struct index_pack pack;
-    char name[BYTES_NAME_LEN];
-    AUTO(pack_toc) struct pack_toc toc;
-    pack_toc_init(&toc);
-    if (!index_pack_from(repository->index, 0, &pack, &err)) return false;
-    bytes_name(&pack, name);
-    if (!pack_toc_read_tail(&repository->storage, name, pack.size, &toc, &err)) return false;
-    size_t frames = 0;
-    for (size_t i = 0; i < toc.count; i++)
-        if (toc.entries[i].kind == RECORD_FRAME && frames++ % 3 == 0 &&
-            !index_forget(repository->index, pack.no, &toc.entries[i], 1, &err))
-            return false;
-    return frames > 20;
 }
 
 /* Rows that are gone make a pack look as if nothing in it were used. */

@@ -78,6 +78,7 @@ static struct repository *store(void)
     struct repository *found = NULL;
     struct err err = {0};
     cr_assert(stores_get(hosts->vault.stores, &repository, &found, &err), "%s", err.text);
+    stores_give_back(hosts->vault.stores, &repository); /* nobody takes it from us */
     return found;
 }
 
@@ -126,6 +127,7 @@ static uint32_t ask(Sealift__MaintenanceKind kind, const struct id *of, const ch
 
 #define PRUNE SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE
 #define SWEEP SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP
+#define REINDEX SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX
 
 Test(hostile_care, prunes_and_sweeps_as_often_as_one_likes_leave_what_is_signed_to_stay)
 {
@@ -178,5 +180,50 @@ Test(hostile_care, the_hosts_own_floor_wins_over_what_is_signed)
 {
     hosts->vault.policy.keep_least = POINTS;
     cr_assert_eq(ask(PRUNE, &job, NULL), 0);
+    expect_points(POINTS);
+}
+
+Test(hostile_care, an_index_is_built_anew_as_often_as_one_likes_but_under_nobodys_feet)
+{
+    struct err err = {0};
+    struct repository *used = NULL;
+    cr_assert_eq(ask(REINDEX, NULL, NULL), 0);
+    cr_assert(stores_get(hosts->vault.stores, &repository, &used, &err), "%s", err.text);
+    cr_assert_eq(ask(REINDEX, NULL, "is in use, by 1 other run: "), ERR_BUSY);
+    struct repository_info info;
+    repository_info(used, &info); /* still there */
+    cr_assert_eq(info.points, POINTS);
+    stores_give_back(hosts->vault.stores, &repository);
+    cr_assert_eq(ask(REINDEX, NULL, NULL), 0);
+    expect_points(POINTS);
+}
+
+static void count_closed(void *arg, const struct statement *statement)
+{
+    size_t *closed = arg;
+    cr_expect(id_eq(&statement->id, &repository));
+    (*closed)++;
+}
+
+static bool stop_at_once(void *arg, uint64_t done_bytes, uint64_t total_bytes)
+{
+    return false;
+}
+
+Test(hostile_care, one_whose_index_was_not_built_to_the_end_is_opened_again)
+{
+    struct err err = {0};
+    struct repository *none = NULL;
+    size_t closed = 0;
+    AUTO(statement) struct statement *statement = NULL;
+    const struct repository_progress progress = {.passed = stop_at_once};
+    stores_watch(hosts->vault.stores, count_closed, &closed);
+    cr_assert(authority_statement(hosts->vault.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                                  &repository, &statement, &err));
+    cr_assert_not(stores_reindex(hosts->vault.stores, statement, &progress, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED, "%s", err.text);
+    cr_assert_eq(closed, 1);
+    cr_assert_not(stores_get(hosts->vault.stores, &repository, &none, &err));
+    cr_assert(stores_attach(hosts->vault.stores, statement, &err), "%s", err.text);
     expect_points(POINTS);
 }
