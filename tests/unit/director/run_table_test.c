@@ -206,6 +206,8 @@ Test(run_table, work_that_makes_no_sense_is_refused)
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, 0, 0, false, false},
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_PRUNE, 0, 0, true, true},
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_SWEEP, 0, 0, false, true},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX, 0, 0, false, true},
+        {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_REINDEX + 1, 0, 0, false, false},
     };
     struct run_work work;
     struct err err;
