@@ -13,6 +13,7 @@
 struct net_context {
     void *handle;
     struct net_pace pace;
+    struct net_logins *logins;
     pthread_mutex_t lock; /* of `inside` */
     pthread_cond_t left;
     unsigned inside;
@@ -53,7 +54,7 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
         return false;
     }
     struct net_context *context = xmalloc(sizeof(*context));
-    *context = (struct net_context){.handle = handle, .pace = NET_PACE_DEFAULT};
+    *context = (struct net_context){.handle = handle, .pace = NET_PACE_DEFAULT, .logins = net_logins_new()};
     (void)pthread_mutex_init(&context->lock, NULL);
     (void)pthread_cond_init(&context->left, NULL);
     *out = context;
@@ -68,6 +69,11 @@ void net_context_set_pace(struct net_context *context, const struct net_pace *pa
 struct net_pace net_context_pace(const struct net_context *context)
 {
     return context->pace;
+}
+
+struct net_logins *net_context_logins(const struct net_context *context)
+{
+    return context->logins;
 }
 
 void net_context_shutdown(struct net_context *context)
@@ -86,6 +92,7 @@ void net_context_free(struct net_context *context)
     (void)pthread_mutex_unlock(&context->lock);
     (void)pthread_cond_destroy(&context->left);
     (void)pthread_mutex_destroy(&context->lock);
+    net_logins_free(context->logins);
     free(context);
 }
 

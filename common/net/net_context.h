@@ -5,6 +5,7 @@
 
 #include "common/base/auto.h"
 #include "common/base/err.h"
+#include "common/net/net_logins.h"
 
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
  * no other threads. */
 void net_context_set_pace(struct net_context *context, const struct net_pace *pace);
 struct net_pace net_context_pace(const struct net_context *context);
+
+/* What dials through proxies log in with, where the endpoint does not say it. Borrowed. */
+struct net_logins *net_context_logins(const struct net_context *context);
 
 /* From any thread: each call that waits or will wait on this context's sockets, but for those of
  * net_zap, comes back with NET_TERMINATED (or ERR_CANCELLED). */

@@ -116,6 +116,7 @@ struct net_reach_result net_reach(const struct net_reach_try *try)
     if (try->socks5 &&
         !net_dial_proxy_init(&proxy, try->socks5, try->socks5_user, try->socks5_password, &err))
         return result;
+    net_logins_find(try->logins, &proxy);
     const struct net_dial dial = {
         .target = &target,
         .proxies = &proxy,

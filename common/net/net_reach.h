@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/base/secret.h"
+#include "common/net/net_logins.h"
 #include "common/net/net_wake.h"
 
 enum net_reach_reason {
@@ -44,8 +45,9 @@ struct net_reach_result {
 struct net_reach_try {
     const char *address;                  /* HOST:PORT */
     const char *socks5;                   /* HOST:PORT of a proxy, which resolves the address; or NULL */
-    const char *socks5_user;              /* 1 to 255 bytes; NULL: no login */
+    const char *socks5_user;              /* 1 to 255 bytes; NULL: whom `logins` names */
     const struct secret *socks5_password; /* 1 to 255 bytes, where there is a user */
+    struct net_logins *logins;            /* or NULL */
     int timeout_ms; /* for TCP to connect, and as long again for a proxy to say that it did. Looking a name up
                        has limits of its own, the system's */
     const struct net_wake *give_up; /* NET_REACH_GIVEN_UP when it is signalled; or NULL */

@@ -131,18 +131,45 @@ static void note_unreached(struct net_relay *relay, struct net_reach_result resu
     note_failure(relay, &err);
 }
 
+/* The proxies of one try, with who logs in there now. */
+struct hops {
+    struct net_dial_proxy proxies[NET_DIAL_PROXIES_MAX];
+    size_t count;
+};
+
+static void hops_deinit(struct hops *hops)
+{
+    for (size_t i = 0; i < hops->count; i++)
+        net_dial_proxy_deinit(&hops->proxies[i]);
+}
+DEFINE_AUTO_IN_PLACE(hops, struct hops, hops_deinit)
+
+static void log_in(const struct net_relay *relay, struct hops *out)
+{
+    for (size_t i = 0; i < relay->proxy_count; i++) {
+        const struct net_dial_proxy *own = &relay->proxies[i];
+        struct net_dial_proxy *proxy = &out->proxies[out->count++];
+        proxy->at = own->at;
+        if (own->user) proxy->user = xstrdup(own->user);
+        if (own->user) proxy->password = secret_copy(own->password->data, own->password->len);
+        net_logins_find(net_context_logins(relay->context), proxy);
+    }
+}
+
 /* Returns the connection to the target, or -1. */
 static int reach_target(struct net_relay *relay, int inner)
 {
+    AUTO(hops) struct hops hops = {.count = 0};
     struct net_dial dial = {.target = &relay->target,
-                            .proxies = relay->proxies,
-                            .proxy_count = relay->proxy_count,
+                            .proxies = hops.proxies,
                             .connect_ms = relay->connect_ms,
                             .answer_ms = relay->answer_ms};
     struct net_reach_result result;
     endings(relay, inner, dial.endings);
     if (!await_turn(relay, inner)) return -1;
     begin_try(relay);
+    log_in(relay, &hops);
+    dial.proxy_count = hops.count;
     int outer = net_dial(&dial, &result);
     if (outer < 0)
         note_unreached(relay, result);

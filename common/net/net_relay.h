@@ -19,7 +19,7 @@ struct net_relay;
 /* Borrowed until net_relay_start returns. */
 struct net_relay_options {
     const char *proxy, *target;    /* HOST:PORT; the proxy resolves the target; NULL: straight */
-    const char *user;              /* NULL: no login */
+    const char *user;              /* NULL: whom the context's logins name at each try */
     const struct secret *password; /* with a user */
     const char *way_out; /* HOST:PORT of another proxy, through which `proxy` is dialled; NULL: none */
     const char *way_out_user;

@@ -21,8 +21,6 @@ bool dials_open(struct director *director, struct err *err)
         const struct net_endpoint endpoint = {.side = NET_CONNECT,
                                               .address = dial->address,
                                               .socks5 = dial->proxy,
-                                              .socks5_user = dial->user,
-                                              .socks5_password = dial->password,
                                               .reasons = NET_REASONS_KEPT};
         if (!net_socket_attach(director->control, &endpoint, err)) return err_wrap(err, "dial");
     }

@@ -99,6 +99,7 @@ bool director_open(const struct director_settings *settings, const struct net_ke
     look_at_the_clock(director);
     if (!open_state(director, key, err) || !net_context_new(1, &director->net, err)) return false;
     set_pace(director);
+    if (settings->logins) net_logins_swap(director_logins(director), settings->logins);
     if (!net_zap_start(director->net, &director->zap, err)) return false;
     startup_admit(director);
     if (!open_ports(director, key, err)) return false;
@@ -145,6 +146,11 @@ const char *director_control_address(const struct director *director)
 bool director_unclaimed(const struct director *director)
 {
     return registry_roster(director->registry) == NULL;
+}
+
+struct net_logins *director_logins(const struct director *director)
+{
+    return net_context_logins(director->net);
 }
 
 /* ---- sending what waits */

@@ -8,8 +8,8 @@
 #define SEALIFT_DIRECTOR_DIRECTOR_H
 
 #include "common/base/daemon.h"
-#include "common/base/secret.h"
 #include "common/net/net_key.h"
+#include "common/net/net_logins.h"
 
 #include <stdint.h>
 
@@ -26,8 +26,6 @@ struct self_backup_settings {
 struct director_dial {
     const char *address; /* tcp://HOST:PORT */
     const char *proxy;   /* HOST:PORT of a SOCKS5 proxy on the way; or NULL */
-    const char *user;    /* who logs in there; NULL: nobody */
-    const struct secret *password;
 };
 
 struct director_settings {
@@ -40,6 +38,7 @@ struct director_settings {
     int heartbeat_ms;  /* of connections; 0: as usual */
     const struct director_dial *dials;
     size_t dial_count;
+    struct net_logins *logins; /* at the proxies of `dials`: emptied by director_open; NULL: none */
 };
 
 struct director;
@@ -55,6 +54,9 @@ const char *director_operator_address(const struct director *director);
 const char *director_control_address(const struct director *director);
 /* Nobody has claimed the site yet. */
 bool director_unclaimed(const struct director *director);
+
+/* What was in `logins`, and may change while it runs. Borrowed. */
+struct net_logins *director_logins(const struct director *director);
 
 /* Until `woken` wants it to stop; it is called whenever `fd` can be read. Running transporters are not
  * told and work on. */

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static const char config_text[] =
-    "# Sealift director. Changes count after a restart; log_level also after SIGHUP.\n"
+    "# Sealift director. Changes count after a restart; log_level and proxies also after SIGHUP.\n"
     "# Check this file with: sealift-director --check-config --config FILE\n"
     "\n"
     "# The key of this director, the catalog of jobs, runs and points. For its owner only.\n"

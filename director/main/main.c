@@ -32,7 +32,7 @@ static const char help[] =
     "  --new-claim-code     make another claim code for a director that nobody has claimed\n"
     "  --version, --help\n"
     "\n"
-    "SIGTERM ends it (runs go on without it), SIGHUP reads the log level again.\n"
+    "SIGTERM ends it (runs go on without it), SIGHUP reads the log level and the logins at proxies again.\n"
     "\n"
     "Example:\n"
     "  sealift-director --init --config /etc/sealift/director.conf\n";
@@ -75,11 +75,23 @@ static void say_ready(const struct director *director)
                   NULL);
 }
 
-static bool level_of(void *arg, const char *config, enum log_level *out, struct err *err)
+static bool logins_of(const struct conf_logins *from, struct net_logins *out, struct err *err)
 {
+    for (size_t i = 0; i < from->count; i++) {
+        const struct conf_login *login = &from->items[i];
+        if (!net_logins_add(out, login->address, login->user, login->password, err)) return false;
+    }
+    return true;
+}
+
+/* Of a director that runs. */
+static bool reload(void *arg, const char *config, enum log_level *out, struct err *err)
+{
+    struct director *const *director = arg;
     AUTO(settings) struct settings settings = {0};
-    (void)arg; /* nothing else changes */
-    if (!settings_load(config, &settings, err)) return false;
+    AUTO(net_logins) struct net_logins *logins = net_logins_new();
+    if (!settings_load(config, &settings, err) || !logins_of(&settings.logins, logins, err)) return false;
+    net_logins_swap(director_logins(*director), logins);
     *out = settings.log_level;
     return true;
 }
@@ -89,24 +101,25 @@ static struct director_dial *dials_of(const struct settings *settings)
 {
     struct director_dial *dials = xcalloc(settings->dial_count + 1, sizeof(*dials));
     for (size_t i = 0; i < settings->dial_count; i++) {
-        const char *proxy = settings->dials[i].proxy;
-        const struct conf_login *login = proxy ? conf_logins_find(&settings->logins, proxy) : NULL;
-        dials[i] = (struct director_dial){.address = settings->dials[i].address,
-                                          .proxy = proxy,
-                                          .user = login ? login->user : NULL,
-                                          .password = login ? login->password : NULL};
+        dials[i] =
+            (struct director_dial){.address = settings->dials[i].address, .proxy = settings->dials[i].proxy};
     }
     return dials;
 }
 
 static bool run_daemon(const struct settings *settings, const char *config, struct err *err)
 {
-    AUTO(daemon_signals)
-    struct daemon_signals signals = {
-        .program = PROGRAM, .config = config, .log_level = level_of, .changes = "log_level", .fd = -1};
     AUTO(net_key) struct net_key *key = NULL;
     AUTO(free) struct director_dial *dials = dials_of(settings);
+    AUTO(net_logins) struct net_logins *logins = net_logins_new();
     AUTO(director) struct director *director = NULL;
+    AUTO(daemon_signals)
+    struct daemon_signals signals = {.program = PROGRAM,
+                                     .config = config,
+                                     .log_level = reload,
+                                     .arg = &director,
+                                     .changes = "log_level, proxies",
+                                     .fd = -1};
     struct director_settings how = {.state_dir = settings->state_dir,
                                     .bind = settings->bind,
                                     .operator_port = settings->operator_port,
@@ -115,12 +128,14 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                     .heartbeat_ms = (int)settings->heartbeat_ms,
                                     .dials = dials,
                                     .dial_count = settings->dial_count,
+                                    .logins = logins,
                                     .config_file = config,
                                     .self_backup = {.directory = settings->self_backup_directory,
                                                     .spec = settings->self_backup_schedule,
                                                     .keep = (unsigned)settings->self_backup_keep}};
     if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err) ||
-        !director_key_open(settings->state_dir, &key, err) || !director_open(&how, key, &director, err))
+        !logins_of(&settings->logins, logins, err) || !director_key_open(settings->state_dir, &key, err) ||
+        !director_open(&how, key, &director, err))
         return false;
     say_ready(director);
     daemon_notify("READY=1");

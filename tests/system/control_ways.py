@@ -116,19 +116,18 @@ def check_logins(ways):
     guarded = ways.microsocks("microsocks-login", "-u", "site", "-P", "s3cret-of-the-proxy")
     fingerprint = ways.init("logged", "--director-proxy", guarded, extra=login(guarded, "site", path))
     site.run_transporter("logged").wait_for(r"director_not_reached.*the proxy refuses the user or the password")
-    site.daemons["logged"].stop()
     ways.put_password("site", "s3cret-of-the-proxy")
-    site.run_transporter("logged")
+    site.daemons["logged"].reload()
     ways.approve("logged", fingerprint)
 
     own = ways.proxy("proxy", "site", path)
     ways.init("stranger", "--director-proxy", own)
     site.run_transporter("stranger").wait_for(r"director_not_reached.*the proxy wants a user and a password")
     site.daemons["proxy"].wait_for(r"event=refused.*offers no user and password")
-    site.daemons["stranger"].stop()
     with open(site.path("stranger.conf"), "a") as file:
         file.write(login(own, "site", ways.put_password("other", "another")))
-    site.run_transporter("stranger").wait_for(r"director_not_reached.*the proxy refuses the user or the password")
+    site.daemons["stranger"].reload()
+    site.daemons["stranger"].wait_for(r"director_not_reached.*the proxy refuses the user or the password")
     site.daemons["proxy"].wait_for(r"event=refused.*wrong user or password")
     site.daemons["stranger"].stop()
 
@@ -156,12 +155,15 @@ def check_director_dials(ways):
     fingerprints = [ways.init(name, "--listen-for-director", f"127.0.0.1:{port}")
                     for name, port in zip(("listens", "behind"), ports)]
     guarded = ways.microsocks("microsocks-director", "-u", "dc", "-P", "director-login")
-    path = ways.put_password("dc", "director-login")
+    path = ways.put_password("dc", "wrong")
     add_dials(ways, [f'{{ address = "tcp://127.0.0.1:{ports[0]}"; }}',
                      f'{{ address = "tcp://127.0.0.1:{ports[1]}"; proxy = "{guarded}"; }}',
                      f'{{ address = "tcp://127.0.0.1:{ports[2]}"; }}'], login(guarded, "dc", path))
     director = site.daemons["director"]
     director.wait_for(rf"event=not_dialled address=tcp://127.0.0.1:{ports[2]} .*refused: nobody listens there")
+    director.wait_for(rf"event=not_dialled address=tcp://127.0.0.1:{ports[1]} .*the proxy refuses the user or the password")
+    ways.put_password("dc", "director-login")
+    director.reload()
     director.wait_for(rf"event=not_dialled address=tcp://127.0.0.1:{ports[1]} .*the proxy cannot connect")
     site.run_transporter("listens")
     ways.approve("listens", fingerprints[0])

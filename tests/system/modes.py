@@ -174,10 +174,9 @@ def login(site, middle):
     expect("rendezvous at" in text and said in text, f"it is said what the proxy wants: {text}")
     logins = (f'proxies = ( {{ address = "{middle.address}"; user = "site"; '
               f'password_file = "{site.path("proxy.password")}"; }} );\n')
-    for name in ("source", "vault"):
-        site.daemons[name].stop()
+    for name in ("source", "vault"):  # neither is started anew
         site.change_settings(site.path(f"{name}.conf"), logins)
-        site.run_transporter(name)
+        site.daemons[name].reload()
     site.sealift("job", "run", "web", "--wait")
     for name in ("source", "vault", "director"):
         expect("pass phrase" not in open(site.path(f"{name}.log")).read(), f"{name} logs no password")
@@ -194,13 +193,12 @@ def ask(port, name, first=b"\5\1\0"):
         return connection.recv(10)
 
 
-def strangers(site, tree):
+def strangers(site, tree, port):
     """Who speaks another protocol, or asks for what no run expects, is turned away while a run goes on."""
     set_links(site, "reverse", None)
     grow(tree, 24, "strangers")
     run = site.begin_run()
     site.until_stored(4 << 20, run)
-    port = reverse_port(site, "source")
     unknown = "a" * 52 + ".0.b.rendezvous.sealift"
     begun = time.monotonic()
     expect(ask(port, unknown)[1] == 2, "a name that no run expects is refused")
@@ -235,11 +233,12 @@ def main():
         site.sealift("job", "create", "second-site", "--copy", "web", "--repository", "second")
         middle = Middleman(run_proxy(site))
         no_reverse_port(site)
+        port = reverse_port(site, "source")
         all_modes(site, tree, middle.address)
         restart_in_the_middle(site, tree, middle)
         changed_bytes(site, tree, middle)
         login(site, middle)
-        strangers(site, tree)
+        strangers(site, tree, port)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,8 @@ void director_link_free(struct director_link *link)
 static struct net_endpoint endpoint_of(const struct director_way *way)
 {
     if (way->listen) return (struct net_endpoint){.side = NET_BIND, .address = way->listen};
-    return (struct net_endpoint){.side = NET_CONNECT,
-                                 .address = way->address,
-                                 .socks5 = way->proxy,
-                                 .socks5_user = way->user,
-                                 .socks5_password = way->password,
-                                 .reasons = NET_REASONS_KEPT};
+    return (struct net_endpoint){
+        .side = NET_CONNECT, .address = way->address, .socks5 = way->proxy, .reasons = NET_REASONS_KEPT};
 }
 
 static bool dial(struct director_link *link, struct err *err)

@@ -14,10 +14,8 @@ struct director_link;
 /* Borrowed. */
 struct director_way {
     const char *address; /* tcp://HOST:PORT that is dialled ... */
-    const char *proxy;   /* ... through a SOCKS5 proxy, HOST:PORT, or NULL ... */
-    const char *user;    /* ... with a login, or NULL; */
-    const struct secret *password;
-    const char *listen; /* or, unless NULL, tcp://ADDRESS:PORT where the director dials us */
+    const char *proxy;   /* ... through a SOCKS5 proxy, HOST:PORT, or NULL; */
+    const char *listen;  /* or, unless NULL, tcp://ADDRESS:PORT where the director dials us */
 };
 
 struct director_link_options {

@@ -100,11 +100,30 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
     return true;
 }
 
-static bool level_of(void *arg, const char *config, enum log_level *out, struct err *err)
+static bool logins_of(const struct conf_logins *from, struct net_logins *out, struct err *err)
 {
+    for (size_t i = 0; i < from->count; i++) {
+        const struct conf_login *login = &from->items[i];
+        if (!net_logins_add(out, login->address, login->user, login->password, err)) return false;
+    }
+    return true;
+}
+
+/* What may change while it runs. */
+struct changing {
+    struct bandwidth *bandwidth;
+    struct net_context *net; /* there once signals are taken */
+};
+
+static bool reload(void *arg, const char *config, enum log_level *out, struct err *err)
+{
+    const struct changing *changing = arg;
     AUTO(settings) struct settings settings = {0};
-    if (!settings_load(config, &settings, err)) return false;
-    bandwidth_set(arg, &settings.bandwidth);
+    AUTO(net_logins) struct net_logins *logins = net_logins_new();
+    if (!settings_load(config, &settings, err) || !logins_of(&settings.data.logins, logins, err))
+        return false;
+    bandwidth_set(changing->bandwidth, &settings.bandwidth);
+    net_logins_swap(net_context_logins(changing->net), logins);
     *out = settings.log_level;
     return true;
 }
@@ -153,13 +172,9 @@ static struct data_reverse meetings_of(struct reverse_port *port)
 static struct director_way way_to_director(const struct settings *all, const char *of_site_line)
 {
     const struct director_settings *settings = &all->director;
-    const struct conf_login *login =
-        settings->proxy ? conf_logins_find(&all->data.logins, settings->proxy) : NULL;
     return (struct director_way){.address = settings->address ? settings->address : of_site_line,
                                  .listen = settings->listen,
-                                 .proxy = settings->proxy,
-                                 .user = login ? login->user : NULL,
-                                 .password = login ? login->password : NULL};
+                                 .proxy = settings->proxy};
 }
 
 static bool open_ports(struct settings *settings, const struct identity *self, struct net_context *net,
@@ -187,7 +202,7 @@ static void say_ready(const struct identity *self, const struct listener *listen
 static struct run_environment environment_of(const struct settings *settings)
 {
     return (struct run_environment){.policy = &settings->policy,
-                                    .ways = {.proxy = settings->data.proxy, .logins = &settings->data.logins},
+                                    .ways = {.proxy = settings->data.proxy},
                                     .state_dir = settings->state_dir,
                                     .own_key_file = settings->own_key_file,
                                     .kms = settings->kms,
@@ -201,12 +216,13 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     char address[SITE_LINE_MAX];
     AUTO(identity) struct identity *self = NULL;
     AUTO(bandwidth) struct bandwidth *bandwidth = bandwidth_new(&settings->bandwidth);
+    struct changing changing = {.bandwidth = bandwidth};
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM,
                                      .config = config,
-                                     .log_level = level_of,
-                                     .arg = bandwidth,
-                                     .changes = "log_level, bandwidth",
+                                     .log_level = reload,
+                                     .arg = &changing,
+                                     .changes = "log_level, bandwidth, proxies",
                                      .fd = -1};
     AUTO(fd) int state_lock = -1;
     if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err)) return false;
@@ -226,7 +242,9 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     if (!authority_open(settings->state_dir, &site, self, &authority, err)) return false;
     stores_trust(stores, &(struct repository_operators){.known = authority_knew_operator, .arg = authority});
     if (!net_context_new(2, &net, err)) return false;
+    changing.net = net;
     net_context_set_pace(net, &settings->pace);
+    if (!logins_of(&settings->data.logins, net_context_logins(net), err)) return false;
     if (!open_ports(settings, self, net, &listener, &reverse, err)) return err_wrap(err, "%s", config);
 
     struct run_environment environment = environment_of(settings);

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/secret.h"
+#include "common/conf/conf_address.h"
 #include "common/net/net_reach.h"
 #include "transporter/proxy/core/rendezvous_name.h"
 #include "transporter/session/stripe_growth.h"
@@ -141,15 +142,6 @@ static const char *way_out_of(const struct data_path *path, const char *joiner)
     return meets_outside && own && strcmp(own, joiner) != 0 ? own : NULL;
 }
 
-static void log_in(const struct data_ways *ways, const char *proxy, const char **user,
-                   const struct secret **password)
-{
-    const struct conf_login *login = proxy && ways->logins ? conf_logins_find(ways->logins, proxy) : NULL;
-    if (!login) return;
-    *user = login->user;
-    *password = login->password;
-}
-
 void data_path_endpoint(const struct data_path *path, unsigned stripe, struct data_endpoint *out)
 {
     assert(data_path_dials(path) && stripe < STRIPES_MAX);
@@ -157,8 +149,6 @@ void data_path_endpoint(const struct data_path *path, unsigned stripe, struct da
     *net = (struct net_endpoint){.side = NET_CONNECT, .address = out->address, .socks5 = socks5_of(path)};
     net->way_out = way_out_of(path, net->socks5);
     out->inside = path->meets_at[0] != '\0';
-    log_in(path->ways, net->socks5, &net->socks5_user, &net->socks5_password);
-    log_in(path->ways, net->way_out, &net->way_out_user, &net->way_out_password);
     if (path->connection != SEALIFT__CONNECTION__CONNECTION_DIRECT)
         out->net.socks5_patience_ms = NET_PATIENCE_FOR_EVER;
     if (path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT)

@@ -14,7 +14,6 @@
 #ifndef SEALIFT_SESSION_DATA_PATH_H
 #define SEALIFT_SESSION_DATA_PATH_H
 
-#include "common/conf/conf_logins.h"
 #include "common/net/net_socket.h"
 #include "common/net/net_wake.h"
 #include "common/wire/head.h"
@@ -27,7 +26,6 @@ struct data_ways {
     /* HOST:PORT of the SOCKS5 proxy that this host's dials go through: to a joiner always, to a data port
      * where the assignment names none; or NULL */
     const char *proxy;
-    const struct conf_logins *logins;
 };
 
 /* The host's own reverse port: all NULL where it has none. Any thread. */

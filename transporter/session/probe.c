@@ -90,8 +90,7 @@ static bool reach(const struct probe *probe, const struct data_path *path, struc
     const struct net_reach_try try = {
         .address = direct ? at.address + strlen("tcp://") : at.net.socks5,
         .socks5 = direct ? at.net.socks5 : at.net.way_out,
-        .socks5_user = direct ? at.net.socks5_user : at.net.way_out_user,
-        .socks5_password = direct ? at.net.socks5_password : at.net.way_out_password,
+        .logins = net_context_logins(probe->environment.net),
         .timeout_ms = REACH_MS,
         .give_up = &probe->give_up,
     };

@@ -46,6 +46,14 @@ class Daemon:
             time.sleep(0.02)
         raise Failed(f"{self.name} did not log '{pattern}' within {seconds} s:\n" + "\n".join(self.lines()[-20:]))
 
+    def reload(self):
+        """It has read its configuration again."""
+        def times():
+            return sum("event=reloaded" in line for line in self.lines())
+        before = times()
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: times() > before, f"{self.name} reads its configuration again")
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

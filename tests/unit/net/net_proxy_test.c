@@ -241,6 +241,23 @@ Test(net_proxy, a_socket_logs_in_at_its_proxy)
     (void)receive_text(loop.server, "hello", "");
 }
 
+Test(net_proxy, a_socket_logs_in_as_its_context_says_where_the_endpoint_says_nothing)
+{
+    struct err err;
+    AUTO(loopback) struct loopback loop;
+    AUTO(joiner) struct joiner joiner;
+    AUTO(secret) struct secret *password = secret_copy("secret", 6);
+    loopback_init(&loop, NET_UNKNOWN_REFUSE);
+    joiner_init_with_login(&joiner, JOINER_FORWARDS, "\1\2me\6secret");
+    struct net_options options = loopback_client_options(&loop, loop.client_key);
+    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
+    cr_assert(net_logins_add(net_context_logins(loop.context), joiner.proxy, "me", password, &err), "%s",
+              err.text);
+    dial_through(client, &joiner, loop.address);
+    send_text(client, NULL, "hello", "");
+    (void)receive_text(loop.server, "hello", "");
+}
+
 static void pass_time(struct loopback *loop, int ms)
 {
     struct err err;
