@@ -1,6 +1,7 @@
 #include "local_site.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/fast_folder.h"
 #include "tests/support/remove_tree.h"
 #include "transporter/repository/fetch.h"
 #include "tree.h"
@@ -28,7 +29,7 @@ struct local_site *local_site_make(enum repository_kind kind)
     struct err err = {0};
     site->keys = keys_make();
     site->owner = sign_pair_new(NULL);
-    (void)snprintf(site->dir, sizeof(site->dir), "%s/sealift-test-XXXXXX", tree_fast_dir());
+    (void)snprintf(site->dir, sizeof(site->dir), "%s/sealift-test-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(site->dir));
     AUTO(free) char *path = xasprintf("%s/repo", site->dir);
     cr_assert(repository_create(path, &site_id, &repository_id, kind, (struct span){0}, site->owner, &err),

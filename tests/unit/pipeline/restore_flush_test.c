@@ -21,7 +21,7 @@ static const struct inlet_ops no_ops;
 static void rig_make(struct flush_rig *rig)
 {
     struct err err = {0};
-    *rig = (struct flush_rig){.out = tree_make_fast(), .options.inlet.ops = &no_ops};
+    *rig = (struct flush_rig){.out = tree_make(), .options.inlet.ops = &no_ops};
     rig->run.options = &rig->options;
     cr_assert(destination_open(NULL, rig->out.path, &rig->destination, &rig->run.fresh, &err), "%s",
               err.text);

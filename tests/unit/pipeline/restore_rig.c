@@ -115,8 +115,8 @@ struct inlet restore_rig_inlet(struct restore_rig *rig)
 struct restore_rig *restore_rig_make(enum repository_kind kind)
 {
     struct restore_rig *rig = xcalloc(1, sizeof(*rig));
-    rig->tree = tree_make_fast();
-    rig->out = tree_make_fast();
+    rig->tree = tree_make();
+    rig->out = tree_make();
     rig->site = local_site_make(kind);
     (void)pthread_mutex_init(&rig->faulty.lock, NULL);
     (void)pthread_cond_init(&rig->faulty.changed, NULL);

@@ -176,7 +176,7 @@ Test(restore, follows_no_symlink_out_of_its_destination)
     static const enum overwrite ways[] = {OVERWRITE_NEVER, OVERWRITE_CHANGED, OVERWRITE_ALWAYS};
     for (size_t i = 0; i < 3; i++) {
         AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
-        AUTO(tree) struct tree elsewhere = tree_make_fast();
+        AUTO(tree) struct tree elsewhere = tree_make();
         tree_file(&elsewhere, "victim", 1, 10);
         struct hash before = tree_hash(&elsewhere, "victim");
         make_zoo(&rig->tree);
@@ -203,7 +203,7 @@ Test(restore, follows_no_symlink_between_the_allowed_root_and_its_destination)
 {
     static const char *const below[] = {"user", "user/new", "user/there"};
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
-    AUTO(tree) struct tree elsewhere = tree_make_fast();
+    AUTO(tree) struct tree elsewhere = tree_make();
     tree_dir(&elsewhere, "there");
     make_zoo(&rig->tree);
     restore_rig_back_up(rig);

@@ -1,6 +1,7 @@
 #include "rig.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/fast_folder.h"
 #include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
@@ -46,7 +47,7 @@ void rig_reopen_cache(struct rig *rig)
 
 void rig_use_cache(struct rig *rig)
 {
-    (void)snprintf(rig->cache_dir, sizeof(rig->cache_dir), "/tmp/sealift-cache-XXXXXX");
+    (void)snprintf(rig->cache_dir, sizeof(rig->cache_dir), "%s/sealift-cache-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(rig->cache_dir));
     rig_reopen_cache(rig);
 }

@@ -1,5 +1,6 @@
-#include "tests/support/remove_tree.h"
 #include "tree.h"
+#include "tests/support/fast_folder.h"
+#include "tests/support/remove_tree.h"
 
 #include "chunks.h"
 #include "common/base/file.h"
@@ -9,32 +10,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
-static struct tree make_in(const char *dir)
+struct tree tree_make(void)
 {
     struct tree tree = {0};
-    (void)snprintf(tree.path, sizeof(tree.path), "%s/sealift-tree-XXXXXX", dir);
+    (void)snprintf(tree.path, sizeof(tree.path), "%s/sealift-tree-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(tree.path));
     tree.fd = open(tree.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cr_assert(tree.fd >= 0);
     return tree;
 }
 
-struct tree tree_make(void)
+unsigned tree_depth(const struct tree *tree)
 {
-    return make_in("/tmp");
-}
-
-const char *tree_fast_dir(void)
-{
-    AUTO(fd) int fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return fd >= 0 && fsetxattr(fd, "user.probe", "1", 1, 0) == 0 ? "/dev/shm" : "/tmp";
-}
-
-struct tree tree_make_fast(void)
-{
-    return make_in(tree_fast_dir());
+    unsigned depth = 0;
+    for (const char *at = tree->path; *at; at++)
+        depth += *at == '/';
+    return depth;
 }
 
 void tree_remove(struct tree *tree)

@@ -11,13 +11,13 @@ struct tree {
     int fd;
 };
 
+/* in fast_folder() */
 struct tree tree_make(void);
-/* The same in memory where that can hold extended attributes: for tests that sync a whole file system. */
-struct tree tree_make_fast(void);
-/* "/dev/shm", or "/tmp" */
-const char *tree_fast_dir(void);
 void tree_remove(struct tree *tree);
 DEFINE_AUTO_IN_PLACE(tree, struct tree, tree_remove)
+
+/* how many folders its path has: a manifest lists them too */
+unsigned tree_depth(const struct tree *tree);
 
 void tree_dir(const struct tree *tree, const char *path);
 /* `len` bytes that follow from the seed, as chunk_fill */

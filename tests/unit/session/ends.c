@@ -1,6 +1,7 @@
 #include "ends.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/fast_folder.h"
 #include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
@@ -50,10 +51,11 @@ struct ends *ends_new(enum repository_kind kind)
 {
     struct ends *ends = xcalloc(1, sizeof(*ends));
     struct err err = {0};
-    (void)snprintf(ends->dir, sizeof(ends->dir), "/tmp/sealift-ends-XXXXXX");
+    (void)snprintf(ends->dir, sizeof(ends->dir), "%s/sealift-ends-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(ends->dir));
     cr_assert(net_context_new(1, &ends->net, &err), "%s", err.text);
-    net_context_set_pace(ends->net, &(struct net_pace){.heartbeat_ms = 5000, .reconnect_ms = 10, .reconnect_max_ms = 80});
+    net_context_set_pace(
+        ends->net, &(struct net_pace){.heartbeat_ms = 5000, .reconnect_ms = 10, .reconnect_max_ms = 80});
     ends->source = identity_named("web");
     ends->target = identity_named("vault");
     struct listener_options options = {.net = ends->net, .self = ends->target, .bind = "tcp://127.0.0.1:0"};

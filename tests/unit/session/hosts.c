@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/wire/stored.h"
+#include "tests/support/fast_folder.h"
 #include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
@@ -65,7 +66,7 @@ struct hosts *hosts_new(void)
 {
     struct hosts *hosts = xcalloc(1, sizeof(*hosts));
     site_init(&hosts->site);
-    (void)snprintf(hosts->dir, sizeof(hosts->dir), "/tmp/sealift-hosts-XXXXXX");
+    (void)snprintf(hosts->dir, sizeof(hosts->dir), "%s/sealift-hosts-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(hosts->dir));
     hosts->root = xstrdup(hosts->dir);
     hosts->lease_ms = 20000;

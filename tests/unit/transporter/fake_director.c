@@ -1,6 +1,7 @@
 #include "fake_director.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/fast_folder.h"
 #include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
@@ -76,7 +77,7 @@ void fake_director_start(struct fake_director *director)
     struct err err = {0};
     *director = (struct fake_director){.stop_fd = eventfd(0, EFD_CLOEXEC)};
     site_init(&director->site);
-    (void)snprintf(director->state, sizeof(director->state), "/tmp/sealift-loop-XXXXXX");
+    (void)snprintf(director->state, sizeof(director->state), "%s/sealift-loop-XXXXXX", fast_folder());
     cr_assert_not_null(mkdtemp(director->state));
     listen_here(director, &err);
     director->line.site = director->site.id;
