@@ -83,6 +83,18 @@ bool net_line_received(const struct net_line *line, uint64_t *out)
     return true;
 }
 
+uint64_t net_line_trip_us(const struct net_line *line)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    struct peer peer;
+    if (!is_same(line, &peer) || peer.address.ss_family == AF_UNIX ||
+        getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(info.tcpi_min_rtt))
+        return 0;
+    return info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
+}
+
 void net_line_address(const struct net_line *line, char *out, size_t size)
 {
     struct peer peer;

@@ -19,6 +19,8 @@ struct net_line net_line_of(int fd, const char *address);
 /* How many bytes have been received, never less than before: by TCP, or by all that the relay has carried;
  * false if it is neither, or no more. */
 bool net_line_received(const struct net_line *line, uint64_t *out);
+/* The least round trip that TCP has measured on it, in microseconds; 0: it is no TCP, or none yet. */
+uint64_t net_line_trip_us(const struct net_line *line);
 /* Ends it for both sides. */
 void net_line_cut(struct net_line *line);
 

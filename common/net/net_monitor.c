@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/net/net_denials.h"
 #include "common/net/net_guard.h"
+#include "common/net/net_line.h"
 #include "common/net/net_zmq.h"
 
 #include <assert.h>
@@ -18,6 +19,7 @@ struct net_monitor {
     void *handle;            /* the PAIR that hears of the events */
     struct net_guard *guard; /* a client's: from its first connection on */
     struct net_denials denials;
+    uint64_t trip_us;
     uint64_t second; /* in which `told` denials were taken */
     unsigned told;
 };
@@ -138,8 +140,11 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
     if (opened && !monitor->guard) watch_over(monitor);
     if (!monitor->guard) return;
     if (opened) net_guard_opened(monitor->guard, (int)value);
-    if (number == ZMQ_EVENT_CONNECTED)
+    if (number == ZMQ_EVENT_CONNECTED) {
+        const struct net_line line = net_line_of((int)value, NULL);
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
+        monitor->trip_us = net_line_trip_us(&line);
+    }
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
         note_denial(monitor, address);
 }
@@ -153,6 +158,11 @@ bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out
     if (monitor->told >= MOST_IN_A_SECOND || !net_denials_take(&monitor->denials, out)) return false;
     monitor->told++;
     return true;
+}
+
+uint64_t net_monitor_trip_us(const struct net_monitor *monitor)
+{
+    return monitor->trip_us;
 }
 
 size_t net_monitor_shed(struct net_monitor *monitor)

@@ -46,6 +46,11 @@ DEFINE_AUTO(net_monitor, struct net_monitor *, net_monitor_free)
 /* Never waits: false when there is none to take. */
 bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out);
 
+/* Client that dials: the round trip of its server as TCP measured it when it last connected, in microseconds,
+ * which is known before the handshake is done; 0: it has not, or something else than TCP stands between. Once
+ * net_monitor_take has returned false. */
+uint64_t net_monitor_trip_us(const struct net_monitor *monitor);
+
 /* Server: a connection that ended before a message had come on it, and that ZAP has not refused: somebody who
  * speaks another protocol, has another server's key or is silent. Each address once as long as it is among
  * the last 64, at most eight in a second; "" where libzmq had closed the connection before it could be asked
@@ -56,9 +61,9 @@ bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out
  * more than its recv_queue can hold (a client's: 64 MiB at most) since a message of it was last received, and
  * returns how many: libzmq buffers the frames of an unfinished message without any limit. */
 size_t net_monitor_guard(struct net_monitor *monitor);
-/* Server, or client that listens: how many connections without a message were cut since this was last asked, the oldest first, so
- * that there is room for others: there may be as many as a quarter of the descriptors that the process can
- * have. */
+/* Server, or client that listens: how many connections without a message were cut since this was last asked,
+ * the oldest first, so that there is room for others: there may be as many as a quarter of the descriptors
+ * that the process can have. */
 size_t net_monitor_shed(struct net_monitor *monitor);
 
 #endif

@@ -9,6 +9,7 @@
 #include "transporter/main/settings.h"
 #include "transporter/proxy/reverse_port.h"
 #include "transporter/session/bandwidth.h"
+#include "transporter/session/credit_pool.h"
 #include "transporter/session/listener.h"
 #include "transporter/session/own_key.h"
 
@@ -217,6 +218,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     AUTO(identity) struct identity *self = NULL;
     AUTO(bandwidth) struct bandwidth *bandwidth = bandwidth_new(&settings->bandwidth);
     struct changing changing = {.bandwidth = bandwidth};
+    struct credit_pool credits = {0};
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM,
                                      .config = config,
@@ -255,6 +257,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     environment.listener = listener;
     environment.reverse = meetings_of(reverse);
     environment.bandwidth = bandwidth;
+    environment.credits = &credits;
     struct control_options control_options = {
         .environment = environment,
         .director = way_to_director(settings, address),

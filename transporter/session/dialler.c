@@ -106,6 +106,7 @@ void dialler_leave(struct dialler *dialler)
         free(want);
     }
     net_message_deinit(&dialler->goodbye);
+    credit_pool_give(dialler->options.credits, dialler->reserved);
     if (dialler->wake.fd >= 0) net_wake_deinit(&dialler->wake);
     net_key_free(dialler->key);
     buf_deinit(&dialler->point_file);

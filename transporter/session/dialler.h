@@ -43,6 +43,7 @@ struct dialler_options {
     uint64_t lease_ms;
     unsigned stripes;                  /* connections to begin with; 0: one, and more where the way is long */
     struct bandwidth_share *bandwidth; /* what is sent waits for it; NULL: it does not */
+    struct credit_pool *credits;     /* what it needs on a long way is taken from; NULL: without. Must stay */
     _Atomic uint64_t *waiting_bytes; /* of batches that are not acknowledged, kept up to date; may be NULL */
     struct absence *absence;         /* kept up to date; may be NULL */
 };

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/net/net_key.h"
 #include "common/net/net_wake.h"
+#include "transporter/session/credit_pool.h"
 #include "transporter/session/dialler.h"
 #include "transporter/session/payload_spares.h"
 #include "transporter/session/stripe_growth.h"
@@ -13,11 +14,14 @@
 #include <stdatomic.h>
 
 enum {
-    DIALLER_BATCHES_MAX = 256,     /* unacknowledged at a time */
-    DIALLER_CREDIT_MAX = 64 << 20, /* whatever the target offers */
+    DIALLER_BATCHES_MAX = 256,      /* unacknowledged at a time */
+    DIALLER_CREDIT_MAX = 128 << 20, /* whatever the target offers */
     /* all that is used of it where the way is short */
     DIALLER_SHORT_BATCHES = 24 << 20,
     DIALLER_SHORT_ANSWERS = 16 << 20,
+    /* ... and where it is long, for each millisecond of a round trip: 1 Gbit/s of it, and as much again three
+     * times while something that was lost is sent again and holds up what came by other connections */
+    DIALLER_LONG_EACH_MS = 500000,
     DIALLER_SPARES = 4 << 20
 };
 
@@ -77,7 +81,8 @@ struct dialler {
     size_t batch_count;
     uint64_t credit;   /* batches: in all. Recovery: what is left */
     uint64_t offered;  /* at first */
-    uint64_t withheld; /* of it, as the way is short */
+    uint64_t reserved; /* of the pool, as the way is long; 0: not yet */
+    uint64_t withheld; /* of the offer: more than is needed, or than there is memory for */
 
     struct want *wants, **wants_end;
     size_t want_count;

@@ -45,7 +45,7 @@ void links_deinit(struct links *links)
 
 bool links_init(struct links *links, const struct dialler *dialler, struct err *err)
 {
-    links->count = 1;
+    links->count = links->in_use = 1;
     return link_init(&links->at[0], dialler, 0, err);
 }
 
@@ -67,18 +67,26 @@ bool links_prune(struct links *links, uint64_t patience_ms)
     uint64_t now_ms = clock_steady_ms();
     for (unsigned i = 1; i < links->count; i++) {
         struct link *link = &links->at[i];
-        if (!link->socket || link->up || (!link->lost && now_ms < link->made_ms + patience_ms)) continue;
+        if (!link->socket || link->joined) continue;
+        if (!link->lost && (link->up || now_ms < link->made_ms + patience_ms)) continue;
         link_deinit(link);
         whole = false;
     }
     return whole;
 }
 
+void links_drop_stripes(struct links *links)
+{
+    for (unsigned i = 1; i < links->count; i++)
+        link_deinit(&links->at[i]);
+    links->count = links->in_use = 1;
+}
+
 bool links_lost(const struct links *links)
 {
     bool lost = links->at[0].lost;
     for (unsigned i = 1; i < links->count; i++)
-        lost = lost || (links->at[i].up && links->at[i].lost);
+        lost = lost || (links->at[i].joined && links->at[i].lost);
     return lost;
 }
 
@@ -87,7 +95,7 @@ bool links_too_many(const struct links *links, uint64_t now_ms)
     bool young = false;
     for (unsigned i = 1; i < links->count; i++) {
         const struct link *link = &links->at[i];
-        young = young || (link->up && link->lost && now_ms < link->made_ms + SETTLED_MS);
+        young = young || (link->joined && link->lost && now_ms < link->made_ms + SETTLED_MS);
     }
     return young && !links->at[0].lost;
 }
@@ -107,11 +115,13 @@ static bool send_by(struct link *link, const struct net_message *message)
 
 static bool send_by_any(struct links *links, const struct net_message *message)
 {
-    for (unsigned i = 0; i < links->count; i++) {
-        unsigned turn = (links->turn + i) % links->count;
+    const unsigned most = links->in_use < links->count ? links->in_use : links->count;
+    for (unsigned i = 0; i < most; i++) {
+        unsigned turn = (links->turn + i) % most;
         struct link *link = &links->at[turn];
-        if (!link->up || link->lost || link->crowded || !send_by(link, message)) continue;
-        links->turn = (turn + 1) % links->count;
+        if (!(turn == 0 ? link->up : link->joined) || link->lost || link->crowded || !send_by(link, message))
+            continue;
+        links->turn = (turn + 1) % most;
         if (link->taken < HELD)
             link->taken++;
         else

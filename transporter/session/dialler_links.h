@@ -15,6 +15,7 @@ struct link {
     struct net_monitor *monitor;
     struct data_endpoint endpoint;
     bool up, lost;
+    bool joined;  /* of those beyond the first: its Stripe was sent, it is one of the epoch */
     bool crowded; /* libzmq took no more */
     uint64_t made_ms;
     unsigned taken; /* messages that libzmq took, up to so many as it holds itself */
@@ -23,6 +24,7 @@ struct link {
 struct links {
     struct link at[STRIPES_MAX]; /* [0]: that of the Open */
     unsigned count;              /* of places that were used */
+    unsigned in_use;             /* of them may carry messages: the others are there for when they shall */
     unsigned turn;               /* who is offered the next message first */
     uint64_t sequence;           /* the last number that was given */
     uint64_t moved_messages;     /* that went on from libzmq, about ... */
@@ -37,10 +39,14 @@ DEFINE_AUTO_IN_PLACE(links, struct links, links_deinit)
 bool links_init(struct links *links, const struct dialler *dialler, struct err *err) MUST_CHECK;
 /* Begins to dial as many more as it takes to be `count`; how many there are then. */
 unsigned links_grow(struct links *links, const struct dialler *dialler, unsigned count);
-/* Lets go of stripes that have not come up for so long; false: there was one. */
+/* Lets go of stripes that were lost before they joined, or have not come up for so long; false: there was
+ * one. */
 bool links_prune(struct links *links, uint64_t patience_ms);
 
-/* Whether the epoch has ended: any of them that stood was lost. */
+/* Lets go of all stripes: the other side takes none. */
+void links_drop_stripes(struct links *links);
+
+/* Whether the epoch has ended: any of those that belong to it was lost. */
 bool links_lost(const struct links *links);
 /* A stripe was lost soon after it had been begun, and the first one was not: something on the way does not
  * take so many. */

@@ -48,6 +48,7 @@ static void send_open(struct dialler *dialler, struct link *link)
 
 static void send_stripe(struct dialler *dialler, struct link *link, unsigned index)
 {
+    link->joined = true;
     struct dialler_options *options = &dialler->options;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Stripe stripe = SEALIFT__STRIPE__INIT;
@@ -97,12 +98,35 @@ static void look_at_growth(struct dialler *dialler, struct links *links)
 {
     struct stripe_growth *growth = &dialler->growth;
     uint64_t now_ms = clock_steady_ms();
-    if (!links_prune(links, data_path_patience_ms(dialler->options.path))) stripe_growth_lost(growth);
     stripe_growth_sent(growth, links->moved_messages, links->moved);
     stripe_growth_room(growth, *dialler->unsent ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
     unsigned count = stripe_growth_look(growth, now_ms);
     if (count < dialler->options.stripes) count = dialler->options.stripes;
-    if (count > links->count) stripe_growth_grown(growth, links_grow(links, dialler, count));
+    if (count > links->count) count = links_grow(links, dialler, count);
+    stripe_growth_grown(growth, count);
+    links->in_use = count;
+}
+
+/* On a long way further connections are dialled as soon as that is known, with direct ones while the first
+ * still shakes hands: that takes six round trips. Nothing goes over them before it is worth it. */
+static void tend_stripes(struct dialler *dialler, struct links *links, bool open)
+{
+    struct stripe_growth *growth = &dialler->growth;
+    uint64_t trip_us = net_monitor_trip_us(links->at[0].monitor);
+    if (dialler->options.conversation == CONVERSATION_PROBE) return;
+    if (trip_us > 0 && growth->echoes == 0) stripe_growth_measured(growth, trip_us / 1000);
+    if (open && dialler->epoch == 0) {
+        links_drop_stripes(links);
+        return;
+    }
+    unsigned count = stripe_growth_opens(growth);
+    if (count > links->count) (void)links_grow(links, dialler, count);
+    if (!links_prune(links, data_path_patience_ms(dialler->options.path)))
+        stripe_growth_lost(growth, links->count);
+    for (unsigned i = 1; open && i < links->count; i++) {
+        struct link *link = &links->at[i];
+        if (link->up && !link->lost && !link->joined) send_stripe(dialler, link, i);
+    }
 }
 
 static void send_all(struct dialler *dialler, struct links *links)
@@ -135,15 +159,11 @@ static void note_retried(struct dialler *dialler, const struct link *link)
 
 static void begin_link(struct dialler *dialler, struct links *links, struct link *link)
 {
-    unsigned index = (unsigned)(link - links->at);
     link->up = true;
+    if (link != links->at) return; /* it joins when there is something to join */
     (void)pthread_mutex_lock(&dialler->lock);
-    if (index > 0) {
-        send_stripe(dialler, link, index);
-    } else {
-        dialler->state = CONVERSATION_NEW;
-        send_open(dialler, link);
-    }
+    dialler->state = CONVERSATION_NEW;
+    send_open(dialler, link);
     (void)pthread_mutex_unlock(&dialler->lock);
 }
 
@@ -239,6 +259,7 @@ static bool go_on(struct dialler *dialler, struct links *links)
     (void)pthread_mutex_lock(&dialler->lock);
     bool open = up && is_open(dialler);
     links_forget_crowds(links);
+    if (!lost && !dialler->failed) tend_stripes(dialler, links, open);
     if (open && !lost && !dialler->failed) send_all(dialler, links);
     bool on = !lost && !dialler->stop && (open || !dialler->failed);
     (void)pthread_mutex_unlock(&dialler->lock);
@@ -364,7 +385,8 @@ static bool use_links(struct dialler *dialler, struct links *links)
     (void)pthread_mutex_lock(&dialler->lock);
     bool worked = links_up(links) && is_open(dialler);
     if (worked) dialler_down(dialler);
-    if (worked && links_too_many(links, clock_steady_ms())) stripe_growth_lost(&dialler->growth);
+    if (worked && links_too_many(links, clock_steady_ms()))
+        stripe_growth_lost(&dialler->growth, links->count);
     dialler->state = CONVERSATION_NEW;
     (void)pthread_mutex_unlock(&dialler->lock);
     return worked;

@@ -107,14 +107,20 @@ void dialler_not_reached(struct dialler *dialler)
               "it is dialled again for as long as the lease", NULL);
 }
 
-/* On a short way a large credit would only be memory: of the target's disk, which is slower, and not of the
- * way. */
+/* A credit larger than the way is long would only be memory: of the target's disk, which is slower, and not
+ * of the way. */
 static void withhold(struct dialler *dialler)
 {
     uint64_t enough = dialler->options.conversation == CONVERSATION_RECOVERY ? DIALLER_SHORT_ANSWERS
                                                                              : DIALLER_SHORT_BATCHES;
-    uint64_t spare = dialler->offered > enough ? dialler->offered - enough : 0;
-    dialler->withheld = stripe_growth_is_long(&dialler->growth) ? 0 : spare;
+    if (stripe_growth_is_long(&dialler->growth)) {
+        uint64_t most = enough + dialler->growth.trip_ms * DIALLER_LONG_EACH_MS;
+        if (most > dialler->offered) most = dialler->offered;
+        if (dialler->reserved == 0)
+            dialler->reserved = credit_pool_take(dialler->options.credits, enough, most);
+        enough = dialler->reserved < most ? dialler->reserved : most;
+    }
+    dialler->withheld = dialler->offered > enough ? dialler->offered - enough : 0;
 }
 
 static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)

@@ -47,6 +47,7 @@ struct inlet_remote {
     size_t caller_count;
     uint64_t serial;
     uint64_t connection;      /* whose Open was answered last; 0: none stands */
+    uint64_t credit;          /* that it was given */
     uint64_t uncredited;      /* bytes that arrived on it and were not paid back */
     struct data_message open; /* waits for inlet_remote_accept */
     bool has_open, accepted, finished, goodbye;
@@ -101,6 +102,7 @@ static void answer_open(struct inlet_remote *inlet)
     data_message_make(&head, span_of(NULL, 0), &message);
     inlet->connection = inlet->open.connection;
     inlet->uncredited = 0;
+    inlet->credit = opened.credit_bytes;
     inlet->has_open = false;
     listener_session_opened(inlet->session, inlet->connection, &message);
     data_message_deinit(&inlet->open);
@@ -152,7 +154,7 @@ static bool take_answer(struct inlet_remote *inlet, struct data_message *message
     if (want == 0 || want > inlet->serial)
         return err_set(err, ERR_PROTOCOL, "an answer to what was not asked");
     inlet->uncredited += len;
-    if (inlet->uncredited > INLET_REMOTE_CREDIT)
+    if (inlet->uncredited > inlet->credit)
         return err_set(err, ERR_PROTOCOL, "the other side sent more than its credit");
     struct question *question = inlet->questions;
     while (question && !(question->asked && question->serial == want))

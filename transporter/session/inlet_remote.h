@@ -7,7 +7,7 @@
 #include "transporter/pipeline/inlet.h"
 #include "transporter/session/listener.h"
 
-enum { INLET_REMOTE_CREDIT = 48 << 20 };
+enum { INLET_REMOTE_CREDIT = 96 << 20 };
 
 struct inlet_remote;
 

@@ -13,6 +13,7 @@ enum {
     PROBE_MS = 5000, /* between questions whether a connection stands */
     PROBE_LEAST_MS = 20,
     LEAVING_MOST = 64,
+    CREDIT_LEAST = 32 << 20, /* of a session, however many there are */
 };
 
 /* --- for both sides, under the lock --- */
@@ -136,6 +137,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
     struct listener_session *session = xcalloc(1, sizeof(*session));
     session->listener = listener;
     session->options = *options;
+    session->options.credit_bytes = credit_pool_take(options->credits, CREDIT_LEAST, options->credit_bytes);
     session->lease_ms = options->lease_ms;
     session->expires_ms = UINT64_MAX;
     session->gone_since_ms = clock_steady_ms();
@@ -155,6 +157,7 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
     }
     (void)pthread_mutex_unlock(&listener->lock);
     if (taken) {
+        credit_pool_give(options->credits, session->options.credit_bytes);
         (void)pthread_cond_destroy(&session->arrived);
         free(session);
         return err_set(err, ERR_BUSY, "the run has a session already");
@@ -188,6 +191,7 @@ void listener_session_free(struct listener_session *session)
         net_zap_remove(listener->zap, LISTENER_DOMAIN, session->options.peer_key);
     (void)pthread_mutex_unlock(&listener->lock);
     net_wake_signal(&listener->wake);
+    credit_pool_give(session->options.credits, session->options.credit_bytes);
     listener_box_clear(&session->out);
     listener_queue_clear(&session->opens);
     listener_queue_clear(&session->asks);
@@ -246,7 +250,8 @@ bool listener_session_receive(struct listener_session *session, struct data_mess
 
 uint64_t listener_session_window(struct listener_session *session, uint64_t most)
 {
-    return bandwidth_window(session->options.bandwidth, most);
+    uint64_t credit = session->options.credit_bytes;
+    return bandwidth_window(session->options.bandwidth, credit < most ? credit : most);
 }
 
 void listener_session_fail(struct listener_session *session, const struct err *why)

@@ -18,6 +18,7 @@
 #include "transporter/session/absence.h"
 #include "transporter/session/bandwidth.h"
 #include "transporter/session/conversation.h"
+#include "transporter/session/credit_pool.h"
 #include "transporter/session/data_message.h"
 #include "transporter/session/data_path.h"
 
@@ -46,8 +47,9 @@ struct listener_session_options {
     uint8_t ticket[LISTENER_TICKET_LEN];
     uint8_t peer_key[32]; /* the peer's CURVE key, from the roster */
     enum conversation_kind conversation;
-    uint64_t credit_bytes; /* of batches or frames that may wait here */
-    uint64_t lease_ms;     /* how long the peer may be gone */
+    uint64_t credit_bytes;       /* of batches or frames that may wait here at most */
+    struct credit_pool *credits; /* that it is taken from; NULL: nobody else needs any. Must stay */
+    uint64_t lease_ms;           /* how long the peer may be gone */
     struct bandwidth_share
         *bandwidth; /* what is received waits for it, unless *given_up; NULL: it does not */
     const _Atomic bool *given_up;
@@ -65,7 +67,8 @@ bool listener_admit(struct listener *listener, const struct listener_session_opt
 void listener_session_free(struct listener_session *session);
 DEFINE_AUTO(listener_session, struct listener_session *, listener_session_free)
 
-/* How many bytes the peer may have under way, at most `most`: less where bandwidth is short. Any thread. */
+/* How many bytes the peer may have under way, at most `most`: less where bandwidth or memory is short. Any
+ * thread. */
 uint64_t listener_session_window(struct listener_session *session, uint64_t most);
 /* The next message that the conversation allows; `out` must be empty. An Open stands at the beginning of
  * each connection; then questions come before what else waits. One thread. ERR_UNREACHABLE: the peer was

@@ -110,6 +110,7 @@ bool run_listen(struct run *run, enum conversation_kind conversation, struct lis
         .attempt = run->attempt,
         .conversation = conversation,
         .credit_bytes = RUN_CREDIT,
+        .credits = environment->credits,
         .lease_ms = lease_of(run),
         .path = &run->way.path,
         .bandwidth = run->bandwidth,
@@ -142,6 +143,7 @@ bool run_dial(struct run *run, enum conversation_kind conversation, const struct
         .bandwidth = run->bandwidth,
         .waiting_bytes = &run->counters.waiting_bytes,
         .absence = &run->absence,
+        .credits = environment->credits,
     };
     memcpy(options.ticket, run->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, run->target->curve_pk.data, sizeof(options.peer_key));

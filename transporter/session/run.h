@@ -11,9 +11,10 @@
 #include "transporter/session/data_path.h"
 #include "transporter/session/stores.h"
 
-struct bandwidth; /* transporter/session/bandwidth.h */
-struct kms_set;   /* transporter/kms/kms_set.h */
-struct listener;  /* listener.h: the data port, shared by all runs */
+struct bandwidth;   /* transporter/session/bandwidth.h */
+struct credit_pool; /* credit_pool.h */
+struct kms_set;     /* transporter/kms/kms_set.h */
+struct listener;    /* listener.h: the data port, shared by all runs */
 
 /* All called from the run's threads; they must not block for long (answer may: back-pressure). */
 struct run_hooks {
@@ -46,6 +47,7 @@ struct run_environment {
     const char *own_key_file;    /* or NULL */
     const struct kms_set *kms;   /* protectors outside that this host may call; NULL: none */
     struct bandwidth *bandwidth; /* what its runs send and receive; NULL: unlimited */
+    struct credit_pool *credits; /* what its runs may have under way */
     uint64_t lease_ms;           /* how long a side waits for a lost peer */
     uint64_t check_bytes_per_s;  /* how fast a check may read; 0: unlimited */
     struct run_hooks hooks;

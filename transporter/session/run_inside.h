@@ -19,7 +19,7 @@ enum {
     RUN_WARNINGS_MAX = 20,
     RUN_WARNING_TEXT_MAX = 1024,
     RUN_WARNINGS_BYTES_MAX = 960 * 1024,
-    RUN_CREDIT = 48 << 20,
+    RUN_CREDIT = 96 << 20,
 };
 
 /* Of a maintenance run: what is to be done, as the director says. It authorises nothing. */

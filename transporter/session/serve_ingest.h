@@ -10,8 +10,8 @@
 
 #include <stdatomic.h>
 
-/* Unacknowledged batches, which the source holds in memory: enough for 1 Gbit/s at a round trip of 400 ms. */
-enum { SERVE_INGEST_CREDIT = 48 << 20 };
+/* Unacknowledged batches, which the source holds in memory: how much of it is used is the source's to say. */
+enum { SERVE_INGEST_CREDIT = 96 << 20 };
 
 /* What a target that seals needs beside what the session finds out (run key, outlet, point id). */
 struct serve_reseal {

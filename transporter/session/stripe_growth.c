@@ -30,6 +30,12 @@ void stripe_growth_echo(struct stripe_growth *growth, uint64_t trip_ms)
     if (trip_ms < growth->trip_ms) growth->trip_ms = trip_ms;
 }
 
+void stripe_growth_measured(struct stripe_growth *growth, uint64_t trip_ms)
+{
+    stripe_growth_echo(growth, trip_ms);
+    if (growth->echoes < STRIPE_GROWTH_ECHOES) growth->echoes = STRIPE_GROWTH_ECHOES;
+}
+
 static bool is_short(const struct stripe_growth *growth)
 {
     return growth->echoes > 0 && growth->trip_ms < STRIPE_GROWTH_LONG_MS;
@@ -38,6 +44,11 @@ static bool is_short(const struct stripe_growth *growth)
 bool stripe_growth_is_long(const struct stripe_growth *growth)
 {
     return growth->echoes >= STRIPE_GROWTH_ECHOES && !is_short(growth);
+}
+
+unsigned stripe_growth_opens(const struct stripe_growth *growth)
+{
+    return stripe_growth_is_long(growth) ? growth->most : 1;
 }
 
 bool stripe_growth_wants_echo(const struct stripe_growth *growth)
@@ -59,7 +70,7 @@ void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uin
 
 static uint64_t window_of(const struct stripe_growth *growth)
 {
-    uint64_t window_ms = STRIPE_GROWTH_WINDOW_TRIPS * growth->trip_ms;
+    uint64_t window_ms = (growth->count > 1 ? STRIPE_GROWTH_WINDOW_TRIPS : 1) * growth->trip_ms;
     return window_ms > STRIPE_GROWTH_WINDOW_LEAST_MS ? window_ms : STRIPE_GROWTH_WINDOW_LEAST_MS;
 }
 
@@ -89,9 +100,14 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
                 (better || flight >= STRIPE_GROWTH_FAT);
     begin_window(growth, now_ms);
     growth->in_a_row = more ? growth->in_a_row + 1 : 0;
-    if (!more || (growth->count == 1 && growth->in_a_row < STRIPE_GROWTH_FIRST)) return growth->count;
+    uint64_t wanted = 2 * growth->count;
+    if (growth->count == 1 && flight >= STRIPE_GROWTH_FAT)
+        wanted = flight / STRIPE_GROWTH_SHARE;
+    else if (growth->count == 1 && growth->in_a_row < STRIPE_GROWTH_FIRST)
+        wanted = 1;
+    if (!more || wanted == growth->count) return growth->count;
     growth->rate_before = rate;
-    return 2 * growth->count < growth->most ? 2 * growth->count : growth->most;
+    return wanted < growth->most ? (unsigned)wanted : growth->most;
 }
 
 void stripe_growth_grown(struct stripe_growth *growth, unsigned count)
@@ -99,7 +115,7 @@ void stripe_growth_grown(struct stripe_growth *growth, unsigned count)
     growth->count = count;
 }
 
-void stripe_growth_lost(struct stripe_growth *growth)
+void stripe_growth_lost(struct stripe_growth *growth, unsigned opened)
 {
-    growth->most = growth->count > 1 ? growth->count / 2 : 1;
+    growth->most = opened > 1 ? opened / 2 : 1;
 }

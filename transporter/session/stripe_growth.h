@@ -17,15 +17,17 @@ enum {
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
     STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection */
     STRIPE_GROWTH_FAT = 512 << 10,    /* ... with which nobody waits for what the last ones bring */
-    STRIPE_GROWTH_WINDOW_TRIPS = 2,
-    STRIPE_GROWTH_WINDOW_LEAST_MS = 100,
+    STRIPE_GROWTH_SHARE =
+        128 << 10, /* ... of each, when the first one has so much: it grows itself meanwhile */
+    STRIPE_GROWTH_WINDOW_TRIPS = 2, /* of one connection alone: 1 */
+    STRIPE_GROWTH_WINDOW_LEAST_MS = 50,
     STRIPE_GROWTH_MESSAGES = 2, /* in a window at least: it is longer where one takes long */
     STRIPE_GROWTH_FIRST = 2, /* windows in a row before the second connection: the first one may only fill the
                                 kernel's buffer */
 };
 
 struct stripe_growth {
-    unsigned count; /* connections now */
+    unsigned count; /* connections in use */
     unsigned most;  /* that may be; a loss lowers it */
     unsigned echoes;
     unsigned in_a_row; /* windows that called for more */
@@ -41,23 +43,27 @@ void stripe_growth_init(struct stripe_growth *growth, unsigned most);
 /* A new epoch: one connection, nothing sent yet. What is known of the way stays. */
 void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms);
 void stripe_growth_echo(struct stripe_growth *growth, uint64_t trip_ms);
+/* The same by TCP itself, which waits for no process: it counts as often as it takes. */
+void stripe_growth_measured(struct stripe_growth *growth, uint64_t trip_ms);
 /* Measured often enough, and long. */
 bool stripe_growth_is_long(const struct stripe_growth *growth);
 /* Whether another echo is worth its message. */
 bool stripe_growth_wants_echo(const struct stripe_growth *growth);
+/* How many connections to have at hand. */
+unsigned stripe_growth_opens(const struct stripe_growth *growth);
 /* How many messages and bytes of them have gone out in this epoch. */
 void stripe_growth_sent(struct stripe_growth *growth, uint64_t messages, uint64_t bytes);
 enum stripe_room { STRIPE_ROOM, STRIPE_NO_ROOM };
 /* Whether the connections take more; said as often as it may have changed. */
 void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uint64_t now_ms);
-/* How many connections there should be: more than now at the end of a window that calls for it. The caller
- * says by stripe_growth_grown what came of it. */
+/* How many connections there should be in use: more than now at the end of a window that calls for it. The
+ * caller says by stripe_growth_grown what came of it. */
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms);
 /* In how many milliseconds the next look is worth it; 0: when the next message has gone out; UINT64_MAX:
  * there is no need. */
 uint64_t stripe_growth_left(const struct stripe_growth *growth, uint64_t now_ms);
 void stripe_growth_grown(struct stripe_growth *growth, unsigned count);
-/* One of several was lost, or did not come up: no more than half as many from now on. */
-void stripe_growth_lost(struct stripe_growth *growth);
+/* One of `opened` was lost, or did not come up: no more than half as many from now on. */
+void stripe_growth_lost(struct stripe_growth *growth, unsigned opened);
 
 #endif

@@ -35,8 +35,14 @@ table inet witness {
         flags dynamic
         counter
     }
+    set flows {
+        type ipv4_addr . inet_service . inet_service
+        flags dynamic
+        counter
+    }
     chain arrivals {
         type filter hook prerouting priority -300; policy accept;
+        iifname "eth0" meta l4proto tcp update @flows { ip saddr . tcp sport . tcp dport }
         iifname "eth0" tcp flags & (fin | syn | rst | ack) == syn update @knockers { ip saddr . tcp dport }
     }
     chain departures {
@@ -246,6 +252,12 @@ table inet firewall {{
         """How many connections this host has taken from outside"""
         said = json.loads(self.exec("nft", "-j", "list", "counter", "inet", "witness", "opened").stdout)
         return next(part["counter"]["packets"] for part in said["nftables"] if "counter" in part)
+
+    def carriers(self, least=64 << 10):
+        """How many connections have brought so many bytes here"""
+        said = json.loads(self.exec("nft", "-j", "list", "set", "inet", "witness", "flows").stdout)
+        flows = next(part["set"] for part in said["nftables"] if "set" in part).get("elem", ())
+        return sum(entry["elem"]["counter"]["bytes"] >= least for entry in flows)
 
     # --- the link ---
 

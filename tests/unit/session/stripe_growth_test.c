@@ -69,7 +69,7 @@ Test(stripe_growth, is_not_misled_by_what_the_kernel_takes_at_first)
 
 Test(stripe_growth, stops_where_more_connections_bring_no_more)
 {
-    struct way way = {.each = 5000000, .link = 5000000, .room = STRIPE_NO_ROOM};
+    struct way way = {.each = 4000000, .link = 4000000, .room = STRIPE_NO_ROOM};
     struct stripe_growth growth = growth_on(&way, TRIP_MS);
     cr_assert_eq(run_for(&growth, &way, 60000), 2);
 }
@@ -112,9 +112,34 @@ Test(stripe_growth, goes_to_half_of_what_did_not_last_in_later_epochs)
     struct way way = {.each = 10000000, .link = 125000000, .room = STRIPE_NO_ROOM};
     struct stripe_growth growth = growth_on(&way, TRIP_MS);
     cr_assert_eq(run_for(&growth, &way, 20 * TRIP_MS), STRIPES_MAX);
-    stripe_growth_lost(&growth);
+    stripe_growth_lost(&growth, STRIPES_MAX);
     way.sent = 0;
     stripe_growth_begin(&growth, way.now_ms);
     cr_assert_eq(growth.count, 1);
     cr_assert_eq(run_for(&growth, &way, 60 * TRIP_MS), STRIPES_MAX / 2);
+}
+
+/* Its processes may take long to answer, TCP does not. */
+Test(stripe_growth, believes_one_measurement_of_tcp)
+{
+    struct stripe_growth growth;
+    stripe_growth_init(&growth, STRIPES_MAX);
+    cr_assert_eq(stripe_growth_opens(&growth), 1);
+    stripe_growth_measured(&growth, 30);
+    cr_assert(stripe_growth_is_long(&growth));
+    cr_assert_eq(stripe_growth_opens(&growth), STRIPES_MAX);
+    stripe_growth_echo(&growth, 1);
+    cr_assert_not(stripe_growth_is_long(&growth), "the least counts");
+    cr_assert_eq(stripe_growth_opens(&growth), 1);
+}
+
+/* All are at hand: the first one has shown within a round trip what two of them would have to. */
+Test(stripe_growth, from_one_connection_goes_to_as_many_as_what_it_carries_is_worth)
+{
+    struct way way = {.each = 27000000, .link = 125000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &way, TRIP_MS + 2 * STEP_MS), STRIPES_MAX);
+    struct way lesser = {.each = 6000000, .link = 125000000, .room = STRIPE_NO_ROOM};
+    growth = growth_on(&lesser, TRIP_MS);
+    cr_assert_eq(run_for(&growth, &lesser, 3 * TRIP_MS), 4);
 }
