@@ -198,7 +198,6 @@ Test(run_table, work_that_makes_no_sense_is_refused)
         bool job, good;
     } cases[] = {
         {0, 0, 0, false, false},
-        {4, 0, 0, false, false},
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 0, 0, false, false},
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 3, 0, false, false},
         {SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK, 2, RUN_SAMPLE_ALL + 1, false, false},
