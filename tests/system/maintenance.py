@@ -168,6 +168,30 @@ with Site("maintenance") as site:
     site.sealift("restore", "web@latest", "--to", f"source:{site.path('out', 'healed')}", "--wait")
     same(tree, site.path("out", "healed") + tree, "restore of what was brought again")
 
+    # so it does where nobody has noticed, also for the only point there was
+    site.sealift("repository", "create", "third", "--on", "vault", "--path", site.path("vault-store", "third"))
+    site.sealift("job", "create", "only", "--backup", f"source:{tree}", "--repository", "third", "--encrypt", "source",
+                 "--key", "main")
+    only = command(site, "job", "run", "only", "--wait")["point"]
+    third = glob.glob(site.path("vault-store", "third", "packs", "*", "*"))
+    third.sort(key=os.path.getsize)  # the nodes, the data
+    for lost, code in ((third[-1], 1), (third[0], 0)):  # nodes are asked for in every run
+        os.unlink(lost)
+        repaired = site.sealift("job", "run", "only", "--wait", code=code).stderr
+        expect(code == 0 or "the repository lacks contents of earlier runs" in repaired, f"it says what it does: {repaired}")
+        rows = check(site, "--level", "presence", repository="third", code=22)["findings"]
+        hurt = {point for row in rows for point in row["points"]}
+        expect({row["object"] for row in rows} == {name_of(lost)}, f"what is named: {rows}")
+        # what the files are made of came back, in which chunks of the first run it lay is known to its nodes alone
+        expect(hurt <= (set() if code else {only}), f"it hurts nobody that comes after: {rows}")
+        for point in {only, "only@latest"} - hurt:
+            site.sealift("restore", point, "--to", f"source:{site.path('out', point)}", "--wait")
+            same(tree, site.path("out", point) + tree, "restore of what was lost unseen")
+            shutil.rmtree(site.path("out", point))
+        if not hurt:
+            site.sealift("repository", "sweep", "third")
+            expect(check(site, repository="third")["verdict"] == "sound", "what was lost is not missed any more")
+
     # what turns out well is relied on again
     for path, content in saved.items():
         with open(path, "wb") as file:

@@ -295,6 +295,9 @@ bool repository_check(struct repository *repository, const struct check_options 
     if (!done && err->code != ERR_CANCELLED) return false;
     tell(&check);
     *result = check.result;
+    struct err ignored; /* the next check does it again */
+    if (done && !options->point && result->findings == 0)
+        (void)!index_set_proven(repository->index, &ignored);
     return done;
 }
 

@@ -34,6 +34,12 @@ bool index_reset(struct index *index, struct err *err) MUST_CHECK;
 bool index_chain(struct index *index, struct chain *out, struct err *err) MUST_CHECK;
 bool index_set_chain(struct index *index, const struct chain *chain, struct err *err) MUST_CHECK;
 
+/* Whether it knows by its name each pack that points need and that is gone: it has been there since the
+ * repository began, or a check of all points found nothing since it was built. Else what it says nothing of
+ * may be lost all the same. */
+bool index_is_proven(struct index *index);
+bool index_set_proven(struct index *index, struct err *err) MUST_CHECK;
+
 /* --- packs --- */
 
 enum index_state {

@@ -35,6 +35,27 @@ bool index_set_chain(struct index *index, const struct chain *chain, struct err 
     return index_write(index, put_chain, &copy, err);
 }
 
+static int put_proven(struct index *index, MDB_txn *txn, void *arg)
+{
+    MDB_val key = index_val("proven", 6);
+    MDB_val value = index_val("", 0);
+    return mdb_put(txn, index->tables[TABLE_META], &key, &value, 0);
+}
+
+bool index_set_proven(struct index *index, struct err *err)
+{
+    return index_is_proven(index) || index_write(index, put_proven, NULL, err);
+}
+
+bool index_is_proven(struct index *index)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    struct err ignored;
+    MDB_val key = index_val("proven", 6), value;
+    return index_view_open(index, &view, &ignored) &&
+           mdb_get(view->txn, index->tables[TABLE_META], &key, &value) == 0;
+}
+
 bool index_chain(struct index *index, struct chain *out, struct err *err)
 {
     AUTO(index_view) struct index_view *view = NULL;

@@ -82,7 +82,9 @@ bool ingest_open(struct repository *repository, const struct ingest_options *opt
     (void)pthread_mutex_init(&ingest->lock, NULL);
     (void)pthread_cond_init(&ingest->work, NULL);
     (void)pthread_cond_init(&ingest->done, NULL);
-    if (!find_domain(ingest, err) || !resume(ingest, err) || !enter(ingest, err)) return false;
+    if (!reconcile_losses(repository, err) || !find_domain(ingest, err) || !resume(ingest, err) ||
+        !enter(ingest, err))
+        return false;
     int code = pthread_create(&ingest->thread, NULL, ingest_sync_main, ingest);
     if (code != 0) {
         leave(ingest);

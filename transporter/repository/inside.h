@@ -38,6 +38,9 @@ struct repository {
     pthread_mutex_t head_lock;
     struct chain head; /* what chain was after the last commit, for those who only ask */
 
+    _Atomic uint64_t looked_ms,
+        look_took_ms; /* of reconcile_losses: when it ended last, by the steady clock */
+
     pthread_mutex_t sessions_lock;
     struct ingest *sessions; /* live ones, linked */
 
@@ -77,6 +80,10 @@ bool load_repository(struct repository *repository, struct err *err) MUST_CHECK;
 
 /* reconcile.c: makes the index's packs those that are there. */
 bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;
+/* Packs whose files went away since they were looked at last count as lost from here on, those that were cut
+ * as damaged, so that nothing new relies on them. Costs a look at each file's size; at most a hundredth of
+ * the time is spent on that, and nothing is done where it would be more. Any thread. */
+bool reconcile_losses(struct repository *repository, struct err *err) MUST_CHECK;
 /* Adds a pack (or stray journal) with these entries; pack->no is set. Domains are those of `seals`. */
 bool reconcile_add(struct repository *repository, struct index_pack *pack, const struct pack_toc *toc,
                    const struct pack_seal *seals, struct err *err) MUST_CHECK;

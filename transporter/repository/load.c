@@ -238,6 +238,7 @@ bool load_repository(struct repository *repository, struct err *err)
     repository_show_head(repository);
     repository->forgot_head = seen == 0 && repository->chain.number > 1;
     if (repository->owner && !chain_remember(repository->state_dir, &repository->chain, err)) return false;
+    if (repository->chain.number == 1 && !index_set_proven(repository->index, err)) return false;
     if (repository->owner) sweep_leftovers(repository);
     return salvage_journals(repository, err);
 }

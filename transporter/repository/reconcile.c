@@ -1,8 +1,11 @@
 /* Bringing the index in line with the packs that are there. */
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
 #include "transporter/repository/inside.h"
 #include "transporter/repository/pack_scan.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* --- adding one pack --- */
@@ -199,4 +202,66 @@ bool reconcile_packs(struct repository *repository, struct err *err)
     struct index_totals totals;
     index_totals(repository->index, &totals);
     return totals.packs == work.seen || find_lost(repository, err);
+}
+
+/* --- what went away meanwhile --- */
+
+enum { LOOK_SHARE = 100 };
+
+static bool is_published(const struct index_pack *pack)
+{
+    return pack->state == INDEX_PACK || pack->state == INDEX_CONDEMNED || pack->state == INDEX_DAMAGED;
+}
+
+/* What the pack is by its file now: lost, or damaged where it was cut or is no file. What cannot be asked is
+ * as it was. */
+static enum index_state state_now(struct repository *repository, const struct index_pack *pack)
+{
+    char name[BYTES_NAME_LEN];
+    uint64_t size;
+    struct err why;
+    bytes_name(pack, name);
+    bool there = repository->storage.ops->size(repository->storage.self, name, &size, &why);
+    if (!there && why.code == ERR_NOT_FOUND) return INDEX_LOST;
+    bool whole = there ? size == pack->size : why.code != ERR_DAMAGED;
+    return whole || pack->state != INDEX_PACK ? pack->state : INDEX_DAMAGED;
+}
+
+/* Looked at again under the lock: a sweep takes packs away, and says so first. */
+static bool note_loss(struct repository *repository, uint32_t no, struct err *err)
+{
+    struct index_pack pack;
+    LOCK_HERE(&repository->commit_lock);
+    if (!index_pack_get(repository->index, no, &pack, err)) return err->code == ERR_NOT_FOUND;
+    enum index_state now = is_published(&pack) ? state_now(repository, &pack) : pack.state;
+    if (now == pack.state) return true;
+    if (now == INDEX_DAMAGED) {
+        struct err ignored; /* the next check finds it again */
+        damage_marks_add(repository->marks, &pack.name);
+        (void)!damage_marks_save(repository->marks, &ignored);
+    }
+    pack.state = now;
+    return index_pack_set(repository->index, &pack, err);
+}
+
+static bool is_due(struct repository *repository)
+{
+    uint64_t pause_ms = LOOK_SHARE * atomic_load(&repository->look_took_ms);
+    return clock_steady_ms() - atomic_load(&repository->looked_ms) >= pause_ms;
+}
+
+bool reconcile_losses(struct repository *repository, struct err *err)
+{
+    struct index_pack pack = {0};
+    uint64_t begun_ms = clock_steady_ms();
+    if (!is_due(repository)) return true;
+    for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
+        if (is_published(&pack) && state_now(repository, &pack) != pack.state &&
+            !note_loss(repository, pack.no, err))
+            return false;
+    if (err->code != ERR_NOT_FOUND) return false;
+    uint64_t now_ms = clock_steady_ms();
+    atomic_store(&repository->looked_ms, now_ms);
+    atomic_store(&repository->look_took_ms, now_ms - begun_ms);
+    return true;
 }

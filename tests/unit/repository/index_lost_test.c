@@ -349,3 +349,56 @@ Test(index_lost, a_sweep_takes_no_pack_that_only_the_index_says_is_dead)
     cr_assert(restores(place->repository, &root, NULL));
     cr_assert_eq(findings_of(place->repository), 0);
 }
+
+static bool is_whole(struct place *place, uint8_t point)
+{
+    struct err err;
+    bool whole = true;
+    struct id id = id_of(point);
+    AUTO(buf) struct buf file = {0};
+    cr_assert(repository_point_read(place->repository, &id, &file, &err), "%s", err.text);
+    cr_assert(repository_point_is_whole(place->repository, buf_span(&file), &whole, &err), "%s", err.text);
+    return whole;
+}
+
+/* What a copy asks before it repairs: an index that never saw a pack knows of no loss. */
+Test(index_lost, with_it_is_not_forgotten_that_a_point_is_not_whole)
+{
+    struct err err;
+    struct hash root;
+    struct watcher watcher = {.most = SIZE_MAX};
+    AUTO(place) struct place *place = filled(&root);
+    shell("mv $(ls -S '%s'/packs/*/* | head -1) '%s/lost'", place->path, place->root); /* data */
+    cr_assert(open_anew(place, &watcher, &err), "%s", err.text);
+    cr_assert_neq(is_whole(place, 1), is_whole(place, 2));
+    cr_assert_gt(findings_of(place->repository), 0);
+    reopen_mended(place, NULL, "and so it is the next time");
+    cr_assert_neq(is_whole(place, 1), is_whole(place, 2));
+    cr_assert_not(index_is_proven(place->repository->index));
+}
+
+/* While it is open: what the files say at the start of a session is what the session goes by. */
+Test(index_lost, a_pack_that_goes_away_unseen_is_wanted_again_by_the_next_session)
+{
+    struct err err;
+    struct hash ids[40], root;
+    uint8_t have[40];
+    static const char *const accidents[] = {"rm", "truncate -s -1", "true <"};
+    for (size_t n = 0; n < sizeof(accidents) / sizeof(accidents[0]); n++) {
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 2);
+        root = back_up(place->repository, 1, 0, 40);
+        shell("%s $(ls -S '%s'/packs/*/* | head -1)", accidents[n], place->path);
+        bool lost = n < 2;
+        for (uint32_t i = 0; i < 40; i++)
+            ids[i] = writer_id(writer, FRAME_DATA, i, 1000);
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);
+        AUTO(buf) struct buf missing = {0};
+        cr_assert(ingest_has(ingest, ids, 40, have, &err), "%s", err.text);
+        cr_assert_eq(have[0], !lost, "%s", accidents[n]);
+        cr_assert_eq(session_commit_code(ingest, writer, 2, &root, &missing),
+                     lost ? ERR_NOT_FOUND : ERR_NONE);
+        cr_assert_eq(missing.len, lost ? 40 * HASH_LEN : 0);
+        cr_assert_eq(is_whole(place, 1), !lost);
+    }
+}
