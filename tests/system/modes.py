@@ -183,6 +183,17 @@ def login(site, middle):
     print("a proxy that wants a login: said, and given")
 
 
+def wrong_link(site):
+    """A link that leads nowhere is a denial of service, until it is taken away, and nothing more."""
+    site.sealift("link", "set", "source", "vault", "--connection", "direct", "--proxy", "127.0.0.1:9")
+    text = json.dumps(site.end_run(site.begin_run(), code=7))
+    expect("proxy '127.0.0.1:9': refused" in text, f"it is said where the link leads: {text}")
+    site.sealift("link", "remove", "source", "vault")
+    site.sealift("link", "remove", "vault", "source")
+    site.sealift("job", "run", "web", "--wait")
+    print("a link that leads nowhere: said, and taken away")
+
+
 def ask(port, name, first=b"\5\1\0"):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(first)
@@ -238,6 +249,7 @@ def main():
         restart_in_the_middle(site, tree, middle)
         changed_bytes(site, tree, middle)
         login(site, middle)
+        wrong_link(site)
         strangers(site, tree, port)
 
 

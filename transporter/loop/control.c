@@ -25,6 +25,7 @@ static void on_lost(void *arg)
     control->gave_back = false;
     control->gave_back_ms = 0;
     outbox_clear(control->outbox);
+    log_answers_forget(control->log_answers);
     run_news_lost(control->run_news);
 }
 
@@ -86,6 +87,9 @@ static bool one_round(struct control *control, uint64_t wait_ms, bool *stop, str
     if (run_table_count(control->runs) == 0) stores_reap(control->environment.stores);
     on_time(control);
     director_link_send(control->link, control->outbox);
+    log_answers_go_on(control->log_answers);
+    if (outbox_is_overfull(control->outbox))
+        director_link_give_up(control->link, "it does not read what it is told");
     return true;
 }
 
@@ -149,6 +153,7 @@ bool control_new(const struct control_options *options, struct control **out, st
     control->runs = run_table_new(options->slots);
     control->probes = probes_new(control->outbox);
     control->repositories = (struct repository_news){.stores = stores, .outbox = control->outbox};
+    control->log_answers = log_answers_new(&control->repositories);
     if (!run_news_open(options->environment.state_dir, control->outbox, control->runs, &control->run_news,
                        err))
         return false;
@@ -171,6 +176,7 @@ void control_free(struct control *control)
     attach_stop(control->attach);
     director_link_free(control->link);
     run_news_close(control->run_news);
+    log_answers_free(control->log_answers);
     outbox_free(control->outbox);
     net_wake_deinit(&control->wake);
     free(control);

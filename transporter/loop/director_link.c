@@ -19,6 +19,7 @@ struct director_link {
     unsigned failures;
     unsigned cuts; /* connections, one after the other, that ended before the director had said a word */
     bool up, heard;
+    bool crowded;      /* what is to be sent waits for room */
     bool called_twice; /* while it was up: what is sent would go to both connections by turns */
     char trouble[sizeof(((struct err *)NULL)->text)]; /* with the dial, that was logged last; "": none */
 };
@@ -40,7 +41,7 @@ static void hang_up(struct director_link *link)
     net_socket_free(link->socket);
     link->monitor = NULL;
     link->socket = NULL;
-    link->up = false;
+    link->up = link->crowded = false;
 }
 
 void director_link_free(struct director_link *link)
@@ -84,7 +85,9 @@ void director_link_keep(struct director_link *link, uint64_t now_ms)
 size_t director_link_wait_for(struct director_link *link, struct net_poll_item items[DIRECTOR_LINK_ITEMS])
 {
     size_t count = 0;
-    if (link->socket) items[count++] = net_poll_socket(link->socket, NET_READABLE);
+    if (link->socket)
+        items[count++] =
+            net_poll_socket(link->socket, link->crowded ? NET_READABLE | NET_WRITABLE : NET_READABLE);
     if (link->monitor) items[count++] = net_poll_monitor(link->monitor);
     return count;
 }
@@ -209,9 +212,9 @@ static void take_events(struct director_link *link)
 
 /* --- messages --- */
 
-static void on_broken(struct director_link *link, const char *reason)
+void director_link_give_up(struct director_link *link, const char *why)
 {
-    log_event(LOG_WARN, "director_broke_protocol", "reason", reason, "next", "pause, then dial again", NULL);
+    log_event(LOG_WARN, "director_broke_protocol", "reason", why, "next", "pause, then dial again", NULL);
     on_lost(link);
     link->paused_until_ms = clock_steady_ms() + PAUSE_MS;
     hang_up(link);
@@ -228,13 +231,13 @@ static bool receive_one(struct director_link *link)
     enum net_status status = net_socket_recv(link->socket, &from, &message, &fault, 0);
     if (status == NET_AGAIN || status == NET_TERMINATED) return false;
     if (status != NET_OK) {
-        on_broken(link, net_fault_text(fault));
+        director_link_give_up(link, net_fault_text(fault));
         return false;
     }
     struct span payload = net_message_payload(&message);
     if (!head_decode(CHANNEL_DIRECTOR_TO_TRANSPORTER, net_message_header(&message), payload.len, &head,
                      &err)) {
-        on_broken(link, err.text);
+        director_link_give_up(link, err.text);
         return false;
     }
     link->heard = true;
@@ -264,9 +267,11 @@ static bool send_one(struct director_link *link, struct outbox_item *item)
 
 void director_link_send(struct director_link *link, struct outbox *outbox)
 {
+    link->crowded = false;
     for (struct outbox_item *item; link->up && (item = outbox_take(outbox));) {
         if (!send_one(link, item)) {
             outbox_return(outbox, item);
+            link->crowded = true;
             return;
         }
         outbox_item_free(item);

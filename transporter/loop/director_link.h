@@ -44,6 +44,8 @@ void director_link_receive(struct director_link *link);
 void director_link_keep(struct director_link *link, uint64_t now_ms);
 /* As much as can go now. */
 void director_link_send(struct director_link *link, struct outbox *outbox);
+/* Ends the connection, which is `lost` also where there was none, and dials again after a pause. */
+void director_link_give_up(struct director_link *link, const char *why);
 bool director_link_is_up(const struct director_link *link);
 
 #endif

@@ -155,7 +155,7 @@ void dispatch(void *arg, const Sealift__Head *head, struct span payload)
         on_cancel(control, head->cancel);
         break;
     case SEALIFT__HEAD__KIND_LOG_ASK:
-        repository_news_answer(&control->repositories, head->serial, head->log_ask);
+        log_answers_ask(control->log_answers, head->serial, head->log_ask);
         break;
     case SEALIFT__HEAD__KIND_PROBE:
         probes_take(control->probes, &control->environment, head->probe);

@@ -19,7 +19,7 @@ static void give(struct giving *giving, Sealift__GiveBackKind what, struct span 
     body.what = what;
     head.kind_case = SEALIFT__HEAD__KIND_GIVE_BACK;
     head.give_back = &body;
-    outbox_put(giving->control->outbox, &head, payload, OUTBOX_KEEP);
+    outbox_put(giving->control->outbox, &head, payload, OUTBOX_WHOLE);
     giving->count++;
 }
 

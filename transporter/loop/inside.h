@@ -5,6 +5,7 @@
 #include "transporter/loop/attach.h"
 #include "transporter/loop/control.h"
 #include "transporter/loop/director_link.h"
+#include "transporter/loop/log_answers.h"
 #include "transporter/loop/outbox.h"
 #include "transporter/loop/probes.h"
 #include "transporter/loop/repository_news.h"
@@ -19,6 +20,7 @@ struct control {
     struct run_table *runs;
     struct run_news *run_news;
     struct repository_news repositories;
+    struct log_answers *log_answers;
     struct attach *attach;
     struct probes *probes;
     struct director_link *link;

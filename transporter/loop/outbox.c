@@ -9,7 +9,8 @@ struct outbox {
     const struct net_wake *wake;
     pthread_mutex_t lock;
     struct outbox_item *first, **last;
-    size_t count;
+    size_t count, bytes;
+    bool overfull;
 };
 
 struct outbox *outbox_new(const struct net_wake *wake)
@@ -33,6 +34,13 @@ void outbox_clear(struct outbox *outbox)
 {
     for (struct outbox_item *item; (item = outbox_take(outbox));)
         outbox_item_free(item);
+    LOCK_HERE(&outbox->lock);
+    outbox->overfull = false;
+}
+
+static size_t cost(const struct outbox_item *item)
+{
+    return item->counts ? sizeof(*item) + item->head.len + item->payload.len : 0;
 }
 
 void outbox_free(struct outbox *outbox)
@@ -49,6 +57,7 @@ static void put_first(struct outbox *outbox, struct outbox_item *item)
     outbox->first = item;
     if (!item->next) outbox->last = &item->next;
     outbox->count++;
+    outbox->bytes += cost(item);
 }
 
 static void put_last(struct outbox *outbox, struct outbox_item *item)
@@ -56,12 +65,17 @@ static void put_last(struct outbox *outbox, struct outbox_item *item)
     *outbox->last = item;
     outbox->last = &item->next;
     outbox->count++;
+    outbox->bytes += cost(item);
 }
 
 static bool put(struct outbox *outbox, struct outbox_item *item, enum outbox_need need)
 {
     LOCK_HERE(&outbox->lock);
     if (need == OUTBOX_DROP_WHEN_FULL && outbox->count >= DROP_FROM) return false;
+    if (outbox->bytes + cost(item) > OUTBOX_MOST_BYTES) {
+        outbox->overfull = true;
+        return false;
+    }
     if (need == OUTBOX_FIRST)
         put_first(outbox, item);
     else
@@ -74,10 +88,21 @@ void outbox_put(struct outbox *outbox, Sealift__Head *head, struct span payload,
     struct outbox_item *item = xcalloc(1, sizeof(*item));
     head_encode(head, &item->head);
     buf_put_span(&item->payload, payload);
-    if (put(outbox, item, need))
-        outbox_wake(outbox);
-    else
-        outbox_item_free(item);
+    item->counts = need != OUTBOX_WHOLE;
+    if (!put(outbox, item, need)) outbox_item_free(item);
+    outbox_wake(outbox);
+}
+
+size_t outbox_bytes(struct outbox *outbox)
+{
+    LOCK_HERE(&outbox->lock);
+    return outbox->bytes;
+}
+
+bool outbox_is_overfull(struct outbox *outbox)
+{
+    LOCK_HERE(&outbox->lock);
+    return outbox->overfull;
 }
 
 void outbox_wake(const struct outbox *outbox)
@@ -93,6 +118,7 @@ struct outbox_item *outbox_take(struct outbox *outbox)
     outbox->first = item->next;
     if (!outbox->first) outbox->last = &outbox->first;
     outbox->count--;
+    outbox->bytes -= cost(item);
     item->next = NULL;
     return item;
 }

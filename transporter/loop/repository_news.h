@@ -1,5 +1,5 @@
-/* What the director hears of the repositories that this transporter owns: their states, and the points of
- * their logs. */
+/* What the director hears of the repositories that this transporter owns: their states. Of their logs:
+ * log_answers.h. */
 #ifndef SEALIFT_TLOOP_REPOSITORY_NEWS_H
 #define SEALIFT_TLOOP_REPOSITORY_NEWS_H
 
@@ -17,7 +17,8 @@ void repository_news_attached(const struct repository_news *news, const struct s
                               const struct err *why);
 /* All of them, after Hello. */
 void repository_news_tell_all(const struct repository_news *news);
-/* The points from one number on, then the state under the question's serial. */
-void repository_news_answer(const struct repository_news *news, uint64_t serial, const Sealift__LogAsk *ask);
+/* Of an open one, or why it is not (`store` NULL). `serial`: of the question that it answers, or 0. */
+void repository_news_state(const struct repository_news *news, uint64_t serial, const struct id *repository,
+                           struct repository *store, const struct err *failure);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
@@ -28,6 +29,7 @@ struct run_ends {
     pthread_mutex_t lock;
     struct run_end_file *first;
     uint64_t serials;
+    size_t count, bytes;
 };
 
 static void end_free(struct run_end_file *end)
@@ -43,6 +45,14 @@ static void link_end(struct run_ends *ends, struct run_end_file *end)
     end->serial = ++ends->serials;
     end->next = ends->first;
     ends->first = end;
+    ends->count++;
+    ends->bytes += end->bytes.len;
+}
+
+static bool has_room(struct run_ends *ends, size_t len)
+{
+    LOCK_HERE(&ends->lock);
+    return ends->count < RUN_ENDS_MOST && ends->bytes + len <= RUN_ENDS_MOST_BYTES;
 }
 
 static bool decode(const struct run_end_file *end, Sealift__Head **head, struct span *warnings,
@@ -130,6 +140,11 @@ bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *run_end, struct 
     buf_put_u32(&end->bytes, (uint32_t)encoded.len);
     buf_put_span(&end->bytes, buf_span(&encoded));
     buf_put_span(&end->bytes, warnings);
+    if (!has_room(ends, end->bytes.len))
+        return err_set(
+            err, ERR_LIMIT,
+            "the director has not acknowledged the ends of %d runs, or of fewer with many warnings",
+            RUN_ENDS_MOST);
     char run[2 * 16 + 1];
     hex_encode(run_end->run.data, run_end->run.len, run);
     (void)snprintf(end->name, sizeof(end->name), "%s-%u-%d", run, run_end->attempt, (int)run_end->side);
@@ -162,6 +177,8 @@ bool run_ends_acknowledge(struct run_ends *ends, uint64_t serial)
     struct run_end_file *end = *at;
     if (end) {
         *at = end->next;
+        ends->count--;
+        ends->bytes -= end->bytes.len;
         (void)unlinkat(ends->dir, end->name, 0);
     }
     (void)pthread_mutex_unlock(&ends->lock);

@@ -11,7 +11,10 @@ bool run_ends_open(const char *state_dir, struct run_ends **out, struct err *err
 void run_ends_close(struct run_ends *ends);
 DEFINE_AUTO(run_ends, struct run_ends *, run_ends_close)
 
-/* Keeps it with its payload (sealed warnings); durable on return. Any thread. */
+#define RUN_ENDS_MOST 1024
+#define RUN_ENDS_MOST_BYTES (64 << 20)
+/* Keeps it with its payload (sealed warnings); durable on return. ERR_LIMIT: there are so many that nobody
+ * has heard that this one is dropped. Any thread. */
 bool run_ends_add(struct run_ends *ends, const Sealift__RunEnd *end, struct span warnings,
                   struct err *err) MUST_CHECK;
 /* Tells each with the serial that the director's Done will quote. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { ENDS_ROOM = 4 << 20 };   /* what the outbox may hold before the next end; the others are told later */
 enum { ANSWERS_UNDER_WAY = 4 }; /* over all runs; the director takes as many of each (docs/protocol.md) */
 
 struct run_news {
@@ -179,6 +180,7 @@ static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end, struct spa
 {
     const struct run_news *news = arg;
     Sealift__Head head = SEALIFT__HEAD__INIT;
+    if (outbox_bytes(news->outbox) >= ENDS_ROOM) return;
     head.serial = serial;
     head.kind_case = SEALIFT__HEAD__KIND_RUN_END;
     head.run_end = end;

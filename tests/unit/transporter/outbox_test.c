@@ -1,6 +1,7 @@
 #include "transporter/loop/outbox.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 static struct net_wake wake;
 static struct outbox *outbox;
@@ -78,4 +79,40 @@ Test(outbox, what_could_not_be_sent_is_the_next_again)
     put("three", OUTBOX_KEEP);
     expect("two");
     expect("three");
+}
+
+static void put_long(size_t len, enum outbox_need need)
+{
+    AUTO(buf) struct buf payload = {0};
+    Sealift__Head head = SEALIFT__HEAD__INIT;
+    Sealift__Done done = SEALIFT__DONE__INIT;
+    head.kind_case = SEALIFT__HEAD__KIND_DONE;
+    head.done = &done;
+    memset(buf_grow(&payload, len), 7, len);
+    outbox_put(outbox, &head, buf_span(&payload), need);
+}
+
+Test(outbox, that_nobody_reads_holds_a_bounded_number_of_bytes_and_says_so)
+{
+    enum { LEN = 1 << 20 };
+    for (int i = 0; i < OUTBOX_MOST_BYTES / LEN - 1; i++)
+        put_long(LEN, OUTBOX_KEEP);
+    cr_assert(!outbox_is_overfull(outbox));
+    put_long(LEN, OUTBOX_KEEP);
+    cr_assert(outbox_is_overfull(outbox));
+    cr_assert_leq(outbox_bytes(outbox), OUTBOX_MOST_BYTES);
+    outbox_clear(outbox);
+    cr_assert(!outbox_is_overfull(outbox));
+    cr_assert_eq(outbox_bytes(outbox), 0);
+}
+
+Test(outbox, a_whole_does_not_count)
+{
+    put_long(OUTBOX_MOST_BYTES, OUTBOX_WHOLE);
+    put_long(1000, OUTBOX_KEEP);
+    cr_assert(!outbox_is_overfull(outbox));
+    outbox_item_free(outbox_take(outbox));
+    cr_assert_lt(outbox_bytes(outbox), 2000);
+    outbox_item_free(outbox_take(outbox));
+    cr_assert_eq(outbox_bytes(outbox), 0);
 }

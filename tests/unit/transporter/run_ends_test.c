@@ -77,3 +77,40 @@ Test(run_ends, one_that_is_cut_or_garbage_is_dropped_and_the_others_are_told)
         cr_assert_eq(access(path, F_OK) == 0, good, "accident %d", accident);
     }
 }
+
+/* The end of run 1 as that of many others: written here without waiting for the disk each time. */
+static void multiply(int times)
+{
+    struct err err;
+    AUTO(buf) struct buf whole = {0};
+    AUTO(free) char *dir = xasprintf("%s/ends", state);
+    AUTO(free)
+    char *path =
+        xasprintf("%s/01010101010101010101010101010101-1-%d", dir, (int)SEALIFT__RUN_SIDE__SIDE_TARGET);
+    cr_assert(file_read(AT_FDCWD, path, 4096, &whole, &err), "%s", err.text);
+    for (int i = 0; i < times; i++) {
+        AUTO(free) char *other = xasprintf("%s/another-%d", dir, i);
+        FILE *file = fopen(other, "w");
+        cr_assert_not_null(file);
+        cr_assert_eq(fwrite(whole.data, 1, whole.len, file), whole.len);
+        cr_assert_eq(fclose(file), 0);
+    }
+}
+
+Test(run_ends, that_nobody_acknowledges_are_bounded_in_number)
+{
+    struct err err;
+    AUTO(run_ends) struct run_ends *ends = NULL;
+    Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
+    const uint8_t id[16] = {7};
+    end.run = stored_bytes(span_of(id, sizeof(id)));
+    cr_assert(run_ends_open(state, &ends, &err), "%s", err.text);
+    add(ends, 1);
+    run_ends_close(ends);
+    multiply(RUN_ENDS_MOST - 1);
+    cr_assert(run_ends_open(state, &ends, &err), "%s", err.text);
+    cr_assert(!run_ends_add(ends, &end, span_of(NULL, 0), &err));
+    cr_assert_eq(err.code, ERR_LIMIT);
+    cr_assert(run_ends_acknowledge(ends, 1));
+    cr_assert(run_ends_add(ends, &end, span_of(NULL, 0), &err), "%s", err.text);
+}
