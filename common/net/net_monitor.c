@@ -20,6 +20,7 @@ struct net_monitor {
     struct net_guard *guard; /* a client's: from its first connection on */
     struct net_denials denials;
     uint64_t trip_us;
+    enum net_silence silence;
     uint64_t second; /* in which `told` denials were taken */
     unsigned told;
 };
@@ -126,6 +127,7 @@ static void note_denial(struct net_monitor *monitor, const char *address)
 {
     struct net_denial denial = {.reason = NET_DENIED_NO_MESSAGE};
     if (net_socket_role(monitor->socket) != NET_SERVER) return; /* it judges nobody */
+    if (monitor->silence == NET_SILENCE_EXPECTED) return;
     if (net_socket_has_denied(monitor->socket, address)) return;
     (void)snprintf(denial.domain, sizeof(denial.domain), "%s", net_socket_domain(monitor->socket));
     (void)snprintf(denial.address, sizeof(denial.address), "%s", address);
@@ -147,6 +149,11 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
     }
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
         note_denial(monitor, address);
+}
+
+void net_monitor_silence(struct net_monitor *monitor, enum net_silence silence)
+{
+    monitor->silence = silence;
 }
 
 bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out)

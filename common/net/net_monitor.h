@@ -56,6 +56,10 @@ uint64_t net_monitor_trip_us(const struct net_monitor *monitor);
  * the last 64, at most eight in a second; "" where libzmq had closed the connection before it could be asked
  * for its address. false when there is none to take. */
 bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out);
+/* Whether such connections are worth a word. They are not while somebody was asked to try whether the port
+ * can be reached; that is forgotten, and not told later. */
+enum net_silence { NET_SILENCE_TOLD, NET_SILENCE_EXPECTED };
+void net_monitor_silence(struct net_monitor *monitor, enum net_silence silence);
 
 /* Once a second or so, after net_monitor_take has returned false. Cuts each connection that has sent
  * more than its recv_queue can hold (a client's: 64 MiB at most) since a message of it was last received, and

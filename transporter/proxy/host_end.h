@@ -6,8 +6,8 @@
 
 #include "transporter/proxy/inside.h"
 
-/* Whether a caller that asks for this name may wait here. If not it is refused, or held: the target of a run may
- * hear of it a moment before this host does. */
+/* Whether a caller that asks for this name may wait here. If not it is refused, or held: the target of a run
+ * may hear of it a moment before this host does. */
 bool host_end_admits(struct proxy *proxy, struct end *caller);
 /* The program expects other names than before: some of those that are held may be among them. */
 void host_end_look(struct proxy *proxy);

@@ -29,7 +29,7 @@ enum phase {
     PHASE_GREETING,
     PHASE_LOGIN,
     PHASE_REQUEST,
-    PHASE_HELD,    /* with a name that the program does not expect, yet */
+    PHASE_HELD,     /* with a name that the program does not expect, yet */
     PHASE_DIALLING, /* a caller whose endpoint is dialled, and that endpoint */
     PHASE_WAITING,  /* at a rendezvous */
     PHASE_JOINED,
@@ -125,8 +125,8 @@ void end_drop(struct proxy *proxy, struct end *end);
 /* Answers a caller that gets nothing, and lets it go; its endpoint is closed. `reason` is logged. */
 void end_refuse(struct proxy *proxy, struct end *caller, enum socks_reply reply, const char *reason,
                 const char *asked);
-/* After this answer it is heard no more, and closed when it has closed, or a second later: closed at once, with
- * bytes that were not read, it would be reset, and the answer could be lost. */
+/* After this answer it is heard no more, and closed when it has closed, or a second later: closed at once,
+ * with bytes that were not read, it would be reset, and the answer could be lost. */
 void end_say_last(struct proxy *proxy, struct end *caller, const void *bytes, size_t len);
 bool end_send(const struct end *end, const void *bytes, size_t len);
 /* Both ends have what they asked for. */

@@ -311,11 +311,23 @@ static bool is_stopped(struct listener *listener)
     return stop;
 }
 
+/* Before the source of a probe talks, it looks whether anybody listens here at all. */
+static enum net_silence expected_silence(const struct listener *listener)
+{
+    for (const struct listener_session *session = listener->sessions; session; session = session->next) {
+        const struct listener_session_options *options = &session->options;
+        bool comes_here = !options->path || !data_path_dials(options->path);
+        if (options->conversation == CONVERSATION_PROBE && comes_here) return NET_SILENCE_EXPECTED;
+    }
+    return NET_SILENCE_TOLD;
+}
+
 /* Of connections that others made, events say nothing that sending does not. */
 static void guard(struct listener *listener)
 {
     struct net_monitor_event event;
     (void)pthread_mutex_lock(&listener->lock);
+    net_monitor_silence(listener->monitor, expected_silence(listener));
     while (net_monitor_take(listener->monitor, &event))
         outbound_event(listener, &event);
     (void)pthread_mutex_unlock(&listener->lock);

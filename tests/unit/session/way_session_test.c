@@ -8,10 +8,13 @@
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static const Sealift__Connection modes[] = {SEALIFT__CONNECTION__CONNECTION_REVERSE,
                                             SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS};
@@ -257,36 +260,90 @@ static int call(uint16_t port)
     return fd;
 }
 
-/* What the port answers to a request for the name. */
-static int ask(int fd, const uint8_t id[static DATA_PATH_NAME_LEN], enum rendezvous_side side)
+static void request_name(int fd, const uint8_t id[static DATA_PATH_NAME_LEN], enum rendezvous_side side)
 {
     struct rendezvous_name asked = {.side = side};
     uint8_t request[4 + 1 + RENDEZVOUS_NAME_LEN + 1 + 2] = {5, 1, 0, SOCKS_NAME, RENDEZVOUS_NAME_LEN};
-    uint8_t reply[SOCKS_CHOICE_LEN + SOCKS_REPLY_LEN] = {0};
     memcpy(asked.id, id, RENDEZVOUS_ID_LEN);
     rendezvous_name_print(&asked, (char *)request + 5);
     request[5 + RENDEZVOUS_NAME_LEN] = 0;
     request[5 + RENDEZVOUS_NAME_LEN + 1] = 1;
     cr_assert_eq(send(fd, "\5\1\0", 3, MSG_NOSIGNAL), 3);
     cr_assert_eq(send(fd, request, 5 + RENDEZVOUS_NAME_LEN + 2, MSG_NOSIGNAL), 5 + RENDEZVOUS_NAME_LEN + 2);
+}
+
+/* The port's answer; -1: there is none. */
+static int answered(int fd)
+{
+    uint8_t reply[SOCKS_CHOICE_LEN + SOCKS_REPLY_LEN] = {0};
     ssize_t got = recv(fd, reply, sizeof(reply), MSG_WAITALL);
     return got == sizeof(reply) ? reply[SOCKS_CHOICE_LEN + 1] : -1;
 }
 
-Test(way_session, the_reverse_port_turns_away_at_once_whom_no_run_expects)
+static int ask(int fd, const uint8_t id[static DATA_PATH_NAME_LEN], enum rendezvous_side side)
+{
+    request_name(fd, id, side);
+    return answered(fd);
+}
+
+Test(way_session, the_reverse_port_turns_away_whom_no_run_expects)
 {
     static const uint8_t other[DATA_PATH_NAME_LEN] = {43};
     AUTO(meeting) struct meeting meeting;
     meeting_init(&meeting, SEALIFT__CONNECTION__CONNECTION_REVERSE);
     uint16_t port = atomic_load(&meeting.relay->target);
     AUTO(fd) int stranger = call(port);
-    cr_assert_eq(ask(stranger, other, RENDEZVOUS_B), SOCKS_NOT_ALLOWED);
+    request_name(stranger, other, RENDEZVOUS_B);
     AUTO(fd) int source = call(port); /* the source comes from inside, and nobody else in its place */
     cr_assert_eq(ask(source, name, RENDEZVOUS_A), SOCKS_NOT_ALLOWED);
     data_path_deinit(&meeting.ends->path); /* the run is over */
     AUTO(fd) int late = call(port);
-    cr_assert_eq(ask(late, name, RENDEZVOUS_B), SOCKS_NOT_ALLOWED);
+    request_name(late, name, RENDEZVOUS_B);
+    cr_assert_eq(answered(stranger), SOCKS_NOT_ALLOWED);
+    cr_assert_eq(answered(late), SOCKS_NOT_ALLOWED);
     meeting.ends->path = path_of(&meeting, SEALIFT__RUN_SIDE__SIDE_SOURCE);
+}
+
+/* As the source's own end does: nobody listens there until the target waits. */
+static int come_from_inside(const char *address)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    size_t len = strlen(address) - strlen("ipc://@");
+    memcpy(at.sun_path + 1, address + strlen("ipc://@"), len);
+    for (int tries = 0; tries < 2000; tries++) {
+        AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+        if (connect(fd, (struct sockaddr *)&at, size) == 0) {
+            int taken = fd;
+            fd = -1;
+            return taken;
+        }
+        (void)poll(NULL, 0, 5);
+    }
+    return -1;
+}
+
+/* The director tells the target first. */
+Test(way_session, a_target_that_comes_before_the_source_has_heard_of_the_run_is_not_refused)
+{
+    AUTO(meeting) struct meeting meeting;
+    struct data_endpoint inside;
+    meeting_init(&meeting, SEALIFT__CONNECTION__CONNECTION_REVERSE);
+    data_path_deinit(&meeting.ends->path);
+    AUTO(fd) int early = call(atomic_load(&meeting.relay->target));
+    request_name(early, name, RENDEZVOUS_B);
+    uint8_t choice[SOCKS_CHOICE_LEN];
+    cr_assert_eq(recv(early, choice, sizeof(choice), MSG_WAITALL), SOCKS_CHOICE_LEN);
+    struct pollfd answer = {.fd = early, .events = POLLIN};
+    cr_assert_eq(poll(&answer, 1, 50), 0, "it is held");
+    meeting.ends->path = path_of(&meeting, SEALIFT__RUN_SIDE__SIDE_SOURCE);
+    data_path_endpoint(&meeting.ends->path, 0, &inside);
+    AUTO(fd) int own = come_from_inside(inside.address);
+    uint8_t reply[SOCKS_REPLY_LEN] = {0};
+    cr_assert_eq(recv(early, reply, sizeof(reply), MSG_WAITALL), SOCKS_REPLY_LEN);
+    cr_assert_eq(reply[1], SOCKS_CONNECTED);
+    cr_assert_eq(send(early, "hello", 5, MSG_NOSIGNAL), 5);
+    cr_assert_eq(recv(own, choice, sizeof(choice), MSG_WAITALL), SOCKS_CHOICE_LEN);
 }
 
 /* A third party that knows the name takes places, and gets in nowhere. */
