@@ -31,6 +31,8 @@ struct net_dial {
     int connect_ms; /* for TCP to connect, to all the addresses of a name together; with a proxy also for the
                        greeting and the login there; for one to say that it connected to the next */
     int answer_ms;  /* for the last proxy to say that it connected; -1: for ever. TCP's keepalive goes on */
+    int silence_ms; /* TCP ends a connection whose other side acknowledges nothing for so long (to the second,
+                       on one that is idle); 0: 20 s */
     struct pollfd endings[NET_DIAL_ENDINGS]; /* what ends the try when poll says so; fd -1: nothing */
 };
 

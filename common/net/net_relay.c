@@ -23,7 +23,7 @@ struct net_relay {
     struct net_dial_proxy proxies[NET_DIAL_PROXIES_MAX]; /* in the order of the way */
     size_t proxy_count;
     struct host_port target;
-    int connect_ms, answer_ms, handshake_ms;
+    int connect_ms, answer_ms, handshake_ms, silence_ms;
     int reconnect_ms, reconnect_max_ms;
     int listener;
     char address[64];
@@ -163,7 +163,8 @@ static int reach_target(struct net_relay *relay, int inner)
     struct net_dial dial = {.target = &relay->target,
                             .proxies = hops.proxies,
                             .connect_ms = relay->connect_ms,
-                            .answer_ms = relay->answer_ms};
+                            .answer_ms = relay->answer_ms,
+                            .silence_ms = relay->silence_ms};
     struct net_reach_result result;
     endings(relay, inner, dial.endings);
     if (!await_turn(relay, inner)) return -1;
@@ -301,6 +302,7 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->connect_ms = options->connect_ms;
     relay->answer_ms = options->answer_ms;
     relay->handshake_ms = options->handshake_ms;
+    relay->silence_ms = options->silence_ms;
     relay->reconnect_ms = options->reconnect_ms;
     relay->reconnect_max_ms = options->reconnect_max_ms;
     relay->listener = relay->finish.fd = -1;

@@ -27,6 +27,7 @@ struct net_relay_options {
     int connect_ms;   /* for each proxy to be reached and to take the login */
     int answer_ms;    /* for the last to say that it connected; -1: for ever */
     int handshake_ms; /* from then until the other end has said its part of CURVE's handshake */
+    int silence_ms;   /* what the network does not acknowledge for so long is lost; 0: 20 s */
     int reconnect_ms, reconnect_max_ms; /* from one try to the next: doubles from the first to the second */
 };
 

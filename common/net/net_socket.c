@@ -43,6 +43,7 @@ struct net_socket {
     int linger_ms;
     int connect_timeout_ms;
     int handshake_timeout_ms;
+    int heartbeat_timeout_ms;
     int reconnect_ms;
     int reconnect_max_ms;
 };
@@ -168,6 +169,7 @@ static struct net_socket *socket_of(struct net_context *context, const struct ne
     socket->linger_ms = options->linger_ms;
     socket->connect_timeout_ms = options->connect_timeout_ms;
     socket->handshake_timeout_ms = options->handshake_timeout_ms;
+    socket->heartbeat_timeout_ms = options->heartbeat_timeout_ms;
     socket->reconnect_ms = options->reconnect_ms;
     socket->reconnect_max_ms = options->reconnect_max_ms;
     socket->server_fd = -1;
@@ -264,6 +266,7 @@ static bool start_relay(struct net_socket *socket, const struct net_endpoint *en
         .connect_ms = socket->connect_timeout_ms,
         .answer_ms = endpoint->socks5_patience_ms ? endpoint->socks5_patience_ms : socket->connect_timeout_ms,
         .handshake_ms = socket->handshake_timeout_ms,
+        .silence_ms = socket->heartbeat_timeout_ms,
         .reconnect_ms = socket->reconnect_ms,
         .reconnect_max_ms = socket->reconnect_max_ms,
     };

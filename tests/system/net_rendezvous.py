@@ -2,16 +2,18 @@
 # build: asan
 # timeout: 90
 """Two sites that let nobody in meet at sealift-proxy: a backup goes on when the proxy is killed and started again, a restore
-comes back the same way, and counters prove that nobody has tried to open a connection into either. Then the data goes
+comes back the same way, and counters prove that nobody has tried to open a connection into either. A side that got another
+address while it waited notices. Then the data goes
 through dante, which stands where a company's SOCKS5 server does."""
 
 import json
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from netns import Network
-from sealift_site import Daemon, Site, expect, same
+from sealift_site import Daemon, Site, expect, same, wait_until
 
 QUICK = 'heartbeat = "200ms";\nreconnect = { first = "50ms"; most = "300ms"; };\n'
 SIZE, RATE_KBIT = 10 << 20, 60000
@@ -74,6 +76,31 @@ def meets(site, hosts, tree):
     expect(works == ["rendezvous"], f"only this way works, and it is the one that is set: {ways}")
 
 
+def moves_while_it_waits(site, hosts):
+    """The source waits at the proxy for a target that is gone, and gets another address: nobody tells it that its connection
+    leads nowhere. By its heartbeats it finds out, and calls again."""
+    web, vault, source = hosts["source"], hosts["vault"], site.daemons["source"]
+    with open(site.path("data", "moved"), "wb") as file:
+        file.write(os.urandom(SIZE))
+    web.rate(RATE_KBIT)
+    run = site.begin_run()
+    site.until_stored(SIZE // 4, run)
+    times = sum("event=peer_lost" in line for line in source.lines())
+    vault.cut()
+    wait_until(lambda: sum("event=peer_lost" in line for line in source.lines()) > times, "the source misses the target")
+    begun = time.monotonic()
+    wait_until(lambda: time.monotonic() > begun + 0.5, "the source calls the proxy again")
+    web.move()
+    vault.mend()
+    begun = time.monotonic()
+    wait_until(lambda: sum("event=peer_back" in line for line in source.lines()) > times, "they meet again")
+    took = time.monotonic() - begun
+    site.end_run(run)
+    web.rate(1000000)
+    print(f"another address while it waited: they met again after {took:.1f} s", flush=True)
+    expect(took < 8, f"a connection that leads nowhere was kept for {took:.1f} s")
+
+
 def through_dante(site, hosts):
     """Only the SOCKS5 server may be dialled from the source's site, and into the target's."""
     socks = hosts["socks"]
@@ -101,6 +128,7 @@ def main():
                 hosts[name].firewall(inbound="drop")
             site.add_backup(tree, source={"extra": QUICK}, vault={"extra": QUICK})
             meets(site, hosts, tree)
+            moves_while_it_waits(site, hosts)
             expect(hosts["source"].knocks() != {} or hosts["vault"].knocks() != {}, "the counter counts what a test tried")
             through_dante(site, hosts)
 
