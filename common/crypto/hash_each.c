@@ -78,7 +78,7 @@ static void add_chunk(struct lanes *lanes, const struct tree *tree, size_t chunk
     lanes_add(lanes, tree->bytes.data + chunk * BLAKE3_CHUNK_LEN, tree->values + chunk * BLAKE3_OUT_LEN);
 }
 
-/* Chunks of one content that has enough of them. */
+/* Chunks of one content beside each other. */
 static void hash_long(const struct tree *tree)
 {
     struct lanes lanes = {.blocks = BLOCKS, .first = CHUNK_START, .last = CHUNK_END, .counts = true};
@@ -125,14 +125,31 @@ static void hash_tails(struct tree *trees, size_t count)
     }
 }
 
-/* Chunks of contents that have too few to fill the lanes: all first ones, all second ones, … */
-static void hash_short(const struct tree *trees, size_t count)
+/* So many chunks have the longest of the contents whose chunks are hashed beside those of others. A step
+ * takes as long for few lanes as for all: better one for each content that is longer than most than many for
+ * its sake. */
+static size_t longest_short(const struct tree *trees, size_t count)
+{
+    size_t with[LANES] = {0}, longer = 0, longest = 0, least = SIZE_MAX;
+    for (size_t i = 0; i < count; i++)
+        if (whole_chunks(&trees[i]) < LANES) with[whole_chunks(&trees[i])]++;
+    for (size_t chunks = LANES; chunks-- > 0;) {
+        size_t steps = chunks + longer;
+        if (steps < least) longest = chunks;
+        if (steps < least) least = steps;
+        longer += with[chunks];
+    }
+    return longest;
+}
+
+/* All first chunks, all second ones, … */
+static void hash_short(const struct tree *trees, size_t count, size_t longest)
 {
     struct lanes lanes = {.blocks = BLOCKS, .first = CHUNK_START, .last = CHUNK_END};
-    for (; lanes.counter < LANES; lanes.counter++) {
+    for (; lanes.counter < longest; lanes.counter++) {
         size_t chunk = lanes.counter;
         for (size_t i = 0; i < count; i++)
-            if (chunk < whole_chunks(&trees[i]) && whole_chunks(&trees[i]) < LANES)
+            if (chunk < whole_chunks(&trees[i]) && whole_chunks(&trees[i]) <= longest)
                 add_chunk(&lanes, &trees[i], chunk);
         lanes_run(&lanes);
     }
@@ -140,9 +157,10 @@ static void hash_short(const struct tree *trees, size_t count)
 
 static void hash_chunks(struct tree *trees, size_t count)
 {
-    hash_short(trees, count);
+    size_t longest = longest_short(trees, count);
+    hash_short(trees, count, longest);
     for (size_t i = 0; i < count; i++)
-        if (whole_chunks(&trees[i]) >= LANES) hash_long(&trees[i]);
+        if (whole_chunks(&trees[i]) > longest) hash_long(&trees[i]);
     hash_tails(trees, count);
 }
 
