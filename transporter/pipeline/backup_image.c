@@ -21,6 +21,7 @@ struct imaging {
     uint64_t started_ns;
     struct attempt attempt;
     struct image_reader reader;
+    struct image_extents extents;
     struct image_regions *regions;
     struct cancel_watch *watch;
     pthread_t threads[ENGINE_WORKERS_MOST];
@@ -40,7 +41,7 @@ static bool cut_regions(struct imaging *imaging, struct err *err)
     AUTO(image_cutter) struct image_cutter *cutter = NULL;
     AUTO(buf) struct buf refs = {0};
     uint64_t index;
-    if (!image_cutter_new(&imaging->attempt, &imaging->reader, &cutter, err)) return false;
+    if (!image_cutter_new(&imaging->attempt, &imaging->extents, &cutter, err)) return false;
     while (image_regions_take(imaging->regions, &index)) {
         if (!image_cutter_region(cutter, index * IMAGE_REGION, &refs, err)) return false;
         image_regions_done(imaging->regions, index, &refs);
@@ -273,6 +274,7 @@ static void imaging_deinit(struct imaging *imaging)
     cancel_watch_free(imaging->watch);
     refs_writer_free(imaging->refs);
     image_regions_free(imaging->regions);
+    image_extents_deinit(&imaging->extents);
     image_reader_close(&imaging->reader);
     buf_deinit(&imaging->scratch);
     attempt_deinit(&imaging->attempt);
@@ -288,6 +290,7 @@ bool backup_image(const struct backup_options *options, const struct image_sourc
     struct backup_result done = {0};
     uint64_t now_ns = options->walk.now_ns ? options->walk.now_ns : imaging.started_ns;
     if (!image_reader_open(image->path, image->links, now_ns, &imaging.reader, err)) return false;
+    image_extents_init(&imaging.extents, &imaging.reader);
     if (!attempt_init(&imaging.attempt, options, 1, 1, err)) return false;
     if (!cancel_watch_new(&imaging.attempt, options->cancelled, &imaging.watch, err)) return false;
     if (!run(&imaging, &done, err)) return fail(&imaging, err);

@@ -14,6 +14,7 @@ enum {
 
 struct image_cutter {
     const struct image_reader *reader;
+    struct image_extents *extents;
     struct attempt *attempt;
     struct packer *packer;
     struct chunker chunker;
@@ -24,11 +25,12 @@ struct image_cutter {
     uint8_t step[STEP];
 };
 
-bool image_cutter_new(struct attempt *attempt, const struct image_reader *reader, struct image_cutter **out,
+bool image_cutter_new(struct attempt *attempt, struct image_extents *extents, struct image_cutter **out,
                       struct err *err)
 {
     AUTO(image_cutter) struct image_cutter *cutter = xcalloc(1, sizeof(*cutter));
-    cutter->reader = reader;
+    cutter->reader = extents->reader;
+    cutter->extents = extents;
     cutter->attempt = attempt;
     if (!chunker_init(&cutter->chunker, &chunker_images, err)) return false;
     if (!packer_new(attempt->sealing, attempt->pool, PACK_DATA, &cutter->packer, err)) return false;
@@ -123,7 +125,7 @@ static bool plan_step(struct image_cutter *cutter, uint64_t at, uint64_t end, ui
 {
     struct extent *extent = &cutter->extent;
     bool known = extent->offset <= at && at < extent->offset + extent->length;
-    if (!known && !image_reader_extent(cutter->reader, at, extent, err)) return false;
+    if (!known && !image_extents_find(cutter->extents, at, extent, err)) return false;
     uint64_t extent_end = least(extent->offset + extent->length, end);
     uint64_t beyond = extent_end % IMAGE_GRANULE;
     *hole = extent->kind == EXTENT_HOLE;
@@ -142,8 +144,7 @@ bool image_cutter_region(struct image_cutter *cutter, uint64_t offset, struct bu
     uint64_t end =
         cutter->reader->size - offset > IMAGE_REGION ? offset + IMAGE_REGION : cutter->reader->size;
     cutter->refs = refs;
-    /* to find the end of data a file system may have to look at all of it: that is not done for each region.
-     * A hole may have been written to since. */
+    /* it may have been written to since */
     if (cutter->extent.kind == EXTENT_HOLE) cutter->extent = (struct extent){0};
     for (uint64_t at = offset, until; at < end; at = until) {
         bool hole;

@@ -5,7 +5,7 @@
 #define SEALIFT_PIPELINE_IMAGE_CUTTER_H
 
 #include "transporter/pipeline/attempt.h"
-#include "transporter/source/image_reader.h"
+#include "transporter/source/image_extents.h"
 
 /* Part of the format: a change makes every repository store images anew. */
 enum {
@@ -17,8 +17,8 @@ enum {
 
 struct image_cutter;
 
-/* Reader and attempt must outlive it. */
-bool image_cutter_new(struct attempt *attempt, const struct image_reader *reader, struct image_cutter **out,
+/* Cuts the image of these extents' reader. They and the attempt must outlive it. */
+bool image_cutter_new(struct attempt *attempt, struct image_extents *extents, struct image_cutter **out,
                       struct err *err) MUST_CHECK;
 void image_cutter_free(struct image_cutter *cutter);
 DEFINE_AUTO(image_cutter, struct image_cutter *, image_cutter_free)
