@@ -101,19 +101,20 @@ static size_t step_len(struct span path)
 static int open_beneath(int root, struct span path)
 {
     char text[PATH_MAX];
-    int fd = open_step(root, ".");
-    while (fd >= 0 && path.len > 0) {
+    int fd = -1;
+    if (path.len == 0) return open_step(root, ".");
+    do {
         size_t len = step_len(path);
         memcpy(text, path.data, len);
         text[len] = '\0';
-        int next = open_step(fd, text); /* of an empty one: ENOENT */
+        int next = open_step(fd < 0 ? root : fd, text); /* of an empty one: ENOENT */
         int failed = errno;
         auto_close_fd(fd);
         fd = next;
         errno = failed;
         size_t taken = len < path.len ? len + 1 : len;
         path = span_of(path.data + taken, path.len - taken);
-    }
+    } while (fd >= 0 && path.len > 0);
     return fd;
 }
 

@@ -436,6 +436,13 @@ struct opened {
     bool fresh;
 };
 
+/* What is done once all files are written, while the disk takes the last of them. */
+static bool finish_tree(struct restore_run *run, struct restore_plan *plan, struct err *err)
+{
+    restore_flush_rest(&run->flush);
+    return restore_plan_finish(plan, err);
+}
+
 static bool restore_files(struct restore_run *run, void *arg, struct err *err)
 {
     const struct opened *opened = arg;
@@ -444,7 +451,7 @@ static bool restore_files(struct restore_run *run, void *arg, struct err *err)
     AUTO(restore_plan) struct restore_plan *plan = NULL;
     if (!restore_plan_new(run, &plan, err)) return false;
     bool ok = restore_flush_start(&run->flush, run, err) && restore_run_threads(run, plan_tree, plan, err) &&
-              restore_plan_finish(plan, err);
+              finish_tree(run, plan, err);
     restore_flush_end(&run->flush);
     return ok && restore_going_on(run, err) && destination_sync(run->destination, err);
 }

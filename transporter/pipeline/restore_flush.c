@@ -10,6 +10,7 @@ static bool next_due(struct restore_flush *flush)
         (void)pthread_cond_wait(&flush->changed, &flush->lock);
     bool over = flush->over;
     flush->due = false;
+    flush->begun = atomic_load(&flush->written);
     (void)pthread_mutex_unlock(&flush->lock);
     return !over;
 }
@@ -44,6 +45,14 @@ void restore_flush_note(struct restore_flush *flush, size_t bytes)
     if (before / RESTORE_FLUSH_BYTES == (before + bytes) / RESTORE_FLUSH_BYTES) return;
     (void)pthread_mutex_lock(&flush->lock);
     flush->due = true;
+    (void)pthread_cond_signal(&flush->changed);
+    (void)pthread_mutex_unlock(&flush->lock);
+}
+
+void restore_flush_rest(struct restore_flush *flush)
+{
+    (void)pthread_mutex_lock(&flush->lock);
+    if (atomic_load(&flush->written) - flush->begun >= RESTORE_FLUSH_REST_BYTES) flush->due = true;
     (void)pthread_cond_signal(&flush->changed);
     (void)pthread_mutex_unlock(&flush->lock);
 }

@@ -56,6 +56,18 @@ static void break_destination(struct flush_rig *rig)
     cr_assert_not(destination_sync(rig->destination, &err));
 }
 
+static void expect_failed_sync(struct flush_rig *rig)
+{
+    (void)pthread_mutex_lock(&rig->run.lock);
+    while (rig->run.fatal.code == ERR_NONE)
+        (void)pthread_cond_wait(&rig->run.window_moved, &rig->run.lock);
+    (void)pthread_mutex_unlock(&rig->run.lock);
+    restore_flush_end(&rig->run.flush);
+    struct err err = {0};
+    cr_assert_not(restore_going_on(&rig->run, &err));
+    cr_assert_str_eq(err.text, "cannot sync the destination: Bad file descriptor");
+}
+
 Test(restore_flush, an_error_of_the_disk_stops_the_restore_at_once, .timeout = 30)
 {
     struct flush_rig rig;
@@ -63,14 +75,18 @@ Test(restore_flush, an_error_of_the_disk_stops_the_restore_at_once, .timeout = 3
     break_destination(&rig);
     restore_flush_note(&rig.run.flush, RESTORE_FLUSH_BYTES - 10);
     restore_flush_note(&rig.run.flush, 20);
-    (void)pthread_mutex_lock(&rig.run.lock);
-    while (rig.run.fatal.code == ERR_NONE)
-        (void)pthread_cond_wait(&rig.run.window_moved, &rig.run.lock);
-    (void)pthread_mutex_unlock(&rig.run.lock);
-    restore_flush_end(&rig.run.flush);
-    struct err err = {0};
-    cr_assert_not(restore_going_on(&rig.run, &err));
-    cr_assert_str_eq(err.text, "cannot sync the destination: Bad file descriptor");
+    expect_failed_sync(&rig);
+    rig_free(&rig);
+}
+
+Test(restore_flush, the_rest_is_synced_while_the_restore_finishes, .timeout = 30)
+{
+    struct flush_rig rig;
+    rig_make(&rig);
+    break_destination(&rig);
+    restore_flush_note(&rig.run.flush, RESTORE_FLUSH_REST_BYTES);
+    restore_flush_rest(&rig.run.flush);
+    expect_failed_sync(&rig);
     rig_free(&rig);
 }
 
@@ -79,7 +95,8 @@ Test(restore_flush, leaves_a_little_to_the_sync_in_the_end)
     struct flush_rig rig;
     rig_make(&rig);
     break_destination(&rig);
-    restore_flush_note(&rig.run.flush, RESTORE_FLUSH_BYTES - 1);
+    restore_flush_note(&rig.run.flush, RESTORE_FLUSH_REST_BYTES - 1);
+    restore_flush_rest(&rig.run.flush);
     restore_flush_end(&rig.run.flush);
     struct err err = {0};
     cr_assert(restore_going_on(&rig.run, &err), "%s", err.text);
