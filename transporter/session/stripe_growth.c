@@ -17,8 +17,9 @@ static void begin_window(struct stripe_growth *growth, uint64_t now_ms)
 void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms)
 {
     growth->count = 1;
-    growth->in_a_row = 0;
-    growth->rate_before = 0;
+    growth->rate = growth->best = 0;
+    growth->count_before = 0;
+    growth->settled = false;
     growth->crowded_since_ms = 0;
     growth->sent = growth->messages = 0;
     begin_window(growth, now_ms);
@@ -74,40 +75,65 @@ static uint64_t window_of(const struct stripe_growth *growth)
     return window_ms > STRIPE_GROWTH_WINDOW_LEAST_MS ? window_ms : STRIPE_GROWTH_WINDOW_LEAST_MS;
 }
 
-static bool may_grow(const struct stripe_growth *growth)
+static bool may_change(const struct stripe_growth *growth)
 {
-    return growth->count < growth->most && stripe_growth_is_long(growth);
+    return (growth->count < growth->most || growth->count_before) && !growth->settled &&
+           stripe_growth_is_long(growth);
 }
 
 uint64_t stripe_growth_left(const struct stripe_growth *growth, uint64_t now_ms)
 {
-    if (!may_grow(growth)) return UINT64_MAX;
+    if (!may_change(growth)) return UINT64_MAX;
     uint64_t until_ms = growth->began_ms + window_of(growth);
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
+static unsigned at_most(const struct stripe_growth *growth, uint64_t count)
+{
+    return count < growth->most ? (unsigned)count : growth->most;
+}
+
+/* One connection that carries much, and more every round trip. */
+static unsigned begin_with(const struct stripe_growth *growth, uint64_t flight)
+{
+    uint64_t needed = (growth->trip_ms + STRIPE_GROWTH_SPAN_MS / 2) / STRIPE_GROWTH_SPAN_MS;
+    uint64_t earned = flight / STRIPE_GROWTH_SHARE;
+    if (flight < STRIPE_GROWTH_FAT || needed < 2) return 1;
+    return at_most(growth, earned < needed ? earned : needed);
+}
+
+/* At a speed that does not rise by itself. */
+static unsigned judge(struct stripe_growth *growth, uint64_t rate, uint64_t flight)
+{
+    unsigned before = growth->count_before;
+    growth->count_before = 0;
+    if (before && rate < growth->best + growth->best / 8) {
+        growth->settled = true;
+        return before;
+    }
+    if (flight / growth->count < STRIPE_GROWTH_FLIGHT || growth->count >= growth->most) return growth->count;
+    growth->count_before = growth->count;
+    return at_most(growth, 2 * growth->count);
+}
+
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
 {
-    if (!may_grow(growth) || stripe_growth_left(growth, now_ms) > 0 ||
+    if (!may_change(growth) || stripe_growth_left(growth, now_ms) > 0 ||
         growth->messages - growth->messages_before < STRIPE_GROWTH_MESSAGES)
         return growth->count;
     stripe_growth_room(growth, growth->crowded_since_ms ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
     uint64_t window_ms = now_ms - growth->began_ms;
     uint64_t rate = (growth->sent - growth->sent_before) * 1000 / window_ms;
-    uint64_t flight = rate * growth->trip_ms / 1000 / growth->count;
-    bool better = rate > growth->rate_before + growth->rate_before / 8;
-    bool more = 2 * growth->crowded_ms >= window_ms && flight >= STRIPE_GROWTH_FLIGHT &&
-                (better || flight >= STRIPE_GROWTH_FAT);
+    uint64_t flight = rate * growth->trip_ms / 1000;
+    bool crowded = 2 * growth->crowded_ms >= window_ms;
+    bool rises = rate > growth->rate + growth->rate / 8;
+    growth->rate = rate;
+    if (rate > growth->best && !growth->count_before) growth->best = rate;
     begin_window(growth, now_ms);
-    growth->in_a_row = more ? growth->in_a_row + 1 : 0;
-    uint64_t wanted = 2 * growth->count;
-    if (growth->count == 1 && flight >= STRIPE_GROWTH_FAT)
-        wanted = flight / STRIPE_GROWTH_SHARE;
-    else if (growth->count == 1 && growth->in_a_row < STRIPE_GROWTH_FIRST)
-        wanted = 1;
-    if (!more || wanted == growth->count) return growth->count;
-    growth->rate_before = rate;
-    return wanted < growth->most ? (unsigned)wanted : growth->most;
+    if (!crowded) return growth->count;
+    unsigned first = growth->count == 1 ? begin_with(growth, flight) : 1;
+    if (first > 1) return first;
+    return rises ? growth->count : judge(growth, rate, flight);
 }
 
 void stripe_growth_grown(struct stripe_growth *growth, unsigned count)

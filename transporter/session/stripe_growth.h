@@ -1,10 +1,12 @@
-/* When a session takes more connections (docs/protocol.md, "Stripes"): only on a long way, while the
- * connections are what holds it up, and while more of them have brought more. Pure: the time is an argument.
+/* How many of its connections a session uses (docs/protocol.md, "Stripes"): more than one only on a long way,
+ * while they are what holds it up, and while more of them bring more. Pure: the time is an argument.
  *
- * A window of several round trips is looked at: the sockets took no more for most of it, each connection had
- * at least STRIPE_GROWTH_FLIGHT bytes under way for a round trip (a thin link is full with less, and more
- * connections would only share it), and more went out than before the number was last doubled, or the window
- * of each is large. What is short, as a LAN is, stays with one connection and is not measured further. */
+ * Windows of one or two round trips are looked at, in which the sockets took no more for most of the time.
+ * The first connection, once it has much under way, is joined by as many as the way may need; it and they
+ * then find their speed. When that no longer rises, twice as many are tried, and left again if they bring no
+ * more. Of each at least STRIPE_GROWTH_FLIGHT bytes must be under way: a thin link is full with less, and
+ * more connections would only share it. What is short, as a LAN is, stays with one and is not measured
+ * further. */
 #ifndef SEALIFT_SESSION_STRIPE_GROWTH_H
 #define SEALIFT_SESSION_STRIPE_GROWTH_H
 
@@ -15,28 +17,30 @@ enum {
     STRIPES_MAX = 8,                  /* connections of a run, numbered from 0 */
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
-    STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection */
-    STRIPE_GROWTH_FAT = 512 << 10,    /* ... with which nobody waits for what the last ones bring */
-    STRIPE_GROWTH_SHARE =
-        128 << 10, /* ... of each, when the first one has so much: it grows itself meanwhile */
+    STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection, before others are tried */
+    /* the first one, with so much, is joined at once: by one for each share of it, as it is growing itself, but
+       no more than one for each span of a round trip, which is what a window of 2 MiB takes at 1 Gbit/s */
+    STRIPE_GROWTH_FAT = 512 << 10,
+    STRIPE_GROWTH_SHARE = 128 << 10,
+    STRIPE_GROWTH_SPAN_MS = 18,
     STRIPE_GROWTH_WINDOW_TRIPS = 2, /* of one connection alone: 1 */
     STRIPE_GROWTH_WINDOW_LEAST_MS = 50,
     STRIPE_GROWTH_MESSAGES = 2, /* in a window at least: it is longer where one takes long */
-    STRIPE_GROWTH_FIRST = 2, /* windows in a row before the second connection: the first one may only fill the
-                                kernel's buffer */
 };
 
 struct stripe_growth {
     unsigned count; /* connections in use */
     unsigned most;  /* that may be; a loss lowers it */
     unsigned echoes;
-    unsigned in_a_row; /* windows that called for more */
-    uint64_t trip_ms;  /* the least that was measured */
+    uint64_t trip_ms; /* the least that was measured */
     uint64_t began_ms;
     uint64_t messages, messages_before;
     uint64_t sent, sent_before;            /* in this epoch; until this window */
     uint64_t crowded_ms, crowded_since_ms; /* in all, of this window; 0: they take more */
-    uint64_t rate_before;                  /* bytes a second, when the number was last raised */
+    uint64_t rate;                         /* bytes a second, of the last window */
+    uint64_t best;                         /* ... of any before the number was raised for a trial ... */
+    unsigned count_before;                 /* ... from this; 0: it was not, or is judged */
+    bool settled;                          /* more bring no more */
 };
 
 void stripe_growth_init(struct stripe_growth *growth, unsigned most);
