@@ -119,8 +119,9 @@ static void tend_stripes(struct dialler *dialler, struct links *links, bool open
         links_drop_stripes(links);
         return;
     }
-    unsigned count = stripe_growth_opens(growth);
-    if (count > links->count) (void)links_grow(links, dialler, count);
+    unsigned count = open || trip_us > 0 ? stripe_growth_opens(growth) : 1;
+    if (count > links->count && links_grow(links, dialler, count) < count)
+        stripe_growth_lost(growth, 2 * links->count); /* no more can be made here */
     if (!links_prune(links, data_path_patience_ms(dialler->options.path)))
         stripe_growth_lost(growth, links->count);
     for (unsigned i = 1; open && i < links->count; i++) {
