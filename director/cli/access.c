@@ -1,6 +1,7 @@
 #include "director/cli/access.h"
 
 #include "common/base/text.h"
+#include "director/cli/catalog_ask.h"
 #include "director/cli/nearest.h"
 
 #include <stdio.h>
@@ -212,13 +213,28 @@ const struct roster *access_roster(const struct cli *cli)
     return state_roster(cli->state);
 }
 
-bool access_transporter(const struct cli *cli, const char *name, const Sealift__Member **out, struct err *err)
+static bool is_pending(struct cli *cli, const char *name)
+{
+    struct err ignored;
+    AUTO(pending_list) struct pending_list list = {0};
+    if (!ask_pending(cli, &list, &ignored)) return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.items[i].name, name) == 0) return true;
+    return false;
+}
+
+bool access_transporter(struct cli *cli, const char *name, const Sealift__Member **out, struct err *err)
 {
     const Sealift__Member *member = roster_transporter_named(access_roster(cli), name);
     if (member) {
         *out = member;
         return true;
     }
+    if (is_pending(cli, name))
+        return err_set(err, ERR_NOT_FOUND,
+                       "'%s' waits to be let in: 'sealift transporter pending' shows its fingerprint, "
+                       "'sealift transporter approve %s --zone trusted' (or untrusted) lets it in",
+                       name, name);
     const Sealift__RosterBody *body = roster_body(access_roster(cli));
     const char *names[NAMES_MAX];
     size_t count = 0;

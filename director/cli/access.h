@@ -16,8 +16,8 @@ bool access_site(struct cli *cli, struct state **out, struct err *err) MUST_CHEC
  * ERR_NOT_AUTHENTIC. */
 bool access_director(struct cli *cli, struct client **out, struct err *err) MUST_CHECK;
 
-/* Puts this operator's own read grants, of which there are copies here, to a director that has lost them. After
- * access_director. ERR_UNREACHABLE; what the director does not take is left. */
+/* Puts this operator's own read grants, of which there are copies here, to a director that has lost them.
+ * After access_director. ERR_UNREACHABLE; what the director does not take is left. */
 bool access_give_back(struct cli *cli, struct err *err) MUST_CHECK;
 
 /* This operator's secret keys: asks for the password once. ERR_NO_KEY: nobody to ask; ERR_WRONG_KEY. */
@@ -28,7 +28,7 @@ bool access_identity_is_free(struct cli *cli);
 /* The current roster; after access_director. */
 const struct roster *access_roster(const struct cli *cli);
 /* ERR_NOT_FOUND names the nearest. Borrowed from the roster. */
-bool access_transporter(const struct cli *cli, const char *name, const Sealift__Member **out,
+bool access_transporter(struct cli *cli, const char *name, const Sealift__Member **out,
                         struct err *err) MUST_CHECK;
 /* "?" and 8 digits of the key for who is not in the roster; `out` gets the name. */
 void access_name_of(const struct cli *cli, const uint8_t sign_pk[SIGN_PK_LEN],

@@ -110,7 +110,7 @@ static void say_made(struct cli *cli, const struct key_entry *key, const char *f
         output_line(&cli->output, object, "the recovery kit of '%s' is in '%s'", key->label, file);
     } else {
         (void)json_object_set_new(object, "text", json_string(buf_cstr(text)));
-        output_line(&cli->output, object, "%s", buf_cstr(text));
+        output_lines(&cli->output, object, "%s", buf_cstr(text));
     }
     output_note(&cli->output, "keep its password elsewhere; a rotation of the key makes the kit outdated for "
                               "points that are written after it");

@@ -63,10 +63,8 @@ void key_warn_unprotected(const struct cli *cli, const struct key_entry *key)
     else
         output_warning(
             &cli->output,
-            "the key '%s' exists in the operators' copies only, as far as this machine knows, and what it "
-            "seals is lost with the last of them: 'sealift key protect %s' adds a KMS or a password, "
-            "'sealift key "
-            "dismiss-warning %s' takes the risk",
+            "the key '%s' exists in the operators' copies only, as far as this machine knows: 'sealift key "
+            "protect %s' adds a KMS or a password, 'sealift key dismiss-warning %s' takes the risk",
             key->label, key->label, key->label);
 }
 

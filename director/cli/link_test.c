@@ -110,8 +110,31 @@ static void add_untried(const struct cli *cli, json_t *rows)
         rows, row_of(cli, &trial, "not tried: say --proxy HOST:PORT, where both could meet", 0));
 }
 
+/* Whether the way is what goes without a link: then the one that is there is only to be taken away. */
+static bool needs_no_link(const struct way_wish *way, const struct link_table *links, const struct pair *pair)
+{
+    return way->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT && !way->proxy[0] &&
+           link_table_find(links, pair->source, pair->target) &&
+           !link_table_find(links, pair->target, pair->source);
+}
+
+static void advise(struct cli *cli, const struct way_wish *way, const struct link_table *links,
+                   const struct pair *pair)
+{
+    cli->exit_code = EXIT_WARNINGS;
+    if (needs_no_link(way, links, pair))
+        output_warning(&cli->output, "the way that is set does not work: 'sealift link remove %s %s'",
+                       pair->source_name, pair->target_name);
+    else
+        output_warning(&cli->output,
+                       "the way that is set does not work: 'sealift link set %s %s --connection %s%s%s'",
+                       pair->source_name, pair->target_name, way_connection_name(way->connection),
+                       way->proxy[0] ? " --proxy " : "", way->proxy);
+}
+
 /* What it ends with. */
-static bool judge(struct cli *cli, const struct trials *trials, const struct pair *pair, struct err *err)
+static bool judge(struct cli *cli, const struct trials *trials, const struct link_table *links,
+                  const struct pair *pair, struct err *err)
 {
     const struct trial *works = NULL;
     for (size_t i = 0; i < trials->count; i++) {
@@ -122,11 +145,7 @@ static bool judge(struct cli *cli, const struct trials *trials, const struct pai
     if (!works)
         return err_set(err, ERR_UNREACHABLE, "no way from '%s' to '%s' works", pair->source_name,
                        pair->target_name);
-    output_warning(&cli->output,
-                   "the way that is set does not work: 'sealift link set %s %s --connection %s%s%s'",
-                   pair->source_name, pair->target_name, way_connection_name(works->way.connection),
-                   works->way.proxy[0] ? " --proxy " : "", works->way.proxy);
-    cli->exit_code = EXIT_WARNINGS;
+    advise(cli, &works->way, links, pair);
     return true;
 }
 
@@ -167,5 +186,5 @@ bool link_test(struct cli *cli, const struct args *args, struct err *err)
     plan(&now, wish.proxy, &trials);
     if (!try_all(cli, &pair, &trials, rows, err)) return false;
     output_table(&cli->output, "ways", columns, json_incref(rows));
-    return judge(cli, &trials, &pair, err);
+    return judge(cli, &trials, &links, &pair, err);
 }

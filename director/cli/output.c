@@ -217,10 +217,26 @@ void output_line(const struct output *output, json_t *object, const char *fmt, .
         return;
     }
     va_start(args, fmt);
+    AUTO(free) char *text = formatted(fmt, args);
+    va_end(args);
+    AUTO(buf) struct buf shown = {0};
+    output_escape(span_str(text), &shown);
+    (void)puts(buf_cstr(&shown));
+    json_decref(object); /* what is printed may be in it */
+}
+
+void output_lines(const struct output *output, json_t *object, const char *fmt, ...)
+{
+    va_list args;
+    if (output->form == OUTPUT_JSON) {
+        put_json_line(stdout, object);
+        return;
+    }
+    va_start(args, fmt);
     (void)vprintf(fmt, args);
     va_end(args);
     (void)putchar('\n');
-    json_decref(object); /* what is printed may be in it */
+    json_decref(object);
 }
 
 /* What comes before a row, or before the end. */

@@ -53,8 +53,11 @@ struct output_list {
 /* `row` is taken. */
 void output_list_row(struct output_list *list, json_t *row);
 void output_list_end(struct output_list *list);
-/* A line of text for people, or several, of any length; with --json the object instead. `object` is taken. */
+/* A line of text for people, of any length, escaped; with --json the object instead. `object` is taken. */
 void output_line(const struct output *output, json_t *object, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same of several lines, or with tabs between its words, as they are: nothing in them came from
+ * elsewhere. */
+void output_lines(const struct output *output, json_t *object, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* {"note": {"text": …}}. Dropped by --quiet. */
 void output_note(const struct output *output, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -97,12 +97,12 @@ static bool import(struct cli *cli, const struct args *args, struct err *err)
     (void)json_object_set_new(answer, "director_state", json_string(dir));
     (void)json_object_set_new(answer, "config", conf ? json_sprintf("%s/director.conf", dir) : json_null());
     if (conf)
-        output_line(&cli->output, answer,
+        output_lines(&cli->output, answer,
                     "the director's state is in '%s'; start it, as the user whose directory that is, with:\n"
                     "  sealift-director --config %s/director.conf",
                     dir, dir);
     else
-        output_line(&cli->output, answer,
+        output_lines(&cli->output, answer,
                     "the director's state is in '%s'; start it with a configuration that says\n"
                     "  state_dir = \"%s\";",
                     dir, dir);

@@ -123,21 +123,6 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     return true;
 }
 
-/* False, always: who is not in the roster may be at the door. */
-static bool maybe_pending(struct cli *cli, const char *name, struct err *err)
-{
-    struct err ignored;
-    AUTO(pending_list) struct pending_list list = {0};
-    if (err->code != ERR_NOT_FOUND || !ask_pending(cli, &list, &ignored)) return false;
-    for (size_t i = 0; i < list.count; i++)
-        if (strcmp(list.items[i].name, name) == 0)
-            return err_set(err, ERR_NOT_FOUND,
-                           "'%s' waits to be let in: 'sealift transporter pending' shows its fingerprint, "
-                           "'sealift transporter approve %s --zone trusted' (or untrusted) lets it in",
-                           name, name);
-    return false;
-}
-
 static bool show(struct cli *cli, const struct args *args, struct err *err)
 {
     static const struct column columns[] = {
@@ -158,8 +143,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
     const Sealift__Member *member = NULL;
     if (!ask_status(cli, &status, err)) return false;
-    if (!access_transporter(cli, args_operand(args, 0), &member, err))
-        return maybe_pending(cli, args_operand(args, 0), err);
+    if (!access_transporter(cli, args_operand(args, 0), &member, err)) return false;
     output_record(&cli->output, columns,
                   transporter_json(member, status_of_transporter(status, member->sign_pk.data)));
     return true;
@@ -208,7 +192,12 @@ static bool confirm_approval(struct cli *cli, const struct args *args, const str
     (void)snprintf(question, sizeof(question),
                    "does '%s' itself show the fingerprint %s, and shall it be in the %s zone", known->name,
                    fingerprint, zone_name(zone));
-    return confirm(args, question, err);
+    if (confirm(args, question, err)) return true;
+    return err->code == ERR_USAGE && err_set(err, ERR_USAGE,
+                                             "there is no terminal to ask: say --fingerprint with what '%s' "
+                                             "itself shows (its --init printed "
+                                             "it), or --yes to believe the director",
+                                             known->name);
 }
 
 static bool approve(struct cli *cli, const struct args *args, struct err *err)

@@ -125,8 +125,9 @@ def transporters(site, ben, asks):
     says(waits, "2 transporters wait to be let in", "'sealift transporter pending'")
     says(site.sealift("transporter", "pending"), "'sealift transporter approve NAME --zone trusted'")
     says(site.sealift("transporter", "show", "web", code=4), "'web' waits to be let in", "'sealift transporter approve web")
+    says(site.sealift("repository", "create", "r", "--on", "web", "--path", "/srv/r", code=4), "'web' waits to be let in")
     says(site.sealift("transporter", "approve", "wbe", "--zone", "trusted", "--yes", code=4), "'wbe'")
-    says(site.sealift("transporter", "approve", "web", "--zone", "trusted", code=2), "--yes")
+    says(site.sealift("transporter", "approve", "web", "--zone", "trusted", code=2), "--fingerprint", "--yes")
     says(site.sealift("transporter", "approve", "web", "--zone", "trusted", "--fingerprint", fingerprints["vault"], code=26),
          fingerprints["web"])
     says(ben("transporter", "approve", "web", "--zone", "trusted", "--yes", *asks, code=26), "admin")
@@ -245,7 +246,7 @@ def links(site):
     says(link("set", "web", "vault", "--connection", "reverse"), "vault dials web", "runs from vault to web: vault dials web",
          "web has no reverse port")
     says(site.sealift("job", "run", "second", "--wait", code=7), "'web', which has no reverse port", "advertise")
-    says(link("test", "web", "vault", code=1), "reverse (set)", "link set web vault --connection direct")
+    says(link("test", "web", "vault", code=1), "reverse (set)", "link remove web vault")
     site.sealift("job", "edit", "second", "--connection", "direct")
     shown = answer(site, "job", "show", "second")
     expect(shown["connection"] == "direct" and shown["way"]["dials"] == "web dials vault", f"its own: {shown}")

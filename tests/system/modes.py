@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import struct
 import sys
@@ -198,6 +199,24 @@ def wrong_link(site):
     print("a link that leads nowhere: said, and taken away")
 
 
+def shut_down(site, tree):
+    """A run that a transporter's own end has ended says so, and is not called cancelled."""
+    grow(tree, 24, "shutdown")
+    site.sealift("job", "edit", "web", "--bandwidth", "6MiB")
+    run = site.begin_run()
+    site.until_stored(2 << 20, run)
+    vault = site.daemons["vault"]
+    for _ in range(2):
+        vault.process.send_signal(signal.SIGTERM)
+        vault.wait_for("event=draining")
+    vault.process.wait(30)
+    site.run_transporter("vault")
+    text = json.dumps(site.end_run(run, code=3))
+    expect("vault: stopped by the shutdown of this transporter" in text and "cancelled" not in text, f"why it ended: {text}")
+    site.sealift("job", "edit", "web", "--bandwidth", "unlimited")
+    print("a transporter that is stopped: its runs say so")
+
+
 def ask(port, name, first=b"\5\1\0"):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(first)
@@ -256,6 +275,7 @@ def main():
         login(site, middle)
         wrong_link(site)
         strangers(site, tree, port)
+        shut_down(site, tree)
 
 
 if __name__ == "__main__":

@@ -165,11 +165,11 @@ void run_table_cancel(struct run_table *table, const struct id *run, const char 
     (void)pthread_mutex_unlock(&table->lock);
 }
 
-static void cancel_all(struct run_table *table, const char *reason)
+static void shut_down_all(struct run_table *table)
 {
     (void)pthread_mutex_lock(&table->lock);
     for (struct row *row = table->first; row; row = row->next)
-        if (row->run && !row->ended) run_cancel(row->run, reason);
+        if (row->run && !row->ended) run_shut_down(row->run);
     (void)pthread_mutex_unlock(&table->lock);
 }
 
@@ -183,7 +183,7 @@ static bool any_there(const struct run_table *table)
 void run_table_free(struct run_table *table)
 {
     if (!table) return;
-    cancel_all(table, "the transporter stops");
+    shut_down_all(table);
     (void)pthread_mutex_lock(&table->lock);
     while (any_there(table))
         (void)pthread_cond_wait(&table->changed, &table->lock);

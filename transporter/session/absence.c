@@ -19,6 +19,8 @@ void absence_say(struct absence *absence, const char *text, uint64_t now_ms)
     if (!absence->gone) absence->since_ms = now_ms;
     absence->gone = true;
     (void)snprintf(absence->text, sizeof(absence->text), "%s", text);
+    for (char *at = absence->text; *at; at++)
+        if (*at < ' ' || *at > '~') *at = '?'; /* a message with half a character would be refused */
     (void)pthread_mutex_unlock(&absence->lock);
 }
 

@@ -154,6 +154,7 @@ const char *conversation_public_text(const struct err *err)
 {
     const struct public_text *known = find_text(err->code);
     if (!known) return "the run failed";
+    if (strcmp(err->text, CONVERSATION_SHUT_DOWN) == 0) return err->text;
     if (err->code == ERR_UNREACHABLE && strncmp(err->text, DATA_PATH_GONE, strlen(DATA_PATH_GONE)) == 0)
         return err->text;
     return known->text ? known->text : err->text;

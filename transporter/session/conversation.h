@@ -34,6 +34,8 @@ bool conversation_dialler(enum conversation_kind conversation, enum conversation
                           Sealift__Head__KindCase kind, enum conversation_state *next,
                           struct err *err) MUST_CHECK;
 
+/* Why runs end when their host does; it may be told to anybody. */
+#define CONVERSATION_SHUT_DOWN "stopped by the shutdown of this transporter"
 /* What a peer is told of a failure: never a path, a name or a content. Text of errors that can hold none
  * passes; of others a sentence that goes with the code. */
 const char *conversation_public_text(const struct err *err);

@@ -47,16 +47,29 @@ void run_leave(struct run *run)
     (void)pthread_mutex_unlock(&run->lock);
 }
 
-void run_cancel(struct run *run, const char *reason)
+static void end_with(struct run *run, const struct err *why)
 {
     (void)pthread_mutex_lock(&run->lock);
     if (!atomic_load(&run->cancelled)) {
-        (void)err_set(&run->cancel, ERR_CANCELLED, "cancelled: %s",
-                      reason && reason[0] ? reason : "no reason given");
+        run->cancel = *why;
         atomic_store(&run->cancelled, true);
     }
     if (run->stop) run->stop(run->stop_arg, &run->cancel);
     (void)pthread_mutex_unlock(&run->lock);
+}
+
+void run_cancel(struct run *run, const char *reason)
+{
+    struct err why;
+    (void)err_set(&why, ERR_CANCELLED, "cancelled: %s", reason && reason[0] ? reason : "no reason given");
+    end_with(run, &why);
+}
+
+void run_shut_down(struct run *run)
+{
+    struct err why;
+    (void)err_set(&why, ERR_FAILED, CONVERSATION_SHUT_DOWN);
+    end_with(run, &why);
 }
 
 void run_stop_session(void *session, const struct err *why)
@@ -409,6 +422,7 @@ static void *run_main(void *arg)
     bool ok = allowed && execute(run, &err);
     give_back_repositories(run);
     stop_ticker(run);
+    if (!ok && err.code == ERR_CANCELLED) (void)!run_going_on(run, &err); /* why it was */
     if (allowed && !ok) run_explain(run, &err);
     AUTO(free) char *text = ok ? xstrdup(run->summary) : allowed ? public_reason(&err) : xstrdup(err.text);
     tell_end(run, ok, &err, text);

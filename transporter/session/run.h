@@ -58,6 +58,8 @@ struct run;
 struct run *run_start(const struct run_environment *environment, const Sealift__Assign *assign);
 /* makes it end with ERR_CANCELLED; any thread */
 void run_cancel(struct run *run, const char *reason);
+/* The same with ERR_FAILED: nobody wanted this run to end, but the whole host. */
+void run_shut_down(struct run *run);
 /* after `ended`: joins the thread, which may still be busy until `gone` */
 void run_free(struct run *run);
 

@@ -6,6 +6,7 @@
 #include "tests/unit/cli/small_site.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +75,12 @@ static void setup(void)
     site.cli.output.quiet = true;
 }
 
+static void setup_redirected(void)
+{
+    cr_redirect_stderr();
+    setup();
+}
+
 static void teardown(void)
 {
     small_site_deinit(&site);
@@ -130,6 +137,17 @@ Test(link_test, tries_every_way_that_makes_sense_and_ends_by_the_one_that_is_set
         if (!ok) cr_assert_eq(err.code, ERR_UNREACHABLE);
         if (!ok) cr_assert_str_eq(err.text, "no way from 'web' to 'vault' works");
     }
+}
+
+/* A link that says 'direct' is not the same as none: restores would go another way. */
+Test(link_test, advises_to_take_a_link_away_where_none_is_needed, .init = setup_redirected)
+{
+    struct err err = {0};
+    told.connection = CONNECTION(REVERSE);
+    told.works = 1u << CONNECTION(DIRECT);
+    cr_assert(test_link(NULL, &err), "%s", err.text);
+    (void)fflush(stderr);
+    cr_assert_stderr_eq_str("warning: the way that is set does not work: 'sealift link remove web vault'\n");
 }
 
 Test(link_test, of_a_host_that_is_not_there_says_so_after_the_first)

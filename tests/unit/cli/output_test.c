@@ -103,6 +103,25 @@ Test(output, a_name_cannot_command_the_terminal)
     cr_assert_str_eq(buf_cstr(&out), "a\\x1b[2Jb\\xff\\xc2\\x9bc\xc3\xa4\\xf4\\x90\\x80\\x80");
 }
 
+/* What a host says of itself, or why it fails: a row or a line more would pass for ours. */
+Test(output, a_text_of_a_host_adds_no_row_and_no_line, .init = cr_redirect_stdout)
+{
+    static const struct column ways[] = {{"mode", "MODE", COLUMN_TEXT}, {"why", "WHY", COLUMN_TEXT}, {0}};
+    static const char evil[] = "no\nreverse  yes\t\x1b[2J";
+    struct output output = {.form = OUTPUT_TEXT};
+    json_t *rows = json_array();
+    (void)json_array_append_new(rows, json_pack("{s:s, s:s}", "mode", "direct", "why", evil));
+    output_table(&output, "ways", ways, rows);
+    output_record(&output, ways, json_pack("{s:s, s:[s]}", "mode", evil, "why", evil));
+    output_line(&output, NULL, "%s: %s", "offsite", evil);
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("MODE    WHY\n"
+                            "direct  no\\x0areverse  yes\\x09\\x1b[2J\n"
+                            "MODE: no\\x0areverse  yes\\x09\\x1b[2J\n"
+                            "WHY:  no\\x0areverse  yes\\x09\\x1b[2J\n"
+                            "offsite: no\\x0areverse  yes\\x09\\x1b[2J\n");
+}
+
 Test(output, a_path_that_is_not_utf8_keeps_its_bytes)
 {
     json_t *object = json_object();

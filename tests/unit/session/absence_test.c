@@ -48,3 +48,10 @@ Test(absence, a_longer_text_is_cut)
     absence_read(&absence, ABSENCE_TOLD_MS, told);
     cr_assert_eq(strlen(told), ABSENCE_TEXT_MAX - 1);
 }
+
+Test(absence, is_told_in_plain_text_only)
+{
+    absence_say(&absence, "a\x1b[2J\nb\xc3\xa4", 0);
+    absence_read(&absence, ABSENCE_TOLD_MS, told);
+    cr_assert_str_eq(told, "a?[2J?b??");
+}
