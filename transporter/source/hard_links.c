@@ -54,11 +54,6 @@ void hard_links_free(struct hard_links *links)
     free(links);
 }
 
-size_t hard_links_count(const struct hard_links *links)
-{
-    return links->table.count;
-}
-
 static struct slot *slots_of(const struct table *table)
 {
     return (struct slot *)(void *)table->slots.data;

@@ -16,7 +16,5 @@ DEFINE_AUTO(hard_links, struct hard_links *, hard_links_free)
  * was met: `path` is kept. Else the path of the first, good until the next call. ERR_NO_SPACE. */
 bool hard_links_meet(struct hard_links *links, uint64_t device, uint64_t inode, uint32_t count,
                      struct span path, struct span *first, struct err *err) MUST_CHECK;
-/* files that are waited for */
-size_t hard_links_count(const struct hard_links *links);
 
 #endif

@@ -216,7 +216,6 @@ static bool place(struct scan *scan, struct scan_rules *rules, struct span path,
     bool whole =
         chosen || (scan->whole &&
                    !exclude_matches(rules->exclude, path, is_directory ? EXCLUDE_DIRECTORY : EXCLUDE_OTHER));
-    if (!whole && scan->whole) (void)atomic_fetch_add_explicit(&rules->excluded, 1, memory_order_relaxed);
     if (!whole && !plan) return false;
     if (always_excluded(rules, path, item)) {
         note_only(item, NOTE_ALWAYS_EXCLUDED, 0);

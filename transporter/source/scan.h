@@ -23,7 +23,6 @@ struct scan_rules {
     uint64_t now_ns;
     struct always *always; /* what is never walked */
     size_t always_count;
-    _Atomic uint64_t excluded;
 };
 /* A path that is never walked: by its name, and by what it was when the walk began, under any name. */
 struct always {

@@ -120,12 +120,6 @@ bool walk_new(const struct walk_options *options, struct walk **out, struct err 
     return true;
 }
 
-struct walk_counts walk_counts(const struct walk *walk)
-{
-    return (struct walk_counts){.excluded =
-                                    atomic_load_explicit(&walk->rules.excluded, memory_order_relaxed)};
-}
-
 static void push_frame(struct walk *walk, struct scan *scan)
 {
     if (walk->depth == walk->frame_cap) {

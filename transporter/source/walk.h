@@ -92,10 +92,6 @@ enum walk_event {
     WALK_END
 };
 
-struct walk_counts {
-    uint64_t excluded; /* entries that patterns left out, each directory as one */
-};
-
 /* ERR_USAGE for a path that is not absolute and normal, or a bad pattern; ERR_NOT_FOUND when none of the
  * paths exists. One that is missing while others are there is a warning. */
 bool walk_new(const struct walk_options *options, struct walk **out, struct err *err) MUST_CHECK;
@@ -104,6 +100,5 @@ DEFINE_AUTO(walk, struct walk *, walk_free)
 /* Spans are good until the next call. false only for a failure that ends the run. */
 bool walk_next(struct walk *walk, enum walk_event *event, struct walk_entry *entry, struct err *note,
                struct err *err) MUST_CHECK;
-struct walk_counts walk_counts(const struct walk *walk);
 
 #endif

@@ -280,16 +280,6 @@ Test(walk, patterns_leave_out_and_are_counted)
     options.excludes = excludes;
     options.exclude_count = 2;
     expect_walk(&tree, &options, "D .\nD src\nF src/a.c\nF src/cache\n- src\n- .\n");
-
-    AUTO(walk) struct walk *walk = NULL;
-    struct walk_entry entry;
-    enum walk_event event;
-    struct err note, err;
-    cr_assert(walk_new(&options, &walk, &err), "%s", err.text);
-    do {
-        cr_assert(walk_next(walk, &event, &entry, &note, &err), "%s", err.text);
-    } while (event != WALK_END);
-    cr_assert_eq(walk_counts(walk).excluded, 3, "a.o, s.o, and cache as one");
 }
 
 Test(walk, patterns_are_of_the_whole_path)
