@@ -9,7 +9,7 @@
 #include "common/crypto/hash.h"
 
 #define INLET_MAX_IDS 4096
-#define INLET_PLACES 16 /* copies of one id that can be asked for */
+#define INLET_PLACES 256 /* copies of one id that can be asked for */
 
 struct opener;
 

@@ -38,6 +38,7 @@ struct walker {
     struct domain_sets domains; /* nodes walked, or being walked */
     struct id_set *met;         /* those of the domain */
     struct bad_node *bad;       /* those of them that are not whole */
+    struct buf places;          /* of the data chunk that is looked at */
 };
 
 static void hits_deinit(struct hits *hits)
@@ -78,19 +79,11 @@ static void walker_deinit(struct walker *walker)
         free(node);
     }
     domain_sets_deinit(&walker->domains);
+    buf_deinit(&walker->places);
 }
 DEFINE_AUTO_IN_PLACE(walker, struct walker, walker_deinit)
 
 /* --- where a frame lies --- */
-
-static bool locate(struct walker *walker, const struct hash *id, struct index_location *places, size_t *count,
-                   struct err *err)
-{
-    AUTO(index_view) struct index_view *view = NULL;
-    if (!index_view_open(walker->check->repository->index, &view, err)) return false;
-    *count = index_locate(view, id, walker->domain, INDEX_FOR_TRACING, places);
-    return true;
-}
 
 static bool locate_all(struct walker *walker, const struct hash *id, struct buf *places, struct err *err)
 {
@@ -123,12 +116,14 @@ static bool is_good(struct walker *walker, const struct index_location *place, s
 
 static bool check_data(struct walker *walker, const struct hash *id, struct hits *hits, struct err *err)
 {
-    struct index_location places[INDEX_MAX_LOCATIONS];
     AUTO(hits) struct hits why = {0};
-    size_t count;
-    if (!locate(walker, id, places, &count, err)) return false;
-    for (size_t i = 0; i < count; i++)
-        if (places[i].type == FRAME_DATA && is_good(walker, &places[i], &why)) return true;
+    buf_clear(&walker->places);
+    if (!locate_all(walker, id, &walker->places, err)) return false;
+    for (size_t at = 0; at < walker->places.len; at += sizeof(struct index_location)) {
+        struct index_location place;
+        memcpy(&place, walker->places.data + at, sizeof(place));
+        if (place.type == FRAME_DATA && is_good(walker, &place, &why)) return true;
+    }
     if (why.count == 0) hit_nowhere(walker, id, hits);
     hits_merge(hits, &why);
     return true;

@@ -58,16 +58,12 @@ static void add_node(struct walk *walk, struct index_view *view, const uint8_t *
 static void check_data(struct walk *walk, struct index_view *view, const uint8_t *id)
 {
     struct hash chunk;
-    struct index_location places[INDEX_MAX_LOCATIONS];
+    struct index_location place;
     memcpy(chunk.bytes, id, HASH_LEN);
-    size_t count = index_locate(view, &chunk, walk->domain, walk->use, places);
-    size_t first = 0;
-    while (first < count && places[first].type != FRAME_DATA)
-        first++;
-    if (first == count)
+    if (!index_locate_type(view, &chunk, walk->domain, walk->use, FRAME_DATA, &place))
         add_missing(walk->closure, id);
-    else if (places[first].state == INDEX_OPEN)
-        add_journal(walk->closure, places[first].pack);
+    else if (place.state == INDEX_OPEN)
+        add_journal(walk->closure, place.pack);
 }
 
 static bool is_node(void *arg, const struct frame_read *frame, struct err *why)

@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-_Static_assert(FETCH_PLACES == INDEX_MAX_LOCATIONS, "every place that is looked up can be asked for");
-
 struct fetching {
     struct repository *repository;
     const struct fetch_sink *sink;

@@ -257,6 +257,20 @@ static bool read_pack(struct reading *reading, const struct want *wants, size_t 
 
 /* --- passes --- */
 
+/* The location that is to be tried now. Few ids have so many copies that the first ones are not all. */
+static bool next_place(const struct frame_reader *reader, struct index_view *view, struct want *want,
+                       bool *found, struct err *err)
+{
+    struct index_location places[INDEX_MAX_LOCATIONS];
+    if (want->tried >= INDEX_MAX_LOCATIONS) {
+        *found = index_locate_nth(view, want->id, reader->domain, reader->use, want->tried, &want->at, err);
+        return *found || err->code == ERR_NOT_FOUND;
+    }
+    *found = want->tried < index_locate(view, want->id, reader->domain, reader->use, places);
+    if (*found) want->at = places[want->tried];
+    return true;
+}
+
 /* Finds the next location of each want; those without one are told as missing and drop out. */
 static bool locate(struct reading *reading, bool *missing, struct err *err)
 {
@@ -264,11 +278,9 @@ static bool locate(struct reading *reading, bool *missing, struct err *err)
     AUTO(index_view) struct index_view *view = NULL;
     if (!index_view_open(reader->repository->index, &view, err)) return false;
     for (size_t i = 0; i < reading->count; i++) {
-        struct index_location places[INDEX_MAX_LOCATIONS];
-        struct want *want = &reading->wants[i];
-        size_t n = index_locate(view, want->id, reader->domain, reader->use, places);
-        missing[i] = want->tried >= n;
-        if (!missing[i]) want->at = places[want->tried];
+        bool found = false;
+        if (!next_place(reader, view, &reading->wants[i], &found, err)) return false;
+        missing[i] = !found;
     }
     return true;
 }

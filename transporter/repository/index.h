@@ -135,10 +135,17 @@ enum index_use {
     INDEX_FOR_PINNED,  /* the same, for who was there before packs were condemned: in these too */
     INDEX_FOR_TRACING  /* also where it was and is lost */
 };
-/* Locations of a frame in packs and journals that are there, published ones first; at most
- * INDEX_MAX_LOCATIONS. Returns their number. */
+/* Locations of a frame in packs and journals that are there: published ones first, of those the oldest, so
+ * that nobody gets before what is there by adding more. The first INDEX_MAX_LOCATIONS of them; returns their
+ * number. */
 size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                     struct index_location out[static INDEX_MAX_LOCATIONS]);
+/* The nth of them in this order, from 0, however many there are. ERR_NOT_FOUND: there are not so many. */
+bool index_locate_nth(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                      size_t nth, struct index_location *out, struct err *err) MUST_CHECK;
+/* The first of them that is of this type; false: there is none. */
+bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                       enum frame_type type, struct index_location *out);
 /* All of them, in no order: appended to `out`, a struct index_location each. For who must not pass over one:
  * whoever writes in a domain may put any number of others before it. */
 bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,

@@ -2,6 +2,7 @@
 #include "common/base/alloc.h"
 #include "transporter/repository/index_db.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- domains --- */
@@ -209,69 +210,121 @@ static struct index_location decode_chunk(const uint8_t *bytes)
                                    .domain = le32_get(bytes + 12)};
 }
 
-/* Puts a location behind the others, but a published one before those in journals. */
-static size_t take_location(struct index_view *view, struct index_location *location, uint32_t domain,
-                            enum index_use use, struct index_location *out, size_t count)
+static int by_rank(const void *a, const void *b)
 {
-    struct index_pack pack;
-    if (domain != INDEX_ANY_DOMAIN && location->domain != domain) return count;
-    if (!index_view_pack(view, location->pack, &pack) || !is_there(&pack, use)) return count;
-    location->state = pack.state;
+    const struct index_location *one = a, *other = b;
+    bool one_open = one->state == INDEX_OPEN, other_open = other->state == INDEX_OPEN;
+    if (one_open != other_open) return one_open ? 1 : -1;
+    if (one->pack != other->pack) return one->pack < other->pack ? -1 : 1;
+    return (one->offset > other->offset) - (one->offset < other->offset);
+}
+
+/* Puts a location where it belongs among the first ones. */
+static size_t take_location(const struct index_location *location, struct index_location *out, size_t count)
+{
     size_t at = count;
-    while (at > 0 && pack.state != INDEX_OPEN && out[at - 1].state == INDEX_OPEN)
+    while (at > 0 && by_rank(location, &out[at - 1]) < 0)
         at--;
-    memmove(&out[at + 1], &out[at], (count - at) * sizeof(*out));
+    if (at == INDEX_MAX_LOCATIONS) return count;
+    size_t kept = count < INDEX_MAX_LOCATIONS ? count : INDEX_MAX_LOCATIONS - 1;
+    memmove(&out[at + 1], &out[at], (kept - at) * sizeof(*out));
     out[at] = *location;
-    return count + 1;
+    return kept + 1;
 }
 
-size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
-                    struct index_location out[static INDEX_MAX_LOCATIONS])
-{
-    MDB_cursor *cursor;
-    if (mdb_cursor_open(view->txn, view->index->tables[TABLE_CHUNKS], &cursor) != 0) return 0;
-    MDB_val key = index_val(id->bytes, INDEX_ID_LEN);
-    MDB_val value;
-    size_t count = 0;
-    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
-    for (; code == 0 && count < INDEX_MAX_LOCATIONS;
-         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
-        if (value.mv_size != INDEX_CHUNK_LEN) break;
-        struct index_location location = decode_chunk(value.mv_data);
-        count = take_location(view, &location, domain, use, out, count);
-    }
-    mdb_cursor_close(cursor);
-    return count;
-}
+typedef void location_fn(void *arg, const struct index_location *location);
 
-static int put_location(struct index_view *view, const MDB_val *value, uint32_t domain, enum index_use use,
-                        struct buf *out)
-{
-    struct index_pack pack;
-    if (value->mv_size != INDEX_CHUNK_LEN) return MDB_CORRUPTED;
-    struct index_location location = decode_chunk(value->mv_data);
-    if (domain != INDEX_ANY_DOMAIN && location.domain != domain) return 0;
-    if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, use)) return 0;
-    location.state = pack.state;
-    buf_put(out, &location, sizeof(location));
-    return 0;
-}
-
-bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
-                      struct buf *out, struct err *err)
+/* Every location that may be used so, in no order. */
+static int each_location(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                         location_fn *each, void *arg)
 {
     MDB_cursor *cursor;
     MDB_val key = index_val(id->bytes, INDEX_ID_LEN);
     MDB_val value;
     int code = mdb_cursor_open(view->txn, view->index->tables[TABLE_CHUNKS], &cursor);
-    if (code != 0) return index_error(view->index, err, code, "read");
+    if (code != 0) return code;
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
-    while (code == 0) {
-        code = put_location(view, &value, domain, use, out);
-        if (code == 0) code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP);
+    for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
+        struct index_pack pack;
+        if (value.mv_size != INDEX_CHUNK_LEN) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        struct index_location location = decode_chunk(value.mv_data);
+        if (domain != INDEX_ANY_DOMAIN && location.domain != domain) continue;
+        if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, use)) continue;
+        location.state = pack.state;
+        each(arg, &location);
     }
     mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND || index_error(view->index, err, code, "read");
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+struct first_ones {
+    struct index_location *out;
+    size_t count;
+};
+
+static void keep_first(void *arg, const struct index_location *location)
+{
+    struct first_ones *first = arg;
+    first->count = take_location(location, first->out, first->count);
+}
+
+size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                    struct index_location out[static INDEX_MAX_LOCATIONS])
+{
+    struct first_ones first = {.out = out};
+    (void)each_location(view, id, domain, use, keep_first, &first);
+    return first.count;
+}
+
+struct of_type {
+    enum frame_type type;
+    struct index_location *out;
+    bool found;
+};
+
+static void keep_of_type(void *arg, const struct index_location *location)
+{
+    struct of_type *wanted = arg;
+    if (location->type != wanted->type || (wanted->found && by_rank(wanted->out, location) < 0)) return;
+    *wanted->out = *location;
+    wanted->found = true;
+}
+
+bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                       enum frame_type type, struct index_location *out)
+{
+    struct index_location best;
+    struct of_type wanted = {.type = type, .out = &best};
+    (void)each_location(view, id, domain, use, keep_of_type, &wanted);
+    if (wanted.found) *out = best;
+    return wanted.found;
+}
+
+static void keep_all(void *arg, const struct index_location *location)
+{
+    buf_put(arg, location, sizeof(*location));
+}
+
+bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                      struct buf *out, struct err *err)
+{
+    int code = each_location(view, id, domain, use, keep_all, out);
+    return code == 0 || index_error(view->index, err, code, "read");
+}
+
+bool index_locate_nth(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                      size_t nth, struct index_location *out, struct err *err)
+{
+    AUTO(buf) struct buf all = {0};
+    if (!index_locate_all(view, id, domain, use, &all, err)) return false;
+    size_t count = all.len / sizeof(*out);
+    if (nth >= count) return err_set(err, ERR_NOT_FOUND, "there are %zu copies", count);
+    qsort(all.data, count, sizeof(*out), by_rank);
+    memcpy(out, all.data + nth * sizeof(*out), sizeof(*out));
+    return true;
 }
 
 /* --- going through all --- */

@@ -306,10 +306,11 @@ Test(fetch, passes_over_as_many_copies_as_it_is_told)
     struct fetch_sink sink = {
         .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = &told};
     struct err err = {0};
-    for (sink.skip = 0; sink.skip < FETCH_PLACES; sink.skip++)
+    for (sink.skip = 0; sink.skip < 5; sink.skip++)
         cr_assert(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err), "%s", err.text);
     (void)buf_cstr(&told.order);
-    cr_assert_str_eq(order(&told), "EFEFMMMMMMMMMMMMMM");
+    cr_assert_str_eq(order(&told), "EFEFMMM");
+    sink.skip = FETCH_PLACES;
     cr_assert_not(span_eq(buf_span(&told.bytes[0]), buf_span(&told.bytes[1])), "two runs sealed them");
     cr_assert_not(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err));
     cr_assert_eq(err.code, ERR_LIMIT);
@@ -488,4 +489,51 @@ Test(fetch, tells_whole_records_to_who_wants_them)
     cr_assert(repository_fetch(place->repository, ids, 30, FETCH_FRAMES, &sink, &err), "%s", err.text);
     cr_assert_eq(recorded.count, 30);
     buf_deinit(&recorded.records);
+}
+
+/* A session of its own stores each: who sends without asking may do so as often as he likes. */
+Test(fetch, the_last_of_many_copies_is_found_when_all_others_are_damaged)
+{
+    enum { COPIES = 2 * INDEX_MAX_LOCATIONS + 3 };
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
+    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000), root;
+    for (uint8_t i = 1; i <= COPIES; i++) {
+        AUTO(writer) struct writer *again = writer_new(REPOSITORY_ENCRYPTED, i);
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, again, i);
+        (void)writer_data(again, 2, 1000);
+        session_send(ingest, again, PACK_DATA);
+        root = writer_node(again, 100, NULL, 0, &id, 1);
+        session_send(ingest, again, PACK_META);
+        (void)session_commit(ingest, again, i, &root);
+    }
+    for (size_t nth = 0; nth < COPIES; nth++) {
+        AUTO(free) char *path = NULL;
+        AUTO(told) struct told told = {0};
+        AUTO(index_view) struct index_view *view = NULL;
+        struct index_location at;
+        struct index_pack pack;
+        struct err err;
+        char name[BYTES_NAME_LEN];
+        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
+        cr_assert_str_eq(order(&told), "EF", "with %zu of %d damaged", nth, COPIES);
+        cr_assert(index_view_open(place->repository->index, &view, &err));
+        cr_assert(index_locate_nth(view, &id, INDEX_ANY_DOMAIN, INDEX_FOR_READING, nth, &at, &err));
+        cr_assert(index_view_pack(view, at.pack, &pack));
+        bytes_name(&pack, name);
+        path = xasprintf("%s/%s", place->path, name);
+        flip(path, at.offset + 200);
+        struct fetch_sink sink = {.envelope = on_envelope,
+                                  .frame = on_frame,
+                                  .missing = on_missing,
+                                  .arg = &told,
+                                  .skip = (unsigned)nth + 1};
+        buf_clear(&told.order);
+        cr_assert(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err));
+        (void)buf_cstr(&told.order);
+        cr_assert_str_eq(order(&told), nth + 1 < COPIES ? "EF" : "M");
+    }
+    AUTO(told) struct told none = {0};
+    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &none);
+    cr_assert_str_eq(order(&none), "M");
 }
