@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* A round trip from which on what waits in the kernel is kept short: it may be megabytes, seconds' worth for
+ * a connection that has fallen behind, and could go by no other. */
+#define LONG_US 5000
+
 struct net_monitor {
     struct net_socket *socket;
     void *handle;            /* the PAIR that hears of the events */
@@ -146,6 +150,7 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
         const struct net_line line = net_line_of((int)value, NULL);
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
         monitor->trip_us = net_line_trip_us(&line);
+        if (monitor->trip_us >= LONG_US) net_line_keep_short(&line);
     }
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
         note_denial(monitor, address);

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -171,4 +172,29 @@ Test(net_guard, tells_whose_connection_ended_without_a_message)
     cr_assert_str_eq(address, "127.0.0.1");
     cr_assert(!net_guard_closed(guard, silent.ends[1], address), "it had ended already");
     cr_assert(!net_guard_closed(guard, good.ends[1], address));
+}
+
+Test(net_line, knows_how_long_its_way_is)
+{
+    AUTO(connection) struct connection pair = connect_pair();
+    int ends[2];
+    struct net_line line = net_line_of(pair.ends[0], NULL);
+    uint64_t trip_us = net_line_trip_us(&line);
+    cr_assert(trip_us > 0 && trip_us < 1000000, "%llu us over the loopback", (unsigned long long)trip_us);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    line = net_line_of(ends[0], NULL);
+    cr_assert_eq(net_line_trip_us(&line), 0, "none is measured");
+    close(ends[0]);
+    close(ends[1]);
+}
+
+Test(net_line, that_is_kept_short_takes_little_that_it_cannot_send)
+{
+    AUTO(connection) struct connection pair = connect_pair();
+    struct net_line line = net_line_of(pair.ends[0], NULL);
+    int unsent = 0;
+    socklen_t len = sizeof(unsent);
+    net_line_keep_short(&line);
+    cr_assert_eq(getsockopt(pair.ends[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, &len), 0);
+    cr_assert(unsent > 0 && unsent <= 1 << 20, "%d", unsent);
 }
