@@ -3,15 +3,19 @@
 # timeout: 120
 """A device that cannot be read to its end. An image of it fails, with the device and the offset named, and commits
 nothing; a tree on it loses the files that lie there, each named, and keeps all others; once the device is whole
-again, so are the next runs. The device is a loop device whose backing file was cut off."""
+again, so are the next runs. The device is a loop device whose backing file was cut off. A restore fails to a device
+that takes what is written and loses it later, even if another program was told of that before: one whose backing
+file has no room."""
 
 import json
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
 from sealift_site import Failed, Site, expect, same
@@ -33,9 +37,9 @@ class Disk:
     def __init__(self, image, link):
         self.image, self.link, self.device, self.mounted = image, link, None, None
 
-    def attach(self):
+    def attach(self, *options):
         # direct I/O: else the kernel makes zeros of what the file lacks
-        made = tool("losetup", "--find", "--show", "--direct-io=on", self.image, check=False)
+        made = tool("losetup", "--find", "--show", *(options or ["--direct-io=on"]), self.image, check=False)
         if made.returncode:
             print(f"skipped: loop devices with direct I/O are not permitted here: {made.stderr.strip()}")
             sys.exit(77)
@@ -153,7 +157,37 @@ def tree(site, disk):
     same(restored("all"), site.path("copy"), "once it can be read")
 
 
+def written(at):
+    return sum(os.path.getsize(os.path.join(base, name)) for base, _, names in os.walk(at) for name in names)
+
+
+def losing(site, disk):
+    """The restore stands still when more is written than the disk has room for; somebody else syncs, and is told;
+    then the disk gets room for the rest. Only a sync by who was there before knows that something is missing."""
+    room, out = site.path("room"), site.path("out", "losing")
+    for path in (room, out):
+        os.makedirs(path)
+    tool("mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", room)
+    with open(disk.image, "wb") as file:
+        file.truncate(SIZE)
+    disk.attach("--direct-io=off")
+    tool("mkfs.ext4", "-q", "-b", "4096", "-O", "^has_journal", "-E", "lazy_itable_init=0", disk.device)
+    disk.mount(out)
+    source = site.daemons["source"].process
+    run = subprocess.Popen(site.operator_command("restore", "tree@latest", "--to", f"source:{out}/all", "--wait"),
+                           env=site.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while written(out) < 13 * MIB and run.poll() is None:
+        time.sleep(0.001)
+    source.send_signal(signal.SIGSTOP)
+    tool("sync", "--file-system", out, check=False)
+    tool("mount", "-o", "remount,size=100m", room)
+    source.send_signal(signal.SIGCONT)
+    said = "".join(run.communicate(timeout=60))
+    expect(run.returncode == 3 and "cannot sync the destination: " in said, f"{run.returncode}: {said}")
+
+
 with Site() as site:
+    lossy = Disk(site.path("room", "lossy.img"), site.path("lossy"))
     disk = Disk(site.path("disk.img"), site.path("disk"))
     try:
         with open(disk.image, "wb") as file:
@@ -170,6 +204,9 @@ with Site() as site:
             site.sealift("job", "create", job, *what, "--repository", "offsite", "--encrypt", "source", "--key", "main")
         image(site, disk)
         tree(site, disk)
+        losing(site, lossy)
     finally:
         disk.detach()
-print("what cannot be read is named, and nothing is taken for zeros")
+        lossy.detach()
+        tool("umount", site.path("room"), check=False)
+print("what cannot be read or written is named, and nothing is taken for zeros")
