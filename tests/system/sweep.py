@@ -132,10 +132,26 @@ with Site() as site:
     site.sealift("job", "create", "back", "--copy", "third", "--repository", "two", "--keep-last", "1")
     expect("0 points removed, 0 stay" in site.sealift("job", "prune", "back", "--yes").stdout, "others' points")
 
-    # a start after all that, and a check without a key
+    # what its job says is immutable, nobody removes
+    site.sealift("job", "create", "still", "--backup", f"source:{tree}", "--repository", "one", "--encrypt", "source",
+                 "--key", "main", "--keep-last", "1", "--immutable", "30d")
+    for _ in range(2):
+        run_job(site, "still")
+    young = points(site, "one", "still")
+    expect("0 points removed, 2 stay" in site.sealift("job", "prune", "still", "--yes").stdout, "immutable points")
+    refused = site.sealift("point", "delete", young[0], "--yes", code=5).stderr
+    expect("the point is immutable" in refused, refused)
+
+    # a start after all that, with a floor of the host's own; and a check without a key
     site.daemons["vault"].stop()
+    site.change_settings(site.path("vault.conf"), "keep = { least = 2; };\n")
     site.run_transporter("vault")
     restored(site, newest, "one", tree, "after-start")
+    run_job(site, "web")
+    expect("0 points removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "the host's own floor")
+    refused = site.sealift("point", "delete", points(site, "one", "web")[0], "--repository", "one", "--yes",
+                           code=5).stderr
+    expect("at least 2 points" in refused, refused)
     for host, name in (("vault", "one"), ("far", "two")):
         site.daemons[host].stop()
         site.sealift("offline", "check", site.path(f"{host}-store", name), "--level", "hash")

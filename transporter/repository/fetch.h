@@ -40,9 +40,4 @@ struct fetch_sink {
 bool repository_fetch(struct repository *repository, const struct hash *ids, size_t count,
                       enum fetch_proof proof, const struct fetch_sink *sink, struct err *err) MUST_CHECK;
 
-/* One frame, for small reads such as the nodes of a browse; appended to `frame`, and its envelope's
- * ENVELOPE_LEN bytes to `envelope` (nothing for cipher none). ERR_NOT_FOUND, ERR_DAMAGED. */
-bool repository_frame(struct repository *repository, const struct hash *id, struct buf *frame,
-                      struct buf *envelope, struct err *err) MUST_CHECK;
-
 #endif

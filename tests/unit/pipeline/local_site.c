@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "tests/support/fast_folder.h"
+#include "tests/support/one_frame.h"
 #include "tests/support/remove_tree.h"
 #include "transporter/repository/fetch.h"
 #include "tree.h"
@@ -88,6 +89,6 @@ bool local_site_holds(struct local_site *site, const struct hash *id)
     AUTO(buf) struct buf envelope = {0};
     AUTO(buf) struct buf plain = {0};
     struct err err = {0};
-    return repository_frame(site->repository, id, &frame, &envelope, &err) &&
+    return one_frame(site->repository, id, &frame, &envelope, &err) &&
            keys_open(&site->keys, buf_span(&envelope), buf_span(&frame), &plain);
 }

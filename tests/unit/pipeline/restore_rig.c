@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/crypto/record.h"
+#include "tests/support/one_frame.h"
 #include "transporter/core/entry.h"
 #include "transporter/core/refs.h"
 #include "transporter/pipeline/backup.h"
@@ -429,5 +430,5 @@ struct hash restore_rig_chunk_of(struct restore_rig *rig, const char *path)
 void restore_rig_frame(struct restore_rig *rig, const struct hash *id, struct buf *frame)
 {
     AUTO(buf) struct buf envelope = {0};
-    cr_assert(repository_frame(rig->site->repository, id, frame, &envelope, &rig->err), "%s", rig->err.text);
+    cr_assert(one_frame(rig->site->repository, id, frame, &envelope, &rig->err), "%s", rig->err.text);
 }

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/crypto/seal_list.h"
 #include "tests/support/flip.h"
+#include "tests/support/one_frame.h"
 #include "transporter/repository/fetch.h"
 
 #include <criterion/criterion.h>
@@ -246,9 +247,9 @@ Test(fetch, what_is_nowhere_is_missing_and_the_rest_still_comes)
     struct err err;
     AUTO(buf) struct buf frame = {0};
     AUTO(buf) struct buf envelope = {0};
-    cr_assert_not(repository_frame(place->repository, &ids[1], &frame, &envelope, &err));
+    cr_assert_not(one_frame(place->repository, &ids[1], &frame, &envelope, &err));
     cr_assert_eq(err.code, ERR_NOT_FOUND);
-    cr_assert(repository_frame(place->repository, &ids[0], &frame, &envelope, &err));
+    cr_assert(one_frame(place->repository, &ids[0], &frame, &envelope, &err));
     cr_assert_eq(envelope.len, ENVELOPE_LEN);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "tests/support/one_frame.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/fetch.h"
 
@@ -99,7 +100,7 @@ Test(readonly, journals_of_a_killed_owner_are_read_where_they_lie)
     struct err err;
     AUTO(buf) struct buf frame = {0};
     AUTO(buf) struct buf envelope = {0};
-    cr_assert(repository_frame(repository, &data, &frame, &envelope, &err), "%s", err.text);
+    cr_assert(one_frame(repository, &data, &frame, &envelope, &err), "%s", err.text);
     repository_close(repository);
     AUTO(free) char *after = picture(place, place->path);
     cr_assert_str_eq(before, after);

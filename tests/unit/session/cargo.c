@@ -1,5 +1,6 @@
 #include "cargo.h"
 
+#include "tests/support/one_frame.h"
 #include "tests/unit/pipeline/chunks.h"
 #include "transporter/core/manifest.h"
 #include "transporter/pipeline/point.h"
@@ -82,8 +83,8 @@ bool cargo_pack(struct cargo *cargo, struct hash *root)
            packer_flush(cargo->nodes, NULL, &cargo->err);
 }
 
-bool cargo_commit(struct cargo *cargo, const struct keys *keys, const struct id *point, const struct hash *root,
-                  struct commit_receipt *receipt, struct buf *missing)
+bool cargo_commit(struct cargo *cargo, const struct keys *keys, const struct id *point,
+                  const struct hash *root, struct commit_receipt *receipt, struct buf *missing)
 {
     AUTO(buf) struct buf file = {0};
     const struct sealing_options *options = sealing_options(cargo->sealing);
@@ -114,7 +115,7 @@ static void assert_opens(const struct keys *keys, struct repository *repository,
     else
         memcpy(dedup_key, keys->write->dedup_key->data, HASH_LEN);
     struct hash id = chunk_id(dedup_key, type, content);
-    cr_assert(repository_frame(repository, &id, &frame, &envelope, &err), "%s", err.text);
+    cr_assert(one_frame(repository, &id, &frame, &envelope, &err), "%s", err.text);
     cr_assert(keys_open(keys, buf_span(&envelope), buf_span(&frame), &plain));
 }
 
