@@ -112,7 +112,7 @@ bool entry_encode(const struct entry *entry, struct buf *out, struct err *err)
     at[41] = (uint8_t)entry->group.len;
     le16_put(at + 42, entry->xattr_count);
     le32_put(at + 44, entry->ref_count);
-    memcpy(at + ENTRY_AT_FILE_HASH, entry->file_hash.bytes, HASH_LEN);
+    memcpy(at + 48, entry->file_hash.bytes, HASH_LEN);
     const struct span parts[] = {entry->name,  entry->target, entry->owner,
                                  entry->group, entry->xattrs, entry->refs};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

@@ -9,7 +9,6 @@
 #include "common/crypto/hash.h"
 
 #define ENTRY_FIXED_LEN 80
-#define ENTRY_AT_FILE_HASH 48 /* in the encoded entry */
 #define ENTRY_MAX_LEN (1024u * 1024)
 #define REF_LEN 48
 #define REF_DATA_MAX (4u * 1024 * 1024) /* the longest data chunk */

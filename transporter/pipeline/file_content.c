@@ -1,10 +1,5 @@
 #include "transporter/pipeline/file_content.h"
 
-#include "common/crypto/hash_each.h"
-
-#include <assert.h>
-#include <string.h>
-
 /* The bundle never grows beyond this, whatever files do between walk and reading. */
 enum { BUNDLE_MOST = 2 * SEGMENT_BYTES_MOST };
 
@@ -32,25 +27,39 @@ static void warn_inexact(struct worker *worker, const struct walk_entry *entry)
     attempt_warn(worker->attempt, entry->path, &what);
 }
 
-/* The bytes are at the bundle's end from `start`; whether they stay there is seen when they are hashed. */
+/* The content is known to be in the repository, under the same name or whatever other. */
+static bool find_content(struct worker *worker, const struct walk_entry *entry,
+                         const struct metadata_content *content, struct ref *ref)
+{
+    struct stat_cache *cache = worker->attempt->options->cache;
+    if (!cache) return false;
+    if (!stat_cache_entry_content(entry->previous, &content->file_hash, ref) &&
+        !stat_cache_content(cache, &content->file_hash, ref))
+        return false;
+    if (ref->kind != REF_DATA || ref->length != content->size) return false;
+    worker->attempt->unread_bytes += content->size;
+    return true;
+}
+
+/* The bytes are at the bundle's end from `start`; they stay there only if they have to be sent. */
 static void encode_small(struct worker *worker, struct segment *segment, struct item *item,
                          const struct file_reader *reader, struct metadata_content *content, size_t start)
 {
-    const struct ref ref = {.length = content->size, .offset = (uint32_t)start};
+    struct ref ref = {.length = content->size, .offset = (uint32_t)start};
+    bool bundled = content->size > 0 && !find_content(worker, item->entry, content, &ref);
     buf_clear(&worker->refs);
     if (content->size > 0) {
         ref_encode(&ref, &worker->refs);
         content->refs = buf_span(&worker->refs);
         content->ref_count = 1;
-    } else {
-        content->file_hash = hash_of((struct span){0});
     }
-    if (!worker_encode(worker, segment, item, reader->fd, &reader->entry, content)) {
+    bool encoded = worker_encode(worker, segment, item, reader->fd, &reader->entry, content);
+    if (!encoded || !bundled) {
         worker->bundle.len = start;
         return;
     }
-    if (content->size == 0) return;
-    item->state = ITEM_READ;
+    item->state = ITEM_BUNDLED;
+    item->file_hash = content->file_hash;
     item->bundle_offset = (uint32_t)start;
 }
 
@@ -70,6 +79,7 @@ static enum reading read_small(struct worker *worker, struct segment *segment, s
     worker->attempt->progress->read_bytes += got;
     worker->bundle.len += got;
     content->size = got;
+    content->file_hash = hash_of(span_of(worker->bundle.data + *start, got));
     return READING_DONE;
 }
 
@@ -169,57 +179,4 @@ bool file_content_read(struct worker *worker, struct segment *segment, struct it
     }
     worker_lose(worker, item, &why);
     return true;
-}
-
-/* --- contents of small files, hashed side by side --- */
-
-/* The content is known to be in the repository, under the same name or whatever other. */
-static bool find_content(struct worker *worker, const struct item *item, const struct hash *file_hash,
-                         struct ref *ref)
-{
-    struct stat_cache *cache = worker->attempt->options->cache;
-    if (!cache) return false;
-    if (!stat_cache_entry_content(item->entry->previous, file_hash, ref) &&
-        !stat_cache_content(cache, file_hash, ref))
-        return false;
-    if (ref->kind != REF_DATA || ref->length != item->size) return false;
-    worker->attempt->unread_bytes += item->size;
-    return true;
-}
-
-/* The bundle's first `kept` bytes stay, and this content behind them if it is to be sent. */
-static size_t settle(struct worker *worker, struct segment *segment, struct item *item,
-                     const struct hash *file_hash, size_t kept)
-{
-    struct ref ref;
-    item_hash(segment, item, file_hash);
-    if (find_content(worker, item, file_hash, &ref)) {
-        item_place(segment, item, &ref);
-        return kept;
-    }
-    uint8_t *bundle = worker->bundle.data;
-    if (kept != item->bundle_offset) memmove(bundle + kept, bundle + item->bundle_offset, item->size);
-    item->bundle_offset = (uint32_t)kept;
-    return kept + item->size;
-}
-
-void file_content_settle(struct worker *worker, struct segment *segment, size_t end)
-{
-    struct item *items[SEGMENT_WORK_MOST];
-    struct span contents[SEGMENT_WORK_MOST];
-    struct hash hashes[SEGMENT_WORK_MOST];
-    size_t count = 0;
-    for (size_t i = worker->bundle_first; i < end; i++) {
-        struct item *item = segment_item(segment, i);
-        if (item->state != ITEM_READ) continue;
-        assert(count < SEGMENT_WORK_MOST);
-        contents[count] = span_of(worker->bundle.data + item->bundle_offset, item->size);
-        items[count++] = item;
-    }
-    if (count == 0) return;
-    size_t kept = items[0]->bundle_offset;
-    hash_each(contents, count, hashes);
-    for (size_t i = 0; i < count; i++)
-        kept = settle(worker, segment, items[i], &hashes[i], kept);
-    worker->bundle.len = kept;
 }

@@ -9,13 +9,9 @@
 
 enum { FILE_READ_AGAIN_MOST = 64 * 1024 * 1024 };
 
-/* Reads and encodes one item of ENTRY_FILE; what is small waits for file_content_settle. false only for errors that end the run. */
+/* Reads and encodes one item of ENTRY_FILE. false only for errors that end the run. */
 bool file_content_read(struct worker *worker, struct segment *segment, struct item *item,
                        struct err *err) MUST_CHECK;
-
-/* Hashes the small files that were read since the bundle was begun, up to item `end`. Those that the repository
- * has are finished and leave the bundle; the others are bundled items. */
-void file_content_settle(struct worker *worker, struct segment *segment, size_t end);
 
 /* What became of one reading. */
 enum reading { READING_DONE, READING_LOST, READING_FAILED };

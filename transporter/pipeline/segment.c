@@ -125,14 +125,6 @@ struct span item_encoded(const struct segment *segment, const struct item *item)
     return span_of(segment->encoded.data + item->encoded, item->encoded_len);
 }
 
-void item_hash(struct segment *segment, struct item *item, const struct hash *file_hash)
-{
-    assert(item->state == ITEM_READ && item->encoded_len >= ENTRY_FIXED_LEN + REF_LEN);
-    memcpy(segment->encoded.data + item->encoded + ENTRY_AT_FILE_HASH, file_hash->bytes, HASH_LEN);
-    item->file_hash = *file_hash;
-    item->state = ITEM_BUNDLED;
-}
-
 void item_place(struct segment *segment, struct item *item, const struct ref *ref)
 {
     assert(item->state == ITEM_BUNDLED && item->encoded_len >= ENTRY_FIXED_LEN + REF_LEN);

@@ -24,7 +24,6 @@ enum {
 enum item_kind { ITEM_ENTRY, ITEM_LEAVE };
 enum item_state {
     ITEM_TO_DO,
-    ITEM_READ,    /* encoded, but for its hash and where the content lies, which is in the bundle */
     ITEM_ENCODED, /* finished */
     ITEM_BUNDLED, /* encoded, but where the content lies is not known yet */
     ITEM_LOST     /* could not be read: left out */
@@ -45,7 +44,7 @@ struct item {
     size_t encoded_len;
     uint64_t size;          /* of a regular file's content */
     struct hash file_hash;  /* ITEM_BUNDLED */
-    uint32_t bundle_offset; /* ITEM_READ, ITEM_BUNDLED */
+    uint32_t bundle_offset; /* ITEM_BUNDLED */
 };
 
 struct segment {
@@ -82,8 +81,6 @@ struct span item_parent(const struct segment *segment, const struct item *item);
 struct span item_name(const struct segment *segment, const struct item *item);
 struct span item_encoded(const struct segment *segment, const struct item *item);
 
-/* Writes the hash of an item that was read, which then is a bundled one. */
-void item_hash(struct segment *segment, struct item *item, const struct hash *file_hash);
 /* Writes the one reference of a bundled item, which then is finished. */
 void item_place(struct segment *segment, struct item *item, const struct ref *ref);
 

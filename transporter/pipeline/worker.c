@@ -95,7 +95,6 @@ bool worker_place_all(struct worker *worker, struct segment *segment, size_t fir
 bool worker_close_bundle(struct worker *worker, struct segment *segment, size_t end, struct err *err)
 {
     size_t first = worker->bundle_first;
-    file_content_settle(worker, segment, end);
     worker->bundle_first = end;
     if (worker->bundle.len == 0) return true;
     struct hash content = hash_of(buf_span(&worker->bundle));
@@ -149,7 +148,6 @@ bool worker_segment(struct worker *worker, struct segment *segment, struct err *
 {
     size_t count = segment_count(segment);
     if (!read_items(worker, segment, count, err)) return false;
-    file_content_settle(worker, segment, count);
     if (worker->bundle.len >= BUNDLE_ALONE) return worker_close_bundle(worker, segment, count, err);
     buf_put_span(&segment->leftover, buf_span(&worker->bundle));
     buf_clear(&worker->bundle);

@@ -45,7 +45,7 @@ void content_changes_place(struct content_changes *changes, struct span hash, st
 static struct span bundled(const struct cached_child *child)
 {
     if (!cached_child_ref(child)) return span_of(NULL, 0);
-    return span_of(child->encoded.data + ENTRY_AT_FILE_HASH, HASH_LEN);
+    return span_of(child->encoded.data + CACHED_FILE_HASH, HASH_LEN);
 }
 
 /* A cursor over a part's children. */

@@ -27,8 +27,9 @@ void cached_child_encode(struct span name, const struct stat_key *key, struct sp
 bool cached_child_next(struct reader *reader, struct cached_child *out);
 bool cached_child_is_directory(const struct cached_child *child);
 /* The encoded reference of a file whose content is one reference to a data chunk; else NULL. Its file hash
- * is where ENTRY_AT_FILE_HASH says. */
+ * is where CACHED_FILE_HASH says. */
 const uint8_t *cached_child_ref(const struct cached_child *child);
+#define CACHED_FILE_HASH 48 /* in the encoded entry */
 
 enum stage_kind {
     STAGE_PART = 1,    /* part key, value */

@@ -138,7 +138,7 @@ bool stat_cache_entry_content(struct span encoded, const struct hash *file_hash,
 {
     struct cached_child child = {.encoded = encoded};
     const uint8_t *ref = cached_child_ref(&child);
-    if (!ref || memcmp(encoded.data + ENTRY_AT_FILE_HASH, file_hash->bytes, HASH_LEN) != 0) return false;
+    if (!ref || memcmp(encoded.data + CACHED_FILE_HASH, file_hash->bytes, HASH_LEN) != 0) return false;
     struct reader reader = reader_of(span_of(ref, REF_LEN));
     struct err err;
     return ref_decode(&reader, out, &err);
