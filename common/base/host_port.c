@@ -1,5 +1,6 @@
 #include "common/base/host_port.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool host_char(char c)
@@ -83,4 +84,10 @@ bool host_port_parse_or(const char *text, uint16_t default_port, struct host_por
     if (port && !port_set(&parsed, HOST_PORT_DIALLED, port, err)) return false;
     *out = parsed;
     return true;
+}
+
+void host_port_host_text(const char *host, char out[static HOST_PORT_TEXT_MAX])
+{
+    bool bracket = strchr(host, ':') != NULL;
+    (void)snprintf(out, HOST_PORT_TEXT_MAX, bracket ? "[%.*s]" : "%.*s", HOST_PORT_HOST_MAX, host);
 }

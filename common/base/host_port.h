@@ -24,4 +24,8 @@ bool host_port_parse(const char *text, enum host_port_use use, struct host_port 
 bool host_port_parse_or(const char *text, uint16_t default_port, struct host_port *out,
                         struct err *err) MUST_CHECK;
 
+/* The host as it stands before ":PORT": an IPv6 address in brackets. What is too long is cut. */
+#define HOST_PORT_TEXT_MAX (HOST_PORT_HOST_MAX + 3)
+void host_port_host_text(const char *host, char out[static HOST_PORT_TEXT_MAX]);
+
 #endif

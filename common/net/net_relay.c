@@ -1,6 +1,7 @@
 #include "common/net/net_relay.h"
 
 #include "common/base/alloc.h"
+#include "common/base/backoff.h"
 #include "common/base/text.h"
 #include "common/net/net_dial.h"
 #include "common/net/net_pump.h"
@@ -24,13 +25,12 @@ struct net_relay {
     size_t proxy_count;
     struct host_port target;
     int connect_ms, answer_ms, handshake_ms, silence_ms;
-    int reconnect_ms, reconnect_max_ms;
     int listener;
     char address[64];
     struct net_tally tally; /* by the name behind "ipc://@" */
     struct net_wake finish;
-    int pause_ms;     /* from the beginning of the last try; 0: it went well */
-    int64_t next_try; /* net_deadlines */
+    struct backoff backoff; /* from the beginning of one try to the next */
+    int64_t next_try;       /* net_deadlines */
     int64_t connected;
 
     pthread_mutex_t lock; /* of what follows */
@@ -67,28 +67,16 @@ static int take(int *fd)
     return taken;
 }
 
-/* Of all that wait for one proxy to come back, no two keep step: within a quarter of the pause. */
-static int with_jitter(int pause_ms)
-{
-    uint32_t noise;
-    random_bytes(&noise, sizeof(noise));
-    const int quarter = pause_ms / 4;
-    return pause_ms - quarter + (int)(noise % (uint32_t)(2 * quarter + 1));
-}
-
 static void begin_try(struct net_relay *relay)
 {
-    const int doubled =
-        relay->pause_ms < relay->reconnect_max_ms / 2 ? 2 * relay->pause_ms : relay->reconnect_max_ms;
-    relay->pause_ms = relay->pause_ms == 0 ? relay->reconnect_ms : doubled;
-    relay->next_try = net_deadline(with_jitter(relay->pause_ms));
+    relay->next_try = net_deadline((int)backoff_pause(&relay->backoff));
 }
 
 /* A connection that stood for less than the pause before it is one more that failed: somebody cuts each. */
 static void end_try(struct net_relay *relay)
 {
-    if (net_deadline(0) - relay->connected < relay->pause_ms) return;
-    relay->pause_ms = 0;
+    if (net_deadline(0) - relay->connected < (int64_t)relay->backoff.last_ms) return;
+    backoff_reset(&relay->backoff);
     relay->next_try = 0;
 }
 
@@ -303,8 +291,8 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->answer_ms = options->answer_ms;
     relay->handshake_ms = options->handshake_ms;
     relay->silence_ms = options->silence_ms;
-    relay->reconnect_ms = options->reconnect_ms;
-    relay->reconnect_max_ms = options->reconnect_max_ms;
+    relay->backoff = (struct backoff){.first_ms = (uint64_t)options->reconnect_ms,
+                                      .most_ms = (uint64_t)options->reconnect_max_ms};
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
     assert(options->proxy || !options->way_out);

@@ -252,6 +252,14 @@ const char *net_denial_text(enum net_denial_reason reason)
     return texts[reason];
 }
 
+void net_denial_who(const struct net_denial *denial, struct net_denial_who *out)
+{
+    static const uint8_t nobody[NET_KEY_LEN];
+    *out = (struct net_denial_who){.address = denial->address[0] ? denial->address : "unknown",
+                                   .key = "unknown"};
+    if (memcmp(denial->key, nobody, NET_KEY_LEN) != 0) hex_encode(denial->key, NET_KEY_LEN, out->key);
+}
+
 int net_zap_fd(const struct net_zap *zap)
 {
     return zap->denied.fd;

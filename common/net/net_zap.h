@@ -48,6 +48,13 @@ struct net_denial {
     uint64_t count;                    /* how often, until it was taken */
 };
 
+/* As logs name who was refused; "unknown" for what is. Borrows from the denial. */
+struct net_denial_who {
+    const char *address;
+    char key[2 * NET_KEY_LEN + 1];
+};
+void net_denial_who(const struct net_denial *denial, struct net_denial_who *out);
+
 struct net_zap;
 
 /* Returns when the handler answers. ERR_EXISTS if the context has one. */

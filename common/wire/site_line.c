@@ -1,5 +1,6 @@
 #include "common/wire/site_line.h"
 
+#include "common/base/host_port.h"
 #include "common/base/text.h"
 
 #include <stdio.h>
@@ -35,11 +36,9 @@ bool director_address_parse(const char *text, uint16_t default_port, struct dire
 
 static void host_text(const struct director_address *address, char *out, size_t len)
 {
-    unsigned port = address->port;
-    if (strchr(address->host, ':'))
-        (void)snprintf(out, len, "[%s]:%u", address->host, port);
-    else
-        (void)snprintf(out, len, "%s:%u", address->host, port);
+    char host[HOST_PORT_TEXT_MAX];
+    host_port_host_text(address->host, host);
+    (void)snprintf(out, len, "%s:%u", host, (unsigned)address->port);
 }
 
 void director_address_endpoint(const struct director_address *address, char out[static SITE_LINE_MAX])

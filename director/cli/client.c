@@ -1,6 +1,7 @@
 #include "director/cli/client.h"
 
 #include "common/base/alloc.h"
+#include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/net/net_monitor.h"
 #include "common/net/net_poll.h"
@@ -31,7 +32,7 @@ struct client {
     struct net_socket *socket; /* NULL during a pause after a failed handshake */
     struct net_monitor *monitor;
     uint64_t dial_at_ms; /* when the pause is over */
-    unsigned pause_ms;
+    struct backoff backoff;
 
     bool up;
     uint64_t connections; /* how many there were so far */
@@ -90,7 +91,7 @@ bool client_new(const struct director_address *director, const struct secret *tr
     client->director = *director;
     director_address_endpoint(director, client->endpoint);
     client->limit_ms = limit_ms;
-    client->pause_ms = PAUSE_FIRST_MS;
+    client->backoff = (struct backoff){.first_ms = PAUSE_FIRST_MS, .most_ms = PAUSE_MAX_MS};
     client->told_up = true;
     client->last = &client->first;
     if (!net_context_new(1, &client->context, err) ||
@@ -128,8 +129,7 @@ static bool handshake_failed(struct client *client, const struct net_monitor_eve
                        client->endpoint);
     client->handshake_failed = true;
     hang_up(client);
-    client->dial_at_ms = clock_steady_ms() + client->pause_ms;
-    if (client->pause_ms < PAUSE_MAX_MS) client->pause_ms *= 2;
+    client->dial_at_ms = clock_steady_ms() + backoff_pause(&client->backoff);
     return true;
 }
 
@@ -143,7 +143,7 @@ static bool take_events(struct client *client, struct err *err)
             client->up = true;
             if (client->connections++ == 0) client->told = 1;
             client->handshake_failed = false;
-            client->pause_ms = PAUSE_FIRST_MS;
+            backoff_reset(&client->backoff);
             break;
         case NET_DOWN:
             client->up = false;

@@ -74,15 +74,15 @@ static bool ask(struct cli *cli, const struct pair *pair, const struct way_wish 
 static json_t *row_of(const struct cli *cli, const struct trial *trial, const char *why, uint64_t rtt_us)
 {
     json_t *row =
-        json_pack("{s:s, s:s?, s:b, s:b, s:s, s:o}", "mode", way_connection_name(trial->way.connection),
-                  "proxy", trial->way.proxy[0] ? trial->way.proxy : NULL, "set", trial->set, "works",
-                  trial->works, "why", why, "rtt_us", trial->works ? json_count(rtt_us) : json_null());
+        json_pack("{s:s, s:s?, s:b, s:b, s:s, s:o}", "mode", connection_name(trial->way.connection), "proxy",
+                  trial->way.proxy[0] ? trial->way.proxy : NULL, "set", trial->set, "works", trial->works,
+                  "why", why, "rtt_us", trial->works ? json_count(rtt_us) : json_null());
     if (cli->output.form != OUTPUT_TEXT) return row;
     char trip[32];
     (void)snprintf(trip, sizeof(trip), "%.1f ms", (double)rtt_us / 1000);
     (void)json_object_set_new(row, "round_trip", trial->works ? json_string(trip) : json_null());
     (void)json_object_set_new(row, "mode",
-                              json_sprintf("%s%s%s%s", way_connection_name(trial->way.connection),
+                              json_sprintf("%s%s%s%s", connection_name(trial->way.connection),
                                            trial->way.proxy[0] ? " by " : "", trial->way.proxy,
                                            trial->set ? " (set)" : ""));
     return row;
@@ -93,7 +93,7 @@ static bool try(struct cli *cli, const struct pair *pair, struct trial *trial, j
     AUTO(payload_link_test) Sealift__LinkTestAnswer *answer = NULL;
     AUTO(buf) struct buf words = {0};
     pair_words(&trial->way, pair, &words);
-    output_note(&cli->output, "trying %s: %s", way_connection_name(trial->way.connection), buf_cstr(&words));
+    output_note(&cli->output, "trying %s: %s", connection_name(trial->way.connection), buf_cstr(&words));
     if (!ask(cli, pair, &trial->way, &answer, err)) return false;
     trial->works = answer->code == 0;
     (void)json_array_append_new(
@@ -128,7 +128,7 @@ static void advise(struct cli *cli, const struct way_wish *way, const struct lin
     else
         output_warning(&cli->output,
                        "the way that is set does not work: 'sealift link set %s %s --connection %s%s%s'",
-                       pair->source_name, pair->target_name, way_connection_name(way->connection),
+                       pair->source_name, pair->target_name, connection_name(way->connection),
                        way->proxy[0] ? " --proxy " : "", way->proxy);
 }
 

@@ -164,7 +164,7 @@ void pair_json(const struct link_table *links, const struct way_wish *own, const
     bool known = way_decide(own, links, &ends, &way, &why);
     if (known) pair_words(&way, pair, &words);
     (void)json_object_set_new(object, "connection",
-                              known ? json_string(way_connection_name(way.connection)) : json_null());
+                              known ? json_string(connection_name(way.connection)) : json_null());
     (void)json_object_set_new(object, "proxy", known && way.proxy[0] ? json_string(way.proxy) : json_null());
     (void)json_object_set_new(object, "dials", json_string(known ? buf_cstr(&words) : why.text));
 }

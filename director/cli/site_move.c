@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/host_port.h"
 #include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/member.h"
@@ -207,12 +208,11 @@ static void say_next(const struct cli *cli)
 {
     const struct director_address *director = &state_site(cli->state)->director;
     AUTO(buf) struct buf address = {0};
-    char key[2 * BOX_PK_LEN + 1];
-    bool bracket = strchr(director->host, ':') != NULL;
+    char key[2 * BOX_PK_LEN + 1], host[HOST_PORT_TEXT_MAX];
+    host_port_host_text(director->host, host);
     hex_encode(director->curve_pk, BOX_PK_LEN, key);
     if (director->port != DEFAULT_OPERATOR_PORT)
-        buf_printf(&address, " --director %s@%s%s%s:%u", key, bracket ? "[" : "", director->host,
-                   bracket ? "]" : "", director->port);
+        buf_printf(&address, " --director %s@%s:%u", key, host, director->port);
     output_note(
         &cli->output,
         "tell it to each transporter, and start it again: 'sealift-transporter --move --to LINE --config "

@@ -97,7 +97,7 @@ static void add_way(const struct cli *cli, const Sealift__JobBody *body, const s
     struct pair pair;
     json_t *way = json_object();
     if (pair_of_job(cli, body, &tables->repositories, &pair)) pair_json(&tables->links, &own, &pair, way);
-    (void)json_object_set_new(object, "connection", json_string(way_connection_name(own.connection)));
+    (void)json_object_set_new(object, "connection", json_string(connection_name(own.connection)));
     (void)json_object_set_new(object, "proxy", own.proxy[0] ? json_string(own.proxy) : json_null());
     job_pace_json(body, object);
     (void)json_object_set(object, "dials", json_object_get(way, "dials"));

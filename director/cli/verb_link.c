@@ -34,7 +34,7 @@ static const Sealift__JobBody *job_of(const struct cli *cli, const struct pictur
 
 static json_t *own_json(const struct cli *cli, const Sealift__JobBody *job)
 {
-    const char *connection = way_connection_name(job->connection);
+    const char *connection = connection_name(job->connection);
     if (cli->output.form == OUTPUT_TEXT) return json_sprintf("%s (%s)", job->name, connection);
     return json_pack("{s:s, s:s, s:s?}", "job", job->name, "connection", connection, "proxy",
                      job->proxy[0] ? job->proxy : NULL);

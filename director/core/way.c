@@ -10,21 +10,10 @@
 #define REVERSE SEALIFT__CONNECTION__CONNECTION_REVERSE
 #define RENDEZVOUS SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS
 
-static const char *const names[] = {[SEALIFT__CONNECTION__CONNECTION_NONE] = "link",
-                                    [DIRECT] = "direct",
-                                    [REVERSE] = "reverse",
-                                    [RENDEZVOUS] = "rendezvous"};
-enum { NAMES = sizeof(names) / sizeof(names[0]) };
-
-const char *way_connection_name(Sealift__Connection connection)
-{
-    return (size_t)connection < NAMES ? names[connection] : "?";
-}
-
 bool way_connection_parse(const char *name, Sealift__Connection *out, struct err *err)
 {
-    for (size_t i = DIRECT; i < NAMES; i++) {
-        if (strcmp(name, names[i]) != 0) continue;
+    for (int i = DIRECT; i <= RENDEZVOUS; i++) {
+        if (strcmp(name, connection_name((Sealift__Connection)i)) != 0) continue;
         *out = (Sealift__Connection)i;
         return true;
     }
@@ -201,9 +190,9 @@ void way_endpoint(const char *endpoint, const char *seen, char *out, size_t size
     for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]) && seen[0]; i++) {
         size_t len = strlen(everywhere[i]);
         if (strncmp(endpoint, everywhere[i], len) != 0) continue;
-        bool ipv6 = strchr(seen, ':');
-        int written =
-            snprintf(out, size, "tcp://%s%s%s:%s", ipv6 ? "[" : "", seen, ipv6 ? "]" : "", endpoint + len);
+        char host[HOST_PORT_TEXT_MAX];
+        host_port_host_text(seen, host);
+        int written = snprintf(out, size, "tcp://%s:%s", host, endpoint + len);
         if (written > 0 && (size_t)written < size) return;
     }
     (void)snprintf(out, size, "%s", endpoint);

@@ -7,6 +7,7 @@
 #include "common/base/auto.h"
 #include "common/base/err.h"
 #include "common/crypto/sign.h"
+#include "common/wire/connection_name.h"
 #include "proto/message.pb-c.h"
 
 #include <stddef.h>
@@ -24,8 +25,6 @@ struct way_wish {
  * proxy. `proxy` may be NULL. ERR_USAGE. */
 bool way_wish_make(Sealift__Connection connection, const char *proxy, struct way_wish *out,
                    struct err *err) MUST_CHECK;
-/* "direct", …; "link" for CONNECTION_NONE */
-const char *way_connection_name(Sealift__Connection connection);
 /* ERR_USAGE lists the names. */
 bool way_connection_parse(const char *name, Sealift__Connection *out, struct err *err) MUST_CHECK;
 
@@ -78,8 +77,8 @@ struct way_word {
 struct way_word way_word_for(const struct way_wish *way, Sealift__RunSide side, const char *endpoint);
 
 /* Where a host listens, as others may dial it: who listens at every address (0.0.0.0, [::], *) and says no
- * other is dialled where the director sees it (`seen`, an address; "": not known). `out` is the endpoint as it
- * was, or with that host; at most `size` bytes with the NUL. */
+ * other is dialled where the director sees it (`seen`, an address; "": not known). `out` is the endpoint as
+ * it was, or with that host; at most `size` bytes with the NUL. */
 void way_endpoint(const char *endpoint, const char *seen, char *out, size_t size);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/host_port.h"
 #include "common/base/log.h"
 #include "common/net/net_poll.h"
 
@@ -42,9 +43,9 @@ static struct net_options port_options(const struct director *director, const st
 static bool listen_at(struct net_socket *socket, const char *domain, const char *bind, uint16_t port,
                       struct err *err)
 {
-    AUTO(free)
-    char *address =
-        strchr(bind, ':') ? xasprintf("tcp://[%s]:%u", bind, port) : xasprintf("tcp://%s:%u", bind, port);
+    char host[HOST_PORT_TEXT_MAX];
+    host_port_host_text(bind, host);
+    AUTO(free) char *address = xasprintf("tcp://%s:%u", host, port);
     struct net_endpoint endpoint = {.side = NET_BIND, .address = address};
     return net_socket_attach(socket, &endpoint, err) || err_wrap(err, "the %s port", domain);
 }
@@ -231,11 +232,9 @@ static void take_events(struct director *director)
 
 static void log_denial(const struct net_denial *denial)
 {
-    static const uint8_t nobody[NET_KEY_LEN];
-    char key[65] = "unknown";
-    if (memcmp(denial->key, nobody, NET_KEY_LEN) != 0) (void)key_text(denial->key, key);
-    log_event(LOG_WARN, "denied", "port", denial->domain, "address",
-              denial->address[0] ? denial->address : "unknown", "peer", key, "reason",
+    struct net_denial_who who;
+    net_denial_who(denial, &who);
+    log_event(LOG_WARN, "denied", "port", denial->domain, "address", who.address, "peer", who.key, "reason",
               net_denial_text(denial->reason), NULL);
 }
 

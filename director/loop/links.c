@@ -116,7 +116,7 @@ static bool carry_out(struct director *director, const struct operator_link *lin
     }
     if (!way_wish_make(request->connection, request->proxy, &wish, err) || !put(director, &ends, &wish, err))
         return false;
-    say_link(director, link, &ends, way_connection_name(wish.connection), wish.proxy);
+    say_link(director, link, &ends, connection_name(wish.connection), wish.proxy);
     return true;
 }
 

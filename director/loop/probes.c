@@ -60,7 +60,7 @@ static void answer(struct director *director, struct probe *probe, const struct 
     AUTO(buf) struct buf payload = {0};
     payload_link_test_encode(&body, &payload);
     log_event(LOG_INFO, "link_test", "source", probe->source_name, "target", probe->target_name, "connection",
-              way_connection_name(probe->way.connection), "result", why ? why->text : "ok", NULL);
+              connection_name(probe->way.connection), "result", why ? why->text : "ok", NULL);
     if (link) operator_done(link, probe->serial, NULL, 0, buf_span(&payload));
     drop(director, probe);
 }

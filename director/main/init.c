@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/host_port.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/wire/site_line.h"
@@ -123,23 +124,22 @@ static const char *own_name(const char *bind, char out[static HOST_MAX + 1])
 
 static void print_next(const struct init_options *options, const struct net_key *key, const char *code)
 {
-    char public_key[2 * NET_KEY_LEN + 1], host[HOST_MAX + 1], port[8] = "PORT";
+    char public_key[2 * NET_KEY_LEN + 1], name[HOST_MAX + 1], host[HOST_PORT_TEXT_MAX], port[8] = "PORT";
     hex_encode(net_key_public(key), NET_KEY_LEN, public_key);
-    (void)own_name(options->bind, host);
+    (void)own_name(options->bind, name);
+    host_port_host_text(name, host);
     if (options->operator_port != 0) (void)snprintf(port, sizeof(port), "%u", options->operator_port);
-    bool bracket = strchr(host, ':') != NULL;
     (void)printf("director key: %s\n"
                  "claim code: %s\n"
                  "\n"
                  "The code makes the first operator, once. Next, start the director:\n"
                  "  sealift-director --config %s\n"
                  "and claim it from the operator's host, which asks for the code:\n"
-                 "  sealift operator init --director %s@%s%s%s:%s\n",
-                 public_key, code, options->config, public_key, bracket ? "[" : "", host, bracket ? "]" : "",
-                 port);
+                 "  sealift operator init --director %s@%s:%s\n",
+                 public_key, code, options->config, public_key, host, port);
     (void)printf("or, if the site lost the director that it had, from an admin's host:\n"
-                 "  sealift operator move --director %s@%s%s%s:%s\n",
-                 public_key, bracket ? "[" : "", host, bracket ? "]" : "", port);
+                 "  sealift operator move --director %s@%s:%s\n",
+                 public_key, host, port);
     if (options->operator_port == 0)
         (void)printf("PORT is the one that the director's log names as 'operator'.\n");
 }

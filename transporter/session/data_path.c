@@ -165,13 +165,6 @@ uint64_t data_path_patience_ms(const struct data_path *path)
                                                                       : MEETING_PATIENCE_MS;
 }
 
-uint64_t data_path_jitter(uint64_t pause_ms)
-{
-    uint32_t noise;
-    random_bytes(&noise, sizeof(noise));
-    return pause_ms / 2 + noise % (pause_ms / 2 + 1);
-}
-
 void data_path_text(const struct data_path *path, char out[static DATA_PATH_TEXT_MAX])
 {
     switch (path->connection) {

@@ -81,10 +81,6 @@ void data_path_endpoint(const struct data_path *path, unsigned stripe, struct da
  * meet, one of them may have to wait. */
 uint64_t data_path_patience_ms(const struct data_path *path);
 
-/* Of the pause before the next dial: between half of it and all of it, so that hosts that lost the same proxy
- * do not come back together. */
-uint64_t data_path_jitter(uint64_t pause_ms);
-
 /* What is dialled, as errors call it: "rendezvous at 'p.example:9449'". */
 #define DATA_PATH_TEXT_MAX 400
 void data_path_text(const struct data_path *path, char out[static DATA_PATH_TEXT_MAX]);

@@ -1,5 +1,7 @@
 #include "transporter/session/dialler_links.h"
 
+#include "common/base/backoff.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -419,8 +421,8 @@ void *dialler_main(void *arg)
 {
     struct dialler *dialler = arg;
     const struct net_pace pace = net_context_pace(dialler->options.net);
-    const uint64_t first_ms = (uint64_t)pace.reconnect_ms, most_ms = (uint64_t)pace.reconnect_max_ms;
-    uint64_t pause_ms = first_ms;
+    struct backoff backoff = {.first_ms = (uint64_t)pace.reconnect_ms,
+                              .most_ms = (uint64_t)pace.reconnect_max_ms};
     while (!is_over(dialler)) {
         AUTO(links) struct links links = {0};
         struct err err = {0};
@@ -432,9 +434,8 @@ void *dialler_main(void *arg)
         }
         bool worked = use_links(dialler, &links);
         if (is_over(dialler)) break;
-        pause_ms = worked ? first_ms : 2 * pause_ms;
-        if (pause_ms > most_ms) pause_ms = most_ms;
-        pause_for(dialler, data_path_jitter(pause_ms));
+        if (worked) backoff_reset(&backoff);
+        pause_for(dialler, backoff_pause(&backoff));
     }
     dialler_presence(dialler, PEER_THERE); /* nobody waits for it any more */
     return NULL;

@@ -289,11 +289,10 @@ static int serve_all(struct listener *listener)
 
 static void log_denial(const struct net_denial *denial)
 {
-    static const uint8_t nobody[NET_KEY_LEN];
-    char key[2 * NET_KEY_LEN + 1] = "unknown";
-    if (memcmp(denial->key, nobody, NET_KEY_LEN) != 0) hex_encode(denial->key, NET_KEY_LEN, key);
-    log_event(LOG_WARN, "data_peer_denied", "address", denial->address[0] ? denial->address : "unknown",
-              "key", key, "reason", net_denial_text(denial->reason), "next", "it is not admitted", NULL);
+    struct net_denial_who who;
+    net_denial_who(denial, &who);
+    log_event(LOG_WARN, "data_peer_denied", "address", who.address, "key", who.key, "reason",
+              net_denial_text(denial->reason), "next", "it is not admitted", NULL);
 }
 
 static void log_denials(struct listener *listener)

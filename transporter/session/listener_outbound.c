@@ -14,7 +14,8 @@ void outbound_add(struct listener_session *session, unsigned stripe)
     struct listener *listener = session->listener;
     struct outbound *outbound = xcalloc(1, sizeof(*outbound));
     outbound->session = session;
-    outbound->pause_ms = (uint64_t)listener->pace.reconnect_ms;
+    outbound->backoff = (struct backoff){.first_ms = (uint64_t)listener->pace.reconnect_ms,
+                                         .most_ms = (uint64_t)listener->pace.reconnect_max_ms};
     data_path_endpoint(session->options.path, stripe, &outbound->endpoint);
     outbound->next = listener->outbounds;
     listener->outbounds = outbound;
@@ -45,9 +46,7 @@ static void hang_up(struct listener *listener, struct outbound *outbound, uint64
     struct err err;
     if (outbound->attached) (void)!net_socket_detach(listener->socket, outbound->endpoint.address, &err);
     outbound->attached = outbound->up = outbound->gone = false;
-    outbound->dial_at_ms = now_ms + data_path_jitter(outbound->pause_ms);
-    uint64_t most_ms = (uint64_t)listener->pace.reconnect_max_ms;
-    outbound->pause_ms = 2 * outbound->pause_ms < most_ms ? 2 * outbound->pause_ms : most_ms;
+    outbound->dial_at_ms = now_ms + backoff_pause(&outbound->backoff);
 }
 
 static void dial(struct listener *listener, struct outbound *outbound, uint64_t now_ms)
@@ -110,7 +109,7 @@ void outbound_event(struct listener *listener, const struct net_monitor_event *e
     switch (event->kind) {
     case NET_UP:
         outbound->up = true;
-        outbound->pause_ms = (uint64_t)listener->pace.reconnect_ms;
+        backoff_reset(&outbound->backoff);
         return;
     case NET_RETRIED: /* nobody has answered yet */
         note_trouble(listener, outbound, "no connection came up");

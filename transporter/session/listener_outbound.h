@@ -5,6 +5,7 @@
 #ifndef SEALIFT_SESSION_LISTENER_OUTBOUND_H
 #define SEALIFT_SESSION_LISTENER_OUTBOUND_H
 
+#include "common/base/backoff.h"
 #include "common/net/net_monitor.h"
 #include "transporter/session/data_path.h"
 
@@ -19,7 +20,7 @@ struct outbound {
     bool gone; /* it ended; what came by it may still wait in libzmq, and would be dropped by hanging up */
     uint64_t since_ms; /* attached, or over */
     uint64_t dial_at_ms;
-    uint64_t pause_ms;
+    struct backoff backoff;
 };
 
 /* By any thread: the port dials for connection `stripe` of the session from now on. */

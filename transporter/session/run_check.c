@@ -1,3 +1,4 @@
+#include "common/wire/connection_name.h"
 #include "common/wire/placement.h"
 #include "transporter/session/run_inside.h"
 
@@ -81,12 +82,6 @@ static bool check_plaintext(const struct run *run, const struct placement_facts 
 /* What a job says itself of how its hosts meet holds whatever the director assigns. */
 static bool check_connection(const struct run *run, const Sealift__JobBody *job, struct err *err)
 {
-    static const char *const names[] = {
-        [SEALIFT__CONNECTION__CONNECTION_NONE] = "none",
-        [SEALIFT__CONNECTION__CONNECTION_DIRECT] = "direct",
-        [SEALIFT__CONNECTION__CONNECTION_REVERSE] = "reverse",
-        [SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS] = "rendezvous",
-    };
     if (run_is_local(run) || job->connection == SEALIFT__CONNECTION__CONNECTION_NONE) return true;
     if (job->connection == run->way.connection)
         return job->proxy[0] == '\0' || run->way.proxy[0] == '\0' ||
@@ -94,7 +89,10 @@ static bool check_connection(const struct run *run, const Sealift__JobBody *job,
                err_set(err, ERR_POLICY, "the job names the proxy '%.200s', and the assignment '%.200s'",
                        job->proxy, run->way.proxy);
     return err_set(err, ERR_POLICY, "the job says '%s' for its connection, and the assignment '%s'",
-                   names[job->connection], names[run->way.connection]);
+                   connection_name(job->connection),
+                   run->way.connection == SEALIFT__CONNECTION__CONNECTION_NONE
+                       ? "none"
+                       : connection_name(run->way.connection));
 }
 
 static bool check_job(struct run *run, struct placement_facts *facts, struct err *err)

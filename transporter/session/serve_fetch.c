@@ -5,6 +5,7 @@
 #include "transporter/pipeline/point.h"
 #include "transporter/session/asked.h"
 #include "transporter/session/reopen.h"
+#include "transporter/session/want_answer.h"
 
 #include <string.h>
 
@@ -17,9 +18,7 @@ struct serve {
     struct reopen *reopen; /* NULL: frames as stored */
 
     /* the question that is being answered */
-    uint64_t connection;
-    uint64_t want;
-    bool stale;
+    struct want_answer answer;
     struct buf part;
     struct buf missing; /* struct hash each */
     enum frame_type types[ASKED_MAX];
@@ -36,33 +35,12 @@ static void serve_free(struct serve *serve)
 }
 DEFINE_AUTO(serve, struct serve *, serve_free)
 
-static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
-{
-    size_t len = payload->len;
-    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err))
-        return false;
-    /* ends the reading; serve_want tells it from a failure */
-    if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
-    atomic_fetch_add(serve->options->sent_bytes, len);
-    return true;
-}
-
-static bool send_part(struct serve *serve, struct err *err)
-{
-    Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__Frames frames = SEALIFT__FRAMES__INIT;
-    if (serve->part.len == 0) return true;
-    frames.want = serve->want;
-    head.kind_case = SEALIFT__HEAD__KIND_FRAMES;
-    head.frames = &frames;
-    return send(serve, &head, &serve->part, err);
-}
-
 /* Room for a record of so many bytes, so that a part need not grow; one that is larger than a part goes
  * alone. */
 static bool make_room(struct serve *serve, size_t len, struct err *err)
 {
-    if (serve->part.len + len > PART_BYTES && !send_part(serve, err)) return false;
+    if (serve->part.len + len > PART_BYTES && !want_answer_part(&serve->answer, &serve->part, err))
+        return false;
     buf_reserve(&serve->part, serve->part.cap == 0 && len < PART_BYTES ? PART_BYTES : len);
     return true;
 }
@@ -106,17 +84,6 @@ static bool on_missing(void *arg, const struct hash *id, const struct err *why, 
     return true;
 }
 
-static bool send_end(struct serve *serve, struct err *err)
-{
-    Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__FetchEnd end = SEALIFT__FETCH_END__INIT;
-    end.want = serve->want;
-    end.missing = (uint32_t)(serve->missing.len / HASH_LEN);
-    head.kind_case = SEALIFT__HEAD__KIND_FETCH_END;
-    head.fetch_end = &end;
-    return send(serve, &head, &serve->missing, err);
-}
-
 /* --- points, of a target that seals anew --- */
 
 static bool asks_for_point(const struct serve *serve)
@@ -152,7 +119,7 @@ static bool answer_point(struct serve *serve, struct err *err)
     struct id id;
     struct err why = {0};
     memcpy(id.bytes, serve->ids[0].bytes, ID_LEN);
-    if (read_point(serve, &id, &why)) return send_part(serve, err);
+    if (read_point(serve, &id, &why)) return want_answer_part(&serve->answer, &serve->part, err);
     buf_clear(&serve->part);
     return on_missing(serve, &serve->ids[0], &why, err);
 }
@@ -172,9 +139,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
         return err_set(err, ERR_PROTOCOL, "only a run that rewraps may ask for that");
     if (sink.skip >= FETCH_PLACES)
         return err_set(err, ERR_PROTOCOL, "another copy than the first %d was asked for", FETCH_PLACES);
-    serve->connection = message->connection;
-    serve->want = message->head->serial;
-    serve->stale = false;
+    want_answer_begin(&serve->answer, message);
     buf_clear(&serve->part);
     buf_clear(&serve->missing);
     if (!asked_decode(data_message_payload(message), count, serve->options->points ? ASKED_POINT : FRAME_NODE,
@@ -185,8 +150,9 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
                 : serve->reopen       ? reopen_fetch(serve->reopen, serve->ids, count, &sink, err)
                                       : repository_fetch(serve->options->repository, serve->ids, count,
                                                          FETCH_FRAMES, &sink, err);
-    done = done && send_part(serve, err) && send_end(serve, err);
-    return done || serve->stale;
+    done = done && want_answer_part(&serve->answer, &serve->part, err) &&
+           want_answer_end(&serve->answer, &serve->missing, err);
+    return done || serve->answer.stale;
 }
 
 bool serve_fetch(const struct serve_fetch_options *options, struct err *err)
@@ -194,6 +160,7 @@ bool serve_fetch(const struct serve_fetch_options *options, struct err *err)
     AUTO(serve) struct serve *serve = xcalloc(1, sizeof(*serve));
     const struct serve_open *open = options->open;
     serve->options = options;
+    serve->answer = (struct want_answer){.dialler = options->dialler, .sent_bytes = options->sent_bytes};
     serve->has_domain = options->domain != NULL;
     if (options->domain) serve->domain = *options->domain;
     if (open && !reopen_new(options->repository, open->opener, &open->root, &serve->reopen, err))

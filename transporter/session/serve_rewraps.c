@@ -2,6 +2,7 @@
 
 #include "common/crypto/record.h"
 #include "transporter/repository/rewraps.h"
+#include "transporter/session/want_answer.h"
 
 #include <string.h>
 
@@ -9,8 +10,7 @@ enum { PART_BYTES = 1 << 20, SEALS_MOST = 1024 };
 
 struct serve {
     const struct serve_rewraps_options *options;
-    uint64_t connection, want;
-    bool stale;
+    struct want_answer answer;
     struct buf part;
     struct buf ids; /* of seals, each followed by zeros */
 };
@@ -21,39 +21,6 @@ static void serve_deinit(struct serve *serve)
     buf_deinit(&serve->ids);
 }
 DEFINE_AUTO_IN_PLACE(serve, struct serve, serve_deinit)
-
-static bool send(struct serve *serve, Sealift__Head *head, struct buf *payload, struct err *err)
-{
-    size_t len = payload->len;
-    if (!dialler_answer(serve->options->dialler, serve->connection, head, payload, &serve->stale, err))
-        return false;
-    /* ends the answer; the question comes again */
-    if (serve->stale) return err_set(err, ERR_UNREACHABLE, "the connection was lost");
-    atomic_fetch_add(serve->options->sent_bytes, len);
-    return true;
-}
-
-static bool send_part(struct serve *serve, struct err *err)
-{
-    Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__Frames frames = SEALIFT__FRAMES__INIT;
-    if (serve->part.len == 0) return true;
-    frames.want = serve->want;
-    head.kind_case = SEALIFT__HEAD__KIND_FRAMES;
-    head.frames = &frames;
-    return send(serve, &head, &serve->part, err);
-}
-
-static bool send_end(struct serve *serve, struct err *err)
-{
-    Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__FetchEnd end = SEALIFT__FETCH_END__INIT;
-    end.want = serve->want;
-    end.missing = (uint32_t)(serve->ids.len / HASH_LEN);
-    head.kind_case = SEALIFT__HEAD__KIND_FETCH_END;
-    head.fetch_end = &end;
-    return send(serve, &head, &serve->ids, err);
-}
 
 static void name_seal(struct serve *serve, const struct id *seal)
 {
@@ -82,7 +49,7 @@ static bool add_seal(void *arg, const struct id *seal, struct span envelope, con
     }
     if (!repository_rewraps(serve->options->repository, seal, add_rewrap, serve, err)) return false;
     record_append(&serve->part, RECORD_ENVELOPE, envelope);
-    return serve->part.len < PART_BYTES || send_part(serve, err);
+    return serve->part.len < PART_BYTES || want_answer_part(&serve->answer, &serve->part, err);
 }
 
 static bool tell_seals(struct serve *serve, struct span payload, uint32_t count, struct err *err)
@@ -92,7 +59,7 @@ static bool tell_seals(struct serve *serve, struct span payload, uint32_t count,
         return err_set(err, ERR_PROTOCOL, "a question for seals that is none");
     memcpy(after.bytes, payload.data, ID_LEN);
     return repository_seals(serve->options->repository, &after, count, add_seal, serve, err) &&
-           send_part(serve, err);
+           want_answer_part(&serve->answer, &serve->part, err);
 }
 
 /* --- keeping --- */
@@ -123,9 +90,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
 {
     const Sealift__Want *want = message->head->want;
     struct span payload = data_message_payload(message);
-    serve->connection = message->connection;
-    serve->want = message->head->serial;
-    serve->stale = false;
+    want_answer_begin(&serve->answer, message);
     buf_clear(&serve->part);
     buf_clear(&serve->ids);
     atomic_fetch_add(serve->options->received_bytes, payload.len);
@@ -136,13 +101,15 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
         done = rewraps_each_record(payload, want->count, keep, serve, err);
     else
         (void)err_set(err, ERR_PROTOCOL, "a question for frames in a run that rewraps");
-    done = done && send_end(serve, err);
-    return done || serve->stale;
+    done = done && want_answer_end(&serve->answer, &serve->ids, err);
+    return done || serve->answer.stale;
 }
 
 bool serve_rewraps(const struct serve_rewraps_options *options, struct err *err)
 {
-    AUTO(serve) struct serve serve = {.options = options};
+    AUTO(serve)
+    struct serve serve = {.options = options,
+                          .answer = {.dialler = options->dialler, .sent_bytes = options->sent_bytes}};
     for (;;) {
         AUTO(data_message) struct data_message message = {0};
         if (!dialler_receive(options->dialler, &message, err)) return false;

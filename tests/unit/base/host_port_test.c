@@ -95,3 +95,17 @@ Test(host_port, takes_the_default_where_no_port_is_said_and_one_is_offered)
     cr_assert_not(host_port_parse("h", HOST_PORT_DIALLED, &out, &err));
     cr_assert_str_eq(err.text, "'h' has no port: HOST:PORT");
 }
+
+Test(host_port, an_ipv6_address_stands_in_brackets_before_a_port)
+{
+    char text[HOST_PORT_TEXT_MAX], host[2 * HOST_PORT_HOST_MAX];
+    host_port_host_text("vault.example", text);
+    cr_assert_str_eq(text, "vault.example");
+    host_port_host_text("2001:db8::1", text);
+    cr_assert_str_eq(text, "[2001:db8::1]");
+    memset(host, ':', sizeof(host) - 1);
+    host[sizeof(host) - 1] = '\0';
+    host_port_host_text(host, text);
+    cr_assert_eq(strlen(text), HOST_PORT_TEXT_MAX - 1);
+    cr_assert_eq(text[HOST_PORT_TEXT_MAX - 2], ']');
+}

@@ -44,8 +44,8 @@ static void answer_test(const struct request *request)
     Sealift__LinkTestAnswer answer = SEALIFT__LINK_TEST_ANSWER__INIT;
     AUTO(buf) struct buf payload = {0};
     size_t len = strlen(told.tried);
-    (void)snprintf(told.tried + len, sizeof(told.tried) - len, "%s %s;",
-                   way_connection_name(link->connection), link->proxy);
+    (void)snprintf(told.tried + len, sizeof(told.tried) - len, "%s %s;", connection_name(link->connection),
+                   link->proxy);
     if (!(told.works & (1u << link->connection))) {
         answer.code = ERR_UNREACHABLE;
         answer.text = lent_text("web: vault:9448 refuses connections");

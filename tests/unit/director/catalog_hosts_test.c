@@ -89,8 +89,8 @@ static struct link some_link(uint8_t source, uint8_t target, Sealift__Connection
 
 static bool collect_link(void *arg, const struct link *link, struct err *unused)
 {
-    buf_printf(arg, "%d-%d %s %s;", link->source[0], link->target[0],
-               way_connection_name(link->wish.connection), link->wish.proxy);
+    buf_printf(arg, "%d-%d %s %s;", link->source[0], link->target[0], connection_name(link->wish.connection),
+               link->wish.proxy);
     return true;
 }
 

@@ -61,7 +61,7 @@ static void expect_links(const char *expected)
     cr_assert(payload_link_list_decode(buf_span(&heard.payload), &answer, &err), "%s", err.text);
     for (size_t i = 0; i < answer->n_links; i++)
         buf_printf(&found, "%s-%s %s %s;", name_of(&answer->links[i]->source),
-                   name_of(&answer->links[i]->target), way_connection_name(answer->links[i]->connection),
+                   name_of(&answer->links[i]->target), connection_name(answer->links[i]->connection),
                    answer->links[i]->proxy);
     cr_assert_str_eq(buf_cstr(&found), expected);
 }

@@ -92,7 +92,7 @@ Test(way, is_the_jobs_else_the_links_else_direct)
         put(&links, web, lab, &(struct way_wish){.connection = RENDEZVOUS, .proxy = "other:1"});
         bool ok = way_decide(&own, &links, &ends, &way, &err);
         cr_assert_eq(ok, cases[i].way != NONE, "case %zu: %s", i, ok ? "taken" : err.text);
-        cr_assert_eq(way.connection, cases[i].way, "case %zu: %s", i, way_connection_name(way.connection));
+        cr_assert_eq(way.connection, cases[i].way, "case %zu: %s", i, connection_name(way.connection));
         cr_assert_str_eq(ok ? way.proxy : err.text, cases[i].text, "case %zu: %s", i,
                          ok ? way.proxy : err.text);
         if (!ok) cr_assert_eq(err.code, ERR_UNREACHABLE);
@@ -166,7 +166,7 @@ Test(way, names_are_read_as_they_are_written)
 {
     for (int i = DIRECT; i <= RENDEZVOUS; i++) {
         Sealift__Connection out = NONE;
-        cr_assert(way_connection_parse(way_connection_name((Sealift__Connection)i), &out, &err));
+        cr_assert(way_connection_parse(connection_name((Sealift__Connection)i), &out, &err));
         cr_assert_eq((int)out, i);
     }
     Sealift__Connection out = NONE;
