@@ -1,10 +1,10 @@
 #include "common/net/net_dial.h"
 
 #include "common/base/alloc.h"
+#include "common/net/net_resolve.h"
 #include "common/net/net_zmq.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -162,12 +162,11 @@ static bool connect_any(struct call *call, const struct addrinfo *found)
 
 static bool connect_host(struct call *call, const struct host_port *at)
 {
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     char port[8];
     (void)snprintf(port, sizeof(port), "%u", at->port);
-    int failed = getaddrinfo(at->host, port, &hints, &found);
+    int failed = net_resolve(at->host, port, call->dial->endings, NET_DIAL_ENDINGS, &found);
+    if (failed == NET_RESOLVE_GIVEN_UP) return fails(call, NET_REACH_GIVEN_UP, 0);
     if (failed == EAI_SYSTEM) return fails_by_system(call, errno);
     if (failed) return fails(call, NET_REACH_NAME_UNKNOWN, failed);
     /* looking up has its own limits, and may have used all of ours */

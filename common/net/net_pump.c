@@ -156,7 +156,8 @@ static void let_last_words_in(const struct work *work)
 {
     struct pollfd fds[] = {{.fd = work->pump->inner, .events = POLLRDHUP},
                            {.fd = work->finishing ? -1 : work->pump->finish, .events = POLLIN}};
-    (void)poll(fds, 2, LAST_WORDS_MS);
+    const int64_t by = work->finishing ? work->pump->finish_by(work->pump->owner) : net_deadline(-1);
+    (void)poll(fds, 2, net_deadline_left(nearer(by, net_deadline(LAST_WORDS_MS))));
 }
 
 struct net_pump_result net_pump_run(const struct net_pump *pump)

@@ -268,7 +268,7 @@ static void pass_time(struct loopback *loop, int ms)
 /* The handshake's time is a fifth of what the first caller waits. */
 Test(net_proxy, a_rendezvous_waits_for_its_other_end_without_a_try_more)
 {
-    enum { HANDSHAKE_MS = 60 };
+    enum { HANDSHAKE_MS = 200 };
     struct err err;
     struct net_monitor_event event;
     AUTO(loopback) struct loopback loop;
