@@ -1,5 +1,6 @@
 /* Whether a statement is to be believed: site, audience, signer, expiry, and what is remembered of earlier
  * ones. */
+#include "common/base/text.h"
 #include "common/wire/statement.h"
 
 #include <string.h>
@@ -28,6 +29,17 @@ static bool expires(const struct statement *statement)
                                         statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER);
 }
 
+/* Says by which clock: that of the signer, or this one, may be wrong. */
+static bool has_expired(const struct statement *statement, uint64_t now_s, struct err *err)
+{
+    char expiry[21], now[21];
+    time_format(statement->expiry_s * 1000000000, expiry);
+    time_format(now_s * 1000000000, now);
+    return err_set(err, ERR_NOT_AUTHENTIC,
+                   "the %s statement has expired: it was good until %s, and the clock here says %s",
+                   statement_type_name(statement->type), expiry, now);
+}
+
 bool statement_check(const struct statement *statement, const struct roster *roster, const uint8_t *self,
                      uint64_t now_s, struct version_memory *memory, struct err *err)
 {
@@ -42,8 +54,7 @@ bool statement_check(const struct statement *statement, const struct roster *ros
     if (self && !statement->for_everybody && memcmp(self, statement->audience, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement is for somebody else", name);
     if (!newer_than_known(memory, statement, err)) return false;
-    if (expires(statement) && now_s > statement->expiry_s)
-        return err_set(err, ERR_NOT_AUTHENTIC, "the %s statement has expired", name);
+    if (expires(statement) && now_s > statement->expiry_s) return has_expired(statement, now_s, err);
     version_memory_put(memory, statement->type, &statement->id, statement->version, &statement->hash);
     return true;
 }

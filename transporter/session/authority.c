@@ -20,7 +20,7 @@
 #include <uthash.h>
 
 enum { STATEMENTS_MAX = 8192, FILES_MAX = 65536, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
-enum { LOOSE_MAX = 64 };
+enum { LOOSE_MAX = 64, REFUSALS_MAX = 8 };
 
 struct statement_key {
     uint32_t type; /* as Sealift__StatementType; no bytes lie between it and the id */
@@ -34,6 +34,13 @@ struct kept {
     UT_hash_handle hh;
 };
 
+/* Why a statement was not taken: for the run that then asks for it. */
+struct refusal {
+    Sealift__StatementType type;
+    struct id id;
+    struct err why;
+};
+
 /* local state: rosters/ statements/TYPE-ID unlock/HASH executed/ORDER */
 struct authority {
     const struct identity *self; /* borrowed */
@@ -45,6 +52,8 @@ struct authority {
     size_t executed_count;
     struct hash loose[LOOSE_MAX]; /* unlock sections that no grant named when they came; the oldest first */
     size_t loose_count;
+    struct refusal refusals[REFUSALS_MAX]; /* the latest */
+    size_t refusal_count;                  /* of all */
 };
 
 static bool open_dir(const char *state_dir, const char *name, int *out, struct err *err)
@@ -278,6 +287,25 @@ static bool store(struct authority *authority, const struct statement *statement
            err_wrap(err, "cannot keep the %s statement", statement_type_name(statement->type));
 }
 
+static void note_refusal(struct authority *authority, const struct statement *statement,
+                         const struct err *why)
+{
+    struct refusal *refusal = &authority->refusals[authority->refusal_count++ % REFUSALS_MAX];
+    *refusal = (struct refusal){.type = statement->type, .id = statement->id, .why = *why};
+}
+
+/* The newest; NULL: it was not refused, or long ago. */
+static const struct refusal *find_refusal(const struct authority *authority, Sealift__StatementType type,
+                                          const struct id *id)
+{
+    for (size_t back = 1; back <= authority->refusal_count && back <= REFUSALS_MAX; back++) {
+        const struct refusal *refusal =
+            &authority->refusals[(authority->refusal_count - back) % REFUSALS_MAX];
+        if (refusal->type == type && id_eq(&refusal->id, id)) return refusal;
+    }
+    return NULL;
+}
+
 bool authority_accept(struct authority *authority, struct span bytes, struct accepted *out, struct err *err)
 {
     AUTO(statement) struct statement *statement = NULL;
@@ -287,7 +315,10 @@ bool authority_accept(struct authority *authority, struct span bytes, struct acc
     if (statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER) {
         if (!roster_chain_add(authority->rosters, statement, err)) return false;
     } else {
-        if (!check_other(authority, statement, err) || !store(authority, statement, err)) return false;
+        if (!check_other(authority, statement, err) || !store(authority, statement, err)) {
+            note_refusal(authority, statement, err);
+            return false;
+        }
         keep(authority, statement);
         statement = NULL;
     }
@@ -391,6 +422,8 @@ bool authority_statement(struct authority *authority, Sealift__StatementType typ
     LOCK_HERE(&authority->lock);
     const struct statement *known = find(authority, type, id);
     if (known) return statement_decode(buf_span(&known->bytes), out, err);
+    const struct refusal *refusal = find_refusal(authority, type, id);
+    if (refusal) return err_set(err, refusal->why.code, "%s", refusal->why.text);
     char text[2 * ID_LEN + 1];
     hex_encode(id->bytes, ID_LEN, text);
     return err_set(err, ERR_NOT_FOUND, "there is no %s statement %s here", statement_type_name(type), text);

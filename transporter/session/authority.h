@@ -48,7 +48,7 @@ bool authority_knew_operator(void *arg, const uint8_t sign_pk[SIGN_PK_LEN]);
 /* Are we in it? */
 bool authority_member(struct authority *authority);
 
-/* A copy of the newest one (ERR_NOT_FOUND). Free with statement_free. */
+/* A copy of the newest one. ERR_NOT_FOUND, or why it was not taken when it came. Free with statement_free. */
 bool authority_statement(struct authority *authority, Sealift__StatementType type, const struct id *id,
                          struct statement **out, struct err *err) MUST_CHECK;
 typedef void authority_each_fn(void *arg, const struct statement *statement);
