@@ -249,6 +249,37 @@ def strangers(site, tree, port):
     print("strangers at the reverse port: refused, and the run goes on")
 
 
+def wrong_clock(site, tree):
+    """The source's clock is a year ahead: its points go their way, and an order to restore there has expired, which is said
+    with both times. With a clock a year behind all goes well."""
+    for days in (366, -366):
+        site.daemons["source"].stop()
+        site.run_transporter("source", ("env", f"SHIFTED_CLOCK_S={days * 86400}",
+                                        f"LD_PRELOAD={os.path.join(site.bin, 'shifted_clock.so')}", "ASAN_OPTIONS=" + ":".join(
+                                            (os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"))))
+        site.daemons["director"].wait_for("event=connected transporter=source ")
+        with open(os.path.join(tree, "clock"), "w") as file:
+            file.write(str(days))
+        site.sealift("job", "run", "web", "--wait")
+        site.sealift("job", "run", "second-site", "--wait")
+        newest = json.loads(site.sealift("--json", "point", "list", "--job", "web", "--repository", "offsite").stdout)["points"]
+        newest = max(newest, key=lambda point: point["number"])
+        now = time.strftime("%Y-%m-%d", time.gmtime())
+        expect(newest["time"].startswith(now) and newest["written"][:10] == time.strftime(
+            "%Y-%m-%d", time.gmtime(time.time() + days * 86400)), f"a point has the time of the repository's host: {newest}")
+        out = site.path("out", f"clock{days}")
+        said = site.sealift("restore", "web@latest", "--to", f"source:{out}", "--wait", code=26 if days > 0 else 0)
+        text = said.stdout + said.stderr
+        if days > 0:
+            expect(re.search(r"the order statement has expired: it was good until \S+Z, and the clock here says \S+Z", text),
+                   f"whose clock says what: {text}")
+        else:
+            same(tree, out + tree, "what was restored to a host a year behind")
+    site.daemons["source"].stop()
+    site.run_transporter("source")
+    print("a host whose clock is a year off: backups and copies go on, and a restore says so or works")
+
+
 def no_reverse_port(site):
     """The third host has none: said by the test, with the way that is left."""
     tested = json.loads(site.sealift("--json", "link", "test", "third", "vault", code=(0, 1)).stdout)
@@ -275,6 +306,7 @@ def main():
         login(site, middle)
         wrong_link(site)
         strangers(site, tree, port)
+        wrong_clock(site, tree)
         shut_down(site, tree)
 
 

@@ -3,7 +3,7 @@
 # timeout: 90
 """Reverse connections to a target whose site lets nobody in: a backup over a cut link, a copy and a restore go through, and
 counters prove that nobody has so much as tried to open a connection into that site. `link test` says of each way why it does
-not work: no answer, refused, no name, no reverse port."""
+not work: no answer, refused, no route, no name, another key."""
 
 import json
 import os
@@ -57,15 +57,20 @@ def says_why(site, hosts):
     web, vault = hosts["source"], hosts["vault"]
     expect(reasons(site, code=0)["reverse"] is None, "reverse works")
     web.firewall(inbound="reject", allow=(9448,))
-    expect("refused" in reasons(site, code=7)["reverse"], "a port that rejects")
+    vault.firewall(inbound="unreachable")
+    found = reasons(site, code=7)
+    expect("refused" in found["reverse"] and "no route" in found["direct"], f"a port that rejects, a way that is not: {found}")
     web.firewall(inbound="drop", allow=(9448,))
+    vault.firewall(inbound="drop")
     found = reasons(site, code=7)
     expect("no answer" in found["reverse"] and "no answer" in found["direct"], f"two sites that drop: {found}")
     web.firewall()
     vault.firewall()
     vault.knows({"director.example": hosts["director"].address})
-    found = reasons(site, code=1)
-    expect("name" in found["reverse"] and found["direct"] is None, f"a name that the target does not know: {found}")
+    web.knows({"director.example": hosts["director"].address, "vault.example": web.address})
+    found = reasons(site, code=7)
+    expect("name" in found["reverse"], f"a name that the target does not know: {found}")
+    expect("another key is there" in found["direct"], f"a name that leads to another host: {found}")
 
 
 def main():

@@ -15,6 +15,7 @@
 enum {
     REACH_MS = 2500, /* for TCP, and as long for a proxy's answer */
     MEET_MS = 7000,  /* for the other side to come, and to answer */
+    DIAL_MS = 4000,  /* of a direct way, on which somebody was found */
     ATTEMPT = 1,
 };
 
@@ -117,7 +118,7 @@ static bool try_source(struct probe *probe, const struct data_path *path, struct
         .run = probe->id,
         .attempt = ATTEMPT,
         .seal = probe->id,
-        .lease_ms = MEET_MS,
+        .lease_ms = path->connection == SEALIFT__CONNECTION__CONNECTION_DIRECT ? DIAL_MS : MEET_MS,
     };
     memcpy(options.ticket, probe->ticket, sizeof(options.ticket));
     memcpy(options.peer_key, probe->peer_key, sizeof(options.peer_key));

@@ -237,8 +237,9 @@ class Site:
         if "director" in self.daemons:
             self.daemons["director"].wait_for(f"event=connected transporter={name} ")
 
-    def run_transporter(self, name):
-        argv = self.command(name, "sealift-transporter", "--config", self.path(f"{name}.conf"))
+    def run_transporter(self, name, prefix=()):
+        """`prefix`: a command line that runs what follows it."""
+        argv = [*prefix, *self.command(name, "sealift-transporter", "--config", self.path(f"{name}.conf"))]
         self.daemons[name] = Daemon(name, argv, self.path(f"{name}.log"), self.env)
         self.daemons[name].wait_for("event=ready")
         return self.daemons[name]
