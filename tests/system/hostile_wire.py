@@ -25,11 +25,6 @@ HELLO_BODY = field(1, "0.1.0") + field(2, 1) + field(3, b"i" * 16) + field(4, 1)
 MIB = 1 << 20
 
 
-def anonymous_bytes(daemon):
-    with open(f"/proc/{daemon.process.pid}/status") as status:
-        return int(re.search(r"RssAnon:\s*(\d+) kB", status.read()).group(1)) * 1024
-
-
 def bombard(address, server_key, pair):
     """What nobody should send, many times over, each on a connection of its own."""
     huge = b"x" * (12 * MIB)
@@ -193,12 +188,12 @@ with Site() as site:
     site.sealift("job", "run", "web", "--wait")
     vault_data = re.search(r"data=(tcp://\S+)", site.daemons["vault"].wait_for("event=ready")).group(1)
     vault_key = transport_key(site.path("vault", "identity.key"))[0]
-    before = {name: anonymous_bytes(site.daemons[name]) for name in ("director", "vault")}
+    before = {name: site.daemons[name].anonymous_bytes() for name in ("director", "vault")}
     strangers(site, vault_data, vault_key)
     member(site)
     during_a_run(site, vault_data, vault_key)
     for name, bytes_before in before.items():
-        grown = anonymous_bytes(site.daemons[name]) - bytes_before
+        grown = site.daemons[name].anonymous_bytes() - bytes_before
         expect(grown < 64 * MIB, f"{name} grew by {grown >> 20} MiB")
     site.run_transporter("evil").wait_for("event=director_connected")
     site.sealift("job", "run", "web", "--wait")

@@ -2,14 +2,19 @@
 # build: asan
 # timeout: 120
 """A site whose hosts meet directly, in reverse, and at a proxy: backup, restore, browse, check and copy in each mode; a
-proxy that ends in the middle, that changes bytes, that wants a login; strangers at the reverse port."""
+proxy that ends in the middle, that changes bytes, that wants a login; strangers at the reverse port, and intruders where
+two meet; a host whose clock is wrong."""
 
+import base64
+import contextlib
 import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import sys
 import threading
@@ -17,9 +22,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "support"))
+from raw_peer import Peer, field, head, transport_key
 from sealift_site import Daemon, Failed, Site, expect, make_tree, same, value, wait_until
 
 MODES = ("direct", "reverse", "rendezvous")
+OPEN = 80
 CURVE_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE" + bytes(15) + b"\x00" + bytes(31)
 
 
@@ -36,13 +43,16 @@ class Middleman:
         while True:
             caller, _ = self.listener.accept()
             try:
-                callee = socket.create_connection(("127.0.0.1", self.to))
+                callee = self.dial()
             except OSError:
                 caller.close()
                 continue
             self.seen += 1
             for pair in ((caller, callee), (callee, caller)):
                 threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    def dial(self):
+        return socket.create_connection(("127.0.0.1", self.to))
 
     def pass_on(self, one, other):
         passed = 0
@@ -61,6 +71,19 @@ class Middleman:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Guest(Middleman):
+    """Asks a proxy for a name, and passes on to whom it meets there."""
+
+    def __init__(self, port, name):
+        self.name = name
+        super().__init__(port)
+
+    def dial(self):
+        callee = super().dial()
+        expect(request_name(callee, self.name)[1] == 0, f"'{self.name}' is met")
+        return callee
 
 
 def run_proxy(site, port=0, users=False):
@@ -217,14 +240,84 @@ def shut_down(site, tree):
     print("a transporter that is stopped: its runs say so")
 
 
-def ask(port, name, first=b"\5\1\0"):
+def request_name(connection, name):
+    connection.sendall(b"\5\1\0")
+    connection.recv(2)
+    connection.sendall(b"\5\1\0\3" + bytes([len(name)]) + name.encode() + struct.pack(">H", 1))
+    return connection.recv(10)
+
+
+def ask(port, name, first=b""):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(first)
-        if first[:1] != b"\5":
-            return connection.recv(64)
-        connection.recv(2)
-        connection.sendall(b"\5\1\0\3" + bytes([len(name)]) + name.encode() + struct.pack(">H", 1))
-        return connection.recv(10)
+        return connection.recv(64) if first else request_name(connection, name)
+
+
+def run_secrets(site):
+    """(id, ticket, id of the rendezvous) of the newest run, as its director keeps them (director/catalog/run_record.c)."""
+    copy = site.path("catalog.sqlite")  # the director has locked its own
+    for suffix in ("", "-wal"):
+        if os.path.exists(site.path("director", "catalog.sqlite" + suffix)):
+            shutil.copy(site.path("director", "catalog.sqlite" + suffix), copy + suffix)
+    with contextlib.closing(sqlite3.connect(copy)) as catalog:
+        (record,) = catalog.execute("SELECT record FROM run ORDER BY serial DESC LIMIT 1").fetchone()
+    at = 1 + 16 + 1 + 16 + 8 + 1 + 16
+    for _ in ("source", "target"):
+        at += 32
+        at += 2 + struct.unpack_from("<H", record, at)[0] + 1 + 16 + 4
+        at += 2 + struct.unpack_from("<H", record, at)[0] + 11 * 8
+    return record[1:17], record[at + 5:at + 37], base64.b32encode(record[-33:-1]).decode().lower().rstrip("=")
+
+
+def open_of(run, ticket):
+    return head(OPEN, field(1, run) + field(2, 1) + field(3, ticket) + field(4, b"s" * 16))
+
+
+def intruders(site, tree, middle):
+    """Who knows where two hosts meet, and even has the source's key, gets no further with the ticket of an earlier run, nor
+    with frames that are too long; and the run goes on when its own source comes."""
+    source, vault = site.daemons["source"], site.daemons["vault"]
+    set_links(site, "rendezvous", middle.address)
+    old_run, old_ticket, _ = run_secrets(site)
+    grow(tree, 1, "intruders")
+    pair, server_key = transport_key(site.path("source", "identity.key")), transport_key(site.path("vault", "identity.key"))[0]
+    memory = vault.anonymous_bytes()
+    source.process.send_signal(signal.SIGSTOP)
+    try:
+        site.sealift("job", "run", "web")
+        wait_until(lambda: run_secrets(site)[0] != old_run, "the run begins")
+        run, ticket, name = run_secrets(site)
+        expect(ticket != old_ticket, "each run has a ticket of its own")
+        guest = Guest(middle.to, f"{name}.0.a.rendezvous.sealift")
+        huge = b"x" * (12 << 20)
+        for said in ((open_of(run, old_ticket), b""), (open_of(old_run, old_ticket), b""), (huge, huge), (open_of(run, ticket), huge)):
+            with Peer("tcp://" + guest.address, server_key, pair) as peer:
+                peer.send(*said)
+                got = peer.receive(5 if len(said[1]) == 0 else 0.5)
+                expect((got is None) == (len(said[1]) > 0), f"a refusal in words, or a cut: {got!r}")
+                expect(got is None or b"admits to no run here" in got + peer.receive(1), f"the ticket is refused: {got!r}")
+    finally:
+        source.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: json.loads(site.sealift("--json", "job", "history", "web").stdout)["runs"][0]["state"] in ("ok", "failed"),
+               "the run ends", 60)
+    expect(json.loads(site.sealift("--json", "job", "history", "web").stdout)["runs"][0]["state"] == "ok", "the run goes on")
+    expect(vault.anonymous_bytes() - memory < 64 << 20, "memory does not grow with what is sent")
+    print("an intruder at a rendezvous: a replayed ticket and giant frames are refused, and the run goes on")
+
+
+def impostor(site, port):
+    """In the target's place at the reverse port, with the name that only the two know: a greeting, and a frame without end."""
+    _, _, name = run_secrets(site)
+    memory = site.daemons["source"].anonymous_bytes()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        expect(request_name(connection, f"{name}.0.b.rendezvous.sealift")[1:2] in (b"\0", b""), "the source's own end comes")
+        try:
+            connection.sendall(CURVE_GREETING + b"\x06" + struct.pack(">Q", 1 << 40) + b"x" * (16 << 20))
+            while connection.recv(65536):
+                pass
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    expect(site.daemons["source"].anonymous_bytes() - memory < 64 << 20, "memory does not grow with what is sent")
 
 
 def strangers(site, tree, port):
@@ -234,6 +327,7 @@ def strangers(site, tree, port):
     grow(tree, 24, "strangers")
     run = site.begin_run()
     site.until_stored(4 << 20, run)
+    impostor(site, port)
     unknown = "a" * 52 + ".0.b.rendezvous.sealift"
     expect(ask(port, unknown)[1] == 2, "a name that no run expects is refused")
     begun = time.monotonic()
@@ -303,6 +397,7 @@ def main():
         all_modes(site, tree, middle.address)
         restart_in_the_middle(site, tree, middle)
         changed_bytes(site, tree, middle)
+        intruders(site, tree, middle)
         login(site, middle)
         wrong_link(site)
         strangers(site, tree, port)

@@ -54,6 +54,11 @@ class Daemon:
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: times() > before, f"{self.name} reads its configuration again")
 
+    def anonymous_bytes(self):
+        """The memory that is its own."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"RssAnon:\s*(\d+) kB", status.read()).group(1)) * 1024
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
