@@ -208,9 +208,13 @@ def edit(site, name, *changes, more=""):
             text = text.replace(before, after)
         file.seek(0)
         file.write(text + more)
+
+    def times():
+        return sum(f"event=connected transporter={name} " in line for line in site.daemons["director"].lines())
+    before = times()
     site.daemons[name].stop()
     site.run_transporter(name)
-    site.daemons["director"].wait_for(f"event=connected transporter={name} ")
+    wait_until(lambda: times() > before, f"{name} is connected again")
 
 
 def check_two_hops(ways, tree):
