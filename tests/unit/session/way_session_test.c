@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const Sealift__Connection modes[] = {SEALIFT__CONNECTION__CONNECTION_REVERSE,
                                             SEALIFT__CONNECTION__CONNECTION_RENDEZVOUS};
@@ -321,6 +323,34 @@ static int come_from_inside(const char *address)
         (void)poll(NULL, 0, 5);
     }
     return -1;
+}
+
+/* The local name can be seen on the whole machine. */
+Test(way_session, another_process_of_this_host_is_not_taken_for_the_sources_own_end)
+{
+    AUTO(meeting) struct meeting meeting;
+    struct data_endpoint inside;
+    int status;
+    meeting_init(&meeting, SEALIFT__CONNECTION__CONNECTION_REVERSE);
+    data_path_endpoint(&meeting.ends->path, 0, &inside);
+    AUTO(fd) int target = call(atomic_load(&meeting.relay->target));
+    request_name(target, name, RENDEZVOUS_B);
+    uint8_t choice[SOCKS_CHOICE_LEN];
+    cr_assert_eq(recv(target, choice, sizeof(choice), MSG_WAITALL), SOCKS_CHOICE_LEN);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        int fd = come_from_inside(inside.address);
+        _exit(fd >= 0 && recv(fd, &byte, 1, 0) == 0 ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it was let in, or not turned away");
+    struct pollfd answer = {.fd = target, .events = POLLIN};
+    cr_assert_eq(poll(&answer, 1, 50), 0, "it waits on");
+    AUTO(fd) int own = come_from_inside(inside.address);
+    uint8_t reply[SOCKS_REPLY_LEN] = {0};
+    cr_assert_eq(recv(target, reply, sizeof(reply), MSG_WAITALL), SOCKS_REPLY_LEN);
+    cr_assert_eq(reply[1], SOCKS_CONNECTED);
 }
 
 /* The director tells the target first. */
