@@ -97,7 +97,8 @@ uint64_t net_line_trip_us(const struct net_line *line)
 
 void net_line_keep_short(const struct net_line *line)
 {
-    const int unsent = 256 << 10; /* what a connection of 100 Mbit/s sends in 20 ms */
+    const int unsent =
+        1 << 20; /* six of them have enough for 50 ms of 1 Gbit/s, should nobody come to fill them */
     struct peer peer;
     if (is_same(line, &peer) && peer.address.ss_family != AF_UNIX)
         (void)setsockopt(line->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
