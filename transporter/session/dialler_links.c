@@ -4,9 +4,6 @@
 
 enum {
     SETTLED_MS = 30000, /* from its beginning on a stripe is as good as others */
-    /* messages of one connection in libzmq: what waits there could not go by another one */
-    SEND_QUEUE = 2,
-    HELD = SEND_QUEUE + 1, /* with the one that it is encrypting */
     RECEIVE_QUEUE = 1024,
     LINGER_MS = 1000,
     INSIDE_MS = 20, /* from one try to the next within this host */
@@ -25,7 +22,7 @@ static bool link_init(struct link *link, const struct dialler *dialler, unsigned
     options.key = dialler->key;
     options.server_key = dialler->options.peer_key;
     options.max_payload = PAYLOAD_MAX;
-    options.send_queue = SEND_QUEUE;
+    options.send_queue = LINK_SEND_QUEUE;
     options.recv_queue = RECEIVE_QUEUE;
     options.linger_ms = LINGER_MS;
     data_path_endpoint(dialler->options.path, stripe, &link->endpoint);
@@ -113,6 +110,18 @@ static bool send_by(struct link *link, const struct net_message *message)
     return !link->crowded;
 }
 
+/* What libzmq holds has not moved on: the message that it took so many before this one has. */
+static void note_taken(struct links *links, struct link *link, size_t len)
+{
+    size_t *place = &link->held[link->taken % LINK_HELD];
+    if (link->taken >= LINK_HELD) {
+        links->moved += *place;
+        links->moved_messages++;
+    }
+    *place = len;
+    link->taken++;
+}
+
 static bool send_by_any(struct links *links, const struct net_message *message)
 {
     const unsigned most = links->in_use < links->count ? links->in_use : links->count;
@@ -122,10 +131,7 @@ static bool send_by_any(struct links *links, const struct net_message *message)
         if (!(turn == 0 ? link->up : link->joined) || link->lost || link->crowded || !send_by(link, message))
             continue;
         links->turn = (turn + 1) % most;
-        if (link->taken < HELD)
-            link->taken++;
-        else
-            links->moved += net_message_payload(message).len, links->moved_messages++;
+        note_taken(links, link, net_message_payload(message).len);
         return true;
     }
     return false;

@@ -8,6 +8,12 @@
 #include "common/net/net_socket.h"
 #include "transporter/session/dialler_inside.h"
 
+enum {
+    /* messages of one connection in libzmq: what waits there could not go by another one */
+    LINK_SEND_QUEUE = 2,
+    LINK_HELD = LINK_SEND_QUEUE + 1, /* with the one that it is encrypting */
+};
+
 /* One socket, used for one connection only: what was meant for a lost connection can never reach the next one
  * before its Open. */
 struct link {
@@ -18,7 +24,8 @@ struct link {
     bool joined;  /* of those beyond the first: its Stripe was sent, it is one of the epoch */
     bool crowded; /* libzmq took no more */
     uint64_t made_ms;
-    unsigned taken; /* messages that libzmq took, up to so many as it holds itself */
+    uint64_t taken;         /* messages that libzmq took */
+    size_t held[LINK_HELD]; /* the payloads of the last ones, by number modulo as many */
 };
 
 struct links {
