@@ -164,5 +164,5 @@ Test(stripe_growth, from_one_connection_goes_to_as_many_as_what_it_carries_is_wo
     cr_assert_eq(run_for(&growth, &way, 2 * TRIP_MS + 4 * STEP_MS), 6);
     struct way lesser = {.each = 6000000, .link = 125000000, .room = STRIPE_NO_ROOM};
     growth = growth_on(&lesser, TRIP_MS);
-    cr_assert_eq(run_for(&growth, &lesser, 3 * TRIP_MS), 4);
+    cr_assert_eq(run_for(&growth, &lesser, 4 * TRIP_MS), 4);
 }
