@@ -194,13 +194,6 @@ bool stores_is_expected(struct stores *stores, const struct id *id)
     return store && store->expected;
 }
 
-static bool is_open(struct stores *stores, const struct id *id)
-{
-    LOCK_HERE(&stores->lock);
-    const struct store *known = find(stores, id);
-    return known && known->open && !known->retired;
-}
-
 /* Whether a statement is older than the one that took the repository from us; false with ERR_BUSY: it is
  * newer, and what it was taken with is still in use. */
 static bool may_return(struct stores *stores, const struct statement *statement, bool *old, struct err *err)
@@ -236,11 +229,13 @@ void stores_reap(struct stores *stores)
     }
 }
 
-/* No other thread opens it until this one is done. */
-static bool begin(struct stores *stores, const struct id *id, struct err *err)
+/* No other thread opens it until this one is done; *open: there is nothing to be done. */
+static bool begin(struct stores *stores, const struct id *id, bool *open, struct err *err)
 {
     LOCK_HERE(&stores->lock);
     struct store *known = find(stores, id);
+    *open = known && known->open && !known->retired;
+    if (*open) return true;
     if (known && known->opening) {
         *err = known->failure;
         return false;
@@ -249,15 +244,24 @@ static bool begin(struct stores *stores, const struct id *id, struct err *err)
     return true;
 }
 
+/* It was taken from us while it was being opened. */
+static void stay_retired(struct store *store, const struct store *known)
+{
+    store->retired = true;
+    store->retired_version = known->retired_version;
+    store->failure = known->failure;
+}
+
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
     if (memcmp(body->owner.data, stores->self->known.sign_pk, SIGN_PK_LEN) != 0)
         return err_set(err, ERR_POLICY, "the repository '%s' belongs to another transporter", body->name);
-    bool old = false;
+    bool old = false, open = false;
     if (!may_return(stores, statement, &old, err)) return false;
-    if (old || is_open(stores, &statement->id)) return true;
-    if (!begin(stores, &statement->id, err)) return false;
+    if (old) return true;
+    if (!begin(stores, &statement->id, &open, err)) return false;
+    if (open) return true;
     AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
     store->id = statement->id;
     store->name = xstrdup(body->name);
@@ -271,6 +275,7 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     struct store *known = find(stores, &statement->id);
     if (known) {
         /* a second try: what failed before is replaced in place, nobody holds it */
+        if (known->retired && statement->version <= known->retired_version) stay_retired(store, known);
         store->next = known->next;
         struct store failed = *known;
         *known = *store;
