@@ -30,8 +30,7 @@ struct restore_flush {
 bool restore_flush_start(struct restore_flush *flush, struct restore_run *run, struct err *err) MUST_CHECK;
 /* So many bytes more were written. Any thread; never waits for the disk. */
 void restore_flush_note(struct restore_flush *flush, size_t bytes);
-/* Everything is written, but not all is done: has the rest written to the disk meanwhile, if it is worth it.
- */
+/* Everything is written, but not all is done: has the rest go to the disk meanwhile, if it is worth it. */
 void restore_flush_rest(struct restore_flush *flush);
 /* Waits for the sync under way. What was written since is not on the disk yet. */
 void restore_flush_end(struct restore_flush *flush);

@@ -6,8 +6,8 @@
 #include "transporter/repository/repository.h"
 
 #define FETCH_MAX_IDS 4096
-#define FETCH_PLACES                                                                                         \
-    256 /* of one id that can be told: so many false ones a writer must plant before the true one */
+/* Of one id that can be told: so many false ones a writer must plant before the true one to hide it. */
+#define FETCH_PLACES 256
 
 enum fetch_proof {
     FETCH_FRAMES,    /* frames and the envelopes they need */

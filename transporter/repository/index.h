@@ -13,8 +13,7 @@ struct index;
 
 /* dir: NULL for an index that lives in a temporary directory and vanishes when closed. */
 bool index_open(const char *dir, struct index **out, struct err *err) MUST_CHECK;
-/* Removes what index_open would find: nobody may have it open. Killed half way, what is left is not believed.
- */
+/* Removes what index_open would find: nobody may have it open. What a kill leaves of it is not believed. */
 bool index_drop(const char *dir, struct err *err) MUST_CHECK;
 /* Syncs and marks the index as closed in order. */
 void index_close(struct index *index);

@@ -38,8 +38,8 @@ struct repository {
     pthread_mutex_t head_lock;
     struct chain head; /* what chain was after the last commit, for those who only ask */
 
-    _Atomic uint64_t looked_ms,
-        look_took_ms; /* of reconcile_losses: when it ended last, by the steady clock */
+    /* of reconcile_losses: when it ended last, by the steady clock, and how long it took */
+    _Atomic uint64_t looked_ms, look_took_ms;
 
     pthread_mutex_t sessions_lock;
     struct ingest *sessions; /* live ones, linked */

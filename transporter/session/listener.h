@@ -50,11 +50,11 @@ struct listener_session_options {
     uint64_t credit_bytes;       /* of batches or frames that may wait here at most */
     struct credit_pool *credits; /* that it is taken from; NULL: nobody else needs any. Must stay */
     uint64_t lease_ms;           /* how long the peer may be gone */
-    struct bandwidth_share
-        *bandwidth; /* what is received waits for it, unless *given_up; NULL: it does not */
+    /* what is received waits for it, unless *given_up; NULL: it does not */
+    struct bandwidth_share *bandwidth;
     const _Atomic bool *given_up;
-    const struct data_path
-        *path; /* if it dials, the port dials for the session; NULL: the peer comes. Must stay */
+    /* if it dials, the port dials for the session; NULL: the peer comes. Must stay */
+    const struct data_path *path;
     struct absence *absence; /* kept up to date; may be NULL */
 };
 

@@ -18,8 +18,8 @@ void image_extents_init(struct image_extents *extents, const struct image_reader
 void image_extents_deinit(struct image_extents *extents);
 DEFINE_AUTO_IN_PLACE(image_extents, struct image_extents, image_extents_deinit)
 
-/* The extent that `at`, which is below the size, lies in. It may start before. Errors of image_reader_extent.
- */
+/* The extent that `at` lies in, which is below the size; it may start before. Errors of image_reader_extent.
+ * Waits for whoever is asking. */
 bool image_extents_find(struct image_extents *extents, uint64_t at, struct extent *out,
                         struct err *err) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* Where the limit program's sealed bytes go: files of about 32 MiB, hashed, and synced once each. One thread.
- */
+/* Where the limit program's sealed bytes go: files of about 32 MiB, each hashed, and synced once. One
+ * thread. */
 #ifndef SEALIFT_BENCH_LIMIT_PACKS_H
 #define SEALIFT_BENCH_LIMIT_PACKS_H
 

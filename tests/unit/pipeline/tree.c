@@ -1,9 +1,9 @@
 #include "tree.h"
-#include "tests/support/fast_folder.h"
-#include "tests/support/remove_tree.h"
 
 #include "chunks.h"
 #include "common/base/file.h"
+#include "tests/support/fast_folder.h"
+#include "tests/support/remove_tree.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
