@@ -248,13 +248,10 @@ const struct command care_commands[] = {
      "offsite: 12 packs taken away with 380.0 MiB, of which 1.0 MiB were written anew; 0 packs spared",
      NULL, 1, 1, sweep},
     {"repository", "reindex", "NAME [--wait]",
-     "Builds the chunk index of a repository anew from its packs. The old one, which the "
-     "repository's\ntransporter "
-     "keeps beside it, is dropped unread: for restores and checks that fail although the packs\nare good. "
-     "Nothing "
-     "can be lost by it. Beside a run that uses the repository it ends with 6; runs that come\nmeanwhile "
-     "wait, or "
-     "are refused.",
+     "Builds the chunk index of a repository anew from its packs. The old one, which the repository's\n"
+     "transporter keeps beside it, is dropped unread: for restores and checks that fail although the packs\n"
+     "are good. Nothing can be lost by it. Beside a run that uses the repository it ends with 6; runs that "
+     "come\nmeanwhile wait, or are refused.",
      "$ sealift repository reindex offsite --wait\n"
      "offsite: indexed anew: 48211 chunks in 1318 packs with 41.2 GiB, 12 points",
      reindex_options, 1, 1, reindex},

@@ -98,14 +98,14 @@ static bool import(struct cli *cli, const struct args *args, struct err *err)
     (void)json_object_set_new(answer, "config", conf ? json_sprintf("%s/director.conf", dir) : json_null());
     if (conf)
         output_lines(&cli->output, answer,
-                    "the director's state is in '%s'; start it, as the user whose directory that is, with:\n"
-                    "  sealift-director --config %s/director.conf",
-                    dir, dir);
+                     "the director's state is in '%s'; start it, as the user whose directory that is, with:\n"
+                     "  sealift-director --config %s/director.conf",
+                     dir, dir);
     else
         output_lines(&cli->output, answer,
-                    "the director's state is in '%s'; start it with a configuration that says\n"
-                    "  state_dir = \"%s\";",
-                    dir, dir);
+                     "the director's state is in '%s'; start it with a configuration that says\n"
+                     "  state_dir = \"%s\";",
+                     dir, dir);
     output_note(&cli->output, "the host must be reachable by the address that transporters and operators "
                               "know; the director starts nothing by itself until it has heard of all "
                               "transporters: 'sealift status' says of whom not");

@@ -90,7 +90,7 @@ static bool identity(struct cli *cli, const struct args *args, struct err *err)
     if (!write_public(&known, args_value(args, "out"), err)) return false;
     identity_fingerprint(&known, fingerprint);
     output_lines(&cli->output, json_pack("{s:s, s:s}", "name", known.name, "fingerprint", fingerprint),
-                "%s\t%s", known.name, fingerprint);
+                 "%s\t%s", known.name, fingerprint);
     output_note(&cli->output, "give '%s' to an admin, who types: sealift operator add %s --identity FILE",
                 args_value(args, "out"), known.name);
     return true;

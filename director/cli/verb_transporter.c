@@ -195,8 +195,8 @@ static bool confirm_approval(struct cli *cli, const struct args *args, const str
     if (confirm(args, question, err)) return true;
     return err->code == ERR_USAGE && err_set(err, ERR_USAGE,
                                              "there is no terminal to ask: say --fingerprint with what '%s' "
-                                             "itself shows (its --init printed "
-                                             "it), or --yes to believe the director",
+                                             "itself shows (its --init printed it), or --yes to believe the "
+                                             "director",
                                              known->name);
 }
 

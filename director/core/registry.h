@@ -36,8 +36,8 @@ void registry_load_unlock(struct registry *registry, const struct hash *hash, co
 bool registry_claim(struct registry *registry, const struct statement *statement, const uint8_t peer_pk[32],
                     struct err *err) MUST_CHECK;
 
-/* The rosters of a site that had another director, from the first to one that names this director, is signed by
- * an admin and comes from a peer that is that admin. ERR_EXISTS: a site is claimed. */
+/* The rosters of a site that had another director, from the first to one that names this director, is signed
+ * by an admin and comes from a peer that is that admin. ERR_EXISTS: a site is claimed. */
 bool registry_adopt(struct registry *registry, struct statement *const *chain, size_t count,
                     const uint8_t peer_pk[32], struct err *err) MUST_CHECK;
 

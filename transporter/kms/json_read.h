@@ -1,5 +1,5 @@
-/* JSON from outside, by Jansson, with its memory wiped: an answer may hold a secret. All of Jansson's memory is,
- * in each program that has this in it, from before its main. Any thread. */
+/* JSON from outside, by Jansson, with its memory wiped: an answer may hold a secret. All of Jansson's memory
+ * is, in each program that has this in it, from before its main. Any thread. */
 #ifndef SEALIFT_KMS_JSON_READ_H
 #define SEALIFT_KMS_JSON_READ_H
 

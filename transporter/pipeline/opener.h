@@ -28,9 +28,10 @@ bool opener_envelope(struct opener *opener, struct span envelope, struct err *er
 /* The same for one of many: one that does not open, which anybody who writes may have stored, is passed over,
  * and the frames of its seal say that it is missing. */
 bool opener_take_envelope(struct opener *opener, struct span envelope, struct err *err) MUST_CHECK;
-/* A rewrap of the envelope's seal as it is stored: taken where the envelope itself does not open with our key. One
- * that leads to nothing is passed over. ERR_LIMIT. */
-bool opener_rewrap(struct opener *opener, struct span envelope, struct span object, struct err *err) MUST_CHECK;
+/* A rewrap of the envelope's seal as it is stored: taken where the envelope itself does not open with our
+ * key. One that leads to nothing is passed over. ERR_LIMIT. */
+bool opener_rewrap(struct opener *opener, struct span envelope, struct span object,
+                   struct err *err) MUST_CHECK;
 /* Opens a frame to its plaintext; checks that it is the frame of `id`. ERR_DAMAGED, ERR_TRUNCATED. */
 bool opener_frame(struct opener_thread *thread, const struct hash *id, struct span frame, struct buf *plain,
                   struct err *err) MUST_CHECK;

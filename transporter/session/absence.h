@@ -21,8 +21,8 @@ struct absence {
 void absence_init(struct absence *absence);
 void absence_deinit(struct absence *absence);
 
-/* The other side is not there, for what is known now. Longer texts are cut; what is not printable ASCII becomes
- * '?': addresses and our own words are. */
+/* The other side is not there, for what is known now. Longer texts are cut; what is not printable ASCII
+ * becomes '?': addresses and our own words are. */
 void absence_say(struct absence *absence, const char *text, uint64_t now_ms);
 /* It is there, or nobody waits for it. */
 void absence_end(struct absence *absence);

@@ -1,6 +1,6 @@
-/* What the runs of a transporter may keep in memory of what is under way to or from their peers, all together.
- * A long way needs much of it for each run, and there is one process for them: a run gets half of what is
- * left, though never less than it can work with. Any thread. */
+/* What the runs of a transporter may keep in memory of what is under way to or from their peers, all
+ * together. A long way needs much of it for each run, and there is one process for them: a run gets half of
+ * what is left, though never less than it can work with. Any thread. */
 #ifndef SEALIFT_SESSION_CREDIT_POOL_H
 #define SEALIFT_SESSION_CREDIT_POOL_H
 

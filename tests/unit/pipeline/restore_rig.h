@@ -64,8 +64,8 @@ void restore_rig_renew(struct restore_rig *rig);
 /* What somebody with the writer's half could store: a frame under the id of a chunk, sealed as any, with
  * other content. In a pack of its own. */
 void restore_rig_plant(struct restore_rig *rig, enum frame_type type, const struct hash *id);
-/* Backs the tree up again, into another repository whose first packs hold `copies` planted frames under the id
- * of the first chunk of a large file of the tree that has been backed up once. Returns that id. */
+/* Backs the tree up again, into another repository whose first packs hold `copies` planted frames under the
+ * id of the first chunk of a large file of the tree that has been backed up once. Returns that id. */
 struct hash restore_rig_plant_before(struct restore_rig *rig, const char *path, unsigned copies);
 struct inlet restore_rig_inlet(struct restore_rig *rig);
 /* A path of the tree; NULL: all of it. */

@@ -155,7 +155,8 @@ Test(owner, a_statement_of_another_repository_names_the_one_that_is_there)
     cr_assert(strstr(err.text, "the directory holds another repository, "), "%s", err.text);
 }
 
-/* Also where its founder signs for another site now: who reads it there could not tell its writers from strangers. */
+/* Also where its founder signs for another site now: who reads it there could not tell its writers from
+ * strangers. */
 Test(owner, a_statement_of_another_site_is_told_what_reads_it)
 {
     AUTO(sign_pair) struct sign_pair *founder = pair_of(50), *heir = pair_of(51);

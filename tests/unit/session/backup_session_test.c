@@ -17,7 +17,8 @@ static struct sealing_options sealing_of(const struct ends *ends, enum mode mode
 static struct ends *ends_of(enum mode mode)
 {
     struct ends *ends = ends_new(mode == PLAIN ? REPOSITORY_PLAINTEXT : REPOSITORY_ENCRYPTED);
-    ends_serve(ends, mode == SEALED_HERE ? CONVERSATION_SEALED : CONVERSATION_UNSEALED, mode == SEALED_AT_TARGET);
+    ends_serve(ends, mode == SEALED_HERE ? CONVERSATION_SEALED : CONVERSATION_UNSEALED,
+               mode == SEALED_AT_TARGET);
     return ends;
 }
 
@@ -56,7 +57,8 @@ Test(backup_session, a_connection_cut_anywhere_changes_nothing, .timeout = 120)
     static const struct {
         uint64_t after;
         unsigned cuts;
-    } cases[] = {{100, 3}, {700, 3}, {1100, 3}, {1500, 3}, {2500, 3}, {60000, 4}, {1100000, 8}, {2300001, 5}, {4000000, 4}};
+    } cases[] = {{100, 3},   {700, 3},     {1100, 3},    {1500, 3},   {2500, 3},
+                 {60000, 4}, {1100000, 8}, {2300001, 5}, {4000000, 4}};
     for (enum mode mode = 0; mode < MODES; mode++) {
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
             if (mode != SEALED_HERE && i < 5) continue;

@@ -23,8 +23,8 @@ DEFINE_AUTO_IN_PLACE(cargo, struct cargo, cargo_close)
 /* Chunks 0 to CARGO_CHUNKS - 1 and the manifest of "file"; true with the root's content hash. */
 bool cargo_pack(struct cargo *cargo, struct hash *root);
 /* Commits as `point`. */
-bool cargo_commit(struct cargo *cargo, const struct keys *keys, const struct id *point, const struct hash *root,
-                  struct commit_receipt *receipt, struct buf *missing);
+bool cargo_commit(struct cargo *cargo, const struct keys *keys, const struct id *point,
+                  const struct hash *root, struct commit_receipt *receipt, struct buf *missing);
 /* Every chunk of it is in the repository and opens; each frame stands there once. */
 void cargo_assert_stored(const struct cargo *cargo, const struct keys *keys, struct repository *repository,
                          const struct hash *root);

@@ -20,7 +20,7 @@ struct ends {
     struct relay *relay;
     struct data_path path;               /* the source's */
     const struct data_path *target_path; /* NULL: the source comes to the data port */
-    struct keys keys; /* the writer is the source, or the target where it seals */
+    struct keys keys;                    /* the writer is the source, or the target where it seals */
     struct id run;
     uint8_t ticket[32];
     uint64_t lease_ms;
@@ -51,7 +51,8 @@ bool ends_join(struct ends *ends);
 /* The source's end, through the relay. `seal` is the conversation's. */
 struct dialler_options ends_dialler(const struct ends *ends, enum conversation_kind conversation,
                                     const struct id *seal);
-struct dialler *ends_dial(const struct ends *ends, enum conversation_kind conversation, const struct id *seal);
+struct dialler *ends_dial(const struct ends *ends, enum conversation_kind conversation,
+                          const struct id *seal);
 
 unsigned ends_points(struct ends *ends);
 

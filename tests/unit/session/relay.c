@@ -117,7 +117,8 @@ struct relay *relay_new(const char *endpoint)
     socklen_t len = sizeof(at);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     relay->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert(bind(relay->listener, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(relay->listener, 16) == 0);
+    cr_assert(bind(relay->listener, (struct sockaddr *)&at, sizeof(at)) == 0 &&
+              listen(relay->listener, 16) == 0);
     cr_assert_eq(getsockname(relay->listener, (struct sockaddr *)&at, &len), 0);
     (void)snprintf(relay->endpoint, sizeof(relay->endpoint), "tcp://127.0.0.1:%d", ntohs(at.sin_port));
     cr_assert_eq(pipe(relay->stop), 0);
