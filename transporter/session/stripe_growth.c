@@ -19,7 +19,7 @@ void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms)
     growth->count = 1;
     growth->rate = growth->best = 0;
     growth->count_before = 0;
-    growth->settled = growth->fat = false;
+    growth->settled = false;
     growth->crowded_since_ms = 0;
     growth->sent = growth->messages = 0;
     begin_window(growth, now_ms);
@@ -132,9 +132,7 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
     begin_window(growth, now_ms);
     if (!crowded) return growth->count;
     unsigned first = growth->count == 1 ? begin_with(growth, flight) : 1;
-    bool fat = growth->fat;
-    growth->fat = first > 1;
-    if (first > 1) return fat ? first : growth->count;
+    if (first > 1) return first;
     return rises ? growth->count : judge(growth, rate, flight);
 }
 

@@ -2,11 +2,11 @@
  * while they are what holds it up, and while more of them bring more. Pure: the time is an argument.
  *
  * Windows of one or two round trips are looked at, in which the sockets took no more for most of the time.
- * The first connection, once it has much under way in two of them in a row (what the kernel takes at first is
- * no measure), is joined by as many as the way may need; it and they then find their speed. When that no
- * longer rises, twice as many are tried, and left again if they bring no more. Of each at least
- * STRIPE_GROWTH_FLIGHT bytes must be under way: a thin link is full with less, and more connections would
- * only share it. What is short, as a LAN is, stays with one and is not measured further. */
+ * The first connection, once it has much under way, is joined by as many as the way may need; it and they
+ * then find their speed. When that no longer rises, twice as many are tried, and left again if they bring no
+ * more. Of each at least STRIPE_GROWTH_FLIGHT bytes must be under way: a thin link is full with less, and
+ * more connections would only share it. What is short, as a LAN is, stays with one and is not measured
+ * further. */
 #ifndef SEALIFT_SESSION_STRIPE_GROWTH_H
 #define SEALIFT_SESSION_STRIPE_GROWTH_H
 
@@ -18,9 +18,8 @@ enum {
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
     STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection, before others are tried */
-    /* the first one, with so much, is joined at once: by one for each share of it, as it is growing itself,
-       but no more than one for each span of a round trip, which is what a window of 2 MiB takes at 1 Gbit/s
-     */
+    /* the first one, with so much, is joined at once: by one for each share of it, as it is growing itself, but
+       no more than one for each span of a round trip, which is what a window of 2 MiB takes at 1 Gbit/s */
     STRIPE_GROWTH_FAT = 512 << 10,
     STRIPE_GROWTH_SHARE = 128 << 10,
     STRIPE_GROWTH_SPAN_MS = 18,
@@ -42,7 +41,6 @@ struct stripe_growth {
     uint64_t best;                         /* ... of any before the number was raised for a trial ... */
     unsigned count_before;                 /* ... from this; 0: it was not, or is judged */
     bool settled;                          /* more bring no more */
-    bool fat;                              /* the last window of one connection had much under way */
 };
 
 void stripe_growth_init(struct stripe_growth *growth, unsigned most);
