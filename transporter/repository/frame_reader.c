@@ -271,15 +271,30 @@ static bool next_place(const struct frame_reader *reader, struct index_view *vie
     return true;
 }
 
-/* Finds the next location of each want; those without one are told as missing and drop out. */
+static int by_question(const void *a, const void *b)
+{
+    const struct want *one = a, *other = b;
+    int order = memcmp(one->id->bytes, other->id->bytes, HASH_LEN);
+    return order ? order : (one->tried > other->tried) - (one->tried < other->tried);
+}
+
+/* Finds the next location of each want; those without one are told as missing and drop out. An id with many
+ * copies takes long to look up: once, however often it is asked for. */
 static bool locate(struct reading *reading, bool *missing, struct err *err)
 {
     const struct frame_reader *reader = reading->reader;
+    struct want *wants = reading->wants;
     AUTO(index_view) struct index_view *view = NULL;
     if (!index_view_open(reader->repository->index, &view, err)) return false;
+    if (reading->count) qsort(wants, reading->count, sizeof(*wants), by_question);
     for (size_t i = 0; i < reading->count; i++) {
         bool found = false;
-        if (!next_place(reader, view, &reading->wants[i], &found, err)) return false;
+        if (i > 0 && by_question(&wants[i], &wants[i - 1]) == 0) {
+            wants[i].at = wants[i - 1].at;
+            missing[i] = missing[i - 1];
+            continue;
+        }
+        if (!next_place(reader, view, &wants[i], &found, err)) return false;
         missing[i] = !found;
     }
     return true;

@@ -142,7 +142,10 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
 /* The nth of them in this order, from 0, however many there are. ERR_NOT_FOUND: there are not so many. */
 bool index_locate_nth(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                       size_t nth, struct index_location *out, struct err *err) MUST_CHECK;
-/* The first of them that is of this type; false: there is none. */
+/* Whether there is any. Stops at the first, however many copies somebody has put in. */
+bool index_has(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use);
+/* One of them that is of this type: a published one, or, where there is none, the first in a journal; false:
+ * there is none. Stops at the first published one. */
 bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                        enum frame_type type, struct index_location *out);
 /* All of them, in no order: appended to `out`, a struct index_location each. For who must not pass over one:

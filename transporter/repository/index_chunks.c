@@ -232,7 +232,8 @@ static size_t take_location(const struct index_location *location, struct index_
     return kept + 1;
 }
 
-typedef void location_fn(void *arg, const struct index_location *location);
+/* false: it has seen enough */
+typedef bool location_fn(void *arg, const struct index_location *location);
 
 /* Every location that may be used so, in no order. */
 static int each_location(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
@@ -254,7 +255,7 @@ static int each_location(struct index_view *view, const struct hash *id, uint32_
         if (domain != INDEX_ANY_DOMAIN && location.domain != domain) continue;
         if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, use)) continue;
         location.state = pack.state;
-        each(arg, &location);
+        if (!each(arg, &location)) break;
     }
     mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? 0 : code;
@@ -265,10 +266,11 @@ struct first_ones {
     size_t count;
 };
 
-static void keep_first(void *arg, const struct index_location *location)
+static bool keep_first(void *arg, const struct index_location *location)
 {
     struct first_ones *first = arg;
     first->count = take_location(location, first->out, first->count);
+    return true;
 }
 
 size_t index_locate(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
@@ -279,18 +281,34 @@ size_t index_locate(struct index_view *view, const struct hash *id, uint32_t dom
     return first.count;
 }
 
+static bool note_any(void *arg, const struct index_location *location)
+{
+    bool *found = arg;
+    (void)location;
+    *found = true;
+    return false;
+}
+
+bool index_has(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use)
+{
+    bool found = false;
+    (void)each_location(view, id, domain, use, note_any, &found);
+    return found;
+}
+
 struct of_type {
     enum frame_type type;
     struct index_location *out;
     bool found;
 };
 
-static void keep_of_type(void *arg, const struct index_location *location)
+static bool keep_of_type(void *arg, const struct index_location *location)
 {
     struct of_type *wanted = arg;
-    if (location->type != wanted->type || (wanted->found && by_rank(wanted->out, location) < 0)) return;
+    if (location->type != wanted->type || (wanted->found && by_rank(wanted->out, location) < 0)) return true;
     *wanted->out = *location;
     wanted->found = true;
+    return location->state == INDEX_OPEN;
 }
 
 bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
@@ -303,9 +321,10 @@ bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t 
     return wanted.found;
 }
 
-static void keep_all(void *arg, const struct index_location *location)
+static bool keep_all(void *arg, const struct index_location *location)
 {
     buf_put(arg, location, sizeof(*location));
+    return true;
 }
 
 bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,

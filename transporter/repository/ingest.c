@@ -161,8 +161,7 @@ bool ingest_has(struct ingest *ingest, const struct hash *ids, size_t count, uin
     if (!has_pending(ingest, ids, count, have, err)) return false;
     AUTO(index_view) struct index_view *view = NULL;
     if (!index_view_open(ingest->repository->index, &view, err)) return false;
-    struct index_location places[INDEX_MAX_LOCATIONS];
     for (size_t i = 0; i < count; i++)
-        if (!have[i]) have[i] = index_locate(view, &ids[i], ingest->domain, INDEX_FOR_KEEPING, places) > 0;
+        if (!have[i]) have[i] = index_has(view, &ids[i], ingest->domain, INDEX_FOR_KEEPING);
     return true;
 }

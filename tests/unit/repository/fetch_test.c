@@ -1,6 +1,7 @@
 #include "builder.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/crypto/seal_list.h"
 #include "tests/support/flip.h"
 #include "tests/support/one_frame.h"
@@ -382,6 +383,43 @@ Test(fetch, a_frame_of_another_id_than_the_index_says_is_not_told)
     fetch_all(place->repository, &entry.id, 1, FETCH_FRAMES, &told);
     cr_assert_str_eq(order(&told), "M");
     cr_assert_eq(told.missing_code, ERR_DAMAGED);
+}
+
+static bool count_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
+{
+    size_t *count = arg;
+    ++*count;
+    return true;
+}
+
+/* Who planted a chunk very often does not hold the index for as long as it likes by asking for it. */
+Test(fetch, a_chunk_with_many_copies_is_looked_up_once_for_all_who_ask)
+{
+    struct err err;
+    enum { COPIES = 100000, ASKED = 4096 };
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    (void)back_up(place->repository, 1, 0, 5);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 3);
+    const struct hash ids[2] = {writer_id(writer, FRAME_DATA, 1, 1000),
+                                writer_id(writer, FRAME_DATA, 2, 1000)};
+    AUTO(free) struct pack_entry *entries = xcalloc(COPIES, sizeof(*entries));
+    AUTO(free) struct hash *asked = xcalloc(ASKED, sizeof(*asked));
+    AUTO(free) char *path = NULL;
+    struct index_location at;
+    uint32_t domains[1] = {0};
+    locate(place, &ids[0], 0, &path, &at);
+    for (uint32_t i = 0; i < COPIES; i++)
+        entries[i] = (struct pack_entry){
+            .kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = 1000000 + i, .id = ids[0]};
+    cr_assert(index_add(place->repository->index, at.pack, entries, COPIES, domains, 0, &err));
+    for (uint32_t i = 0; i < ASKED; i++)
+        asked[i] = ids[i % 2];
+    size_t told = 0;
+    const struct fetch_sink sink = {.frame = count_frame, .missing = on_missing, .arg = &told};
+    uint64_t began_ms = clock_steady_ms();
+    cr_assert(repository_fetch(place->repository, asked, ASKED, FETCH_FRAMES, &sink, &err), "%s", err.text);
+    cr_assert_lt(clock_steady_ms(), began_ms + 5000);
+    cr_assert_eq(told, ASKED);
 }
 
 Test(fetch, a_callback_that_refuses_ends_it_with_its_error)

@@ -2,6 +2,7 @@
 #include "builder.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 
 #include <criterion/criterion.h>
@@ -220,5 +221,45 @@ Test(index, holds_more_than_its_first_map)
         struct index_location at[INDEX_MAX_LOCATIONS];
         cr_assert_eq(index_locate(view, &id, 0, INDEX_FOR_KEEPING, at), 1);
         cr_assert_eq(at[0].offset, number);
+    }
+}
+
+/* Who writes in a domain may put in a chunk as often as it likes, and then ask for it. */
+Test(index, a_chunk_that_is_there_very_often_costs_no_more_to_ask_for)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    struct index *index = place->repository->index;
+    enum { COPIES = 100000, ASKED = 50000 };
+    AUTO(free) struct pack_entry *entries = xcalloc(COPIES, sizeof(*entries));
+    const struct hash id = hash_of(span_str("everywhere"));
+    struct index_pack open = {.state = INDEX_OPEN, .class_ = PACK_DATA, .size = 1};
+    struct index_pack pack = {.state = INDEX_PACK, .class_ = PACK_DATA, .size = 1};
+    struct index_location at;
+    uint32_t domains[1] = {0};
+    for (uint32_t i = 0; i < COPIES; i++)
+        entries[i] =
+            (struct pack_entry){.kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = i, .id = id};
+    cr_assert(index_pack_add(index, &open, &err), "%s", err.text);
+    cr_assert(index_add(index, open.no, entries, 2, domains, 0, &err), "%s", err.text);
+    {
+        AUTO(index_view) struct index_view *view = NULL;
+        cr_assert(index_view_open(index, &view, &err));
+        cr_assert(index_has(view, &id, 0, INDEX_FOR_KEEPING));
+        cr_assert_not(index_has(view, &id, 1, INDEX_FOR_KEEPING), "of another domain");
+        cr_assert_not(index_locate_type(view, &id, 0, INDEX_FOR_KEEPING, FRAME_NODE, &at));
+        cr_assert(index_locate_type(view, &id, 0, INDEX_FOR_KEEPING, FRAME_DATA, &at));
+        cr_assert_eq(at.state, INDEX_OPEN);
+    }
+    cr_assert(index_pack_add(index, &pack, &err), "%s", err.text);
+    cr_assert(index_add(index, pack.no, entries, COPIES, domains, 0, &err), "%s", err.text);
+    AUTO(index_view) struct index_view *view = NULL;
+    cr_assert(index_view_open(index, &view, &err));
+    uint64_t began_ms = clock_steady_ms();
+    for (uint32_t i = 0; i < ASKED; i++) {
+        cr_assert(index_has(view, &id, 0, INDEX_FOR_KEEPING));
+        cr_assert(index_locate_type(view, &id, 0, INDEX_FOR_KEEPING, FRAME_DATA, &at));
+        cr_assert_eq(at.state, INDEX_PACK);
+        cr_assert_lt(clock_steady_ms(), began_ms + 5000, "only %u questions answered", i);
     }
 }
