@@ -69,6 +69,7 @@ struct dialler {
     char trouble[DATA_PATH_TROUBLE_MAX]; /* why the last try did not come up */
     bool trouble_asked;                  /* the address itself was asked for it */
     uint64_t asked_why_ms;               /* when; 0: not since it went down */
+    bool answers;                        /* TCP reached it in the last try: there is nothing to ask */
     bool absent;                         /* so it was told */
     bool missed;                         /* its loss was told, and not yet that it is back */
 

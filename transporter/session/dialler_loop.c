@@ -313,7 +313,8 @@ static void give_up(struct dialler *dialler)
 
 static bool why_is_due(const struct dialler *dialler, uint64_t now_ms)
 {
-    if (dialler->stop || dialler->failed || now_ms < dialler->down_since_ms + ASK_WHY_MS) return false;
+    if (dialler->stop || dialler->failed || dialler->answers) return false;
+    if (now_ms < dialler->down_since_ms + ASK_WHY_MS) return false;
     return dialler->asked_why_ms == 0 || now_ms >= dialler->asked_why_ms + ASK_AGAIN_MS;
 }
 
@@ -323,6 +324,7 @@ static uint64_t check_lease(struct dialler *dialler, const struct links *links)
     bool open = links && links_up(links) && !links_lost(links) && is_open(dialler);
     uint64_t left = lease_left(dialler, open);
     if (!open) dialler_not_reached(dialler);
+    if (links) dialler->answers = net_monitor_trip_us(links->at[0].monitor) > 0;
     bool ask = !open && left > 0 && why_is_due(dialler, clock_steady_ms());
     dialler_presence(dialler, open ? PEER_THERE : PEER_ABSENT);
     (void)pthread_mutex_unlock(&dialler->lock);

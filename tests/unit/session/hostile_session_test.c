@@ -8,8 +8,11 @@
 #include "transporter/session/listener_inside.h"
 #include "transporter/session/outlet_remote.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { DEADLINE_MS = 8000 };
 
@@ -351,6 +354,26 @@ Test(hostile_session, a_dialler_gives_up_after_its_lease)
     struct err err = {0};
     cr_assert_not(dialler_await(dialler, &opened, &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE, "%s", err.text);
+    dialler_free(dialler, &err);
+}
+
+/* It would be taken there for a stranger who says nothing; a handshake over a long way takes its time. */
+Test(hostile_session, a_dialler_does_not_ask_an_address_that_took_its_call_why_it_is_silent)
+{
+    AUTO(ends) struct ends *ends = ends_new(REPOSITORY_ENCRYPTED);
+    const struct id seal = {{1}};
+    struct dialler_opened opened;
+    struct err err = {0};
+    struct sockaddr_in silent = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(silent);
+    AUTO(fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(bind(fd, (struct sockaddr *)&silent, len) == 0 && listen(fd, 8) == 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&silent, &len), 0);
+    atomic_store(&ends->relay->target, ntohs(silent.sin_port));
+    ends->lease_ms = 1300; /* it would ask after a second */
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_SEALED, &seal);
+    cr_assert_not(dialler_await(dialler, &opened, &err));
+    cr_assert_leq(atomic_load(&ends->relay->accepted), 2, "the call, and one to know why it gives up");
     dialler_free(dialler, &err);
 }
 
