@@ -37,7 +37,7 @@ static void reload(const struct daemon_signals *signals)
 {
     struct err err = {0};
     enum log_level level = LOG_INFO;
-    if (!signals->log_level(signals->arg, signals->config, &level, &err)) {
+    if (!signals->reload(signals->arg, signals->config, &level, &err)) {
         log_event(LOG_WARN, "reload_failed", "reason", err.text, "next", "the old settings stay", NULL);
         return;
     }

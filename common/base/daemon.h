@@ -14,8 +14,8 @@ enum daemon_wish { DAEMON_GO_ON, DAEMON_STOP };
 struct daemon_signals {
     const char *program; /* as in log_init */
     const char *config;  /* the file that SIGHUP reads again */
-    /* The log level that the file says now; what else changes while a daemon runs is taken, too. */
-    bool (*log_level)(void *arg, const char *config, enum log_level *out, struct err *err);
+    /* Takes what the file says now of what may change while the daemon runs; `out` is its log level. */
+    bool (*reload)(void *arg, const char *config, enum log_level *out, struct err *err);
     void *arg;
     const char *changes; /* what changes, for the log */
     int fd;              /* readable: call daemon_signals_take */
@@ -27,8 +27,8 @@ bool daemon_signals_open(struct daemon_signals *signals, struct err *err) MUST_C
 void daemon_signals_close(struct daemon_signals *signals);
 DEFINE_AUTO_IN_PLACE(daemon_signals, struct daemon_signals, daemon_signals_close)
 
-/* Empties `fd`. SIGTERM and SIGINT are DAEMON_STOP, of which systemd is told; SIGHUP sets the log level, or
- * logs why it cannot. `signals` is a struct daemon_signals (the loops call it by a pointer). */
+/* Empties `fd`. SIGTERM and SIGINT are DAEMON_STOP, of which systemd is told; SIGHUP reloads, or logs why
+ * it cannot. `signals` is a struct daemon_signals (the loops call it by a pointer). */
 enum daemon_wish daemon_signals_take(void *signals);
 
 /* One process for each state directory: takes STATE/lock, which is held as long as `*fd` is open. ERR_BUSY.

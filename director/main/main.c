@@ -116,7 +116,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM,
                                      .config = config,
-                                     .log_level = reload,
+                                     .reload = reload,
                                      .arg = &director,
                                      .changes = "log_level, proxies",
                                      .fd = -1};

@@ -222,7 +222,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM,
                                      .config = config,
-                                     .log_level = reload,
+                                     .reload = reload,
                                      .arg = &changing,
                                      .changes = "log_level, bandwidth, proxies",
                                      .fd = -1};

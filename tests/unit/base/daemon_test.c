@@ -35,7 +35,7 @@ Test(daemon, a_signal_to_stop_is_taken_once)
     struct err err = {0};
     AUTO(daemon_signals)
     struct daemon_signals signals = {
-        .program = "p", .config = "c", .log_level = level_of, .changes = "log_level", .fd = -1};
+        .program = "p", .config = "c", .reload = level_of, .changes = "log_level", .fd = -1};
     cr_assert(daemon_signals_open(&signals, &err), "%s", err.text);
     for (size_t i = 0; i < 2; i++) {
         cr_assert_not(is_due(&signals));
@@ -54,7 +54,7 @@ Test(daemon, hangup_reads_the_configuration_again_and_goes_on)
     struct err err = {0};
     AUTO(daemon_signals)
     struct daemon_signals signals = {
-        .program = "p", .config = "c", .log_level = level_of, .changes = "log_level", .fd = -1};
+        .program = "p", .config = "c", .reload = level_of, .changes = "log_level", .fd = -1};
     cr_assert(daemon_signals_open(&signals, &err), "%s", err.text);
     readable = true;
     cr_assert_eq(raise(SIGHUP), 0);
