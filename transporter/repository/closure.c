@@ -5,14 +5,22 @@
 
 #include <string.h>
 
-enum { WINDOW = 4096 };
+enum { WINDOW = 4096, LOOKED_UP_MAX = 1 << 20 };
 
 struct walk {
     struct repository *repository;
     struct closure *closure;
     uint32_t domain;
     enum index_use use;
+    struct id_set
+        looked_up; /* data: one with many copies, named by many nodes, would be looked up for ever */
 };
+
+static void walk_deinit(struct walk *walk)
+{
+    id_set_deinit(&walk->looked_up);
+}
+DEFINE_AUTO_IN_PLACE(walk, struct walk, walk_deinit)
 
 void closure_deinit(struct closure *closure)
 {
@@ -59,6 +67,8 @@ static void check_data(struct walk *walk, struct index_view *view, const uint8_t
 {
     struct hash chunk;
     struct index_location place;
+    if (walk->looked_up.count >= LOOKED_UP_MAX) id_set_clear(&walk->looked_up);
+    if (!id_set_add(&walk->looked_up, id)) return;
     memcpy(chunk.bytes, id, HASH_LEN);
     if (!index_locate_type(view, &chunk, walk->domain, walk->use, FRAME_DATA, &place))
         add_missing(walk->closure, id);
@@ -102,6 +112,7 @@ static bool start(struct walk *walk, const struct hash *root, struct err *err)
 bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain, enum index_use use,
                   struct closure *closure, struct err *err)
 {
+    AUTO(walk)
     struct walk walk = {.repository = repository, .closure = closure, .domain = domain, .use = use};
     struct frame_reader reader = {.repository = repository,
                                   .domain = domain,

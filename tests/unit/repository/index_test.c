@@ -4,6 +4,7 @@
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "transporter/repository/closure.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -262,4 +263,38 @@ Test(index, a_chunk_that_is_there_very_often_costs_no_more_to_ask_for)
         cr_assert_eq(at.state, INDEX_PACK);
         cr_assert_lt(clock_steady_ms(), began_ms + 5000, "only %u questions answered", i);
     }
+}
+
+/* ... nor to commit what names it, as what it is not. */
+Test(index, a_chunk_that_is_there_very_often_is_looked_up_once_by_a_commit)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    struct index *index = place->repository->index;
+    enum { COPIES = 100000, NAMED = 2000 };
+    AUTO(free) struct pack_entry *entries = xcalloc(COPIES, sizeof(*entries));
+    AUTO(free) struct hash *nodes = xcalloc(NAMED, sizeof(*nodes));
+    const struct hash id = hash_of(span_str("everywhere"));
+    struct hash root;
+    struct index_pack pack = {0};
+    uint32_t domains[1] = {0};
+    {
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+        for (uint32_t i = 0; i < NAMED; i++)
+            nodes[i] = writer_node(writer, i, NULL, 0, &id, 1);
+        root = writer_node(writer, NAMED, nodes, NAMED, NULL, 0);
+        session_send(ingest, writer, PACK_META);
+    }
+    for (uint32_t i = 0; i < COPIES; i++)
+        entries[i] = (struct pack_entry){
+            .kind = RECORD_FRAME, .type = FRAME_NODE, .len = 1, .offset = 1 << 24 | i, .id = id};
+    cr_assert(index_pack_from(index, 0, &pack, &err), "%s", err.text);
+    cr_assert(index_add(index, pack.no, entries, COPIES, domains, 0, &err), "%s", err.text);
+    AUTO(closure) struct closure closure = {0};
+    uint64_t began_ms = clock_steady_ms();
+    cr_assert(closure_walk(place->repository, &root, 0, INDEX_FOR_KEEPING, &closure, &err), "%s", err.text);
+    cr_assert_lt(clock_steady_ms(), began_ms + 5000);
+    cr_assert_eq(closure.node_count, NAMED + 1);
+    cr_assert_eq(closure.missing.len, HASH_LEN);
 }
