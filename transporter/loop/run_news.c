@@ -120,7 +120,9 @@ static void keep_end(struct run_news *news, const Sealift__RunEnd *end, struct s
     log_end(end);
     if (!run_ends_add(news->ends, end, warnings, &err))
         log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next",
-                  "it is told while this process lives", NULL);
+                  err.code == ERR_LIMIT ? "it is not told: the director only sees that the run is gone"
+                                        : "it is told while this process lives",
+                  NULL);
     atomic_store(&news->ends_due, true);
 }
 

@@ -31,6 +31,8 @@ struct bad_node {
     UT_hash_handle hh;
 };
 
+enum { GOOD_MAX = 1 << 20 };
+
 /* Points are walked one after the other; a subtree is walked once, whoever shares it. */
 struct walker {
     struct check *check;
@@ -39,6 +41,8 @@ struct walker {
     struct id_set *met;         /* those of the domain */
     struct bad_node *bad;       /* those of them that are not whole */
     struct buf places;          /* of the data chunk that is looked at */
+    struct id_set good;         /* data found good already, of good_domain: many nodes may name one ... */
+    uint32_t good_domain;       /* ... of which somebody has put in many copies */
 };
 
 static void hits_deinit(struct hits *hits)
@@ -80,6 +84,7 @@ static void walker_deinit(struct walker *walker)
     }
     domain_sets_deinit(&walker->domains);
     buf_deinit(&walker->places);
+    id_set_deinit(&walker->good);
 }
 DEFINE_AUTO_IN_PLACE(walker, struct walker, walker_deinit)
 
@@ -114,15 +119,25 @@ static bool is_good(struct walker *walker, const struct index_location *place, s
     return false;
 }
 
+static bool is_known_good(struct walker *walker, const struct hash *id)
+{
+    if (walker->good_domain != walker->domain || walker->good.count >= GOOD_MAX) id_set_clear(&walker->good);
+    walker->good_domain = walker->domain;
+    return id_set_has(&walker->good, id->bytes);
+}
+
 static bool check_data(struct walker *walker, const struct hash *id, struct hits *hits, struct err *err)
 {
     AUTO(hits) struct hits why = {0};
+    if (is_known_good(walker, id)) return true;
     buf_clear(&walker->places);
     if (!locate_all(walker, id, &walker->places, err)) return false;
     for (size_t at = 0; at < walker->places.len; at += sizeof(struct index_location)) {
         struct index_location place;
         memcpy(&place, walker->places.data + at, sizeof(place));
-        if (place.type == FRAME_DATA && is_good(walker, &place, &why)) return true;
+        if (place.type != FRAME_DATA || !is_good(walker, &place, &why)) continue;
+        (void)id_set_add(&walker->good, id->bytes);
+        return true;
     }
     if (why.count == 0) hit_nowhere(walker, id, hits);
     hits_merge(hits, &why);

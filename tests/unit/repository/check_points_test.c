@@ -2,6 +2,7 @@
 #include "checking.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "tests/support/flip.h"
 
@@ -251,4 +252,38 @@ Test(check, frames_die_with_the_last_good_envelope_of_their_seal)
         cr_assert_eq(kills(&report, 1), nth == 1, "%s", lines(&report));
         cr_assert_eq(restores(place->repository, &root, NULL), nth == 0);
     }
+}
+
+Test(check, a_chunk_that_is_there_very_often_is_looked_up_once_however_many_nodes_name_it)
+{
+    struct err err;
+    enum { COPIES = 100000, NAMED = 3000 };
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    AUTO(free) struct pack_entry *entries = xcalloc(COPIES, sizeof(*entries));
+    AUTO(free) struct hash *nodes = xcalloc(NAMED, sizeof(*nodes));
+    struct hash id;
+    struct index_pack pack = {0};
+    uint32_t domains[1] = {0};
+    {
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+        id = writer_data(writer, 1, 100);
+        session_send(ingest, writer, PACK_DATA);
+        for (uint32_t i = 0; i < NAMED; i++)
+            nodes[i] = writer_node(writer, i, NULL, 0, &id, 1);
+        struct hash root = writer_node(writer, NAMED, nodes, NAMED, NULL, 0);
+        session_send(ingest, writer, PACK_META);
+        (void)session_commit(ingest, writer, 1, &root);
+    }
+    for (uint32_t i = 0; i < COPIES; i++)
+        entries[i] = (struct pack_entry){
+            .kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = 1 << 24 | i, .id = id};
+    cr_assert(index_pack_from(place->repository->index, 0, &pack, &err), "%s", err.text);
+    cr_assert(index_add(place->repository->index, pack.no, entries, COPIES, domains, 0, &err), "%s",
+              err.text);
+    AUTO(report) struct report report = {0};
+    uint64_t began_ms = clock_steady_ms();
+    check(place->repository, CHECK_PRESENCE, &report);
+    cr_assert_lt(clock_steady_ms(), began_ms + 4000);
+    cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
 }
