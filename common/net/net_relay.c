@@ -296,8 +296,7 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
     assert(options->proxy || !options->way_out);
-    if ((options->way_out &&
-         !add_proxy(relay, options->way_out, options->way_out_user, options->way_out_password, err)) ||
+    if ((options->way_out && !add_proxy(relay, options->way_out, NULL, NULL, err)) ||
         (options->proxy && !add_proxy(relay, options->proxy, options->user, options->password, err)))
         return false;
     if (!host_port_parse(options->target, HOST_PORT_DIALLED, &relay->target, err))

@@ -261,8 +261,6 @@ static bool start_relay(struct net_socket *socket, const struct net_endpoint *en
         .user = endpoint->socks5_user,
         .password = endpoint->socks5_password,
         .way_out = endpoint->way_out,
-        .way_out_user = endpoint->way_out_user,
-        .way_out_password = endpoint->way_out_password,
         .connect_ms = socket->connect_timeout_ms,
         .answer_ms = endpoint->socks5_patience_ms ? endpoint->socks5_patience_ms : socket->connect_timeout_ms,
         .handshake_ms = socket->handshake_timeout_ms,

@@ -68,10 +68,8 @@ struct net_endpoint {
     const char *socks5_user;
     const struct secret *socks5_password;
     /* Of a second proxy, through which that of `socks5` is dialled: this host's way out of its network; or
-     * NULL. It resolves the name of the other one. */
+     * NULL. It resolves the name of the other one. Who logs in there the context's logins say. */
     const char *way_out;
-    const char *way_out_user;
-    const struct secret *way_out_password;
     /* How long the proxy may take to say that it has connected; 0: connect_timeout_ms. At a rendezvous that
      * is until the other end comes. */
     int socks5_patience_ms;

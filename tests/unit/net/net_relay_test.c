@@ -249,8 +249,10 @@ static void begin_two_hops(struct scene *scene, const struct secret *password)
     struct net_relay_options options = relay_options("joiner:9", DEADLINE_MS);
     options.way_out = scene->proxy_address;
     options.user = "me";
-    options.way_out_user = "site";
-    options.password = options.way_out_password = password;
+    options.password = password;
+    cr_assert(
+        net_logins_add(net_context_logins(scene->context), scene->proxy_address, "site", password, &err),
+        "%s", err.text);
     cr_assert(net_relay_start(scene->context, &options, &scene->relay, &err), "%s", err.text);
 }
 
