@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-bool section_has_outside_protector(const Sealift__UnlockSection *section)
+static bool opens_from_outside(const Sealift__UnlockSection *section)
 {
     return section && (section->origin == SEALIFT__KEY_ORIGIN__KEY_FROM_PASSWORD || section->n_kms > 0 ||
                        section->n_passwords > 0);
@@ -12,7 +12,7 @@ bool section_has_outside_protector(const Sealift__UnlockSection *section)
 
 bool key_has_outside_protector(const struct state *state, const struct key_entry *key)
 {
-    return section_has_outside_protector(key->section) || state_has_kit(state, &key->key_id);
+    return opens_from_outside(key->section) || state_has_kit(state, &key->key_id);
 }
 
 struct search {

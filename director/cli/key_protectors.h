@@ -8,8 +8,6 @@
 /* Can something outside the director and the operators' copies bring the key back: the password that it comes
  * from (its salt is in every point), a further password, a KMS? This is the one place that decides it. */
 bool key_has_outside_protector(const struct state *state, const struct key_entry *key);
-/* The same of an unlock section by itself. */
-bool section_has_outside_protector(const Sealift__UnlockSection *section);
 
 /* Says that losing the operators' copies loses the key, and what to do about it; nothing where something
  * outside brings it back, or where the warning was dismissed here. */

@@ -7,7 +7,8 @@
 
 enum { FETCHERS_MAX = 4 };
 
-void check_restore_stop(struct checking *checking, const struct err *why)
+/* Everything, with the first such error. */
+static void stop_all(struct checking *checking, const struct err *why)
 {
     (void)pthread_mutex_lock(&checking->lock);
     if (checking->fatal.code == ERR_NONE) checking->fatal = *why;
@@ -117,12 +118,12 @@ static void *fetch_main(void *arg)
     AUTO(opener_thread) struct opener_thread *thread = NULL;
     struct err err = {0};
     if (!opener_thread_new(checking->opener, &thread, &err)) {
-        check_restore_stop(checking, &err);
+        stop_all(checking, &err);
         return NULL;
     }
     for (struct window *window; (window = take(checking));) {
         if (!fetch(window, thread, &err)) {
-            check_restore_stop(checking, &err);
+            stop_all(checking, &err);
             continue;
         }
         (void)pthread_mutex_lock(&checking->lock);
@@ -175,7 +176,7 @@ static void *play_main(void *arg)
     struct checking *checking = arg;
     struct err err = {0};
     for (struct window *window; (window = await_ready(checking));) {
-        if (!check_restore_play(checking, window, &err)) check_restore_stop(checking, &err);
+        if (!check_restore_play(checking, window, &err)) stop_all(checking, &err);
         let_go(checking, window);
     }
     return NULL;
@@ -315,7 +316,7 @@ static bool run_threads(struct checking *checking, check_restore_plan_fn *plan, 
     bool ok = started > 0 || err_set(err, ERR_FAILED, "cannot start a thread");
     ok = ok && plan(arg, err) &&
          (check_restore_window(checking)->step_count == 0 || check_restore_hand_over(checking, err));
-    if (!ok) check_restore_stop(checking, err);
+    if (!ok) stop_all(checking, err);
     finish(checking);
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(fetchers[i], NULL);

@@ -80,8 +80,6 @@ struct checking {
     struct slot slots[SLOTS];
 };
 
-/* Stops everything with the first such error. */
-void check_restore_stop(struct checking *checking, const struct err *why);
 /* Tells of a file, in the playing thread, or when there is none. */
 void check_restore_find(struct checking *checking, struct span path, const struct err *why);
 

@@ -34,7 +34,8 @@ void restore_file_free(struct restore_file *file)
     free(file);
 }
 
-size_t restore_file_memory(const struct restore_file *file)
+/* bytes, about */
+static size_t memory_of(const struct restore_file *file)
 {
     return sizeof(*file) + file->path.len + file->metadata.xattrs.len + 3 * ALLOCATION_LEN;
 }
@@ -107,6 +108,6 @@ void restore_window_add(struct restore_window *window, const struct hash *id,
     window->bytes += piece->length;
     window->memory += 2 * sizeof(*piece); /* the array doubles */
     if (piece->file == window->last_file) return;
-    window->memory += restore_file_memory(piece->file);
+    window->memory += memory_of(piece->file);
     window->last_file = piece->file;
 }

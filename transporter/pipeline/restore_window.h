@@ -28,8 +28,6 @@ struct restore_file {
 /* An owned copy of what the entry says; users = 1 for the planner. */
 struct restore_file *restore_file_new(struct span path, const struct entry *entry);
 void restore_file_free(struct restore_file *file);
-/* bytes of memory, about */
-size_t restore_file_memory(const struct restore_file *file);
 
 struct restore_piece {
     struct restore_file *file;

@@ -112,7 +112,8 @@ void listen_no_more(struct proxy *proxy)
     proxy->listener_count = 0;
 }
 
-void listen_pause(struct proxy *proxy)
+/* No calls for a moment: there are no descriptors. */
+static void pause_calls(struct proxy *proxy)
 {
     log_event(LOG_WARN, said(proxy, SAID_NO_DESCRIPTORS), "next", "no calls are taken for a moment", NULL);
     proxy->state = PAUSED;
@@ -183,7 +184,7 @@ void listen_accept(struct proxy *proxy, const struct listener *listener)
         AUTO(fd)
         int fd = accept4(listener->watch.fd, (struct sockaddr *)&storage, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-            listen_pause(proxy);
+            pause_calls(proxy);
             return;
         }
         if (fd < 0 && errno == EAGAIN) return;

@@ -9,8 +9,6 @@ bool listen_as(struct proxy *proxy, const struct proxy_settings *settings, struc
 void listen_no_more(struct proxy *proxy);
 /* Takes callers, up to some dozen at a time. */
 void listen_accept(struct proxy *proxy, const struct listener *listener);
-/* No calls for a moment: there are no descriptors. */
-void listen_pause(struct proxy *proxy);
 void listen_resume(struct proxy *proxy);
 
 #endif

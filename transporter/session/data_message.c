@@ -51,19 +51,6 @@ void data_message_make(Sealift__Head *head, struct span payload, struct net_mess
     if (payload.len) net_message_copy_payload(out, payload);
 }
 
-static void release(void *data, void *context)
-{
-    (void)context;
-    free(data);
-}
-
-void data_message_make_taking(Sealift__Head *head, struct buf *payload, struct net_message *out)
-{
-    make_header(head, out);
-    net_message_take_payload(out, payload->data, payload->len, release, NULL);
-    *payload = (struct buf){0};
-}
-
 void data_message_make_fail(const struct err *why, struct net_message *out)
 {
     Sealift__Head head = SEALIFT__HEAD__INIT;

@@ -24,8 +24,6 @@ struct span data_message_payload(const struct data_message *message);
 
 /* Encodes a head; the payload is copied. `out` must be empty. */
 void data_message_make(Sealift__Head *head, struct span payload, struct net_message *out);
-/* The same; the payload's memory is taken over and `payload` left empty. */
-void data_message_make_taking(Sealift__Head *head, struct buf *payload, struct net_message *out);
 /* A Fail with what a peer may know of the error. */
 void data_message_make_fail(const struct err *why, struct net_message *out);
 /* What a peer's Fail says, as our error: "the other side: …". */
