@@ -252,6 +252,10 @@ static void answer(const struct inspection *inspection, const struct follow_resu
                                           : ok  ? "sound"
                                                 : "not known: the check did not end"));
     output_record(&inspection->cli->output, columns, object);
+    if (found)
+        output_note(&inspection->cli->output,
+                    "what now: the next run of a job stores again what its source still has, and 'sealift "
+                    "repository sweep' then clears up; more in docs/operations.md, 'A check found damage'");
 }
 
 static bool wait_for(const struct inspection *inspection, struct err *err)

@@ -17,7 +17,7 @@ const struct option_spec key_create_options[] = {
     {"description", "TEXT", "what the key is for; whoever looks for it years later reads this"},
     KEY_DRAFT_OPTIONS,
     {"own", "TRANSPORTER", "register the own key of a source: it never leaves that host"},
-    {"dedup-domain", "D", "let all its sources share one deduplication domain (read the note below)"},
+    {"dedup-domain", "D", "let all its sources share one deduplication domain (read the note above)"},
     NEW_PASSWORD_OPTIONS,
     {"kms", "ENTRY",
      "have it wrapped by this KMS entry of a trusted transporter, also as ENTRY@TRANSPORTER; as "

@@ -340,5 +340,6 @@ bool offline_check(struct cli *cli, const struct args *args, struct err *err)
     answer(&checking);
     if (checking.worst.code == ERR_NONE) return true;
     *err = checking.worst;
-    return err_wrap(err, "%llu findings, the worst of them", (unsigned long long)checking.findings);
+    return err_wrap(err, "%llu finding%s, the worst of them", (unsigned long long)checking.findings,
+                    checking.findings == 1 ? "" : "s");
 }

@@ -249,7 +249,7 @@ const struct command care_commands[] = {
      NULL, 1, 1, sweep},
     {"repository", "reindex", "NAME [--wait]",
      "Builds the chunk index of a repository anew from its packs. The old one, which the repository's\n"
-     "transporter keeps beside it, is dropped unread: for restores and checks that fail although the packs\n"
+     "transporter keeps in its own state, is dropped unread: for restores and checks that fail though packs\n"
      "are good. Nothing can be lost by it. Beside a run that uses the repository it ends with 6; runs that "
      "come\nmeanwhile wait, or are refused.",
      "$ sealift repository reindex offsite --wait\n"

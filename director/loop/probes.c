@@ -253,7 +253,7 @@ static void check(struct director *director, struct probe *probe)
     } else if (late) {
         bool target = probe->stage == AWAITS_TARGET;
         fail(director, probe, ERR_UNREACHABLE, target ? probe->target_name : probe->source_name,
-             "did not answer: is it of an older version, which cannot be tested?");
+             "did not answer: does it hang, or is it of an older version, which cannot be tested?");
     }
 }
 

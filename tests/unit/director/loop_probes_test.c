@@ -162,7 +162,9 @@ Test(loop_probes, of_a_transporter_that_leaves_or_does_not_know_them_end_with_wo
     send_test(CONNECTION(DIRECT), "");
     (void)probed(&loop.nas, SIDE(TARGET), CONNECTION(DIRECT), "", "");
     expect_answer(ERR_UNREACHABLE,
-                  "transporter 'nas' did not answer: is it of an older version, which cannot be tested?", 0);
+                  "transporter 'nas' did not answer: does it hang, or is it of an older version, which cannot be "
+                  "tested?",
+                  0);
     send_test(CONNECTION(DIRECT), "");
     struct id id = probed(&loop.nas, SIDE(TARGET), CONNECTION(DIRECT), "", "");
     caller_hang_up(&loop.web);
