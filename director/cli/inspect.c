@@ -222,7 +222,8 @@ struct inspection {
     unsigned stats_s;
 };
 
-static void answer(const struct inspection *inspection, const struct follow_result *result)
+/* Whether it found anything. */
+static bool answer(const struct inspection *inspection, const struct follow_result *result)
 {
     static const struct column columns[] = {
         {"repository", "repository", COLUMN_TEXT},
@@ -240,7 +241,7 @@ static void answer(const struct inspection *inspection, const struct follow_resu
         {"not_checked", "not checked", COLUMN_TEXT},
         {0},
     };
-    if (result->interrupted) return;
+    if (result->interrupted) return false;
     json_t *object = json_pack("{s:s, s:o}", inspection->kind, inspection->name, "run",
                                json_hex(inspection->run.bytes, ID_LEN));
     bool ok = result->state == SEALIFT__RUN_STATE__RUN_OK;
@@ -252,10 +253,7 @@ static void answer(const struct inspection *inspection, const struct follow_resu
                                           : ok  ? "sound"
                                                 : "not known: the check did not end"));
     output_record(&inspection->cli->output, columns, object);
-    if (found)
-        output_note(&inspection->cli->output,
-                    "what now: the next run of a job stores again what its source still has, and 'sealift "
-                    "repository sweep' then clears up; more in docs/operations.md, 'A check found damage'");
+    return found;
 }
 
 static bool wait_for(const struct inspection *inspection, struct err *err)
@@ -271,8 +269,13 @@ static bool wait_for(const struct inspection *inspection, struct err *err)
                                            .stats_s = inspection->stats_s};
     AUTO(follow_result) struct follow_result result = {0};
     if (!follow_run(inspection->cli, &request, &result, err)) return false;
-    answer(inspection, &result);
-    return follow_conclude(inspection->cli, &request, &result, err);
+    bool found = answer(inspection, &result);
+    bool sound = follow_conclude(inspection->cli, &request, &result, err);
+    if (found)
+        output_note(&inspection->cli->output,
+                    "points that no finding names restore as ever; what to do now stands in "
+                    "docs/operations.md, 'A check found damage'");
+    return sound;
 }
 
 static struct verify_request request_of(const struct args *args, const struct inquiry *inquiry)

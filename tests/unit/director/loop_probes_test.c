@@ -161,10 +161,11 @@ Test(loop_probes, of_a_transporter_that_leaves_or_does_not_know_them_end_with_wo
     loop_connect_hosts();
     send_test(CONNECTION(DIRECT), "");
     (void)probed(&loop.nas, SIDE(TARGET), CONNECTION(DIRECT), "", "");
-    expect_answer(ERR_UNREACHABLE,
-                  "transporter 'nas' did not answer: does it hang, or is it of an older version, which cannot be "
-                  "tested?",
-                  0);
+    expect_answer(
+        ERR_UNREACHABLE,
+        "transporter 'nas' did not answer: does it hang, or is it of an older version, which cannot be "
+        "tested?",
+        0);
     send_test(CONNECTION(DIRECT), "");
     struct id id = probed(&loop.nas, SIDE(TARGET), CONNECTION(DIRECT), "", "");
     caller_hang_up(&loop.web);
