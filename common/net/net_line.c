@@ -83,16 +83,27 @@ bool net_line_received(const struct net_line *line, uint64_t *out)
     return true;
 }
 
+/* Whether it is TCP, and its kernel tells as much of it as is used here. */
+static bool info_of(const struct net_line *line, struct tcp_info *out)
+{
+    socklen_t size = sizeof(*out);
+    struct peer peer;
+    *out = (struct tcp_info){0};
+    return is_same(line, &peer) && peer.address.ss_family != AF_UNIX &&
+           getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0 &&
+           size >= offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(out->tcpi_min_rtt);
+}
+
 uint64_t net_line_trip_us(const struct net_line *line)
 {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
-    struct peer peer;
-    if (!is_same(line, &peer) || peer.address.ss_family == AF_UNIX ||
-        getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        size < offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(info.tcpi_min_rtt))
-        return 0;
-    return info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
+    struct tcp_info info;
+    return info_of(line, &info) && info.tcpi_min_rtt != UINT32_MAX ? info.tcpi_min_rtt : 0;
+}
+
+uint64_t net_line_acked(const struct net_line *line)
+{
+    struct tcp_info info;
+    return info_of(line, &info) ? info.tcpi_bytes_acked : 0;
 }
 
 void net_line_keep_short(const struct net_line *line)

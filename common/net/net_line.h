@@ -21,6 +21,8 @@ struct net_line net_line_of(int fd, const char *address);
 bool net_line_received(const struct net_line *line, uint64_t *out);
 /* The least round trip that TCP has measured on it, in microseconds; 0: it is no TCP, or none yet. */
 uint64_t net_line_trip_us(const struct net_line *line);
+/* How many bytes the other end's TCP has acknowledged; 0: it is no TCP, or none. */
+uint64_t net_line_acked(const struct net_line *line);
 /* Of TCP: the kernel takes no more than it can send soon. */
 void net_line_keep_short(const struct net_line *line);
 /* Ends it for both sides. */

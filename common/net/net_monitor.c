@@ -23,6 +23,7 @@ struct net_monitor {
     void *handle;            /* the PAIR that hears of the events */
     struct net_guard *guard; /* a client's: from its first connection on */
     struct net_denials denials;
+    struct net_line line; /* of a client that has connected */
     uint64_t trip_us;
     enum net_silence silence;
     uint64_t second; /* in which `told` denials were taken */
@@ -147,10 +148,10 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
     if (!monitor->guard) return;
     if (opened) net_guard_opened(monitor->guard, (int)value);
     if (number == ZMQ_EVENT_CONNECTED) {
-        const struct net_line line = net_line_of((int)value, NULL);
+        monitor->line = net_line_of((int)value, NULL);
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
-        monitor->trip_us = net_line_trip_us(&line);
-        if (monitor->trip_us >= LONG_US) net_line_keep_short(&line);
+        monitor->trip_us = net_line_trip_us(&monitor->line);
+        if (monitor->trip_us >= LONG_US) net_line_keep_short(&monitor->line);
     }
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
         note_denial(monitor, address);
@@ -175,6 +176,11 @@ bool net_monitor_take_denial(struct net_monitor *monitor, struct net_denial *out
 uint64_t net_monitor_trip_us(const struct net_monitor *monitor)
 {
     return monitor->trip_us;
+}
+
+uint64_t net_monitor_acked(const struct net_monitor *monitor)
+{
+    return monitor->trip_us ? net_line_acked(&monitor->line) : 0;
 }
 
 size_t net_monitor_shed(struct net_monitor *monitor)

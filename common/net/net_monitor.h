@@ -51,6 +51,9 @@ bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out
  * net_monitor_take has returned false. */
 uint64_t net_monitor_trip_us(const struct net_monitor *monitor);
 
+/* Of that connection, how many bytes have arrived at the server's host, by TCP's word; 0: as above. */
+uint64_t net_monitor_acked(const struct net_monitor *monitor);
+
 /* Server: a connection that ended before a message had come on it, and that ZAP has not refused: somebody who
  * speaks another protocol, has another server's key or is silent. Each address once as long as it is among
  * the last 64, at most eight in a second; "" where libzmq had closed the connection before it could be asked

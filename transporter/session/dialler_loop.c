@@ -102,6 +102,8 @@ static void look_at_growth(struct dialler *dialler, struct links *links)
     uint64_t now_ms = clock_steady_ms();
     stripe_growth_sent(growth, links->moved_messages, links->moved);
     stripe_growth_room(growth, *dialler->unsent ? STRIPE_NO_ROOM : STRIPE_ROOM, now_ms);
+    if (growth->count == 1 && stripe_growth_is_long(growth))
+        stripe_growth_acked(growth, net_monitor_acked(links->at[0].monitor), now_ms);
     unsigned count = stripe_growth_look(growth, now_ms);
     if (count < dialler->options.stripes) count = dialler->options.stripes;
     if (count > links->count) count = links_grow(links, dialler, count);

@@ -17,6 +17,7 @@ static void begin_window(struct stripe_growth *growth, uint64_t now_ms)
 void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms)
 {
     growth->count = 1;
+    growth->acked = growth->arrived = 0;
     growth->rate = growth->best = 0;
     growth->count_before = 0;
     growth->settled = false;
@@ -63,8 +64,20 @@ void stripe_growth_sent(struct stripe_growth *growth, uint64_t messages, uint64_
     growth->sent = bytes;
 }
 
+void stripe_growth_acked(struct stripe_growth *growth, uint64_t acked, uint64_t now_ms)
+{
+    uint64_t since_ms = now_ms - growth->acked_at_ms;
+    if (since_ms < growth->trip_ms || since_ms == 0) return;
+    growth->arrived =
+        growth->acked && acked > growth->acked ? (acked - growth->acked) * growth->trip_ms / since_ms : 0;
+    growth->acked = acked;
+    growth->acked_at_ms = now_ms;
+}
+
 void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uint64_t now_ms)
 {
+    if (growth->sent == 0 && !growth->crowded_since_ms)
+        begin_window(growth, now_ms); /* until then there was nothing to send */
     if (growth->crowded_since_ms) growth->crowded_ms += now_ms - growth->crowded_since_ms;
     growth->crowded_since_ms = room == STRIPE_NO_ROOM ? now_ms : 0;
 }
@@ -93,13 +106,17 @@ static unsigned at_most(const struct stripe_growth *growth, uint64_t count)
     return count < growth->most ? (unsigned)count : growth->most;
 }
 
-/* One connection that carries much, and more every round trip. */
-static unsigned begin_with(const struct stripe_growth *growth, uint64_t flight)
+static uint64_t needed_of(const struct stripe_growth *growth)
 {
-    uint64_t needed = (growth->trip_ms + STRIPE_GROWTH_SPAN_MS / 2) / STRIPE_GROWTH_SPAN_MS;
-    uint64_t earned = flight / STRIPE_GROWTH_SHARE;
-    if (flight < STRIPE_GROWTH_FAT || needed < 2) return 1;
-    return at_most(growth, earned < needed ? earned : needed);
+    return (growth->trip_ms + STRIPE_GROWTH_SPAN_MS / 2) / STRIPE_GROWTH_SPAN_MS;
+}
+
+/* One connection that carries much, and more every round trip. */
+static bool is_fat(const struct stripe_growth *growth, uint64_t flight)
+{
+    bool arrives = growth->arrived >= STRIPE_GROWTH_ARRIVED &&
+                   growth->arrived >= growth->trip_ms * STRIPE_GROWTH_ARRIVED_EACH_MS;
+    return growth->count == 1 && needed_of(growth) > 1 && (arrives || flight >= STRIPE_GROWTH_FAT);
 }
 
 /* At a speed that does not rise by itself. */
@@ -118,6 +135,10 @@ static unsigned judge(struct stripe_growth *growth, uint64_t rate, uint64_t flig
 
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
 {
+    if (may_change(growth) && growth->crowded_since_ms && is_fat(growth, 0)) {
+        begin_window(growth, now_ms);
+        return at_most(growth, needed_of(growth));
+    }
     if (!may_change(growth) || stripe_growth_left(growth, now_ms) > 0 ||
         growth->messages - growth->messages_before < STRIPE_GROWTH_MESSAGES)
         return growth->count;
@@ -131,8 +152,7 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
     if (rate > growth->best && !growth->count_before) growth->best = rate;
     begin_window(growth, now_ms);
     if (!crowded) return growth->count;
-    unsigned first = growth->count == 1 ? begin_with(growth, flight) : 1;
-    if (first > 1) return first;
+    if (is_fat(growth, flight)) return at_most(growth, needed_of(growth));
     return rises ? growth->count : judge(growth, rate, flight);
 }
 

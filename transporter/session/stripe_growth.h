@@ -18,10 +18,11 @@ enum {
     STRIPE_GROWTH_LONG_MS = 5,        /* a round trip from which on a way is long */
     STRIPE_GROWTH_ECHOES = 2,         /* measured, before it counts as long */
     STRIPE_GROWTH_FLIGHT = 256 << 10, /* bytes of one connection, before others are tried */
-    /* the first one, with so much, is joined at once: by one for each share of it, as it is growing itself, but
-       no more than one for each span of a round trip, which is what a window of 2 MiB takes at 1 Gbit/s */
+    /* the first one, with so much, is joined at once by as many as the way may need: one for each span of its
+       round trip, which is what a window of 2 MiB takes at 1 Gbit/s. Less is enough where TCP tells of it */
     STRIPE_GROWTH_FAT = 512 << 10,
-    STRIPE_GROWTH_SHARE = 128 << 10,
+    STRIPE_GROWTH_ARRIVED = 256 << 10,
+    STRIPE_GROWTH_ARRIVED_EACH_MS = 1250, /* and 10 Mbit/s: each is given messages of half a mebibyte */
     STRIPE_GROWTH_SPAN_MS = 18,
     STRIPE_GROWTH_WINDOW_TRIPS = 2, /* of one connection alone: 1 */
     STRIPE_GROWTH_WINDOW_LEAST_MS = 50,
@@ -37,6 +38,8 @@ struct stripe_growth {
     uint64_t messages, messages_before;
     uint64_t sent, sent_before;            /* in this epoch; until this window */
     uint64_t crowded_ms, crowded_since_ms; /* in all, of this window; 0: they take more */
+    uint64_t acked, acked_at_ms;           /* of the first connection, and when it was told */
+    uint64_t arrived;                      /* of it in the last round trip that was looked at */
     uint64_t rate;                         /* bytes a second, of the last window */
     uint64_t best;                         /* ... of any before the number was raised for a trial ... */
     unsigned count_before;                 /* ... from this; 0: it was not, or is judged */
@@ -57,6 +60,8 @@ bool stripe_growth_wants_echo(const struct stripe_growth *growth);
 unsigned stripe_growth_opens(const struct stripe_growth *growth);
 /* How many messages and bytes of them have gone out in this epoch. */
 void stripe_growth_sent(struct stripe_growth *growth, uint64_t messages, uint64_t bytes);
+/* Of the first connection, by TCP's word; once a round trip is enough. */
+void stripe_growth_acked(struct stripe_growth *growth, uint64_t acked, uint64_t now_ms);
 enum stripe_room { STRIPE_ROOM, STRIPE_NO_ROOM };
 /* Whether the connections take more; said as often as it may have changed. */
 void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uint64_t now_ms);

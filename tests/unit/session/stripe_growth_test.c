@@ -153,12 +153,30 @@ Test(stripe_growth, believes_one_measurement_of_tcp)
 }
 
 /* All are at hand: the first one has shown within a round trip what two of them would have to. */
-Test(stripe_growth, from_one_connection_goes_to_as_many_as_what_it_carries_is_worth)
+Test(stripe_growth, from_one_fat_connection_goes_to_as_many_as_the_way_may_need)
 {
     struct way way = {.each = 27000000, .link = 125000000, .room = STRIPE_NO_ROOM};
     struct stripe_growth growth = growth_on(&way, TRIP_MS);
     cr_assert_eq(run_for(&growth, &way, TRIP_MS + 2 * STEP_MS), 6);
     struct way lesser = {.each = 6000000, .link = 125000000, .room = STRIPE_NO_ROOM};
     growth = growth_on(&lesser, TRIP_MS);
-    cr_assert_eq(run_for(&growth, &lesser, 2 * TRIP_MS), 4);
+    (void)run_for(&growth, &lesser, 3 * TRIP_MS);
+    cr_assert_eq(growth.count, 6);
+}
+
+/* TCP's word is of what has arrived: no buffer makes it more. */
+Test(stripe_growth, goes_at_once_by_what_has_arrived)
+{
+    struct way way = {.each = 1000000, .link = 125000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    uint64_t acked = 0;
+    for (int i = 0; i < 5; i++, way.now_ms += TRIP_MS) { /* at most 100 KiB in a round trip */
+        stripe_growth_acked(&growth, acked += 100 << 10, way.now_ms);
+        stripe_growth_room(&growth, STRIPE_NO_ROOM, way.now_ms);
+        cr_assert_eq(stripe_growth_look(&growth, way.now_ms), 1);
+    }
+    stripe_growth_acked(&growth, acked + (400 << 10), way.now_ms);
+    cr_assert_eq(stripe_growth_look(&growth, way.now_ms), 6);
+    stripe_growth_room(&growth, STRIPE_ROOM, way.now_ms);
+    cr_assert_eq(stripe_growth_look(&growth, way.now_ms), 1, "there is nothing that waits");
 }
