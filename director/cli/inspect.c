@@ -409,3 +409,27 @@ void inspect_ages(const Sealift__RunListAnswer *runs, json_t *object)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         if (!json_object_get(object, keys[i])) (void)json_object_set_new(object, keys[i], json_null());
 }
+
+/* Who has found damage that no later check of as much says is gone; `runs`, the newest first. */
+static const Sealift__RunRow *damage_of(const Sealift__RunListAnswer *runs)
+{
+    Sealift__CheckLevel sound = 0;
+    for (size_t i = 0; i < runs->n_rows; i++) {
+        const Sealift__RunRow *row = runs->rows[i];
+        bool whole = row->work && row->work->kind == SEALIFT__MAINTENANCE_KIND__MAINTENANCE_CHECK &&
+                     row->work->about.len == 0;
+        if (!whole || !came_to_its_end(row) || row->work->level <= sound) continue;
+        if (row->state != SEALIFT__RUN_STATE__RUN_OK) return row;
+        if (row->work->sample_ppm == 0) sound = row->work->level;
+    }
+    return NULL;
+}
+
+void inspect_damage(const Sealift__RunListAnswer *runs, json_t *object)
+{
+    const Sealift__RunRow *row = damage_of(runs);
+    (void)json_object_set_new(object, "damage_found", json_time(row ? row->ended_ns : 0));
+    (void)json_object_set_new(object, "damage_level",
+                              row ? json_string(level_name(row->work->level)) : json_null());
+    (void)json_object_set_new(object, "damage_text", row ? json_lossy(span_str(row->text)) : json_null());
+}

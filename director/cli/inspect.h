@@ -22,6 +22,9 @@ void inspect_show(struct cli *cli, const struct follow_result *result, json_t *o
 /* When the last check of each level and the last sweep of a repository ended well: "check_presence",
  * "check_hash", "swept", each a time, or null. `runs` are those of the repository, the newest first. */
 void inspect_ages(const Sealift__RunListAnswer *runs, json_t *object);
+/* What a check of a repository has found, as long as no later one of all packs, at its level or a deeper one,
+ * found nothing: "damage_found", a time, "damage_level" and "damage_text"; or null. `runs` as above. */
+void inspect_damage(const Sealift__RunListAnswer *runs, json_t *object);
 
 /* Millionths out of "5%", "0.25 %"; ERR_USAGE unless more than nothing and at most all. */
 bool inspect_parse_sample(const char *text, uint32_t *out, struct err *err) MUST_CHECK;

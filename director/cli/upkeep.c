@@ -106,11 +106,27 @@ void upkeep_json(const struct statement *repository, const Sealift__StatusAnswer
         json_integer((json_int_t)checked_percent(runs, state ? state->pack_bytes : 0, now_ns)));
     (void)json_object_set_new(object, "overdue", overdue);
     inspect_ages(runs, object);
+    inspect_damage(runs, object);
+}
+
+static void warn_of_damage(const struct cli *cli, const char *repository, const json_t *object)
+{
+    const char *found = json_string_value(json_object_get(object, "damage_found"));
+    const char *level = json_string_value(json_object_get(object, "damage_level"));
+    if (!found) return;
+    output_warning(
+        &cli->output,
+        "repository '%s': the check by %s that ended at %s found damage (%s), and none of all of it "
+        "was sound since: 'sealift repository check %s --level %s' tells what is hit, "
+        "docs/operations.md, 'A check found damage', what to do",
+        repository, level, found, json_string_value(json_object_get(object, "damage_text")), repository,
+        level);
 }
 
 void upkeep_warn(const struct cli *cli, const char *repository, const json_t *object)
 {
     const json_t *overdue = json_object_get(object, "overdue");
+    warn_of_damage(cli, repository, object);
     for (size_t i = 0; i < json_array_size(overdue); i++)
         output_warning(&cli->output, "repository '%s': %s", repository,
                        json_string_value(json_array_get(overdue, i)));

@@ -276,6 +276,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"keep_least", "keeps at least", COLUMN_NUMBER},
         {"check_presence", "last check", COLUMN_TEXT},
         {"check_hash", "last check of packs' bytes", COLUMN_TEXT},
+        {"damage_found", "damage found", COLUMN_TEXT},
+        {"damage_text", "what was found", COLUMN_TEXT},
         {"checked_percent_30d", "percent checked in 30 days", COLUMN_NUMBER},
         {"swept", "last sweep", COLUMN_TEXT},
         {"check_schedule", "is checked", COLUMN_TEXT},

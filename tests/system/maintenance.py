@@ -134,6 +134,10 @@ with Site("maintenance") as site:
     expect(named == {name_of(path) for path in (flipped, cut, gone, swapped)}, f"what is named: {named}")
     log = site.sealift("job", "log", last["run"][:12]).stdout
     expect(name_of(gone) in log, f"the findings are shown later, too: {log}")
+    check(site, "--level", "presence", code=23)
+    for words in ("status",), ("repository", "show", "offsite"):
+        told = site.sealift(*words).stderr
+        expect("'offsite': the check by presence" in told and "found damage" in told, f"{words} warns: {told}")
 
     # from a copy, by a signed job and without any key: then no point is hurt any more, and point files are back
     one, other = sorted(glob.glob(site.path("vault-store", "offsite", "points", "*")))[:2]
@@ -150,6 +154,7 @@ with Site("maintenance") as site:
     expect(not any(row["points"] for row in after["findings"]), f"no point is hurt: {after}")
     site.sealift("repository", "sweep", "offsite")
     expect(check(site)["verdict"] == "sound", "the bad packs are gone, and what was lost is not missed any more")
+    expect("found damage" not in site.sealift("status").stderr, "nobody is warned any more")
     expect(command(site, "repository", "repair", "offsite", "--from", "second", "--wait")["sent_bytes"] == 0,
            "there is nothing more to be repaired")
     site.sealift("restore", point, "--to", f"source:{site.path('out', 'first')}", "--wait")

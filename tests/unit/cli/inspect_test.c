@@ -103,3 +103,33 @@ Test(inspect, tells_the_age_of_what_came_to_its_end)
     expect_age(object, "swept", 30);
     json_decref(object);
 }
+
+/* The level and the time of what is told of; 0: of nothing. */
+static void expect_damage(const struct runs *runs, const char *level, uint64_t ended_s)
+{
+    json_t *object = json_object();
+    inspect_damage(&runs->answer, object);
+    expect_age(object, "damage_found", ended_s);
+    const char *told = json_string_value(json_object_get(object, "damage_level"));
+    cr_expect_str_eq(told ? told : "none", level);
+    json_decref(object);
+}
+
+Test(inspect, tells_of_damage_until_a_check_of_as_much_is_sound)
+{
+    struct runs runs = {.answer = SEALIFT__RUN_LIST_ANSWER__INIT};
+    add(&runs, CHECK, HASH, RUN(FAILED), ERR_UNREACHABLE, 90);
+    expect_damage(&runs, "none", 0);
+    add(&runs, CHECK, PRESENCE, RUN(OK), 0, 80);
+    add(&runs, CHECK, HASH, RUN(OK), 0, 70);
+    runs.works[2].sample_ppm = 10000;
+    add(&runs, CHECK, HASH, RUN(FAILED), ERR_DAMAGED, 60);
+    expect_damage(&runs, "hash", 60);
+    runs.works[2].sample_ppm = 0;
+    expect_damage(&runs, "none", 0);
+    static uint8_t point[] = {1};
+    runs.works[2].about = (ProtobufCBinaryData){sizeof(point), point};
+    expect_damage(&runs, "hash", 60);
+    runs.works[3].about = runs.works[2].about;
+    expect_damage(&runs, "none", 0);
+}
