@@ -2,12 +2,14 @@
 
 #include "common/net/net_tally.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -81,6 +83,13 @@ bool net_line_received(const struct net_line *line, uint64_t *out)
         return false;
     *out = info.tcpi_bytes_received;
     return true;
+}
+
+bool net_line_unread(const struct net_line *line)
+{
+    int unread = 0;
+    struct peer peer;
+    return is_same(line, &peer) && ioctl(line->fd, SIOCINQ, &unread) == 0 && unread > 0;
 }
 
 /* Whether it is TCP, and its kernel tells as much of it as is used here. */

@@ -19,6 +19,8 @@ struct net_line net_line_of(int fd, const char *address);
 /* How many bytes have been received, never less than before: by TCP, or by all that the relay has carried;
  * false if it is neither, or no more. */
 bool net_line_received(const struct net_line *line, uint64_t *out);
+/* Whether bytes have come that were not read yet. */
+bool net_line_unread(const struct net_line *line);
 /* The least round trip that TCP has measured on it, in microseconds; 0: it is no TCP, or none yet. */
 uint64_t net_line_trip_us(const struct net_line *line);
 /* How many bytes the other end's TCP has acknowledged; 0: it is no TCP, or none. */

@@ -25,6 +25,7 @@ struct net_monitor {
     struct net_denials denials;
     struct net_line line; /* of a client that has connected */
     uint64_t trip_us;
+    uint64_t heard, heard_ms; /* of it: the bytes that had come, and when they were last more than before */
     enum net_silence silence;
     uint64_t second; /* in which `told` denials were taken */
     unsigned told;
@@ -64,7 +65,7 @@ bool net_monitor_new(struct net_socket *socket, struct net_monitor **out, struct
         zmq_connect(handle, endpoint) != 0)
         return net_zmq_fail(err, errno, "cannot monitor a socket");
     struct net_monitor *monitor = xmalloc(sizeof(*monitor));
-    *monitor = (struct net_monitor){.socket = socket, .handle = handle};
+    *monitor = (struct net_monitor){.socket = socket, .handle = handle, .line = {.fd = -1}};
     handle = NULL;
     if (net_socket_role(socket) == NET_SERVER) watch_over(monitor);
     *out = monitor;
@@ -149,6 +150,8 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
     if (opened) net_guard_opened(monitor->guard, (int)value);
     if (number == ZMQ_EVENT_CONNECTED) {
         monitor->line = net_line_of((int)value, NULL);
+        monitor->heard = 0;
+        monitor->heard_ms = clock_steady_ms();
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
         monitor->trip_us = net_line_trip_us(&monitor->line);
         if (monitor->trip_us >= LONG_US) net_line_keep_short(&monitor->line);
@@ -191,6 +194,19 @@ size_t net_monitor_shed(struct net_monitor *monitor)
 size_t net_monitor_guard(struct net_monitor *monitor)
 {
     return monitor->guard ? net_guard_pass(monitor->guard) : 0;
+}
+
+bool net_monitor_cut_silent(struct net_monitor *monitor, uint64_t silence_ms)
+{
+    uint64_t received, now_ms = clock_steady_ms();
+    if (!net_line_received(&monitor->line, &received)) return false;
+    if (received != monitor->heard || net_line_unread(&monitor->line)) {
+        monitor->heard = received;
+        monitor->heard_ms = now_ms;
+    }
+    if (now_ms - monitor->heard_ms < silence_ms) return false;
+    net_line_cut(&monitor->line);
+    return true;
 }
 
 bool net_monitor_take(struct net_monitor *monitor, struct net_monitor_event *out)

@@ -68,6 +68,11 @@ void net_monitor_silence(struct net_monitor *monitor, enum net_silence silence);
  * more than its recv_queue can hold (a client's: 64 MiB at most) since a message of it was last received, and
  * returns how many: libzmq buffers the frames of an unfinished message without any limit. */
 size_t net_monitor_guard(struct net_monitor *monitor);
+/* Client that dials, as net_monitor_guard: cuts its connection when nothing has come over it for so long,
+ * although all that came was read; true if it did. A server sends heartbeats, but libzmq's timer for those
+ * that stay away is off from each message to the next heartbeat: a server that hangs in between is waited for
+ * without end. */
+bool net_monitor_cut_silent(struct net_monitor *monitor, uint64_t silence_ms);
 /* Server, or client that listens: how many connections without a message were cut since this was last asked,
  * the oldest first, so that there is room for others: there may be as many as a quarter of the descriptors
  * that the process can have. */

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # build: asan
 # timeout: 120
-"""Bandwidth: a job's own limit and those of both hosts hold, and other ones act on runs that go on. Queue: more runs
-than slots all end, the first priority first, and a restore finds a slot that is kept for it."""
+"""Bandwidth: a job's own limit and those of both hosts hold, and other ones act on runs that go on; a target that hangs
+meanwhile is missed. Queue: more runs than slots all end, the first priority first, and a restore finds a slot that is
+kept for it."""
 
 import json
 import os
@@ -71,6 +72,24 @@ def changes_act_on_runs(site, tree):
     print("ok - other limits act on runs that go on")
 
 
+def a_target_that_hangs(site, tree):
+    """All that was sent lies with its kernel, so that neither TCP nor libzmq has anything to wait for: it is missed
+    all the same, and dialled again."""
+    renew(tree)
+    set_rule(site, "source", "16KiB")
+    begun = site.begin_run("web")
+    wait_until(lambda: running(site) == 1, "the run is at work")
+    vault, source = site.daemons["vault"], site.daemons["source"]
+    vault.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: any("the other side hangs" in line for line in source.lines()), "the source misses it")
+    finally:
+        vault.process.send_signal(signal.SIGCONT)
+    set_rule(site, "source", "unlimited")
+    site.end_run(begun, timeout=30)
+    print("ok - a target that hangs is missed, and the run goes on when it is there again")
+
+
 def states(site):
     """Of the runs that have not ended."""
     return [run["state"] for run in json.loads(site.sealift("--json", "status").stdout)["runs"]]
@@ -105,10 +124,11 @@ with Site(lease="20s") as site:
     tree = site.path("tree")
     os.makedirs(tree)
     renew(tree)
-    four = {"extra": "slots = 4;\n"}
+    four = {"extra": 'slots = 4;\nheartbeat = "500ms";\n'}
     site.begin().add_backup(tree, source=four, vault=four)
     timed(site)
     limits_hold(site, tree)
     changes_act_on_runs(site, tree)
+    a_target_that_hangs(site, tree)
     timed(site)
     queue(site, tree)

@@ -134,7 +134,7 @@ def whole(cluster, site):
         written = int(cluster.sql("bench", "SELECT count(*) FROM pgbench_history"))
         expect(bench.poll() is None, "pgbench wrote all the time")
     finally:
-        bench.send_signal(signal.SIGINT)
+        bench.send_signal(signal.SIGTERM)
         bench.wait()
     cluster.sql("postgres", "CREATE DATABASE restored")
     site.sealift("restore", "db@latest", "--into", "dbhost:db", "--wait")

@@ -361,7 +361,17 @@ static uint64_t time_to_wait(struct dialler *dialler, const struct links *links)
     return look < left ? look : left;
 }
 
-/* An other side that sends a message without end is left, as any that is lost. */
+/* Why to leave the other side on this connection; NULL: there is no reason. */
+static const char *fault_of(const struct dialler *dialler, struct link *link)
+{
+    if (net_monitor_guard(link->monitor) > 0) return "the other side sends a message without end";
+    if (!link->up || dialler->silence_ms == 0) return NULL;
+    return net_monitor_cut_silent(link->monitor, dialler->silence_ms)
+               ? "the other side hangs: nothing comes from it"
+               : NULL;
+}
+
+/* An other side that is not to be borne is left, as any that is lost. */
 static void guard(struct dialler *dialler, struct links *links)
 {
     uint64_t now_ms = clock_steady_ms();
@@ -369,8 +379,9 @@ static void guard(struct dialler *dialler, struct links *links)
     links->guarded_ms = now_ms;
     for (unsigned i = 0; i < links->count; i++) {
         struct link *link = &links->at[i];
-        if (!link->monitor || link->lost || net_monitor_guard(link->monitor) == 0) continue;
-        note_trouble(dialler, link, "the other side sends a message without end");
+        const char *fault = link->monitor && !link->lost ? fault_of(dialler, link) : NULL;
+        if (!fault) continue;
+        note_trouble(dialler, link, fault);
         link->lost = true;
     }
 }

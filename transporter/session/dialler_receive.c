@@ -123,6 +123,16 @@ static void withhold(struct dialler *dialler)
     dialler->withheld = dialler->offered > enough ? dialler->offered - enough : 0;
 }
 
+/* Four heartbeats of whoever has the slower ones. */
+static uint64_t silence_of(const struct dialler *dialler, uint32_t other_ms)
+{
+    enum { HEARTBEATS_LOST = 4, HEARTBEAT_MOST_MS = 60 * 1000 };
+    uint64_t own_ms = (uint64_t)net_context_pace(dialler->options.net).heartbeat_ms;
+    if (other_ms == 0) return 0;
+    if (other_ms > HEARTBEAT_MOST_MS) other_ms = HEARTBEAT_MOST_MS;
+    return HEARTBEATS_LOST * (own_ms > other_ms ? own_ms : other_ms);
+}
+
 static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)
 {
     begin_connection(dialler);
@@ -130,6 +140,7 @@ static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, 
         !acknowledge(dialler, opened->acknowledged, err))
         return false;
     dialler->epoch = opened->epoch;
+    dialler->silence_ms = silence_of(dialler, opened->heartbeat_ms);
     dialler->asked_echo_ms = 0;
     stripe_growth_begin(&dialler->growth, clock_steady_ms());
     stripe_growth_echo(&dialler->growth, clock_steady_ms() - dialler->opening_ms);

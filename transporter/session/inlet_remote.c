@@ -95,6 +95,7 @@ static void answer_open(struct inlet_remote *inlet)
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
     struct net_message message = {0};
     opened.epoch = inlet->open.connection;
+    opened.heartbeat_ms = listener_session_heartbeat_ms(inlet->session);
     opened.credit_bytes = listener_session_window(inlet->session, INLET_REMOTE_CREDIT);
     head.serial = inlet->open.head->serial;
     head.kind_case = SEALIFT__HEAD__KIND_OPENED;

@@ -254,6 +254,11 @@ uint64_t listener_session_window(struct listener_session *session, uint64_t most
     return bandwidth_window(session->options.bandwidth, credit < most ? credit : most);
 }
 
+uint32_t listener_session_heartbeat_ms(const struct listener_session *session)
+{
+    return (uint32_t)session->listener->pace.heartbeat_ms;
+}
+
 void listener_session_fail(struct listener_session *session, const struct err *why)
 {
     (void)pthread_mutex_lock(&session->listener->lock);

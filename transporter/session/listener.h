@@ -70,6 +70,8 @@ DEFINE_AUTO(listener_session, struct listener_session *, listener_session_free)
 /* How many bytes the peer may have under way, at most `most`: less where bandwidth or memory is short. Any
  * thread. */
 uint64_t listener_session_window(struct listener_session *session, uint64_t most);
+/* For Opened: how often this side's sockets send heartbeats. Any thread. */
+uint32_t listener_session_heartbeat_ms(const struct listener_session *session);
 /* The next message that the conversation allows; `out` must be empty. An Open stands at the beginning of
  * each connection; then questions come before what else waits. One thread. ERR_UNREACHABLE: the peer was
  * gone for longer than the lease; ERR_PROTOCOL: it broke the rules; or what listener_session_fail said. */

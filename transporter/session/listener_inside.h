@@ -80,7 +80,7 @@ struct listener {
     struct leaving *leaving;
     size_t leaving_count;
     struct outbound *outbounds;
-    struct net_pace pace; /* of dialling again */
+    struct net_pace pace; /* of heartbeats, and of dialling again; as at the start */
     bool stop;
 };
 

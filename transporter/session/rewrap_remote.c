@@ -25,6 +25,7 @@ static void answer_open(struct rewrap_remote *remote, const struct data_message 
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
     struct net_message message = {0};
     opened.epoch = open->connection;
+    opened.heartbeat_ms = listener_session_heartbeat_ms(remote->session);
     opened.credit_bytes = REWRAP_REMOTE_CREDIT;
     head.serial = open->head->serial;
     head.kind_case = SEALIFT__HEAD__KIND_OPENED;

@@ -171,6 +171,7 @@ static void send_opened(struct serve *serve, const struct data_message *message)
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Opened opened = SEALIFT__OPENED__INIT;
     opened.epoch = message->connection;
+    opened.heartbeat_ms = listener_session_heartbeat_ms(serve->options->session);
     opened.credit_bytes = listener_session_window(serve->options->session, SERVE_INGEST_CREDIT);
     opened.repository = stored_bytes(span_of(info.repository.bytes, ID_LEN));
     opened.head_number = info.head_number;

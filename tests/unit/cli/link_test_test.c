@@ -75,12 +75,6 @@ static void setup(void)
     site.cli.output.quiet = true;
 }
 
-static void setup_redirected(void)
-{
-    cr_redirect_stderr();
-    setup();
-}
-
 static void teardown(void)
 {
     small_site_deinit(&site);
@@ -140,7 +134,7 @@ Test(link_test, tries_every_way_that_makes_sense_and_ends_by_the_one_that_is_set
 }
 
 /* A link that says 'direct' is not the same as none: restores would go another way. */
-Test(link_test, advises_to_take_a_link_away_where_none_is_needed, .init = setup_redirected)
+Test(link_test, advises_to_take_a_link_away_where_none_is_needed, .init = cr_redirect_stderr)
 {
     struct err err = {0};
     told.connection = CONNECTION(REVERSE);

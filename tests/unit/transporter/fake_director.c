@@ -142,6 +142,17 @@ enum net_status fake_director_poke(struct fake_director *director)
     return net_socket_send(director->socket, &director->peer, &message, 5000);
 }
 
+void fake_director_drop(struct fake_director *director)
+{
+    enum net_status status = NET_OK;
+    while (status == NET_OK) {
+        AUTO(net_message) struct net_message message = {0};
+        struct net_peer from;
+        enum net_fault fault;
+        status = net_socket_recv(director->socket, &from, &message, &fault, 0);
+    }
+}
+
 unsigned fake_director_heard(struct fake_director *director, Sealift__Head__KindCase kind)
 {
     unsigned count = 0;

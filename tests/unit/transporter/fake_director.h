@@ -40,6 +40,8 @@ void fake_director_send(struct fake_director *director, Sealift__Head *head, str
 void fake_director_send_bytes(struct fake_director *director, struct span head, struct span payload);
 /* Says Welcome once more: NET_UNREACHABLE when the transporter has hung up. */
 enum net_status fake_director_poke(struct fake_director *director);
+/* What lies here is dropped unread. */
+void fake_director_drop(struct fake_director *director);
 /* How many messages of this kind lie here; they are dropped, with all others. */
 unsigned fake_director_heard(struct fake_director *director, Sealift__Head__KindCase kind);
 void fake_director_deliver(struct fake_director *director, struct span statement);
