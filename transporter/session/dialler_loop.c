@@ -187,7 +187,7 @@ static void take_event(struct dialler *dialler, struct links *links, struct link
         note_trouble(dialler, link,
                      event->cause == NET_CAUSE_AUTH
                          ? "the other side does not admit this transporter now"
-                         : "the handshake failed: another key is there, or another protocol");
+                         : "the handshake failed: another key is there, or another protocol, or it hangs");
         link->lost = true;
         return;
     case NET_RETRIED:
