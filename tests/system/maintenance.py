@@ -177,13 +177,16 @@ with Site("maintenance") as site:
     site.sealift("repository", "create", "third", "--on", "vault", "--path", site.path("vault-store", "third"))
     site.sealift("job", "create", "only", "--backup", f"source:{tree}", "--repository", "third", "--encrypt", "source",
                  "--key", "main")
-    only = command(site, "job", "run", "only", "--wait")["point"]
+    first = command(site, "job", "run", "only", "--wait")
+    only = first["point"]
     third = glob.glob(site.path("vault-store", "third", "packs", "*", "*"))
     third.sort(key=os.path.getsize)  # the nodes, the data
     for lost, code in ((third[-1], 1), (third[0], 0)):  # nodes are asked for in every run
         os.unlink(lost)
         done = site.sealift("--json", "job", "run", "only", "--wait", code=code)
         expect(code == 0 or "the repository lacks contents of earlier runs" in done.stderr, f"it says what it does: {done}")
+        told = json.loads(done.stdout)
+        expect(all(told[key] == first[key] for key in ("files", "entries", "content_bytes")), f"each counted once: {told}")
         rows = check(site, "--level", "presence", repository="third", code=22)["findings"]
         hurt = {point for row in rows for point in row["points"]}
         expect({row["object"] for row in rows} == {name_of(lost)}, f"what is named: {rows}")

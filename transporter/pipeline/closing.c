@@ -43,8 +43,7 @@ static bool reset_cache(struct stat_cache *cache, struct err *err)
 {
     struct err why = {0};
     if (cache && !stat_cache_reset(cache, &why)) return err_wrap(err, "%s; and", why.text);
-    return err_wrap(err,
-                    "the repository lacks contents of earlier runs (the next run reads everything again)");
+    return err_wrap(err, "the repository lacks contents of earlier runs, so everything is read again");
 }
 
 bool closing_commit(struct attempt *attempt, const struct closing *closing, struct backup_result *result,

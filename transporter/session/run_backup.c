@@ -388,6 +388,14 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
     return done;
 }
 
+/* What is counted is what the point holds; what was read and warned of, all of the run. */
+static void count_anew(struct backup_progress *progress)
+{
+    atomic_store(&progress->entries, 0);
+    atomic_store(&progress->files, 0);
+    atomic_store(&progress->content_bytes, 0);
+}
+
 static bool make_passes(struct source *source, struct err *err)
 {
     struct run *run = source->run;
@@ -399,6 +407,7 @@ static bool make_passes(struct source *source, struct err *err)
         if (done) return true;
         if (!source->missing || pass == PASSES || !run_going_on(run, err)) return false;
         run_warn(run, span_of(NULL, 0), err);
+        count_anew(&run->backup);
     }
 }
 
