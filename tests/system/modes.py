@@ -382,7 +382,7 @@ def no_reverse_port(site):
 
 
 def main():
-    with Site("modes", lease="2s") as site:
+    with Site("modes", lease="4s") as site:
         tree = site.path("tree")
         make_tree(tree, files=60)
         site.begin()
