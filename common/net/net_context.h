@@ -11,9 +11,14 @@
 
 /* How connections are kept. Of libzmq's own pauses the first ones are blurred by chance. */
 struct net_pace {
-    int heartbeat_ms;     /* servers ask so often whether a peer is there: four times without a word end it */
+    int heartbeat_ms;     /* servers ask so often whether a peer is there */
     int reconnect_ms;     /* the first pause before a peer is dialled again; it doubles ... */
     int reconnect_max_ms; /* ... up to this */
+};
+enum {
+    NET_HEARTBEATS_LOST = 4,      /* so many heartbeats without a word end a connection, at either end */
+    NET_HEARTBEAT_LEAST_MS = 100, /* what may be configured */
+    NET_HEARTBEAT_MOST_MS = 60 * 1000,
 };
 #define NET_PACE_DEFAULT                                                                                     \
     ((struct net_pace){.heartbeat_ms = 5000, .reconnect_ms = 250, .reconnect_max_ms = 5000})

@@ -16,8 +16,6 @@
 /* What a message frame may grow by under CURVE (33 bytes today): MAXMSGSIZE counts it. */
 #define CURVE_OVERHEAD 64
 
-enum { HEARTBEATS_LOST = 4 }; /* so many intervals of silence end a connection */
-
 /* A NET_CONNECT through a relay. */
 struct proxied {
     struct proxied *next;
@@ -59,7 +57,7 @@ struct net_options net_options_of(enum net_role role)
         .connect_timeout_ms = 10000,
         .handshake_timeout_ms = 5000,
         .heartbeat_ms = NET_PACE_DEFAULT.heartbeat_ms,
-        .heartbeat_timeout_ms = HEARTBEATS_LOST * NET_PACE_DEFAULT.heartbeat_ms,
+        .heartbeat_timeout_ms = NET_HEARTBEATS_LOST * NET_PACE_DEFAULT.heartbeat_ms,
         .reconnect_ms = NET_PACE_DEFAULT.reconnect_ms,
         .reconnect_max_ms = NET_PACE_DEFAULT.reconnect_max_ms,
     };
@@ -70,7 +68,7 @@ struct net_options net_options_in(const struct net_context *context, enum net_ro
     const struct net_pace pace = net_context_pace(context);
     struct net_options options = net_options_of(role);
     options.heartbeat_ms = pace.heartbeat_ms;
-    options.heartbeat_timeout_ms = HEARTBEATS_LOST * pace.heartbeat_ms;
+    options.heartbeat_timeout_ms = NET_HEARTBEATS_LOST * pace.heartbeat_ms;
     if (options.heartbeat_timeout_ms < options.connect_timeout_ms)
         options.connect_timeout_ms = options.heartbeat_timeout_ms;
     options.reconnect_ms = pace.reconnect_ms;

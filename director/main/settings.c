@@ -12,7 +12,6 @@
 
 enum { DIALS_MAX = 1024 }; /* each is a thread */
 enum { KEEP_USUAL = 10, KEEP_MAX = 10000 };
-enum { HEARTBEAT_LEAST_MS = 100, HEARTBEAT_MOST_MS = 60 * 1000 };
 enum { PORT_MAX = 65535, LEASE_LEAST_MS = 1000, LEASE_MOST_MS = 24 * 3600 * 1000 };
 
 static const struct conf_word levels[] = {
@@ -126,7 +125,7 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     if (!get_bind(root, &settings->bind, err) || !get_ports(root, settings, err) ||
         !conf_get_duration_or(root, "lease", LEASE_LEAST_MS, LEASE_MOST_MS, DIRECTOR_LEASE_MS,
                               &settings->lease_ms, err) ||
-        !conf_get_duration_or(root, "heartbeat", HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS,
+        !conf_get_duration_or(root, "heartbeat", NET_HEARTBEAT_LEAST_MS, NET_HEARTBEAT_MOST_MS,
                               (uint64_t)NET_PACE_DEFAULT.heartbeat_ms, &settings->heartbeat_ms, err) ||
         !get_self_backup(root, settings, err) || !get_dials(root, settings, err) ||
         !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/conf/conf.h"
 #include "common/crypto/identity.h"
+#include "common/net/net_context.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,6 @@ enum {
     SLOTS_MAX = 128,  /* a Hello, of 4 KiB at most, names the runs in them and the entries of kms */
     LEASE_DEFAULT_MS = 120 * 1000,
     LEASE_MIN_MS = 500,
-    HEARTBEAT_LEAST_MS = 100,
-    HEARTBEAT_MOST_MS = 60 * 1000,
     RECONNECT_LEAST_MS = 10,
     RECONNECT_MOST_MS = 5 * 60 * 1000,
     DRAIN_DEFAULT_MS = 30 * 1000,
@@ -181,7 +180,7 @@ static bool get_pace(struct conf_group root, struct net_pace *out, struct err *e
     const struct net_pace usual = NET_PACE_DEFAULT;
     struct conf_group reconnect;
     uint64_t heartbeat_ms = 0, first_ms = 0, most_ms = 0;
-    if (!conf_get_duration_or(root, "heartbeat", HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS,
+    if (!conf_get_duration_or(root, "heartbeat", NET_HEARTBEAT_LEAST_MS, NET_HEARTBEAT_MOST_MS,
                               (uint64_t)usual.heartbeat_ms, &heartbeat_ms, err) ||
         !conf_get_group_or_empty(root, "reconnect", &reconnect, err) ||
         !conf_get_duration_or(reconnect, "first", RECONNECT_LEAST_MS, RECONNECT_MOST_MS,

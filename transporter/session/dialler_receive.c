@@ -126,11 +126,10 @@ static void withhold(struct dialler *dialler)
 /* Four heartbeats of whoever has the slower ones. */
 static uint64_t silence_of(const struct dialler *dialler, uint32_t other_ms)
 {
-    enum { HEARTBEATS_LOST = 4, HEARTBEAT_MOST_MS = 60 * 1000 };
     uint64_t own_ms = (uint64_t)net_context_pace(dialler->options.net).heartbeat_ms;
     if (other_ms == 0) return 0;
-    if (other_ms > HEARTBEAT_MOST_MS) other_ms = HEARTBEAT_MOST_MS;
-    return HEARTBEATS_LOST * (own_ms > other_ms ? own_ms : other_ms);
+    if (other_ms > NET_HEARTBEAT_MOST_MS) other_ms = NET_HEARTBEAT_MOST_MS;
+    return NET_HEARTBEATS_LOST * (own_ms > other_ms ? own_ms : other_ms);
 }
 
 static bool take_opened(struct dialler *dialler, const Sealift__Opened *opened, struct err *err)
