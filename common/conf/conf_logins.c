@@ -46,7 +46,7 @@ void conf_logins_deinit(struct conf_logins *logins)
     *logins = (struct conf_logins){0};
 }
 
-static bool get_login(struct conf_group at, const char *address, struct conf_login *out, struct err *err)
+static bool get_login(struct conf_group at, const char *address, struct login *out, struct err *err)
 {
     const char *user = NULL;
     if (!conf_get_string(at, "user", &user, err)) return false;
@@ -59,6 +59,13 @@ static bool get_login(struct conf_group at, const char *address, struct conf_log
     return conf_get_password_file(at, "password_file", &out->password, err);
 }
 
+static bool is_there(const struct conf_logins *logins, const char *address)
+{
+    for (size_t i = 0; i < logins->count; i++)
+        if (strcmp(logins->items[i].address, address) == 0) return true;
+    return false;
+}
+
 bool conf_get_logins(struct conf_group at, const char *key, struct conf_logins *out, struct err *err)
 {
     struct conf_list groups;
@@ -67,10 +74,10 @@ bool conf_get_logins(struct conf_group at, const char *key, struct conf_logins *
     logins.items = xcalloc(groups.count + 1, sizeof(*logins.items));
     for (size_t i = 0; i < groups.count; i++) {
         struct conf_group group = conf_list_at(&groups, i);
-        struct conf_login *login = &logins.items[i];
+        struct login *login = &logins.items[i];
         const char *address = NULL;
         if (!conf_get_string(group, "address", &address, err)) return false;
-        if (conf_logins_find(&logins, address))
+        if (is_there(&logins, address))
             return conf_reject(group, "address", err, "'%s' is there twice", address);
         logins.count++;
         if (!get_login(group, address, login, err)) return false;
@@ -78,11 +85,4 @@ bool conf_get_logins(struct conf_group at, const char *key, struct conf_logins *
     *out = logins;
     logins = (struct conf_logins){0};
     return true;
-}
-
-const struct conf_login *conf_logins_find(const struct conf_logins *logins, const char *address)
-{
-    for (size_t i = 0; i < logins->count; i++)
-        if (strcmp(logins->items[i].address, address) == 0) return &logins->items[i];
-    return NULL;
 }

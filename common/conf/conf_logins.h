@@ -5,20 +5,14 @@
 #ifndef SEALIFT_CONF_LOGINS_H
 #define SEALIFT_CONF_LOGINS_H
 
-#include "common/base/secret.h"
+#include "common/base/login.h"
 #include "common/conf/conf_address.h"
 
 #define CONF_LOGIN_TEXT_MAX 255 /* bytes of a user's name or password */
 
-struct conf_login {
-    char *address; /* HOST:PORT, as it is written where the proxy is used */
-    char *user;
-    struct secret *password;
-};
-
-/* {0} is none. */
+/* {0} is none. Owns what its items point to. */
 struct conf_logins {
-    struct conf_login *items;
+    struct login *items;
     size_t count;
 };
 
@@ -27,8 +21,6 @@ bool conf_get_logins(struct conf_group at, const char *key, struct conf_logins *
                      struct err *err) MUST_CHECK;
 void conf_logins_deinit(struct conf_logins *logins);
 DEFINE_AUTO_IN_PLACE(conf_logins, struct conf_logins, conf_logins_deinit)
-/* NULL: nobody logs in there. Borrowed. */
-const struct conf_login *conf_logins_find(const struct conf_logins *logins, const char *address);
 
 /* The path of a regular file that nobody but its owner may read; what is in its one line. */
 bool conf_get_password_file(struct conf_group at, const char *key, struct secret **out,

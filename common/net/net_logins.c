@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/net/net_dial.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -29,15 +30,16 @@ void net_logins_free(struct net_logins *logins)
     free(logins);
 }
 
-bool net_logins_add(struct net_logins *logins, const char *proxy, const char *user,
-                    const struct secret *password, struct err *err)
+bool net_logins_of(const struct login *items, size_t count, struct net_logins **out, struct err *err)
 {
-    struct net_dial_proxy login;
-    if (!net_dial_proxy_init(&login, proxy, user, password, err)) return false;
-    (void)pthread_mutex_lock(&logins->lock);
-    logins->items = xreallocarray(logins->items, logins->count + 1, sizeof(*logins->items));
-    logins->items[logins->count++] = login;
-    (void)pthread_mutex_unlock(&logins->lock);
+    AUTO(net_logins) struct net_logins *logins = net_logins_new();
+    logins->items = xcalloc(count + 1, sizeof(*logins->items));
+    for (const struct login *login = items; logins->count < count; login++, logins->count++)
+        if (!net_dial_proxy_init(&logins->items[logins->count], login->address, login->user, login->password,
+                                 err))
+            return false;
+    *out = logins;
+    logins = NULL;
     return true;
 }
 
@@ -60,7 +62,8 @@ static bool is_same(const struct host_port *a, const struct host_port *b)
 
 void net_logins_find(struct net_logins *logins, struct net_dial_proxy *proxy)
 {
-    if (!logins || proxy->user) return;
+    assert(!proxy->user);
+    if (!logins) return;
     (void)pthread_mutex_lock(&logins->lock);
     for (size_t i = 0; i < logins->count && !proxy->user; i++) {
         const struct net_dial_proxy *login = &logins->items[i];

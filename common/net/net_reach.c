@@ -113,10 +113,10 @@ struct net_reach_result net_reach(const struct net_reach_try *try)
     struct net_reach_result result = {.reason = NET_REACH_BAD_ADDRESS};
     if (!host_port_parse(try->address, HOST_PORT_DIALLED, &target, &err)) return result;
     result.end = NET_REACH_PROXY;
-    if (try->socks5 &&
-        !net_dial_proxy_init(&proxy, try->socks5, try->socks5_user, try->socks5_password, &err))
-        return result;
-    net_logins_find(try->logins, &proxy);
+    if (try->socks5) {
+        if (!net_dial_proxy_init(&proxy, try->socks5, NULL, NULL, &err)) return result;
+        net_logins_find(try->logins, &proxy);
+    }
     const struct net_dial dial = {
         .target = &target,
         .proxies = &proxy,

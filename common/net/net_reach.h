@@ -4,7 +4,6 @@
 #define SEALIFT_NET_REACH_H
 
 #include "common/base/err.h"
-#include "common/base/secret.h"
 #include "common/net/net_logins.h"
 #include "common/net/net_wake.h"
 
@@ -43,11 +42,9 @@ struct net_reach_result {
 
 /* All borrowed until net_reach returns. */
 struct net_reach_try {
-    const char *address;                  /* HOST:PORT */
-    const char *socks5;                   /* HOST:PORT of a proxy, which resolves the address; or NULL */
-    const char *socks5_user;              /* 1 to 255 bytes; NULL: whom `logins` names */
-    const struct secret *socks5_password; /* 1 to 255 bytes, where there is a user */
-    struct net_logins *logins;            /* or NULL */
+    const char *address;       /* HOST:PORT */
+    const char *socks5;        /* HOST:PORT of a proxy, which resolves the address; or NULL */
+    struct net_logins *logins; /* who logs in at the proxy; or NULL: nobody */
     int timeout_ms; /* for TCP to connect, and as long again for a proxy to say that it did. Looking a name up
                        has limits of its own, the system's */
     const struct net_wake *give_up; /* NET_REACH_GIVEN_UP when it is signalled; or NULL */

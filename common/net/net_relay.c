@@ -135,11 +135,8 @@ DEFINE_AUTO_IN_PLACE(hops, struct hops, hops_deinit)
 static void log_in(const struct net_relay *relay, struct hops *out)
 {
     for (size_t i = 0; i < relay->proxy_count; i++) {
-        const struct net_dial_proxy *own = &relay->proxies[i];
         struct net_dial_proxy *proxy = &out->proxies[out->count++];
-        proxy->at = own->at;
-        if (own->user) proxy->user = xstrdup(own->user);
-        if (own->user) proxy->password = secret_copy(own->password->data, own->password->len);
+        proxy->at = relay->proxies[i].at;
         net_logins_find(net_context_logins(relay->context), proxy);
     }
 }
@@ -274,10 +271,9 @@ static bool listen_locally(struct net_relay *relay, struct err *err)
     return err_sys(err, errno, "cannot listen at '%s'", relay->address);
 }
 
-static bool add_proxy(struct net_relay *relay, const char *at, const char *user,
-                      const struct secret *password, struct err *err)
+static bool add_proxy(struct net_relay *relay, const char *at, struct err *err)
 {
-    if (!net_dial_proxy_init(&relay->proxies[relay->proxy_count], at, user, password, err)) return false;
+    if (!net_dial_proxy_init(&relay->proxies[relay->proxy_count], at, NULL, NULL, err)) return false;
     relay->proxy_count++;
     return true;
 }
@@ -296,8 +292,8 @@ bool net_relay_start(struct net_context *context, const struct net_relay_options
     relay->listener = relay->finish.fd = -1;
     (void)pthread_mutex_init(&relay->lock, NULL);
     assert(options->proxy || !options->way_out);
-    if ((options->way_out && !add_proxy(relay, options->way_out, NULL, NULL, err)) ||
-        (options->proxy && !add_proxy(relay, options->proxy, options->user, options->password, err)))
+    if ((options->way_out && !add_proxy(relay, options->way_out, err)) ||
+        (options->proxy && !add_proxy(relay, options->proxy, err)))
         return false;
     if (!host_port_parse(options->target, HOST_PORT_DIALLED, &relay->target, err))
         return err_wrap(err, "address");

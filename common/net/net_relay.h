@@ -11,22 +11,19 @@
 #ifndef SEALIFT_NET_RELAY_H
 #define SEALIFT_NET_RELAY_H
 
-#include "common/base/secret.h"
 #include "common/net/net_context.h"
 
 struct net_relay;
 
 /* Borrowed until net_relay_start returns. */
 struct net_relay_options {
-    const char *proxy, *target;    /* HOST:PORT; the proxy resolves the target; NULL: straight */
-    const char *user;              /* NULL: whom the context's logins name at each try */
-    const struct secret *password; /* with a user */
-    const char *way_out; /* HOST:PORT of another proxy, through which `proxy` is dialled, with a login of the
-                            context's; NULL: none */
-    int connect_ms;      /* for each proxy to be reached and to take the login */
-    int answer_ms;       /* for the last to say that it connected; -1: for ever */
-    int handshake_ms;    /* from then until the other end has said its part of CURVE's handshake */
-    int silence_ms;      /* what the network does not acknowledge for so long is lost; 0: 20 s */
+    const char *proxy, *target; /* HOST:PORT; the proxy resolves the target; NULL: straight */
+    const char *way_out;        /* HOST:PORT of another proxy, through which `proxy` is dialled; NULL: none */
+    /* At each try the context's logins say who logs in at a proxy. */
+    int connect_ms;   /* for each proxy to be reached and to take the login */
+    int answer_ms;    /* for the last to say that it connected; -1: for ever */
+    int handshake_ms; /* from then until the other end has said its part of CURVE's handshake */
+    int silence_ms;   /* what the network does not acknowledge for so long is lost; 0: 20 s */
     int reconnect_ms, reconnect_max_ms; /* from one try to the next: doubles from the first to the second */
 };
 

@@ -256,8 +256,6 @@ static bool start_relay(struct net_socket *socket, const struct net_endpoint *en
     const struct net_relay_options options = {
         .proxy = endpoint->socks5,
         .target = endpoint->address + strlen(TCP),
-        .user = endpoint->socks5_user,
-        .password = endpoint->socks5_password,
         .way_out = endpoint->way_out,
         .connect_ms = socket->connect_timeout_ms,
         .answer_ms = endpoint->socks5_patience_ms ? endpoint->socks5_patience_ms : socket->connect_timeout_ms,

@@ -62,13 +62,8 @@ struct net_endpoint {
     enum net_side side;
     const char *address; /* tcp://HOST:PORT (0: any port) or ipc://PATH. inproc has no CURVE: refused */
     const char *socks5;  /* HOST:PORT of a proxy for a NET_CONNECT, which resolves HOST; or NULL */
-    /* Who logs in there (RFC 1929), 1 to 255 bytes each; both NULL: whom the context's logins name, or
-     * nobody. The password crosses the network as it is: SOCKS5 has no encryption. Copied; the copy of the
-     * password is in guarded memory. */
-    const char *socks5_user;
-    const struct secret *socks5_password;
     /* Of a second proxy, through which that of `socks5` is dialled: this host's way out of its network; or
-     * NULL. It resolves the name of the other one. Who logs in there the context's logins say. */
+     * NULL. It resolves the name of the other one. Who logs in at either the context's logins say. */
     const char *way_out;
     /* How long the proxy may take to say that it has connected; 0: connect_timeout_ms. At a rendezvous that
      * is until the other end comes. */

@@ -75,22 +75,15 @@ static void say_ready(const struct director *director)
                   NULL);
 }
 
-static bool logins_of(const struct conf_logins *from, struct net_logins *out, struct err *err)
-{
-    for (size_t i = 0; i < from->count; i++) {
-        const struct conf_login *login = &from->items[i];
-        if (!net_logins_add(out, login->address, login->user, login->password, err)) return false;
-    }
-    return true;
-}
-
 /* Of a director that runs. */
 static bool reload(void *arg, const char *config, enum log_level *out, struct err *err)
 {
     struct director *const *director = arg;
     AUTO(settings) struct settings settings = {0};
-    AUTO(net_logins) struct net_logins *logins = net_logins_new();
-    if (!settings_load(config, &settings, err) || !logins_of(&settings.logins, logins, err)) return false;
+    AUTO(net_logins) struct net_logins *logins = NULL;
+    if (!settings_load(config, &settings, err) ||
+        !net_logins_of(settings.logins.items, settings.logins.count, &logins, err))
+        return false;
     net_logins_swap(director_logins(*director), logins);
     *out = settings.log_level;
     return true;
@@ -111,7 +104,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
 {
     AUTO(net_key) struct net_key *key = NULL;
     AUTO(free) struct director_dial *dials = dials_of(settings);
-    AUTO(net_logins) struct net_logins *logins = net_logins_new();
+    AUTO(net_logins) struct net_logins *logins = NULL;
     AUTO(director) struct director *director = NULL;
     AUTO(daemon_signals)
     struct daemon_signals signals = {.program = PROGRAM,
@@ -120,6 +113,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                      .arg = &director,
                                      .changes = "log_level, proxies",
                                      .fd = -1};
+    if (!net_logins_of(settings->logins.items, settings->logins.count, &logins, err)) return false;
     struct director_settings how = {.state_dir = settings->state_dir,
                                     .bind = settings->bind,
                                     .operator_port = settings->operator_port,
@@ -134,8 +128,7 @@ static bool run_daemon(const struct settings *settings, const char *config, stru
                                                     .spec = settings->self_backup_schedule,
                                                     .keep = (unsigned)settings->self_backup_keep}};
     if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err) ||
-        !logins_of(&settings->logins, logins, err) || !director_key_open(settings->state_dir, &key, err) ||
-        !director_open(&how, key, &director, err))
+        !director_key_open(settings->state_dir, &key, err) || !director_open(&how, key, &director, err))
         return false;
     say_ready(director);
     daemon_notify("READY=1");

@@ -101,30 +101,27 @@ static bool parse_arguments(int argc, char **argv, struct arguments *out, struct
     return true;
 }
 
-static bool logins_of(const struct conf_logins *from, struct net_logins *out, struct err *err)
-{
-    for (size_t i = 0; i < from->count; i++) {
-        const struct conf_login *login = &from->items[i];
-        if (!net_logins_add(out, login->address, login->user, login->password, err)) return false;
-    }
-    return true;
-}
-
 /* What may change while it runs. */
 struct changing {
     struct bandwidth *bandwidth;
     struct net_context *net; /* there once signals are taken */
 };
 
+static bool set_logins(struct net_context *net, const struct conf_logins *to, struct err *err)
+{
+    AUTO(net_logins) struct net_logins *logins = NULL;
+    if (!net_logins_of(to->items, to->count, &logins, err)) return false;
+    net_logins_swap(net_context_logins(net), logins);
+    return true;
+}
+
 static bool reload(void *arg, const char *config, enum log_level *out, struct err *err)
 {
     const struct changing *changing = arg;
     AUTO(settings) struct settings settings = {0};
-    AUTO(net_logins) struct net_logins *logins = net_logins_new();
-    if (!settings_load(config, &settings, err) || !logins_of(&settings.data.logins, logins, err))
+    if (!settings_load(config, &settings, err) || !set_logins(changing->net, &settings.data.logins, err))
         return false;
     bandwidth_set(changing->bandwidth, &settings.bandwidth);
-    net_logins_swap(net_context_logins(changing->net), logins);
     *out = settings.log_level;
     return true;
 }
@@ -211,11 +208,73 @@ static struct run_environment environment_of(const struct settings *settings)
                                     .check_bytes_per_s = settings->check_bytes_per_s};
 }
 
+/* This host as it joined its site, and the lock on its state. */
+struct host {
+    struct site_line site;
+    struct identity *self;
+    struct hash own_key_id, own_domain; /* where there is an own-key file */
+    int state_lock;
+};
+
+static void host_close(struct host *host)
+{
+    identity_free(host->self);
+    auto_close_fd(host->state_lock);
+}
+DEFINE_AUTO_IN_PLACE(host, struct host, host_close)
+
+static bool host_open(const struct settings *settings, const char *config, struct host *host, struct err *err)
+{
+    const char *own_key = settings->own_key_file;
+    if (!init_load(settings->state_dir, &host->site, &host->self, err) ||
+        !daemon_state_lock(settings->state_dir, &host->state_lock, err))
+        return false;
+    return !own_key ||
+           own_key_facts(own_key, &host->self->known, &host->own_key_id, &host->own_domain, err) ||
+           err_wrap(err, "%s: own_key", config);
+}
+
+static bool open_net(const struct settings *settings, struct net_context **out, struct err *err)
+{
+    AUTO(net_context) struct net_context *net = NULL;
+    if (!net_context_new(2, &net, err) || !set_logins(net, &settings->data.logins, err)) return false;
+    net_context_set_pace(net, &settings->pace);
+    *out = net;
+    net = NULL;
+    return true;
+}
+
+static bool take_runs(const struct settings *settings, const struct host *host,
+                      const struct run_environment *environment, const struct reverse_port *reverse,
+                      struct daemon_signals *signals, struct err *err)
+{
+    char address[SITE_LINE_MAX];
+    director_address_endpoint(&host->site.director, address);
+    struct control_options control_options = {
+        .environment = *environment,
+        .director = way_to_director(settings, address),
+        .director_key = host->site.director.curve_pk,
+        .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
+        .slots = settings->slots,
+        .kept_slots = settings->kept_slots,
+        .drain_ms = settings->drain_ms,
+        .own_key_id = settings->own_key_file ? &host->own_key_id : NULL,
+        .own_domain_id = settings->own_key_file ? &host->own_domain : NULL,
+        .wake_fd = signals->fd,
+        .woken = daemon_signals_take,
+        .woken_arg = signals,
+    };
+    AUTO(control) struct control *control = NULL;
+    if (!control_new(&control_options, &control, err)) return false;
+    say_ready(host->self, environment->listener, reverse);
+    bool ok = control_run(control, err);
+    log_event(ok ? LOG_INFO : LOG_ERROR, "stopped", "reason", ok ? "asked to" : err->text, NULL);
+    return ok;
+}
+
 static bool run_daemon(struct settings *settings, const char *config, struct err *err)
 {
-    struct site_line site;
-    char address[SITE_LINE_MAX];
-    AUTO(identity) struct identity *self = NULL;
+    AUTO(host) struct host host = {.state_lock = -1};
     AUTO(bandwidth) struct bandwidth *bandwidth = bandwidth_new(&settings->bandwidth);
     struct changing changing = {.bandwidth = bandwidth};
     struct credit_pool credits = {0};
@@ -226,31 +285,23 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
                                      .arg = &changing,
                                      .changes = "log_level, bandwidth, proxies",
                                      .fd = -1};
-    AUTO(fd) int state_lock = -1;
-    if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err)) return false;
-    if (!init_load(settings->state_dir, &site, &self, err)) return false;
-    if (!daemon_state_lock(settings->state_dir, &state_lock, err)) return false;
-    struct hash own_key_id, own_domain;
-    if (settings->own_key_file &&
-        !own_key_facts(settings->own_key_file, &self->known, &own_key_id, &own_domain, err))
-        return err_wrap(err, "%s: own_key", config);
-    director_address_endpoint(&site.director, address);
+    if (!daemon_signals_open(&signals, err) || !daemon_clock_check(time(NULL), err) ||
+        !host_open(settings, config, &host, err))
+        return false;
 
     AUTO(authority) struct authority *authority = NULL;
     AUTO(net_context) struct net_context *net = NULL;
     AUTO(reverse_port) struct reverse_port *reverse = NULL;
     AUTO(listener) struct listener *listener = NULL;
-    AUTO(stores) struct stores *stores = stores_new(settings->state_dir, self, &settings->policy);
-    if (!authority_open(settings->state_dir, &site, self, &authority, err)) return false;
+    AUTO(stores) struct stores *stores = stores_new(settings->state_dir, host.self, &settings->policy);
+    if (!authority_open(settings->state_dir, &host.site, host.self, &authority, err)) return false;
     stores_trust(stores, &(struct repository_operators){.known = authority_knew_operator, .arg = authority});
-    if (!net_context_new(2, &net, err)) return false;
+    if (!open_net(settings, &net, err)) return false;
     changing.net = net;
-    net_context_set_pace(net, &settings->pace);
-    if (!logins_of(&settings->data.logins, net_context_logins(net), err)) return false;
-    if (!open_ports(settings, self, net, &listener, &reverse, err)) return err_wrap(err, "%s", config);
+    if (!open_ports(settings, host.self, net, &listener, &reverse, err)) return err_wrap(err, "%s", config);
 
     struct run_environment environment = environment_of(settings);
-    environment.self = self;
+    environment.self = host.self;
     environment.authority = authority;
     environment.stores = stores;
     environment.net = net;
@@ -258,26 +309,7 @@ static bool run_daemon(struct settings *settings, const char *config, struct err
     environment.reverse = meetings_of(reverse);
     environment.bandwidth = bandwidth;
     environment.credits = &credits;
-    struct control_options control_options = {
-        .environment = environment,
-        .director = way_to_director(settings, address),
-        .director_key = site.director.curve_pk,
-        .reverse_endpoint = reverse ? reverse_port_endpoint(reverse) : NULL,
-        .slots = settings->slots,
-        .kept_slots = settings->kept_slots,
-        .drain_ms = settings->drain_ms,
-        .own_key_id = settings->own_key_file ? &own_key_id : NULL,
-        .own_domain_id = settings->own_key_file ? &own_domain : NULL,
-        .wake_fd = signals.fd,
-        .woken = daemon_signals_take,
-        .woken_arg = &signals,
-    };
-    AUTO(control) struct control *control = NULL;
-    if (!control_new(&control_options, &control, err)) return false;
-    say_ready(self, listener, reverse);
-    bool ok = control_run(control, err);
-    log_event(ok ? LOG_INFO : LOG_ERROR, "stopped", "reason", ok ? "asked to" : err->text, NULL);
-    return ok;
+    return take_runs(settings, &host, &environment, reverse, &signals, err);
 }
 
 static bool move(const char *line, const struct settings *settings, const char *config, struct err *err)

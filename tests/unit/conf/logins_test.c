@@ -48,7 +48,7 @@ static bool read_logins(const char *text, struct conf_logins *out, struct err *e
     return conf_get_logins(conf_root(conf), "proxies", out, err) && conf_finish(conf, err);
 }
 
-Test(conf_logins, are_found_by_the_address_as_it_is_written)
+Test(conf_logins, are_read_in_the_order_of_the_file)
 {
     struct err err;
     AUTO(conf_logins) struct conf_logins logins = {0};
@@ -57,13 +57,13 @@ Test(conf_logins, are_found_by_the_address_as_it_is_written)
                     "  { address = \"[2001:db8::1]:1\"; user = \"x\"; password_file = \"%/longest\"; } );",
                     &logins, &err),
         &err);
-    const struct conf_login *login = conf_logins_find(&logins, "p:1080");
-    cr_assert_not_null(login);
+    const struct login *login = &logins.items[0];
+    cr_assert_eq(logins.count, 2);
+    cr_assert_str_eq(login->address, "p:1080");
     cr_assert_str_eq(login->user, "web");
     cr_assert(span_eq(span_of(login->password->data, login->password->len), span_str("s3cret with blanks")));
-    cr_assert_eq(conf_logins_find(&logins, "[2001:db8::1]:1")->password->len, 255);
-    cr_assert_null(conf_logins_find(&logins, "p:1081"));
-    cr_assert_null(conf_logins_find(&(struct conf_logins){0}, "p:1080"));
+    cr_assert_str_eq(logins.items[1].address, "[2001:db8::1]:1");
+    cr_assert_eq(logins.items[1].password->len, 255);
 }
 
 Test(conf_logins, that_cannot_work_are_refused_with_the_line)

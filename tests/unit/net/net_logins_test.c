@@ -5,29 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct net_logins *logins;
+#define TEXT(text) ((char[]){text})
+
+static struct secret *password;
 
 static void setup(void)
 {
-    logins = net_logins_new();
+    password = secret_copy("word", 4);
 }
 
 static void teardown(void)
 {
-    net_logins_free(logins);
+    secret_free(password);
 }
 
 TestSuite(net_logins, .init = setup, .fini = teardown);
 
-static bool add(struct net_logins *to, const char *proxy, const char *user, const char *word)
+static struct net_logins *of_two(char *proxy, char *user, char *other_proxy, char *other_user)
 {
     struct err err;
-    AUTO(secret) struct secret *password = secret_copy(word, strlen(word));
-    return net_logins_add(to, proxy, user, password, &err);
+    struct net_logins *logins = NULL;
+    const struct login items[] = {{.address = proxy, .user = user, .password = password},
+                                  {.address = other_proxy, .user = other_user, .password = password}};
+    cr_assert(net_logins_of(items, 2, &logins, &err), "%s", err.text);
+    return logins;
 }
 
 /* "" for nobody */
-static char *user_at(const char *proxy)
+static const char *user_at(struct net_logins *logins, const char *proxy)
 {
     static char user[64];
     struct err err;
@@ -41,40 +46,55 @@ static char *user_at(const char *proxy)
 
 Test(net_logins, are_of_one_proxy_and_its_port)
 {
-    cr_assert(add(logins, "p:1080", "me", "word"));
-    cr_assert(add(logins, "[2001:db8::1]:1080", "you", "word"));
-    cr_assert_str_eq(user_at("p:1080"), "me");
-    cr_assert_str_eq(user_at("[2001:db8::1]:1080"), "you");
-    cr_assert_str_eq(user_at("p:1081"), "");
-    cr_assert_str_eq(user_at("q:1080"), "");
+    AUTO(net_logins)
+    struct net_logins *logins = of_two(TEXT("p:1080"), TEXT("me"), TEXT("[2001:db8::1]:1080"), TEXT("you"));
+    cr_assert_str_eq(user_at(logins, "p:1080"), "me");
+    cr_assert_str_eq(user_at(logins, "[2001:db8::1]:1080"), "you");
+    cr_assert_str_eq(user_at(logins, "p:1081"), "");
+    cr_assert_str_eq(user_at(logins, "q:1080"), "");
+    cr_assert_str_eq(user_at(NULL, "p:1080"), "");
+}
+
+Test(net_logins, of_two_for_one_proxy_are_the_first)
+{
+    AUTO(net_logins)
+    struct net_logins *logins = of_two(TEXT("p:1080"), TEXT("me"), TEXT("p:1080"), TEXT("you"));
+    cr_assert_str_eq(user_at(logins, "p:1080"), "me");
 }
 
 Test(net_logins, are_others_after_a_swap)
 {
-    AUTO(net_logins) struct net_logins *others = net_logins_new();
-    cr_assert(add(logins, "p:1080", "me", "word"));
-    cr_assert(add(others, "q:1080", "you", "word"));
+    AUTO(net_logins)
+    struct net_logins *logins = of_two(TEXT("p:1080"), TEXT("me"), TEXT("r:1080"), TEXT("me"));
+    AUTO(net_logins)
+    struct net_logins *others = of_two(TEXT("q:1080"), TEXT("you"), TEXT("r:1080"), TEXT("they"));
     net_logins_swap(logins, others);
-    cr_assert_str_eq(user_at("p:1080"), "");
-    cr_assert_str_eq(user_at("q:1080"), "you");
-}
-
-Test(net_logins, leave_a_login_of_the_proxys_own_alone)
-{
-    struct err err;
-    AUTO(secret) struct secret *password = secret_copy("own", 3);
-    AUTO(net_dial_proxy) struct net_dial_proxy proxy = {.user = NULL};
-    cr_assert(add(logins, "p:1080", "me", "word"));
-    cr_assert(net_dial_proxy_init(&proxy, "p:1080", "other", password, &err));
-    net_logins_find(logins, &proxy);
-    cr_assert_str_eq(proxy.user, "other");
-    net_logins_find(NULL, &proxy);
+    cr_assert_str_eq(user_at(logins, "p:1080"), "");
+    cr_assert_str_eq(user_at(logins, "q:1080"), "you");
+    cr_assert_str_eq(user_at(logins, "r:1080"), "they");
 }
 
 Test(net_logins, that_no_proxy_takes_are_refused)
 {
-    cr_assert(!add(logins, "p", "me", "word"), "no port");
-    cr_assert(!add(logins, "p:1080", "", "word"), "no user");
-    cr_assert(!add(logins, "p:1080", "me", ""), "no password");
-    cr_assert_str_eq(user_at("p:1080"), "");
+    char longest[257];
+    memset(longest, 'u', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    AUTO(secret) struct secret *empty = secret_new(0), *longer = secret_new(256);
+    const struct login good = {.address = TEXT("p:1080"), .user = TEXT("me"), .password = password};
+    const struct login bad[] = {
+        {.address = TEXT("p"), .user = TEXT("me"), .password = password},
+        {.address = TEXT("p:1080"), .user = TEXT(""), .password = password},
+        {.address = TEXT("p:1080"), .user = longest, .password = password},
+        {.address = TEXT("p:1080"), .user = TEXT("me"), .password = empty},
+        {.address = TEXT("p:1080"), .user = TEXT("me"), .password = longer},
+        {.address = TEXT("p:1080"), .user = TEXT("me")},
+        {.address = TEXT("p:1080"), .password = password},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct err err;
+        struct net_logins *logins = NULL;
+        const struct login items[] = {good, bad[i]};
+        cr_assert(!net_logins_of(items, 2, &logins, &err), "case %zu", i);
+        cr_assert_null(logins);
+    }
 }

@@ -220,7 +220,7 @@ Test(net_proxy, only_tcp_goes_through_a_proxy)
                      "cannot dial through '127.0.0.1:1': address: 'nowhere' has no port: HOST:PORT");
 }
 
-Test(net_proxy, a_socket_logs_in_at_its_proxy)
+Test(net_proxy, a_socket_logs_in_as_its_context_says)
 {
     struct err err;
     AUTO(loopback) struct loopback loop;
@@ -230,29 +230,11 @@ Test(net_proxy, a_socket_logs_in_at_its_proxy)
     joiner_init_with_login(&joiner, JOINER_FORWARDS, "\1\2me\6secret");
     struct net_options options = loopback_client_options(&loop, loop.client_key);
     AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
-    const struct net_endpoint endpoint = {.side = NET_CONNECT,
-                                          .address = loop.address,
-                                          .socks5 = joiner.proxy,
-                                          .socks5_user = "me",
-                                          .socks5_password = password};
-    cr_assert(net_socket_attach(client, &endpoint, &err), "%s", err.text);
-    wipe(password->data, password->len); /* the relay has its own */
-    send_text(client, NULL, "hello", "");
-    (void)receive_text(loop.server, "hello", "");
-}
-
-Test(net_proxy, a_socket_logs_in_as_its_context_says_where_the_endpoint_says_nothing)
-{
-    struct err err;
-    AUTO(loopback) struct loopback loop;
-    AUTO(joiner) struct joiner joiner;
-    AUTO(secret) struct secret *password = secret_copy("secret", 6);
-    loopback_init(&loop, NET_UNKNOWN_REFUSE);
-    joiner_init_with_login(&joiner, JOINER_FORWARDS, "\1\2me\6secret");
-    struct net_options options = loopback_client_options(&loop, loop.client_key);
-    AUTO(net_socket) struct net_socket *client = make_socket(&loop, &options);
-    cr_assert(net_logins_add(net_context_logins(loop.context), joiner.proxy, "me", password, &err), "%s",
-              err.text);
+    const struct login login = {.address = joiner.proxy, .user = (char[]){"me"}, .password = password};
+    AUTO(net_logins) struct net_logins *logins = NULL;
+    cr_assert(net_logins_of(&login, 1, &logins, &err), "%s", err.text);
+    net_logins_swap(net_context_logins(loop.context), logins);
+    wipe(password->data, password->len); /* the context has its own */
     dial_through(client, &joiner, loop.address);
     send_text(client, NULL, "hello", "");
     (void)receive_text(loop.server, "hello", "");

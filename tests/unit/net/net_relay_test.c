@@ -241,18 +241,20 @@ Test(net_relay, tries_that_fail_have_growing_pauses)
 }
 
 /* A relay that dials `joiner:9` through the proxy of the scene, with a login at each. */
-static void begin_two_hops(struct scene *scene, const struct secret *password)
+static void begin_two_hops(struct scene *scene)
 {
     struct err err;
     scene_init(scene, DEADLINE_MS);
     net_relay_finish(scene->relay, 0);
     struct net_relay_options options = relay_options("joiner:9", DEADLINE_MS);
     options.way_out = scene->proxy_address;
-    options.user = "me";
-    options.password = password;
-    cr_assert(
-        net_logins_add(net_context_logins(scene->context), scene->proxy_address, "site", password, &err),
-        "%s", err.text);
+    AUTO(secret) struct secret *password = secret_copy("secret", 6);
+    const struct login at[] = {
+        {.address = scene->proxy_address, .user = (char[]){"site"}, .password = password},
+        {.address = (char[]){"joiner:9"}, .user = (char[]){"me"}, .password = password}};
+    AUTO(net_logins) struct net_logins *logins = NULL;
+    cr_assert(net_logins_of(at, 2, &logins, &err), "%s", err.text);
+    net_logins_swap(net_context_logins(scene->context), logins);
     cr_assert(net_relay_start(scene->context, &options, &scene->relay, &err), "%s", err.text);
 }
 
@@ -279,8 +281,7 @@ static void play_joiner(int fd, const char *reply, size_t len)
 Test(net_relay, asks_the_way_out_for_the_proxy_and_that_for_the_target)
 {
     AUTO(scene) struct scene scene;
-    AUTO(secret) struct secret *password = secret_copy("secret", 6);
-    begin_two_hops(&scene, password);
+    begin_two_hops(&scene);
     AUTO(fd) int inner = call_relay(scene.relay);
     AUTO(fd) int outer = accept_call(&scene);
     play_way_out(outer, "\5\0\0\1\1\2\3\4\5\6", 10);
@@ -294,9 +295,8 @@ Test(net_relay, of_two_proxies_names_the_one_that_failed)
 {
     static const char no[] = "\5\2\0\1\0\0\0\0\0\0", yes[] = "\5\0\0\1\1\2\3\4\5\6";
     AUTO(scene) struct scene scene;
-    AUTO(secret) struct secret *password = secret_copy("secret", 6);
     struct err err;
-    begin_two_hops(&scene, password);
+    begin_two_hops(&scene);
     AUTO(fd) int first = call_relay(scene.relay);
     AUTO(fd) int refuses = accept_call(&scene);
     play_way_out(refuses, no, 10);
