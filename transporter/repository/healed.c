@@ -1,7 +1,10 @@
 #include "transporter/repository/healed.h"
 
+#include "common/base/alloc.h"
 #include "transporter/repository/frame_reader.h"
+#include "transporter/repository/id_set.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define REFUTED_MAX 4096u
@@ -84,32 +87,107 @@ static bool reads(struct repository *repository, const struct bad_chunk *chunk,
             frame_reader_envelope(repository, &pack, &frame.seal, &out->envelope, &ignored));
 }
 
-/* All places: whoever writes in the domain may put any number of others before the one that is wanted. */
-static bool find_places(struct repository *repository, const struct bad_chunk *chunk, struct buf *places,
+/* Equal ones have the very same bytes under the same envelope. */
+static struct id content_of(const struct reading *reading)
+{
+    struct hash parts[2] = {hash_of(buf_span(&reading->frame)), hash_of(buf_span(&reading->envelope))};
+    struct hash both = hash_of(span_of(parts[0].bytes, sizeof(parts)));
+    struct id content;
+    memcpy(content.bytes, both.bytes, ID_LEN);
+    return content;
+}
+
+/* --- all chunks of one id --- */
+
+/* Whoever writes in a domain may store an id as often as it likes: each copy is read once, however many there
+ * are to be compared with it. */
+struct group {
+    struct repository *repository;
+    const struct healed *healed;
+    const struct bad_chunk *chunks;
+    size_t count;
+    struct id *contents; /* as they read where they are; zero: they do not */
+    struct id_set here;  /* those that do */
+    struct id_set there; /* of these, which other packs have */
+    bool readable;       /* there is another one that reads, whatever its bytes */
+};
+
+static void group_deinit(struct group *group)
+{
+    free(group->contents);
+    id_set_deinit(&group->here);
+    id_set_deinit(&group->there);
+}
+DEFINE_AUTO_IN_PLACE(group, struct group, group_deinit)
+
+static int by_group(const void *a, const void *b)
+{
+    const struct bad_chunk *one = a, *other = b;
+    int order = memcmp(one->id.bytes, other->id.bytes, ID_LEN);
+    if (order == 0) order = (one->at.domain > other->at.domain) - (one->at.domain < other->at.domain);
+    return order ? order : (one->at.type > other->at.type) - (one->at.type < other->at.type);
+}
+
+static void read_here(struct group *group)
+{
+    group->contents = xcalloc(group->count, sizeof(*group->contents));
+    for (size_t i = 0; i < group->count; i++) {
+        const struct bad_chunk *chunk = &group->chunks[i];
+        AUTO(reading) struct reading reading = {0};
+        if (!reads(group->repository, chunk, &chunk->at, &reading) || is_refuted(group->healed, &chunk->at))
+            continue;
+        group->contents[i] = content_of(&reading);
+        (void)id_set_add(&group->here, group->contents[i].bytes);
+    }
+}
+
+static bool next_places(const struct group *group, struct index_part *part, struct buf *places,
                         struct err *err)
 {
     struct hash id = {{0}};
     AUTO(index_view) struct index_view *view = NULL;
-    memcpy(id.bytes, chunk->id.bytes, ID_LEN);
-    return index_view_open(repository->index, &view, err) &&
-           index_locate_all(view, &id, chunk->at.domain, INDEX_FOR_KEEPING, places, err);
+    memcpy(id.bytes, group->chunks->id.bytes, ID_LEN);
+    return index_view_open(group->repository->index, &view, err) &&
+           index_locate_part(view, &id, group->chunks->at.domain, INDEX_FOR_KEEPING, part, places, err);
 }
 
-/* here: how it reads where it is; NULL: it does not. */
-static bool is_elsewhere(struct repository *repository, const struct bad_chunk *chunk,
-                         const struct reading *here, bool *out, struct err *err)
+static bool knows_enough(const struct group *group)
 {
-    AUTO(buf) struct buf places = {0};
-    if (!find_places(repository, chunk, &places, err)) return false;
-    *out = false;
-    for (size_t at = 0; at < places.len && !*out; at += sizeof(struct index_location)) {
-        struct index_location place;
-        AUTO(reading) struct reading there = {0};
-        memcpy(&place, places.data + at, sizeof(place));
-        if (place.state != INDEX_PACK || (here && place.len != chunk->at.len)) continue;
-        *out = reads(repository, chunk, &place, &there) &&
-               (!here || (span_eq(buf_span(&there.frame), buf_span(&here->frame)) &&
-                          span_eq(buf_span(&there.envelope), buf_span(&here->envelope))));
+    return group->readable && group->there.count == group->here.count;
+}
+
+static void look_there(struct group *group, const struct index_location *place)
+{
+    AUTO(reading) struct reading reading = {0};
+    if (place->state != INDEX_PACK || !reads(group->repository, group->chunks, place, &reading)) return;
+    struct id content = content_of(&reading);
+    group->readable = true;
+    if (id_set_has(&group->here, content.bytes)) (void)id_set_add(&group->there, content.bytes);
+}
+
+/* All places: whoever writes in the domain may put any number of others before the one that is wanted. */
+static bool read_there(struct group *group, struct err *err)
+{
+    for (struct index_part part = {0}; !part.ended && !knows_enough(group);) {
+        AUTO(buf) struct buf places = {0};
+        if (!next_places(group, &part, &places, err)) return false;
+        for (size_t at = 0; at < places.len && !knows_enough(group); at += sizeof(struct index_location)) {
+            struct index_location place;
+            memcpy(&place, places.data + at, sizeof(place));
+            look_there(group, &place);
+        }
+    }
+    return true;
+}
+
+static bool find_group(struct group *group, healed_fn *each, void *arg, struct err *err)
+{
+    read_here(group);
+    if (!read_there(group, err)) return false;
+    for (size_t i = 0; i < group->count; i++) {
+        bool good = !id_is_zero(&group->contents[i]);
+        bool elsewhere = good ? id_set_has(&group->there, group->contents[i].bytes) : group->readable;
+        if (elsewhere || good) each(arg, &group->chunks[i].at, elsewhere ? HEALED_ELSEWHERE : HEALED_HERE);
     }
     return true;
 }
@@ -117,14 +195,16 @@ static bool is_elsewhere(struct repository *repository, const struct bad_chunk *
 bool healed_find(struct repository *repository, struct healed *healed, healed_fn *each, void *arg,
                  struct err *err)
 {
-    for (size_t at = 0; at < healed->chunks.len; at += sizeof(struct bad_chunk)) {
-        struct bad_chunk chunk;
-        bool elsewhere = false;
-        AUTO(reading) struct reading here = {0};
-        memcpy(&chunk, healed->chunks.data + at, sizeof(chunk));
-        bool good = reads(repository, &chunk, &chunk.at, &here) && !is_refuted(healed, &chunk.at);
-        if (!is_elsewhere(repository, &chunk, good ? &here : NULL, &elsewhere, err)) return false;
-        if (elsewhere || good) each(arg, &chunk.at, elsewhere ? HEALED_ELSEWHERE : HEALED_HERE);
+    size_t count = healed->chunks.len / sizeof(struct bad_chunk);
+    struct bad_chunk *chunks = (struct bad_chunk *)(void *)healed->chunks.data;
+    if (count > 0) qsort(chunks, count, sizeof(*chunks), by_group);
+    for (size_t at = 0; at < count;) {
+        AUTO(group) struct group group = {.repository = repository, .healed = healed, .chunks = chunks + at};
+        while (at < count && by_group(&chunks[at], group.chunks) == 0) {
+            group.count++;
+            at++;
+        }
+        if (!find_group(&group, each, arg, err)) return false;
     }
     return true;
 }

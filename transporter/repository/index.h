@@ -152,6 +152,17 @@ bool index_locate_type(struct index_view *view, const struct hash *id, uint32_t 
  * whoever writes in a domain may put any number of others before it. */
 bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
                       struct buf *out, struct err *err) MUST_CHECK;
+/* The same in parts, so that neither memory nor the life of one view grows with what somebody has put in: how
+ * far this has come. {0}: the start. */
+struct index_part {
+    uint8_t after[16];
+    bool begun, ended;
+};
+#define INDEX_PART_MOST 256
+/* The next of them: goes through INDEX_PART_MOST copies of the id at most, of any domain, wherever they lie.
+ * Between two calls the index may change: what is there all the time is told once. */
+bool index_locate_part(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                       struct index_part *part, struct buf *out, struct err *err) MUST_CHECK;
 /* Every frame of every pack, with the first 16 bytes of its id, in no order; one that is added meanwhile may
  * be left out. The location's state is not set. */
 typedef void index_chunk_fn(void *arg, const uint8_t *id, const struct index_location *location);

@@ -235,30 +235,68 @@ static size_t take_location(const struct index_location *location, struct index_
 /* false: it has seen enough */
 typedef bool location_fn(void *arg, const struct index_location *location);
 
-/* Every location that may be used so, in no order. */
-static int each_location(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
-                         location_fn *each, void *arg)
+struct question {
+    const struct hash *id;
+    uint32_t domain;
+    enum index_use use;
+    location_fn *each;
+    void *arg;
+};
+
+/* false: it has seen enough */
+static bool answer(struct index_view *view, const struct question *question, const uint8_t *row)
 {
+    struct index_pack pack;
+    struct index_location location = decode_chunk(row);
+    if (question->domain != INDEX_ANY_DOMAIN && location.domain != question->domain) return true;
+    if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, question->use)) return true;
+    location.state = pack.state;
+    return question->each(question->arg, &location);
+}
+
+/* The first row of the part. */
+static int first_row(MDB_cursor *cursor, MDB_val *key, MDB_val *value, const struct index_part *part)
+{
+    if (!part->begun) return mdb_cursor_get(cursor, key, value, MDB_SET);
+    *value = index_val(part->after, sizeof(part->after));
+    int code = mdb_cursor_get(cursor, key, value, MDB_GET_BOTH_RANGE);
+    bool again = code == 0 && value->mv_size == sizeof(part->after) &&
+                 memcmp(value->mv_data, part->after, sizeof(part->after)) == 0;
+    return again ? mdb_cursor_get(cursor, key, value, MDB_NEXT_DUP) : code;
+}
+
+/* Every location that may be used so, in no order, of at most so many rows. */
+static int each_location_of(struct index_view *view, const struct question *question, struct index_part *part,
+                            size_t most)
+{
+    _Static_assert(sizeof(part->after) == INDEX_CHUNK_LEN, "a part goes on behind a row");
     MDB_cursor *cursor;
-    MDB_val key = index_val(id->bytes, INDEX_ID_LEN);
+    MDB_val key = index_val(question->id->bytes, INDEX_ID_LEN);
     MDB_val value;
     int code = mdb_cursor_open(view->txn, view->index->tables[TABLE_CHUNKS], &cursor);
     if (code != 0) return code;
-    code = mdb_cursor_get(cursor, &key, &value, MDB_SET);
-    for (; code == 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP)) {
-        struct index_pack pack;
+    code = first_row(cursor, &key, &value, part);
+    for (size_t rows = 0; code == 0 && rows < most; rows++) {
         if (value.mv_size != INDEX_CHUNK_LEN) {
             code = MDB_CORRUPTED;
             break;
         }
-        struct index_location location = decode_chunk(value.mv_data);
-        if (domain != INDEX_ANY_DOMAIN && location.domain != domain) continue;
-        if (!index_view_pack(view, location.pack, &pack) || !is_there(&pack, use)) continue;
-        location.state = pack.state;
-        if (!each(arg, &location)) break;
+        memcpy(part->after, value.mv_data, INDEX_CHUNK_LEN);
+        part->begun = true;
+        if (!answer(view, question, value.mv_data)) break;
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT_DUP);
     }
     mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? 0 : code;
+    part->ended = code == MDB_NOTFOUND;
+    return part->ended ? 0 : code;
+}
+
+static int each_location(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                         location_fn *each, void *arg)
+{
+    struct index_part part = {0};
+    const struct question question = {.id = id, .domain = domain, .use = use, .each = each, .arg = arg};
+    return each_location_of(view, &question, &part, SIZE_MAX);
 }
 
 struct first_ones {
@@ -331,6 +369,14 @@ bool index_locate_all(struct index_view *view, const struct hash *id, uint32_t d
                       struct buf *out, struct err *err)
 {
     int code = each_location(view, id, domain, use, keep_all, out);
+    return code == 0 || index_error(view->index, err, code, "read");
+}
+
+bool index_locate_part(struct index_view *view, const struct hash *id, uint32_t domain, enum index_use use,
+                       struct index_part *part, struct buf *out, struct err *err)
+{
+    const struct question question = {.id = id, .domain = domain, .use = use, .each = keep_all, .arg = out};
+    int code = each_location_of(view, &question, part, INDEX_PART_MOST);
     return code == 0 || index_error(view->index, err, code, "read");
 }
 

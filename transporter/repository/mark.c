@@ -7,14 +7,18 @@
 
 #include <string.h>
 
+enum { LOOKED_UP_MAX = 1 << 20 };
+
 struct marking {
     struct repository *repository;
     struct live_set *live; /* what is referred to; NULL: where it lies is wanted */
     bool *wanted;          /* by pack */
     uint32_t pack_count;
     struct buf places;
-    struct domain_sets met; /* nodes */
-    struct hash *queue;     /* nodes of one point to be walked */
+    struct domain_sets met;  /* nodes */
+    struct id_set looked_up; /* data whose places are wanted already: one with many copies, named by many
+                                nodes, would be looked up for ever */
+    struct hash *queue;      /* nodes of one point to be walked */
     size_t count, cap;
 };
 
@@ -26,6 +30,7 @@ void mark_deinit(struct mark *mark)
 static void marking_deinit(struct marking *marking)
 {
     domain_sets_deinit(&marking->met);
+    id_set_deinit(&marking->looked_up);
     buf_deinit(&marking->places);
     free(marking->queue);
 }
@@ -42,19 +47,34 @@ static void add_node(struct marking *marking, struct id_set *met, const uint8_t 
     memcpy(marking->queue[marking->count++].bytes, id, HASH_LEN);
 }
 
-static bool want_places(struct marking *marking, struct index_view *view, const uint8_t *id, uint32_t domain,
-                        struct err *err)
+static void want_packs(struct marking *marking)
 {
-    struct hash chunk;
-    memcpy(chunk.bytes, id, HASH_LEN);
-    buf_clear(&marking->places);
-    if (!index_locate_all(view, &chunk, domain, INDEX_FOR_TRACING, &marking->places, err)) return false;
     for (size_t at = 0; at < marking->places.len; at += sizeof(struct index_location)) {
         struct index_location place;
         memcpy(&place, marking->places.data + at, sizeof(place));
         if (place.pack < marking->pack_count) marking->wanted[place.pack] = true;
     }
+}
+
+static bool want_places(struct marking *marking, struct index_view *view, const uint8_t *id, uint32_t domain,
+                        struct err *err)
+{
+    struct hash chunk;
+    memcpy(chunk.bytes, id, HASH_LEN);
+    for (struct index_part part = {0}; !part.ended;) {
+        buf_clear(&marking->places);
+        if (!index_locate_part(view, &chunk, domain, INDEX_FOR_TRACING, &part, &marking->places, err))
+            return false;
+        want_packs(marking);
+    }
     return true;
+}
+
+static bool want_data(struct marking *marking, struct index_view *view, const uint8_t *id, uint32_t domain,
+                      struct err *err)
+{
+    if (marking->looked_up.count >= LOOKED_UP_MAX) id_set_clear(&marking->looked_up);
+    return !id_set_add(&marking->looked_up, id) || want_places(marking, view, id, domain, err);
 }
 
 static bool note_data(struct marking *marking, const struct frame_view *frame, uint32_t domain,
@@ -68,7 +88,7 @@ static bool note_data(struct marking *marking, const struct frame_view *frame, u
         if (marking->live)
             live_set_add(marking->live, id);
         else
-            ok = want_places(marking, view, id, domain, err);
+            ok = want_data(marking, view, id, domain, err);
     }
     return ok;
 }
@@ -91,24 +111,31 @@ static bool walk_copy(struct marking *marking, const struct hash *id, const stru
     return note_data(marking, &frame, domain, err);
 }
 
+/* The copies of a node that come next. */
+static bool next_copies(struct marking *marking, const struct hash *id, uint32_t domain,
+                        struct index_part *part, struct buf *places, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    if (!index_view_open(marking->repository->index, &view, err) ||
+        (!part->begun && !marking->live && !want_places(marking, view, id->bytes, domain, err)))
+        return false;
+    return index_locate_part(view, id, domain, INDEX_FOR_READING, part, places, err);
+}
+
 static bool walk_node(struct marking *marking, const struct hash *id, uint32_t domain, struct id_set *met,
                       struct err *err)
 {
-    AUTO(buf) struct buf places = {0};
-    AUTO(index_view) struct index_view *view = NULL;
-    if (!index_view_open(marking->repository->index, &view, err) ||
-        !index_locate_all(view, id, domain, INDEX_FOR_READING, &places, err) ||
-        (!marking->live && !want_places(marking, view, id->bytes, domain, err)))
-        return false;
-    index_view_close(view);
-    view = NULL;
     size_t walked = 0;
     struct err why;
     (void)err_set(&why, ERR_NOT_FOUND, "it is in no pack");
-    for (size_t at = 0; at < places.len; at += sizeof(struct index_location)) {
-        struct index_location place;
-        memcpy(&place, places.data + at, sizeof(place));
-        if (place.type == FRAME_NODE) walked += walk_copy(marking, id, &place, domain, met, &why);
+    for (struct index_part part = {0}; !part.ended;) {
+        AUTO(buf) struct buf places = {0};
+        if (!next_copies(marking, id, domain, &part, &places, err)) return false;
+        for (size_t at = 0; at < places.len; at += sizeof(struct index_location)) {
+            struct index_location place;
+            memcpy(&place, places.data + at, sizeof(place));
+            if (place.type == FRAME_NODE) walked += walk_copy(marking, id, &place, domain, met, &why);
+        }
     }
     if (walked > 0) return true;
     char digits[2 * HASH_LEN + 1];
