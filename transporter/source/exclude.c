@@ -217,7 +217,8 @@ static bool part_matches(const struct part *part, struct span component)
 struct components {
     struct span path;
     unsigned count;
-    uint16_t starts[DEPTH_MAX + 1]; /* one more: behind the end, as if a '/' stood there */
+    uint32_t starts[DEPTH_MAX + 1]; /* one more: behind the end, as if a '/' stood there; of the longest
+                                       path that is PATH_LEN_MAX + 1 */
 };
 
 static void components_of(struct span path, struct components *out)
@@ -226,8 +227,8 @@ static void components_of(struct span path, struct components *out)
     out->count = 1;
     out->starts[0] = 0;
     for (size_t i = 0; i < path.len && out->count < DEPTH_MAX; i++)
-        if (path.data[i] == '/') out->starts[out->count++] = (uint16_t)(i + 1);
-    out->starts[out->count] = (uint16_t)(path.len + 1);
+        if (path.data[i] == '/') out->starts[out->count++] = (uint32_t)(i + 1);
+    out->starts[out->count] = (uint32_t)(path.len + 1);
 }
 
 static struct span component(const struct components *path, unsigned i)

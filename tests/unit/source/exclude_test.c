@@ -1,5 +1,8 @@
 #include "transporter/source/exclude.h"
 
+#include "common/base/alloc.h"
+#include "transporter/core/path.h"
+
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -188,4 +191,19 @@ Test(exclude, stars_in_a_row_cost_no_more_than_a_product, .timeout = 10)
     for (size_t i = 0; i < 1999; i += 2)
         memcpy(name + i, "a/", 2);
     cr_assert(!excludes("/**/a/**/a/**/a/**/a/**/a/**/a/**/a/**/b", name, EXCLUDE_OTHER));
+}
+
+/* Whoever may make directories may make one: its end lies beyond 16 bits. */
+Test(exclude, the_longest_path_that_there_can_be_is_matched_to_its_end)
+{
+    const size_t name = 255;
+    AUTO(free) char *path = xmalloc(PATH_LEN_MAX + 1);
+    memset(path, 'a', PATH_LEN_MAX);
+    for (size_t at = name; at < PATH_LEN_MAX; at += name + 1)
+        path[at] = '/';
+    path[PATH_LEN_MAX] = 0;
+    cr_assert(!excludes("a*/a*b", path, EXCLUDE_OTHER));
+    path[PATH_LEN_MAX - 1] = 'b';
+    cr_assert(excludes("a*/a*b", path, EXCLUDE_OTHER));
+    cr_assert(excludes("/**/a*b", path, EXCLUDE_OTHER));
 }
