@@ -87,7 +87,7 @@ bool entry_encode(const struct entry *entry, struct buf *out, struct err *err)
     uint64_t total = (uint64_t)ENTRY_FIXED_LEN + entry->name.len + entry->target.len + entry->owner.len +
                      entry->group.len + entry->xattrs.len + entry->refs.len;
     if (!parts_fit(entry, total))
-        return err_set(err, ERR_LIMIT, "the metadata of '%.*s' is too large (%llu bytes)",
+        return err_set(err, ERR_LIMIT, "the metadata of '%.*s' is too large (at least %llu bytes)",
                        (int)(entry->name.len > 255 ? 255 : entry->name.len), (const char *)entry->name.data,
                        (unsigned long long)total);
     buf_reserve(out, (size_t)total);

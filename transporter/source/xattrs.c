@@ -85,7 +85,8 @@ static void read_all(const struct subject *subject, struct buf *names, struct xa
         sorted[i] = at;
     qsort(sorted, count, sizeof(*sorted), by_name);
     AUTO(free) uint8_t *value = xmalloc(XATTR_SIZE_MAX);
-    for (size_t i = 0; i < count; i++)
+    /* what does not fit into an entry need not be read: there may be hundreds of megabytes of it */
+    for (size_t i = 0; i < count && out->encoded.len <= ENTRY_MAX_LEN; i++)
         if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0)
             read_one(subject, sorted[i], value, out, warning);
 }

@@ -16,7 +16,8 @@ DEFINE_AUTO_IN_PLACE(xattrs, struct xattrs, xattrs_deinit)
 /* How the descriptor was opened. One of O_PATH refuses attributes; it is asked through /proc/self/fd. */
 enum xattrs_fd { XATTRS_OPEN, XATTRS_PATH };
 /* Reads all that can be read; *warning tells the first that cannot (untouched else). A file system without
- * attributes is no fault. Any thread. */
+ * attributes is no fault. Ends when they have more than ENTRY_MAX_LEN bytes: no entry can have them. Any
+ * thread. */
 void xattrs_read(int fd, enum xattrs_fd how, struct xattrs *out, struct err *warning);
 
 #endif

@@ -1,5 +1,6 @@
 #include "transporter/source/metadata.h"
 
+#include "transporter/source/xattrs.h"
 #include "tree.h"
 
 #include <criterion/criterion.h>
@@ -161,6 +162,26 @@ Test(metadata, user_attributes_come_in_name_order)
     AUTO(encoded) struct encoded dir = encode_name(&tree, "dir");
     xattr_text(&dir.entry, "user.", &text);
     expect_text(&text, "user.dir=yes|");
+}
+
+/* Not every file system bounds them: whoever owns a file may give it more than memory has. */
+Test(metadata, of_attributes_that_fit_into_no_entry_few_are_read)
+{
+    enum { MANY = 100, LEN = 65536 };
+    char path[] = "/dev/shm/sealift-XXXXXX", name[32];
+    static uint8_t value[LEN];
+    AUTO(xattrs) struct xattrs xattrs = {0};
+    struct err warning = {0};
+    AUTO(fd) int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) cr_skip_test("no file system in memory here");
+    cr_assert_eq(unlink(path), 0);
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof(name), "user.%d", i);
+        if (fsetxattr(fd, name, value, sizeof(value), 0) != 0) cr_skip_test("no such attributes here");
+    }
+    xattrs_read(fd, XATTRS_OPEN, &xattrs, &warning);
+    cr_assert_gt(xattrs.encoded.len, ENTRY_MAX_LEN, "else they would pass for all that there are");
+    cr_assert_lt(xattrs.encoded.len, ENTRY_MAX_LEN + 2 * LEN);
 }
 
 Test(metadata, attributes_of_links_and_devices_are_their_own)
