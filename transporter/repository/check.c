@@ -90,10 +90,36 @@ bool check_cancelled(const struct check *check)
 
 /* --- what lies beside --- */
 
+enum { STRAYS_MOST = 100, STRAY_NAME_MOST = 256 };
+
 struct extras {
     struct check *check;
     struct buf signed_names; /* of unlock/ and rewrap/, each with its NUL */
+    size_t strays;           /* names that are no objects', told or not */
 };
+
+/* Such a name may be any bytes, and there may be any number of them: told as text that every message takes,
+ * and no more than leaves room for what matters. */
+static void add_stray(struct extras *extras, const char *name, const char *what)
+{
+    AUTO(buf) struct buf shown = {0};
+    if (++extras->strays > STRAYS_MOST) return;
+    for (const uint8_t *at = (const uint8_t *)name; *at && shown.len < STRAY_NAME_MOST; at++) {
+        if (*at >= ' ' && *at < 0x7f && *at != '\\')
+            buf_put_u8(&shown, *at);
+        else
+            buf_printf(&shown, "\\x%02x", *at);
+    }
+    if (shown.len >= STRAY_NAME_MOST) buf_put_str(&shown, "...");
+    (void)check_add(extras->check, ERR_NONE, buf_cstr(&shown), "%s", what);
+}
+
+static void tell_more_strays(const struct extras *extras)
+{
+    if (extras->strays > STRAYS_MOST)
+        (void)check_add(extras->check, ERR_NONE, ".", "%zu more names that are not objects of a repository",
+                        extras->strays - STRAYS_MOST);
+}
 
 static bool is_point(const char *name, struct id *point)
 {
@@ -127,16 +153,17 @@ static bool note_object(void *arg, const char *name, uint64_t size)
     else if (strncmp(name, "unlock/", 7) == 0 || strncmp(name, "rewrap/", 7) == 0)
         buf_put(&extras->signed_names, name, strlen(name) + 1);
     else if (strncmp(slash ? slash + 1 : name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
-        (void)check_add(extras->check, ERR_NONE, name, "an unfinished write, removed when the owner starts");
+        add_stray(extras, name, "an unfinished write, removed when the owner starts");
     else if (strcmp(name, RESERVE_NAME) != 0 && !chain_parse_name(name, &number) &&
              !pack_parse_name(name, &hash) && !journal_parse_name(name, &id, &journal))
-        (void)check_add(extras->check, ERR_NONE, name, "not an object of a repository");
+        add_stray(extras, name, "not an object of a repository");
     return true;
 }
 
 /* An unlock section that was added: an operator has signed it. */
-static void check_unlock(struct check *check, const char *name)
+static void check_unlock(struct extras *extras, const char *name)
 {
+    struct check *check = extras->check;
     const struct storage *storage = &check->repository->storage;
     struct err err;
     struct hash key_id;
@@ -145,7 +172,7 @@ static void check_unlock(struct check *check, const char *name)
     AUTO(statement) struct statement *order = NULL;
     AUTO(stored_unlock) Sealift__UnlockSection *section = NULL;
     if (!unlock_parse_name(name, &key_id, &number))
-        (void)check_add(check, ERR_NONE, name, "not an object of a repository");
+        add_stray(extras, name, "not an object of a repository");
     else if (!storage->ops->get(storage->self, name, STATEMENT_MAX, &file, &err) ||
              !unlock_object_decode(buf_span(&file), &key_id, &order, &section, &err))
         (void)check_add(check, err.code, name, "%s", err.text);
@@ -191,8 +218,9 @@ static void tell_revoked(struct check *check, const char *name, const struct rew
 }
 
 /* A rewrap: what it says of its seal, and who signed it. Whether it opens to the run key only a key tells. */
-static void check_rewrap(struct check *check, const char *name)
+static void check_rewrap(struct extras *extras, const char *name)
 {
+    struct check *check = extras->check;
     const struct storage *storage = &check->repository->storage;
     struct err err = {0};
     struct id seal;
@@ -201,7 +229,7 @@ static void check_rewrap(struct check *check, const char *name)
     struct rewrap_view rewrap;
     AUTO(buf) struct buf file = {0};
     if (!rewrap_parse_name(name, &seal, &number))
-        (void)check_add(check, ERR_NONE, name, "not an object of a repository");
+        add_stray(extras, name, "not an object of a repository");
     else if (!storage->ops->get(storage->self, name, REWRAP_OBJECT_MAX, &file, &err) ||
              !rewrap_object_decode(buf_span(&file), &seal, &rewrap, signer, &err))
         (void)check_add(check, err.code, name, "%s", err.text);
@@ -221,11 +249,12 @@ bool check_extras(struct check *check, struct err *err)
     for (size_t at = 0; listed && at < extras.signed_names.len;) {
         const char *name = (const char *)extras.signed_names.data + at;
         if (strncmp(name, "unlock/", 7) == 0)
-            check_unlock(check, name);
+            check_unlock(&extras, name);
         else
-            check_rewrap(check, name);
+            check_rewrap(&extras, name);
         at += strlen(name) + 1;
     }
+    tell_more_strays(&extras);
     buf_deinit(&extras.signed_names);
     return listed;
 }

@@ -199,3 +199,20 @@ Test(check, foreign_files_are_notes)
     cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
     cr_assert_eq(report.notes, 5, "%s", lines(&report));
 }
+
+/* A finding whose object is no text would make the whole report one that no message takes. */
+Test(check, foreign_names_of_whatever_bytes_and_number_leave_the_report_legible)
+{
+    AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
+    AUTO(report) struct report report = {0};
+    shell("cd '%s' && touch log/$(printf '\\377\\001') unlock$(printf '\\233') && mkdir -p unlock && "
+          "touch unlock/$(printf '\\302\\205') && seq 300 | xargs touch",
+          place->path);
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
+    cr_assert_eq(report.notes, 101, "%s", lines(&report));
+    cr_assert(strstr(lines(&report), "0 .: 203 more names that are not objects of a repository\n"), "%s",
+              lines(&report));
+    for (const char *at = lines(&report); *at; at++)
+        cr_assert(*at == '\n' || (*at >= ' ' && *at < 0x7f), "byte %u", (unsigned char)*at);
+}
