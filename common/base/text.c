@@ -19,7 +19,7 @@ void hex_encode(const void *bytes, size_t len, char *out)
     out[2 * len] = 0;
 }
 
-static int hex_value(char c)
+int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -33,11 +33,11 @@ bool hex_decode(const char *text, void *out, size_t len, struct err *err)
     if (len > SIZE_MAX / 2 || digits != 2 * len)
         return err_set(err, ERR_PROTOCOL, "not hex: %zu characters where %zu are needed", digits, 2 * len);
     for (size_t i = 0; i < digits; i++) {
-        if (hex_value(text[i]) < 0) return err_set(err, ERR_PROTOCOL, "not hex: character %zu", i + 1);
+        if (hex_digit(text[i]) < 0) return err_set(err, ERR_PROTOCOL, "not hex: character %zu", i + 1);
     }
     uint8_t *to = out;
     for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)((unsigned)hex_value(text[2 * i]) << 4 | (unsigned)hex_value(text[2 * i + 1]));
+        to[i] = (uint8_t)((unsigned)hex_digit(text[2 * i]) << 4 | (unsigned)hex_digit(text[2 * i + 1]));
     return true;
 }
 

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+/* 0 to 15, either case; -1: no hex digit */
+int hex_digit(char c);
 /* lower case; `out` gets 2 * len + 1 bytes */
 void hex_encode(const void *bytes, size_t len, char *out);
 /* exactly `len` bytes from 2 * len hex digits, either case */

@@ -322,11 +322,6 @@ bool conf_has_group(struct conf_group at, const char *key)
     return setting && config_setting_is_group(setting);
 }
 
-const char *conf_group_name(struct conf_group group)
-{
-    return group.setting ? config_setting_name(group.setting) : NULL;
-}
-
 bool conf_get_group(struct conf_group at, const char *key, struct conf_group *out, struct err *err)
 {
     config_setting_t *setting;
@@ -346,13 +341,13 @@ bool conf_get_group_or_empty(struct conf_group at, const char *key, struct conf_
     return true;
 }
 
-/* Every member or element must be a group, and is asked for. */
-static bool list_of_groups(struct conf_group at, const char *key, int type, const char *due,
-                           struct conf_list *out, struct err *err)
+/* Every element must be a group, and is asked for. */
+bool conf_get_list(struct conf_group at, const char *key, struct conf_list *out, struct err *err)
 {
     config_setting_t *setting = NULL;
 
-    if (conf_has(at, key) && !conf_demand(at, key, type, due, &setting, err)) return false;
+    if (conf_has(at, key) && !conf_demand(at, key, CONFIG_TYPE_LIST, "a list of groups", &setting, err))
+        return false;
     size_t count = setting ? child_count(setting) : 0;
     for (size_t i = 0; i < count; i++) {
         config_setting_t *child = child_at(setting, i);
@@ -366,16 +361,6 @@ static bool list_of_groups(struct conf_group at, const char *key, int type, cons
     }
     *out = (struct conf_list){.conf = at.conf, .setting = setting, .count = count};
     return true;
-}
-
-bool conf_get_list(struct conf_group at, const char *key, struct conf_list *out, struct err *err)
-{
-    return list_of_groups(at, key, CONFIG_TYPE_LIST, "a list of groups", out, err);
-}
-
-bool conf_get_named_groups(struct conf_group at, const char *key, struct conf_list *out, struct err *err)
-{
-    return list_of_groups(at, key, CONFIG_TYPE_GROUP, "a group of groups", out, err);
 }
 
 struct conf_group conf_list_at(const struct conf_list *list, size_t index)

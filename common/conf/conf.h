@@ -61,8 +61,6 @@ enum conf_readers conf_readers_of(struct conf_group group);
 bool conf_has(struct conf_group at, const char *key);
 /* whether it is there and a group; does not count as asking for it */
 bool conf_has_group(struct conf_group at, const char *key);
-/* the group's own key; NULL for the whole file and in lists */
-const char *conf_group_name(struct conf_group group);
 
 bool conf_get_group(struct conf_group at, const char *key, struct conf_group *out,
                     struct err *err) MUST_CHECK;
@@ -70,8 +68,7 @@ bool conf_get_group(struct conf_group at, const char *key, struct conf_group *ou
 bool conf_get_group_or_empty(struct conf_group at, const char *key, struct conf_group *out,
                              struct err *err) MUST_CHECK;
 
-/* Groups one after the other: of a list `( {...}, {...} )`, or of a group whose members are all
- * groups, each with its name. */
+/* Groups one after the other: of a list `( {...}, {...} )`. */
 struct conf_list {
     struct conf *conf;
     struct config_setting_t *setting;
@@ -80,8 +77,6 @@ struct conf_list {
 
 /* none if there is no such setting */
 bool conf_get_list(struct conf_group at, const char *key, struct conf_list *out, struct err *err) MUST_CHECK;
-bool conf_get_named_groups(struct conf_group at, const char *key, struct conf_list *out,
-                           struct err *err) MUST_CHECK;
 /* index < list->count */
 struct conf_group conf_list_at(const struct conf_list *list, size_t index);
 

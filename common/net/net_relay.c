@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/backoff.h"
+#include "common/base/local_peer.h"
 #include "common/base/text.h"
 #include "common/net/net_dial.h"
 #include "common/net/net_pump.h"
@@ -197,14 +198,6 @@ static void carry(struct net_relay *relay, int inner, int outer)
         note_unshaken(relay, &result);
 }
 
-/* The name is visible on the whole machine. */
-static bool is_ours(int fd)
-{
-    struct ucred who;
-    socklen_t size = sizeof(who);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid == getpid();
-}
-
 /* -1 when the relay is given up */
 static int accept_inner(struct net_relay *relay)
 {
@@ -219,7 +212,7 @@ static int accept_inner(struct net_relay *relay)
             (void)poll(&fds[1], 1, 100);
             continue;
         }
-        if (is_ours(fd)) return take(&fd);
+        if (local_peer_is_self(fd)) return take(&fd);
     }
 }
 

@@ -70,7 +70,7 @@ static bool check_kind(struct catalog *catalog, struct err *err)
     return true;
 }
 
-static bool make_empty_file(const char *path, struct err *err)
+bool catalog_file_make(const char *path, struct err *err)
 {
     AUTO(fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return fd >= 0 || err_sys(err, errno, "cannot create '%s'", path);
@@ -79,7 +79,7 @@ static bool make_empty_file(const char *path, struct err *err)
 bool catalog_create(const char *state_dir, struct err *err)
 {
     AUTO(free) char *path = xasprintf("%s/%s", state_dir, CATALOG_FILE);
-    if (!make_empty_file(path, err)) return false;
+    if (!catalog_file_make(path, err)) return false;
     AUTO(free)
     char *sql = xasprintf("BEGIN; %s %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
                           catalog_schema, catalog_schema_later, APPLICATION_ID, SCHEMA_VERSION);

@@ -4,7 +4,6 @@
 #include "director/catalog/query.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 enum { PAGES_A_STEP = 512 };
 
@@ -39,12 +38,6 @@ void catalog_copy_free(struct catalog_copy *copy)
     free(copy);
 }
 
-static bool make_file(const char *path, struct err *err)
-{
-    AUTO(fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return fd >= 0 || err_sys(err, errno, "cannot create '%s'", path);
-}
-
 /* What is read of the copy is only ever this process's, so that it needs neither a journal nor a sync. */
 static bool open_target(struct catalog_copy *copy, struct err *err)
 {
@@ -63,7 +56,7 @@ static bool open_target(struct catalog_copy *copy, struct err *err)
 
 bool catalog_copy_begin(struct catalog *catalog, const char *path, struct catalog_copy **out, struct err *err)
 {
-    if (!make_file(path, err)) return false;
+    if (!catalog_file_make(path, err)) return false;
     AUTO(catalog_copy) struct catalog_copy *copy = xcalloc(1, sizeof(*copy));
     copy->catalog = catalog;
     copy->path = xstrdup(path);

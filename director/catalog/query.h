@@ -13,6 +13,9 @@
 
 #include <sqlite3.h>
 
+/* catalog.c: an empty database file, nobody else's to read. ERR_EXISTS: there is a file. */
+bool catalog_file_make(const char *path, struct err *err) MUST_CHECK;
+
 enum query_name {
     QUERY_BEGIN,
     QUERY_COMMIT,

@@ -9,7 +9,7 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-unsigned nearest_distance(const char *a, const char *b)
+static unsigned distance_of(const char *a, const char *b)
 {
     size_t rows = strnlen(a, LEN_MAX), columns = strnlen(b, LEN_MAX);
     unsigned cost[LEN_MAX + 1][LEN_MAX + 1];
@@ -33,7 +33,7 @@ const char *nearest_word(const char *word, const char *const *candidates, size_t
     unsigned best = third > 2 ? third + 1 : 3;
     const char *found = NULL;
     for (size_t i = 0; i < count; i++) {
-        unsigned distance = nearest_distance(word, candidates[i]);
+        unsigned distance = distance_of(word, candidates[i]);
         if (distance >= best || distance >= strlen(candidates[i])) continue;
         best = distance;
         found = candidates[i];

@@ -4,11 +4,9 @@
 
 #include <stddef.h>
 
-/* Edits that turn one word into the other: insert, delete, replace, swap of neighbours (Damerau,
- * optimal string alignment). Only the first 63 bytes of each count. */
-unsigned nearest_distance(const char *a, const char *b);
-
-/* NULL when none is near enough to be meant: within a third of the word's length, and at least 2. */
+/* NULL when none is near enough to be meant: within a third of the word's length, and at least 2.
+ * An edit is to insert, delete or replace a letter, or to swap neighbours (Damerau, optimal string
+ * alignment). Only the first 63 bytes of each word count. */
 const char *nearest_word(const char *word, const char *const *candidates, size_t count);
 
 #endif

@@ -179,7 +179,7 @@ static bool fetch_bytes(struct director *director, const struct line_item *item,
     return false;
 }
 
-bool director_fetch(void *arg, const struct line_item *item, struct net_message *out)
+static bool fetch(void *arg, const struct line_item *item, struct net_message *out)
 {
     struct director *director = arg;
     Sealift__Deliver deliver = SEALIFT__DELIVER__INIT;
@@ -201,9 +201,9 @@ static bool pump(struct director *director)
     bool waits = false;
     for (size_t i = 0; i < director->host_count; i++)
         if (director->hosts[i]->stage != HOST_AWAY)
-            waits = line_pump(&director->hosts[i]->line, director_fetch, director) || waits;
+            waits = line_pump(&director->hosts[i]->line, fetch, director) || waits;
     for (size_t i = 0; i < director->link_count; i++)
-        waits = line_pump(&director->links[i]->line, director_fetch, director) || waits;
+        waits = line_pump(&director->links[i]->line, fetch, director) || waits;
     return waits;
 }
 
@@ -318,7 +318,7 @@ static bool send_all(struct director *director)
 static void send_refusals(struct director *director)
 {
     for (size_t i = 0; i < director->link_count; i++)
-        (void)line_pump(&director->links[i]->line, director_fetch, director);
+        (void)line_pump(&director->links[i]->line, fetch, director);
 }
 
 static void say_goodbye(struct director *director)

@@ -140,7 +140,6 @@ struct director {
 
 /* ---- director.c */
 void director_fail(struct director *director, const struct err *err); /* the loop ends with it */
-bool director_fetch(void *director, const struct line_item *item, struct net_message *out);
 
 /* ---- startup.c */
 bool startup_load(struct director *director, struct err *err) MUST_CHECK;
@@ -150,7 +149,6 @@ void startup_admit(struct director *director);
 /* ---- said.c: logs and texts */
 #define ID_TEXT_LEN 33
 const char *id_text(const struct id *id, char out[static ID_TEXT_LEN]);
-const char *key_text(const uint8_t key[static 32], char out[static 65]);
 /* One line for the same event, peer and text while it is among the last 64. */
 void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text);
 Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial);

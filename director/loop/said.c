@@ -11,12 +11,6 @@ const char *id_text(const struct id *id, char out[static ID_TEXT_LEN])
     return out;
 }
 
-const char *key_text(const uint8_t key[static 32], char out[static 65])
-{
-    hex_encode(key, 32, out);
-    return out;
-}
-
 static bool logged_before(struct director *director, const struct hash *what)
 {
     size_t size = sizeof(director->logged) / sizeof(director->logged[0]);
@@ -31,9 +25,9 @@ void say_once(struct director *director, const char *event, const struct net_pee
     const struct span parts[] = {span_str(event), span_of(peer->key, NET_KEY_LEN), span_str(text)};
     struct hash what = hash_of_parts(parts, 3);
     if (logged_before(director, &what)) return;
-    char key[65];
-    log_event(LOG_WARN, event, "peer", key_text(peer->key, key), "address", peer->address, "reason", text,
-              NULL);
+    char key[2 * NET_KEY_LEN + 1];
+    hex_encode(peer->key, NET_KEY_LEN, key);
+    log_event(LOG_WARN, event, "peer", key, "address", peer->address, "reason", text, NULL);
 }
 
 Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial)

@@ -66,7 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ask_values(conf_root(conf));
     if (checked(conf_get_group_or_empty(conf_root(conf), "g", &group, &err), &err)) ask_values(group);
     if (checked(conf_get_list(conf_root(conf), "e", &list, &err), &err)) ask_groups(&list);
-    if (checked(conf_get_named_groups(conf_root(conf), "m", &list, &err), &err)) ask_groups(&list);
     (void)checked(conf_finish(conf, &err), &err);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* The input is a URI. What is taken prints as a URI that is taken and prints the same. */
-#include "transporter/kms/kms_uri.h"
+#include "tests/support/kms_uri_print.h"
 
 #include <stdlib.h>
 #include <string.h>

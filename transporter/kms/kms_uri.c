@@ -1,6 +1,7 @@
 #include "transporter/kms/kms_uri.h"
 
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 
 #include <string.h>
 
@@ -91,14 +92,6 @@ static bool consists_of(const char *text, const char *others)
     return true;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /* One character at *at, which moves on. What decodes to a control character is refused: none of the values
  * has one, and they end up in headers and messages. */
 static bool decode_one(struct span text, size_t *at, uint8_t *out)
@@ -106,7 +99,7 @@ static bool decode_one(struct span text, size_t *at, uint8_t *out)
     uint8_t c = text.data[*at];
     if (c == '%') {
         if (text.len - *at < 3) return false;
-        int high = hex_value(text.data[*at + 1]), low = hex_value(text.data[*at + 2]);
+        int high = hex_digit((char)text.data[*at + 1]), low = hex_digit((char)text.data[*at + 2]);
         if (high < 0 || low < 0) return false;
         c = (uint8_t)(high << 4 | low);
         *at += 2;
@@ -367,65 +360,8 @@ bool kms_uri_parse(const char *text, struct kms_uri *out, struct err *err)
     return err_set(err, ERR_CONFIG, "the URI begins with none of aws:///, kmip:// and file:///");
 }
 
-/* --- printing --- */
-
 const char *kms_kind_name(enum kms_kind kind)
 {
     static const char *const names[] = {[KMS_FILE] = "file", [KMS_KMIP] = "kmip", [KMS_AWS] = "aws"};
     return names[kind];
-}
-
-/* What is not a character of a value is encoded, and so is what would end it. */
-static void put_encoded(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if (is_alphanumeric(*text) || strchr("-._~/:", *text))
-            buf_put_u8(out, (uint8_t)*text);
-        else
-            buf_printf(out, "%%%02X", (unsigned)(uint8_t)*text);
-    }
-}
-
-static void put_value(struct buf *out, char before, const char *name, const char *value)
-{
-    buf_printf(out, "%c%s=", before, name);
-    put_encoded(out, value);
-}
-
-static void print_aws(const struct kms_uri *uri, struct buf *out)
-{
-    buf_put_str(out, "aws:///");
-    put_encoded(out, uri->key);
-    put_value(out, '?', "REGION", uri->region);
-    put_value(out, '&', "AUTH", uri->auth == AWS_IMPLICIT ? "implicit" : "specified");
-    if (uri->access_key_id) put_value(out, '&', "AWS_ACCESS_KEY_ID", uri->access_key_id);
-    if (uri->secret_key) put_value(out, '&', "AWS_SECRET_ACCESS_KEY", "redacted");
-    if (uri->session_token) put_value(out, '&', "AWS_SESSION_TOKEN", "redacted");
-    if (uri->endpoint) put_value(out, '&', "AWS_ENDPOINT", uri->endpoint);
-}
-
-static void print_kmip(const struct kms_uri *uri, struct buf *out)
-{
-    buf_printf(out, strchr(uri->host, ':') ? "kmip://[%s]:%u/" : "kmip://%s:%u/", uri->host,
-               (unsigned)uri->port);
-    put_encoded(out, uri->key);
-    put_value(out, '?', "cert", uri->cert_file);
-    put_value(out, '&', "key", uri->key_file);
-    put_value(out, '&', "ca", uri->ca_file);
-}
-
-void kms_uri_print(const struct kms_uri *uri, struct buf *out)
-{
-    switch (uri->kind) {
-    case KMS_FILE:
-        buf_put_str(out, "file://");
-        put_encoded(out, uri->path);
-        return;
-    case KMS_KMIP:
-        print_kmip(uri, out);
-        return;
-    case KMS_AWS:
-        print_aws(uri, out);
-        return;
-    }
 }

@@ -50,7 +50,4 @@ bool kms_uri_parse(const char *text, struct kms_uri *out, struct err *err) MUST_
 void kms_uri_deinit(struct kms_uri *uri);
 DEFINE_AUTO_IN_PLACE(kms_uri, struct kms_uri, kms_uri_deinit)
 
-/* The URI for people: what is secret shows as "redacted". Appended. */
-void kms_uri_print(const struct kms_uri *uri, struct buf *out);
-
 #endif

@@ -1,6 +1,7 @@
 #include "transporter/pipeline/destination.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 
 #include <dirent.h>
@@ -160,6 +161,12 @@ struct inode_metadata inode_metadata_of(const struct entry *entry)
         .xattr_count = entry->xattr_count,
         .xattrs = entry->xattrs,
     };
+}
+
+bool inode_is_unchanged(const struct stat *there, const struct entry *entry)
+{
+    return S_ISREG(there->st_mode) && (uint64_t)there->st_size == entry->size &&
+           clock_ns_of(&there->st_mtim) == entry->mtime_ns;
 }
 
 static void times_of(const struct inode_metadata *metadata, struct timespec times[2])

@@ -7,6 +7,8 @@
 #include "common/base/err.h"
 #include "transporter/core/entry.h"
 
+#include <sys/stat.h>
+
 struct destination; /* any thread */
 
 /* `path` is absolute; the directory is made if absent. Below `root`, which it begins with, no symlink is
@@ -41,6 +43,9 @@ struct inode_metadata {
     struct span xattrs;
 };
 struct inode_metadata inode_metadata_of(const struct entry *entry);
+
+/* Whether what is there is a file of the entry's size and time, and so taken for the same. */
+bool inode_is_unchanged(const struct stat *there, const struct entry *entry);
 
 enum metadata_loss {
     METADATA_WHOLE = 0,

@@ -122,12 +122,6 @@ static bool open_place(struct image_target *target, const struct restore_options
     return destination_parent(&target->cursor, name, &target->dir, ignored, err);
 }
 
-static bool is_same(const struct stat *there, const struct entry *entry)
-{
-    int64_t mtime_ns = (int64_t)there->st_mtim.tv_sec * 1000000000 + there->st_mtim.tv_nsec;
-    return S_ISREG(there->st_mode) && (uint64_t)there->st_size == entry->size && mtime_ns == entry->mtime_ns;
-}
-
 /* Whether what has the file's name stays. */
 static bool look_at_place(const struct image_target *target, const struct entry *entry, bool *stays,
                           struct err *err)
@@ -137,7 +131,7 @@ static bool look_at_place(const struct image_target *target, const struct entry 
     if (fstatat(target->dir, target->name, &there, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || err_sys(err, errno, "cannot stat '%s'", target->name);
     *stays = target->overwrite == OVERWRITE_NEVER ||
-             (target->overwrite == OVERWRITE_CHANGED && is_same(&there, entry));
+             (target->overwrite == OVERWRITE_CHANGED && inode_is_unchanged(&there, entry));
     if (*stays || S_ISREG(there.st_mode) || S_ISLNK(there.st_mode)) return true;
     return err_set(err, ERR_EXISTS, "'%s' is something else than a file, and in the way", target->name);
 }

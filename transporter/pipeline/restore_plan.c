@@ -75,12 +75,6 @@ void restore_plan_free(struct restore_plan *plan)
 
 enum in_the_way { WAY_FREE, WAY_KEEP, WAY_FAILED };
 
-static bool same_file(const struct stat *there, const struct entry *entry)
-{
-    int64_t mtime_ns = (int64_t)there->st_mtim.tv_sec * 1000000000 + there->st_mtim.tv_nsec;
-    return S_ISREG(there->st_mode) && (uint64_t)there->st_size == entry->size && mtime_ns == entry->mtime_ns;
-}
-
 /* Makes way for a new inode at the name, as --overwrite says. */
 static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *name,
                                 const struct entry *entry, struct err *err)
@@ -93,8 +87,9 @@ static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *
         return WAY_FAILED;
     }
     enum overwrite overwrite = plan->run->options->overwrite;
-    bool keep = overwrite == OVERWRITE_NEVER ||
-                (overwrite == OVERWRITE_CHANGED && entry->type == ENTRY_FILE && same_file(&there, entry));
+    bool keep =
+        overwrite == OVERWRITE_NEVER ||
+        (overwrite == OVERWRITE_CHANGED && entry->type == ENTRY_FILE && inode_is_unchanged(&there, entry));
     if (keep) {
         atomic_fetch_add(&plan->run->skipped, 1);
         return WAY_KEEP;
@@ -422,7 +417,7 @@ static bool is_ours(struct restore_plan *plan, int dir, const char *name, struct
     struct entry first;
     if (plan->run->fresh || plan->run->options->overwrite != OVERWRITE_NEVER) return true;
     if (!find_first_name(plan, target, &first, err)) return false;
-    if (fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !same_file(&there, &first))
+    if (fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && !inode_is_unchanged(&there, &first))
         return err_set(err, ERR_EXISTS, "its first name '/%.*s' is another file, which was left alone",
                        (int)target.len, (const char *)target.data);
     return true;

@@ -1,5 +1,6 @@
 #include "transporter/proxy/host_end.h"
 
+#include "common/base/local_peer.h"
 #include "common/base/log.h"
 
 #include <errno.h>
@@ -77,19 +78,11 @@ void host_end_forget(struct proxy *proxy, struct end *caller)
     caller->inside.fd = -1;
 }
 
-/* Abstract names are visible on the whole machine. */
-static bool is_ours(int fd)
-{
-    struct ucred who;
-    socklen_t size = sizeof(who);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid == getpid();
-}
-
 void host_end_ready(struct proxy *proxy, struct end *caller)
 {
     static const struct address here = {.bytes = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
     AUTO(fd) int fd = accept4(caller->inside.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0 || !is_ours(fd)) return;
+    if (fd < 0 || !local_peer_is_self(fd)) return;
     host_end_forget(proxy, caller);
     struct end *own = end_new(proxy, fd, ROLE_ENDPOINT, &here);
     fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */

@@ -97,8 +97,9 @@ static bool may_say(const struct chain *chain, const uint8_t operator_pk[static 
     return chain->operators && chain->operators->known(chain->operators->arg, operator_pk);
 }
 
-bool chain_check_owner(const struct chain *chain, struct span bytes, const uint8_t signer[static SIGN_PK_LEN],
-                       uint64_t *version, struct err *err)
+/* What an `owner` entry with this statement, signed by `signer`, would say. */
+static bool check_owner(const struct chain *chain, struct span bytes,
+                        const uint8_t signer[static SIGN_PK_LEN], uint64_t *version, struct err *err)
 {
     AUTO(statement) struct statement *statement = NULL;
     if (!statement_decode(bytes, &statement, err)) return false;
@@ -144,7 +145,7 @@ static bool takes_over(struct chain *chain, const Sealift__LogEntry *entry, cons
                        struct err *err)
 {
     struct span statement = span_of(entry->statement.data, entry->statement.len);
-    if (!chain_check_owner(chain, statement, signer, &chain->owner_version, err))
+    if (!check_owner(chain, statement, signer, &chain->owner_version, err))
         return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
     memcpy(chain->owner, signer, SIGN_PK_LEN);
     return true;
@@ -173,7 +174,7 @@ static bool follows(const struct chain *chain, const Sealift__LogEntry *entry, c
     return true;
 }
 
-bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **out, struct err *err)
+static bool step(struct chain *chain, struct span file, Sealift__LogEntry **out, struct err *err)
 {
     struct span payload;
     uint8_t signer[SIGN_PK_LEN];
@@ -200,7 +201,7 @@ bool chain_next(struct chain *chain, const struct storage *storage, Sealift__Log
     chain_name(chain->number + 1, name);
     AUTO(buf) struct buf file = {0};
     return storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &file, err) &&
-           chain_step(chain, buf_span(&file), entry, err);
+           step(chain, buf_span(&file), entry, err);
 }
 
 struct lowest_of_log {

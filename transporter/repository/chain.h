@@ -13,13 +13,13 @@ struct chain {
     struct id site;
     struct id repository;
     enum repository_kind kind;
-    uint8_t
-        founder[SIGN_PK_LEN]; /* the operator who signed the statement that `created` quotes; zeros: none */
-    uint8_t
-        owner[SIGN_PK_LEN]; /* the signer of every entry from here on, until an `owner` entry names another */
+    /* the operator who signed the statement that `created` quotes; zeros: none */
+    uint8_t founder[SIGN_PK_LEN];
+    /* the signer of every entry from here on, until an `owner` entry names another */
+    uint8_t owner[SIGN_PK_LEN];
     uint64_t owner_version; /* of the statement that made it the owner */
-    const struct repository_operators
-        *operators;   /* whose statements count besides the founder's; NULL: nobody's */
+    /* whose statements count besides the founder's; NULL: nobody's */
+    const struct repository_operators *operators;
     uint64_t number;  /* of the last verified entry; 0: none, and nothing above is known */
     struct hash hash; /* of its file */
     uint64_t time_ns;
@@ -32,29 +32,19 @@ bool chain_parse_name(const char *name, uint64_t *number);
 
 /* The highest entry that is there, 0 for none. */
 bool chain_highest(const struct storage *storage, uint64_t *last, struct err *err) MUST_CHECK;
-/* The same; ERR_DAMAGED if an entry above `from` and below the
- * highest is not. */
+/* The same; ERR_DAMAGED if an entry above `from` and below the highest is not. */
 bool chain_last(const struct storage *storage, uint64_t from, uint64_t *last, struct err *err) MUST_CHECK;
 
-/* Verifies that `file` is the next entry and moves on: signature, signer, repository, number, previous
- * hash, time. The first must be `created`. An `owner` entry is signed by the new owner and quotes the
- * statement of this repository that names it: of a higher version than the one before, signed by the founder
- * or another operator that is known. ERR_NOT_AUTHENTIC, ERR_DAMAGED, ERR_VERSION, ERR_LIMIT. */
-bool chain_step(struct chain *chain, struct span file, Sealift__LogEntry **entry, struct err *err) MUST_CHECK;
-
-/* Reads and verifies the entry after the last one. */
+/* Reads the entry after the last one, verifies it and moves on: signature, signer, repository, number,
+ * previous hash, time. The first must be `created`. An `owner` entry is signed by the new owner and quotes
+ * the statement of this repository that names it: of a higher version than the one before, signed by the
+ * founder or another operator that is known. ERR_NOT_AUTHENTIC, ERR_DAMAGED, ERR_VERSION, ERR_LIMIT. */
 bool chain_next(struct chain *chain, const struct storage *storage, Sealift__LogEntry **entry,
                 struct err *err) MUST_CHECK;
 
 /* Steps over an entry that is not right, or over all that are missing up to the next that is there, behind
  * the first: the next one's previous hash is then taken as that one says. */
 void chain_skip(struct chain *chain, const struct storage *storage);
-
-/* What an `owner` entry with this statement, signed by `signer`, would say: ERR_NOT_AUTHENTIC if it says
- * nothing. */
-bool chain_check_owner(const struct chain *chain, struct span statement,
-                       const uint8_t signer[static SIGN_PK_LEN], uint64_t *version,
-                       struct err *err) MUST_CHECK;
 
 /* Fills in everything of `entry` but what its kind carries, signs it, stores it durably and moves on.
  * The time is the clock's, never below the previous entry's. ERR_BUSY: the number is taken by another

@@ -241,7 +241,8 @@ static void check_rewrap(struct extras *extras, const char *name)
         tell_revoked(check, name, &rewrap);
 }
 
-bool check_extras(struct check *check, struct err *err)
+/* What lies in the directory beside. */
+static bool note_extras(struct check *check, struct err *err)
 {
     const struct storage *storage = &check->repository->storage;
     struct extras extras = {.check = check};
@@ -309,7 +310,7 @@ DEFINE_AUTO_IN_PLACE(check, struct check, check_deinit)
 static bool check_all(struct check *check, struct err *err)
 {
     return check_log(check, err) && check_packs(check, err) && check_points(check, err) &&
-           (check->options->point || check_extras(check, err));
+           (check->options->point || note_extras(check, err));
 }
 
 bool repository_check(struct repository *repository, const struct check_options *options,

@@ -86,7 +86,5 @@ bool check_choose(struct check *check, struct err *err) MUST_CHECK;
 /* Once all packs are read: which frames bad envelopes take along. */
 bool check_seals(struct check *check, struct err *err) MUST_CHECK;
 bool check_points(struct check *check, struct err *err) MUST_CHECK;
-/* what lies in the directory beside */
-bool check_extras(struct check *check, struct err *err) MUST_CHECK;
 
 #endif

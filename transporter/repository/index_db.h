@@ -91,7 +91,6 @@ static inline uint64_t index_key64_get(const uint8_t *key)
 }
 
 /* index_packs.c */
-int index_pack_read(struct index *index, MDB_txn *txn, uint32_t no, struct index_pack *out);
 bool index_count_totals(struct index *index, struct err *err) MUST_CHECK;
 
 #endif

@@ -31,7 +31,7 @@ static int decode_row(const MDB_val *key, const MDB_val *value, struct index_pac
     return 0;
 }
 
-int index_pack_read(struct index *index, MDB_txn *txn, uint32_t no, struct index_pack *out)
+static int read_pack(struct index *index, MDB_txn *txn, uint32_t no, struct index_pack *out)
 {
     uint8_t bytes[4];
     index_key32(no, bytes);
@@ -59,7 +59,7 @@ static bool ask(struct index *index, ask_fn *question, const void *key, struct i
 
 static int get_pack(struct index *index, MDB_txn *txn, const void *key, struct index_pack *out)
 {
-    return index_pack_read(index, txn, *(const uint32_t *)key, out);
+    return read_pack(index, txn, *(const uint32_t *)key, out);
 }
 
 bool index_pack_get(struct index *index, uint32_t no, struct index_pack *out, struct err *err)
@@ -74,7 +74,7 @@ static int find_pack(struct index *index, MDB_txn *txn, const void *name, struct
     int code = mdb_get(txn, index->tables[TABLE_NAMES], &key, &value);
     if (code != 0) return code;
     if (value.mv_size != 4) return MDB_CORRUPTED;
-    return index_pack_read(index, txn, le32_get(value.mv_data), out);
+    return read_pack(index, txn, le32_get(value.mv_data), out);
 }
 
 bool index_pack_find(struct index *index, const struct hash *name, struct index_pack *out, struct err *err)
@@ -93,7 +93,7 @@ static int pack_by_name(struct index *index, MDB_txn *txn, const void *from, str
     uint32_t no = code == 0 && value.mv_size == 4 ? le32_get(value.mv_data) : 0;
     mdb_cursor_close(cursor);
     if (code != 0) return code;
-    return index_pack_read(index, txn, no, out);
+    return read_pack(index, txn, no, out);
 }
 
 bool index_pack_by_name(struct index *index, const struct hash *from, struct index_pack *out, struct err *err)
@@ -125,7 +125,7 @@ bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *ou
 {
     if (view->last.state == 0 || view->last.no != no) {
         struct index_pack pack;
-        if (index_pack_read(view->index, view->txn, no, &pack) != 0) return false;
+        if (read_pack(view->index, view->txn, no, &pack) != 0) return false;
         view->last = pack;
     }
     *out = view->last;
@@ -284,7 +284,7 @@ struct pack_change {
 
 static int read_old(struct index *index, MDB_txn *txn, struct pack_change *change)
 {
-    int code = index_pack_read(index, txn, change->no, &change->old);
+    int code = read_pack(index, txn, change->no, &change->old);
     change->had_old = code == 0;
     return code == MDB_NOTFOUND ? 0 : code;
 }

@@ -70,8 +70,6 @@ void bytes_name(const struct index_pack *pack, char out[static BYTES_NAME_LEN]);
 
 /* load.c. The first log entry says which repository this is: its site, id and kind. */
 bool load_identity(struct repository *repository, struct chain *first, struct err *err) MUST_CHECK;
-/* Brings the index in line with an entry that follows those it knows. */
-bool load_apply(struct repository *repository, const Sealift__LogEntry *entry, struct err *err) MUST_CHECK;
 /* Appends an entry and makes the index follow. Once the entry is there this succeeds; if the index could not
  * follow, nothing more is appended until the repository is opened anew. Under commit_lock. */
 bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct err *err) MUST_CHECK;

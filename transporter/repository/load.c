@@ -116,7 +116,8 @@ static bool apply_mark(struct repository *repository, const Sealift__LogEntry *e
                    entry->number);
 }
 
-bool load_apply(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
+/* Brings the index in line with an entry that follows those it knows. */
+static bool apply(struct repository *repository, const Sealift__LogEntry *entry, struct err *err)
 {
     switch (entry->kind) {
     case SEALIFT__LOG_KIND__LOG_POINT: {
@@ -147,7 +148,7 @@ static bool follow_entry(struct repository *repository, struct err *err)
 {
     struct chain *chain = &repository->chain;
     AUTO(stored_log) Sealift__LogEntry *entry = NULL;
-    if (chain_next(chain, &repository->storage, &entry, err)) return load_apply(repository, entry, err);
+    if (chain_next(chain, &repository->storage, &entry, err)) return apply(repository, entry, err);
     if (repository->damage == REPOSITORY_REFUSE_DAMAGE || chain->number == 0 || err->code == ERR_SYSTEM)
         return false;
     chain_skip(chain, &repository->storage);
@@ -183,8 +184,7 @@ bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct
 {
     struct err after;
     if (!chain_append(&repository->chain, &repository->storage, repository->owner, entry, err)) return false;
-    if (!load_apply(repository, entry, &after) ||
-        !index_set_chain(repository->index, &repository->chain, &after))
+    if (!apply(repository, entry, &after) || !index_set_chain(repository->index, &repository->chain, &after))
         repository->chain.broken = true;
     repository_show_head(repository);
     (void)!chain_remember(repository->state_dir, &repository->chain, &after); /* an older head is no lie */

@@ -124,6 +124,8 @@ static const char *socks5_of(const struct data_path *path)
     }
 }
 
+_Static_assert(STRIPES_MAX <= RENDEZVOUS_STRIPES, "each connection of a run has a name at a rendezvous");
+
 static void print_name(const struct data_path *path, unsigned stripe, char out[static DATA_PATH_ADDRESS_MAX])
 {
     struct rendezvous_name name = {.stripe = (uint8_t)stripe,

@@ -329,11 +329,3 @@ void listener_session_expire(struct listener_session *session, uint64_t after_ms
     (void)pthread_cond_broadcast(&session->arrived);
     (void)pthread_mutex_unlock(&session->listener->lock);
 }
-
-void listener_session_set_lease(struct listener_session *session, uint64_t lease_ms)
-{
-    (void)pthread_mutex_lock(&session->listener->lock);
-    session->lease_ms = lease_ms;
-    (void)pthread_cond_broadcast(&session->arrived);
-    (void)pthread_mutex_unlock(&session->listener->lock);
-}

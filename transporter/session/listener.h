@@ -96,7 +96,5 @@ void listener_session_refuse(struct listener_session *session, const struct err 
 void listener_session_answered(struct listener_session *session);
 /* From so long from now on receiving fails in any case: ERR_UNREACHABLE. Any thread. */
 void listener_session_expire(struct listener_session *session, uint64_t after_ms);
-/* For how long the peer may be gone from now on. Any thread. */
-void listener_session_set_lease(struct listener_session *session, uint64_t lease_ms);
 
 #endif

@@ -1,29 +1,16 @@
 #include "transporter/source/file_reader.h"
 
+#include "common/base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
-
-static int64_t time_ns(const struct timespec *time)
-{
-    int64_t ns;
-    if (__builtin_mul_overflow((int64_t)time->tv_sec, (int64_t)1000000000, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)time->tv_nsec, &ns))
-        return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
-}
 
 static struct stat_key key_of(const struct stat *st)
 {
     return (struct stat_key){.inode = st->st_ino,
                              .size = (uint64_t)st->st_size,
-                             .mtime_ns = time_ns(&st->st_mtim),
-                             .ctime_ns = time_ns(&st->st_ctim)};
-}
-
-static bool same_state(const struct stat_key *a, const struct stat_key *b)
-{
-    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-           a->ctime_ns == b->ctime_ns;
+                             .mtime_ns = clock_ns_of(&st->st_mtim),
+                             .ctime_ns = clock_ns_of(&st->st_ctim)};
 }
 
 void file_reader_close(struct file_reader *reader)
@@ -52,7 +39,7 @@ static bool open_file(const struct walk_entry *entry, int *out, struct err *err)
 static void refresh(struct walk_entry *entry, const struct stat *st)
 {
     struct stat_key key = key_of(st);
-    if (!same_state(&key, &entry->key)) entry->cacheable = false;
+    if (!stat_key_eq(&key, &entry->key)) entry->cacheable = false;
     entry->key = key;
     entry->mode = st->st_mode & 07777;
     entry->uid = st->st_uid;
@@ -134,7 +121,7 @@ bool file_reader_state(const struct file_reader *reader, enum file_state *state,
     if (fstat(reader->fd, &st) != 0) return err_sys(err, errno, "cannot read it");
     struct stat_key key = key_of(&st);
     bool same =
-        S_ISREG(st.st_mode) && st.st_dev == reader->entry.mount && same_state(&key, &reader->entry.key);
+        S_ISREG(st.st_mode) && st.st_dev == reader->entry.mount && stat_key_eq(&key, &reader->entry.key);
     *state = same ? FILE_SAME : FILE_CHANGED;
     return true;
 }

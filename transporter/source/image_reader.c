@@ -1,5 +1,6 @@
 #include "transporter/source/image_reader.h"
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
 
 #include <errno.h>
@@ -17,21 +18,12 @@ void image_reader_close(struct image_reader *reader)
     reader->fd = -1;
 }
 
-static int64_t time_ns(const struct timespec *time)
-{
-    int64_t ns;
-    if (__builtin_mul_overflow((int64_t)time->tv_sec, (int64_t)1000000000, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)time->tv_nsec, &ns))
-        return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
-}
-
 static struct stat_key key_of(const struct stat *st, uint64_t size)
 {
     return (struct stat_key){.inode = st->st_ino,
                              .size = size,
-                             .mtime_ns = time_ns(&st->st_mtim),
-                             .ctime_ns = time_ns(&st->st_ctim)};
+                             .mtime_ns = clock_ns_of(&st->st_mtim),
+                             .ctime_ns = clock_ns_of(&st->st_ctim)};
 }
 
 /* O_NONBLOCK: should it be a fifo, opening it must not wait. */

@@ -1,6 +1,7 @@
 #include "transporter/source/scan.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "transporter/source/mounts.h"
 
 #include <errno.h>
@@ -114,13 +115,9 @@ static bool list_names(struct scan *scan, const struct scan_rules *rules, int fd
     return true;
 }
 
-static int64_t time_ns(const struct statx_timestamp *time)
+static int64_t ns_of(const struct statx_timestamp *time)
 {
-    int64_t ns;
-    if (__builtin_mul_overflow(time->tv_sec, (int64_t)1000000000, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)time->tv_nsec, &ns))
-        return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
+    return clock_ns_of(&(struct timespec){.tv_sec = time->tv_sec, .tv_nsec = time->tv_nsec});
 }
 
 static void take_stat(struct scan_item *item, const struct statx *stx, uint64_t now_ns)
@@ -135,8 +132,8 @@ static void take_stat(struct scan_item *item, const struct statx *stx, uint64_t 
     item->blocks = stx->stx_blocks;
     item->key = (struct stat_key){.inode = stx->stx_ino,
                                   .size = stx->stx_size,
-                                  .mtime_ns = time_ns(&stx->stx_mtime),
-                                  .ctime_ns = time_ns(&stx->stx_ctime)};
+                                  .mtime_ns = ns_of(&stx->stx_mtime),
+                                  .ctime_ns = ns_of(&stx->stx_ctime)};
     int64_t trusted_until = now_ns > INT64_MAX ? INT64_MAX : (int64_t)now_ns;
     item->cacheable = item->key.ctime_ns <= trusted_until - TRUSTED_AGE_NS;
 }

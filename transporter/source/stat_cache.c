@@ -99,18 +99,12 @@ void stat_cache_dir_free(struct stat_cache_dir *dir)
     free(dir);
 }
 
-static bool key_eq(const struct stat_key *a, const struct stat_key *b)
-{
-    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-           a->ctime_ns == b->ctime_ns;
-}
-
 struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, const struct stat_key *key)
 {
     while (dir->has_child) {
         int order = span_cmp(dir->child.name, name);
         if (order > 0) break;
-        if (order == 0) return key_eq(&dir->child.key, key) ? dir->child.encoded : span_of(NULL, 0);
+        if (order == 0) return stat_key_eq(&dir->child.key, key) ? dir->child.encoded : span_of(NULL, 0);
         stat_cache_dir_step(dir);
     }
     return span_of(NULL, 0);

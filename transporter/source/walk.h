@@ -50,6 +50,11 @@ struct stat_key {
     int64_t mtime_ns;
     int64_t ctime_ns;
 };
+static inline bool stat_key_eq(const struct stat_key *a, const struct stat_key *b)
+{
+    return a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
 
 struct walk_entry {
     struct span path;       /* without leading '/' */

@@ -45,3 +45,20 @@ Test(clock, a_wait_for_a_moment_that_has_passed_returns)
     clock_wait(&never, &lock, clock_steady_ms());
     (void)pthread_mutex_unlock(&lock);
 }
+
+Test(clock, a_time_that_64_bits_do_not_hold_is_the_nearest)
+{
+    static const struct {
+        struct timespec time;
+        int64_t ns;
+    } cases[] = {
+        {{.tv_sec = 1, .tv_nsec = 7}, 1000000007},
+        {{.tv_sec = -1, .tv_nsec = 7}, -999999993},
+        {{.tv_sec = 9223372036, .tv_nsec = 854775807}, INT64_MAX},
+        {{.tv_sec = 9223372036, .tv_nsec = 854775808}, INT64_MAX},
+        {{.tv_sec = INT64_MAX}, INT64_MAX},
+        {{.tv_sec = INT64_MIN, .tv_nsec = 999999999}, INT64_MIN},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_assert_eq(clock_ns_of(&cases[i].time), cases[i].ns, "case %zu", i);
+}

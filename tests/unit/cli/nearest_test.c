@@ -6,12 +6,15 @@
 static const char *const words[] = {"create", "list", "show", "rotate", "run", "repository"};
 enum { WORDS = sizeof(words) / sizeof(words[0]) };
 
-Test(nearest, distance_counts_edits_and_a_swap_as_one)
+/* What is meant is two edits away at most: a swap of neighbours is one, not two. */
+Test(nearest, counts_a_swap_of_neighbours_as_one_edit)
 {
-    cr_assert_eq(nearest_distance("rotate", "rotate"), 0);
-    cr_assert_eq(nearest_distance("rottae", "rotate"), 1);
-    cr_assert_eq(nearest_distance("kitten", "sitting"), 3);
-    cr_assert_eq(nearest_distance("", "abc"), 3);
+    static const char *const word[] = {"abcdef"};
+    cr_assert_str_eq(nearest_word("abcdef", word, 1), "abcdef");
+    cr_assert_str_eq(nearest_word("badcef", word, 1), "abcdef", "two swaps");
+    cr_assert_null(nearest_word("badcfe", word, 1), "three swaps");
+    cr_assert_str_eq(nearest_word("abcd", word, 1), "abcdef", "two missing");
+    cr_assert_null(nearest_word("abxyz", word, 1), "more than two");
 }
 
 Test(nearest, finds_the_word_that_was_meant)
@@ -34,5 +37,6 @@ Test(nearest, long_words_do_not_overrun)
     memset(longest, 'a', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
     cr_assert_null(nearest_word(longest, words, WORDS));
-    cr_assert_eq(nearest_distance(longest, longest), 0);
+    const char *const one[] = {longest};
+    cr_assert_str_eq(nearest_word(longest, one, 1), longest);
 }

@@ -128,13 +128,12 @@ Test(conf_finish, names_the_first_setting_that_nobody_asked_for)
         {"other = {\n x = 1;\n};", "test.conf:1: other: unknown setting"},
         {"list = ( { x = 1; },\n { x = 1;\n z = 1; } );", "test.conf:3: list[1].z: unknown setting"},
         {"strings = [ \"a\" ]; list2 = ( \"a\",\n \"b\" );", "test.conf:1: list2: unknown setting"},
-        {"named = { a = { x = 1; };\n b = { y = 1; }; };", "test.conf:2: named.b.y: unknown setting"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         AUTO(conf) struct conf *conf = text_conf(rows[i].text);
         struct conf_group root = conf_root(conf), group;
-        struct conf_list list, named;
+        struct conf_list list;
         struct conf_strings strings;
         struct err err = {0};
         int n;
@@ -144,9 +143,6 @@ Test(conf_finish, names_the_first_setting_that_nobody_asked_for)
         expect_done(conf_get_list(root, "list", &list, &err), &err);
         for (size_t k = 0; k < list.count; k++)
             expect_done(conf_get_integer(conf_list_at(&list, k), "x", 0, 9, &n, &err), &err);
-        expect_done(conf_get_named_groups(root, "named", &named, &err), &err);
-        for (size_t k = 0; k < named.count; k++)
-            expect_done(conf_get_integer_or(conf_list_at(&named, k), "x", 0, 9, 0, &n, &err), &err);
         expect_done(conf_get_strings(root, "strings", &strings, &err), &err);
         expect_error(conf_finish(conf, &err), &err, rows[i].error);
     }
@@ -172,42 +168,30 @@ Test(conf_finish, an_empty_file_is_fine)
 
 Test(conf_list, gives_groups_in_the_order_of_the_file)
 {
-    AUTO(conf)
-    struct conf *conf =
-        text_conf("l = ( { n = 1; }, { n = 2; } );\nm = { b = { n = 3; }; a = { n = 4; }; };");
-    struct conf_list list, named, none;
+    AUTO(conf) struct conf *conf = text_conf("l = ( { n = 1; }, { n = 2; } );");
+    struct conf_list list, none;
     struct err err = {0};
     int n = 0;
 
     expect_done(conf_get_list(conf_root(conf), "l", &list, &err), &err);
-    expect_done(conf_get_named_groups(conf_root(conf), "m", &named, &err), &err);
-    cr_assert(list.count == 2 && named.count == 2);
-    for (int i = 0; i < 4; i++) {
-        struct conf_group group = conf_list_at(i < 2 ? &list : &named, (size_t)i % 2);
-        expect_done(conf_get_integer(group, "n", 0, 9, &n, &err), &err);
+    cr_assert_eq(list.count, 2);
+    for (int i = 0; i < 2; i++) {
+        expect_done(conf_get_integer(conf_list_at(&list, (size_t)i), "n", 0, 9, &n, &err), &err);
         cr_assert_eq(n, i + 1);
     }
-    cr_assert_null(conf_group_name(conf_list_at(&list, 0)));
-    cr_assert_str_eq(conf_group_name(conf_list_at(&named, 0)), "b");
-    cr_assert_str_eq(conf_group_name(conf_list_at(&named, 1)), "a");
-    cr_assert_null(conf_group_name(conf_root(conf)));
     expect_done(conf_get_list(conf_root(conf), "nowhere", &none, &err), &err);
-    cr_assert_eq(none.count, 0);
-    expect_done(conf_get_named_groups(conf_root(conf), "nowhere", &none, &err), &err);
     cr_assert_eq(none.count, 0);
     expect_done(conf_finish(conf, &err), &err);
 }
 
 Test(conf_list, refuses_elements_that_are_no_groups)
 {
-    AUTO(conf) struct conf *conf = text_conf("l = ( { },\n 5 );\nm = { a = { };\n b = \"x\"; };");
+    AUTO(conf) struct conf *conf = text_conf("l = ( { },\n 5 );");
     struct conf_list list;
     struct err err = {0};
 
     expect_error(conf_get_list(conf_root(conf), "l", &list, &err), &err,
                  "test.conf:2: l[1]: must be a group, not a number");
-    expect_error(conf_get_named_groups(conf_root(conf), "m", &list, &err), &err,
-                 "test.conf:4: m.b: must be a group, not a string");
 }
 
 Test(conf_reject, has_the_form_of_the_other_errors)

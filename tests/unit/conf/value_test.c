@@ -128,8 +128,6 @@ Test(conf_value, a_wrong_type_is_told_with_the_right_one)
                  "test.conf:6: a: must be a group, not an array");
     expect_error(conf_get_list(root, "g", &list, &err), &err,
                  "test.conf:4: g: must be a list of groups, not a group");
-    expect_error(conf_get_named_groups(root, "l", &list, &err), &err,
-                 "test.conf:5: l: must be a group of groups, not a list");
     expect_error(conf_get_strings(root, "s", &strings, &err), &err,
                  "test.conf:1: s: must be a list of strings, not a string");
 }

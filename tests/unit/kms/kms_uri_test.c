@@ -1,6 +1,7 @@
 #include "transporter/kms/kms_uri.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/kms_uri_print.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -153,11 +153,6 @@ uint64_t rendezvous_expire(struct rendezvous *table, uint64_t now_ms)
     return caller;
 }
 
-size_t rendezvous_count(const struct rendezvous *table)
-{
-    return table->count;
-}
-
 void rendezvous_tag(const struct rendezvous *table, const struct rendezvous_name *name,
                     char out[static RENDEZVOUS_TAG_LEN + 1])
 {

@@ -38,8 +38,6 @@ struct rendezvous_answer rendezvous_ask(struct rendezvous *table, const struct r
 void rendezvous_leave(struct rendezvous *table, const struct rendezvous_name *name, uint64_t caller);
 /* One that has waited too long, taken out of the table; RENDEZVOUS_NOBODY when there is none (left). */
 uint64_t rendezvous_expire(struct rendezvous *table, uint64_t now_ms);
-/* places that are held: one for each name and stripe at which somebody waits or is joined */
-size_t rendezvous_count(const struct rendezvous *table);
 
 /* What logs call a name: 8 hex digits that change with the key, and tell nothing of it. */
 #define RENDEZVOUS_TAG_LEN 8
