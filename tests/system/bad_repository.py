@@ -246,6 +246,78 @@ def vanish(site):
     restore(site, "good", "came-back")
 
 
+def packs_away(site):
+    """Its packs are moved away while it is in use: missed, and not taken for lost by whatever looks for them."""
+    packs, log = store(site, "good", "packs"), store(site, "good", "log")
+    aside(packs)
+    entries = sorted(os.listdir(log))
+    for verb in (("job", "run", "good", "--wait"), ("repository", "check", "good", "--level", "presence", "--wait"),
+                 ("repository", "check", "good", "--level", "hash", "--wait"), ("repository", "sweep", "good")):
+        says(site.sealift(*verb, code=3).stderr, "packs/ is missing in the repository: is the disk mounted?")
+    expect(not os.path.exists(packs) and sorted(os.listdir(log)) == entries, "nothing is written")
+    expect(not json.loads(site.sealift("--json", "repository", "show", "good").stdout)["damage_found"],
+           "what is away counts as damaged")
+    put_back(packs)
+    back_up(site, "good")
+    says(check_hash(site, "good").stdout, "verdict:        sound")
+    restore(site, "good", "packs-back")
+
+
+def sign(site, name, message):
+    """Ed25519, with the key of a transporter's identity (docs/format.md, section 2)."""
+    with open(os.path.join(site.path(name), "identity.key"), "rb") as file:
+        key = file.read()
+    seed = 16 + struct.unpack_from("<I", key, 12)[0]
+    files = {what: site.path("sign." + what) for what in ("der", "message", "out")}
+    for what, data in (("der", bytes.fromhex("302e020100300506032b657004220420") + key[seed:seed + 32]), ("message", message)):
+        with open(files[what], "wb") as file:
+            file.write(data)
+    subprocess.run(["openssl", "pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey", files["der"], "-in", files["message"],
+                    "-out", files["out"]], check=True)
+    with open(files["out"], "rb") as file:
+        return file.read()
+
+
+def write_newer(site, name):
+    """The repository's first log entry as a program of the next format would have signed it; gives back what was there."""
+    path = store(site, name, "log", "0000000001")
+    with open(path, "rb") as file:
+        entry = file.read()
+    keys = entry[-100:-66]  # field 2, the signer; behind it field 3, the signature
+    head = len(entry) - 100 - (entry[1] & 127 | entry[2] << 7)
+    expect(entry[0] == 0x0a and keys[:2] == b"\x12\x20" and entry[-66:-64] == b"\x1a\x40" and head == 3, "a Signed")
+    expect(entry[head:head + 2] == b"\x08\x01", "whose payload begins with its version")
+    payload = b"\x08\x02" + entry[head + 2:-100]
+    os.rename(path, path + ".aside")
+    with open(path, "wb") as file:
+        file.write(entry[:head] + payload + keys + b"\x1a\x40" + sign(site, "vault", b"sealift log v1\0" + payload))
+
+
+def refused_at_the_start(site):
+    """By a daemon that starts: another format version, and packs that are elsewhere. It goes on by itself."""
+    site.daemons["vault"].stop()
+    newer, log = "log entry 1: the log entry has version 2, this program reads version 1: a newer Sealift wrote it", store(site, "good", "log")
+    write_newer(site, "good")
+    os.rename(os.path.join(log, "0000000001.aside"), site.path("entry"))
+    subprocess.run(["cp", "-a", store(site, "good"), site.path("before")], check=True)
+    aside(store(site, "half", "packs"))
+    run_vault(site)
+    says(refused(site, "good"), newer, "install one as new here")
+    says(refused(site, "half"), "packs/ is missing in the repository: is the disk mounted?")
+    says(back_up(site, "good", code=3).stderr, newer)
+    says(site.sealift("offline", "check", store(site, "good"), code=3).stderr, newer)
+    says(site.sealift("offline", "list", store(site, "good"), code=3).stderr, newer)
+    subprocess.run(["diff", "-r", store(site, "good"), site.path("before")], check=True)
+    expect(not os.path.exists(store(site, "half", "packs")), "nothing is written where packs are missing")
+    os.rename(site.path("entry"), os.path.join(log, "0000000001"))
+    put_back(store(site, "half", "packs"))
+    for name in ("good", "half"):
+        opened(site, name)
+        restore(site, name, name + "-set-back")
+        back_up(site, name)
+        says(check_hash(site, name).stdout, "verdict:        sound")
+
+
 def lie(site, name):
     """Where a point's root lies, the index says wrong: in the file of the running daemon, as a flipped bit would have it."""
     (point,) = glob.glob(store(site, name, "points", "*"))[:1]
@@ -312,6 +384,7 @@ with Site() as site, Site("another") as other:
     mend(site)
     says(check_hash(site, "half", code=22).stdout, "is back: it is used again when its repository is opened anew")
     vanish(site)
+    packs_away(site)
     site.daemons["vault"].stop()
     run_vault(site)
     for name in NAMES:
@@ -320,6 +393,7 @@ with Site() as site, Site("another") as other:
     two_daemons(site)
     says(check_hash(site, "half").stdout, "verdict:        sound")
     reindex(site)
+    refused_at_the_start(site)
     site.daemons["vault"].stop()
     for name in ("good", "half", "readonly", "swapped"):
         site.sealift("offline", "check", store(site, name), "--level", "hash")

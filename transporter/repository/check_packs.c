@@ -318,6 +318,7 @@ static bool mark(struct packing *packing, struct err *err)
     if (!repository->owner || check_cancelled(packing->check)) return true;
     if (!index_pack_get(repository->index, packing->pack.no, &now, err)) return err->code == ERR_NOT_FOUND;
     bool good = packing->told == 0;
+    if (!good && !reconcile_in_place(repository, err)) return false;
     bool read = packing->depth != DEPTH_PRESENCE;
     enum index_state before = now.state;
     if (!good && now.state != INDEX_LOST) damage_marks_add(repository->marks, &now.name);

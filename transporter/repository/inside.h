@@ -76,7 +76,12 @@ bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct
 /* Verifies the log and brings the index in line with it and with the packs. */
 bool load_repository(struct repository *repository, struct err *err) MUST_CHECK;
 
-/* reconcile.c: makes the index's packs those that are there. */
+/* reconcile.c. That the directory of the packs is there, where packs are known or points need some. Without
+ * it nothing is lost: it was moved, or lies on a disk that is not mounted. Whoever would note a loss, take
+ * something away or publish a pack (which would make another one) asks before. ERR_FAILED; or why the
+ * directory cannot be read: ERR_DAMAGED (a link), ERR_SYSTEM. */
+bool reconcile_in_place(struct repository *repository, struct err *err) MUST_CHECK;
+/* Makes the index's packs those that are there. */
 bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;
 /* Packs whose files went away since they were looked at last count as lost from here on, those that were cut
  * as damaged, so that nothing new relies on them. Costs a look at each file's size; at most a hundredth of

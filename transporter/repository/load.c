@@ -233,7 +233,7 @@ bool load_repository(struct repository *repository, struct err *err)
     if (!resume_position(repository, &first, err)) return false;
     uint64_t seen = head.number > repository->chain.number ? head.number : repository->chain.number;
     if (!reconcile_packs(repository, err) || !follow_log(repository, &head, err) ||
-        !look_at_packs(repository, err) || !own(repository, err))
+        !reconcile_in_place(repository, err) || !look_at_packs(repository, err) || !own(repository, err))
         return false;
     repository_show_head(repository);
     repository->forgot_head = seen == 0 && repository->chain.number > 1;

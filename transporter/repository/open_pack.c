@@ -85,6 +85,7 @@ bool open_pack_publish(struct open_pack *pack, struct err *err)
 {
     const struct storage *storage = &pack->repository->storage;
     AUTO(buf) struct buf end = {0};
+    if (!reconcile_in_place(pack->repository, err)) return false;
     pack_toc_encode(&pack->rules.toc, &end);
     if (!open_pack_append(pack, buf_span(&end), err)) return false;
     char name[PACK_NAME_LEN];

@@ -8,6 +8,37 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* --- where they lie --- */
+
+/* Of points alone it is known while the index is built anew. */
+static bool needs_packs(struct repository *repository)
+{
+    struct index_totals totals;
+    struct repository_point point;
+    struct err ignored;
+    index_totals(repository->index, &totals);
+    return totals.packs > 0 || index_point_from(repository->index, 0, &point, &ignored);
+}
+
+static bool stop_at_first(void *arg, const char *name, uint64_t size)
+{
+    return false;
+}
+
+bool reconcile_in_place(struct repository *repository, struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    struct err why;
+    uint64_t size = 0;
+    if (!needs_packs(repository)) return true;
+    if (!storage->ops->size(storage->self, "packs", &size, &why) && why.code == ERR_NOT_FOUND)
+        return err_set(
+            err, ERR_FAILED,
+            "packs/ is missing in the repository: is the disk mounted? Nothing is written or taken "
+            "for lost until it is back; if it is gone for good, put an empty packs/ in its place");
+    return storage->ops->list(storage->self, "packs", stop_at_first, NULL, err);
+}
+
 /* --- adding one pack --- */
 
 static bool number_domains(struct repository *repository, const struct pack_toc *toc,
@@ -194,6 +225,7 @@ bool reconcile_packs(struct repository *repository, struct err *err)
 {
     struct reconciling work = {.repository = repository, .err = err};
     const struct storage *storage = &repository->storage;
+    if (!reconcile_in_place(repository, err)) return false;
     if (repository->progress && !storage->ops->list(storage->self, "packs", add_size, &work, err))
         return false;
     if (!drop_journals(repository->index, err) ||
@@ -235,6 +267,7 @@ static bool note_loss(struct repository *repository, uint32_t no, struct err *er
     if (!index_pack_get(repository->index, no, &pack, err)) return err->code == ERR_NOT_FOUND;
     enum index_state now = is_published(&pack) ? state_now(repository, &pack) : pack.state;
     if (now == pack.state) return true;
+    if (!reconcile_in_place(repository, err)) return false;
     if (now == INDEX_DAMAGED) {
         struct err ignored; /* the next check finds it again */
         damage_marks_add(repository->marks, &pack.name);
@@ -254,6 +287,7 @@ bool reconcile_losses(struct repository *repository, struct err *err)
 {
     struct index_pack pack = {0};
     uint64_t begun_ms = clock_steady_ms();
+    if (!reconcile_in_place(repository, err)) return false;
     if (!is_due(repository)) return true;
     for (uint32_t no = 0; index_pack_from(repository->index, no, &pack, err); no = pack.no + 1)
         if (is_published(&pack) && state_now(repository, &pack) != pack.state &&

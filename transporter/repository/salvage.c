@@ -62,7 +62,8 @@ static bool publish(struct repository *repository, struct journal *journal, stru
     pack->size = prefix->rules.toc.end + end.len;
     char name[PACK_NAME_LEN];
     pack_name(&pack->name, name);
-    return storage->ops->journal_truncate(storage->self, journal, prefix->rules.toc.end, err) &&
+    return reconcile_in_place(repository, err) &&
+           storage->ops->journal_truncate(storage->self, journal, prefix->rules.toc.end, err) &&
            storage->ops->journal_append(storage->self, journal, buf_span(&end), err) &&
            storage->ops->journal_publish(storage->self, journal, name, err);
 }
@@ -87,7 +88,7 @@ bool salvage_journal(struct repository *repository, const char *name, struct err
     (void)journal_parse_name(name, &pack.session, &pack.journal);
     struct journal *journal = NULL;
     if (repository->owner && !storage->ops->journal_open(storage->self, name, &journal, &why)) {
-        journal = NULL; /* it can still be read, perhaps */
+        journal = NULL;               /* it can still be read, perhaps */
         if (why.code == ERR_EXISTS) { /* published already: only the name is left */
             (void)!storage->ops->remove(storage->self, name, &why);
             return true;

@@ -371,6 +371,7 @@ static bool run(struct sweep *sweep, struct err *err)
 {
     const struct sweep_result *result = sweep->result;
     bool more = true;
+    if (!reconcile_in_place(sweep->repository, err)) return false;
     sweep_leftovers(sweep->repository);
     reserve_spend(sweep->repository, RESERVE_BYTES + RESERVE_MARGIN);
     while (more)

@@ -1,13 +1,15 @@
 /* Repositories that are not what they should be: each is refused by a sentence that names what is wrong, and
  * nothing in it is touched. What real daemons make of such stands in tests/system/bad_repository.py. */
-#include "builder.h"
+#include "sweeping.h"
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "transporter/repository/check.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static void refused(struct place *place, enum err_code code, const char *says)
@@ -139,4 +141,101 @@ Test(bad_repository, whose_directory_goes_before_the_commit_commits_when_it_is_b
     place_close(place);
     place_open(place);
     cr_assert(restores(place->repository, &root, NULL));
+}
+
+/* --- packs that are elsewhere --- */
+
+struct missed {
+    const char *put, *take;
+    enum err_code code;
+    const char *text;
+};
+
+/* A session that is begun looks for what went away, if that was not just done. */
+static void look_again(struct place *place)
+{
+    atomic_store(&place->repository->look_took_ms, 0);
+}
+
+static void says(const char *what, const struct missed *missed, const struct err *err)
+{
+    const char *text = missed->text;
+    cr_assert_eq(err->code, missed->code, "%s: %s", what, err->text);
+    cr_assert(strstr(err->text, text), "%s: %s", what, err->text);
+}
+
+/* Whatever would write down that packs are lost, or take away what nobody needs. */
+static void is_missed_by_all(struct place *place, const struct missed *missed)
+{
+    struct err err = {0};
+    struct sweep_result swept;
+    struct check_result checked;
+    struct ingest *ingest = NULL;
+    look_again(place);
+    const struct ingest_options session = {.session = id_of(7), .kind = INGEST_COPY};
+    const struct check_sink sink = {0};
+    cr_assert_not(ingest_open(place->repository, &session, &ingest, &err));
+    says("a session", missed, &err);
+    cr_assert_not(repository_sweep(place->repository, &swept, &err));
+    says("a sweep", missed, &err);
+    for (enum check_level level = CHECK_PRESENCE; level <= CHECK_HASH; level++) {
+        const struct check_options options = {.level = level};
+        cr_assert_not(repository_check(place->repository, &options, &sink, &checked, &err));
+        says("a check", missed, &err);
+    }
+}
+
+Test(bad_repository, without_its_packs_directory_nothing_is_lost_or_written_until_it_is_back)
+{
+    static const struct missed rows[] = {
+        {"true", "test ! -e packs", ERR_FAILED, "packs/ is missing in the repository: is the disk mounted?"},
+        {"ln -s ../aside packs", "rm packs", ERR_DAMAGED, "/packs' is a symbolic link"},
+        {"touch packs", "rm packs", ERR_SYSTEM, "/packs': Not a directory"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        struct hash root = back_up(place->repository, 1, 0, 20);
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 2);
+        struct ingest *going_on = session_open(place->repository, writer, 2);
+        struct hash late = session_tree(going_on, writer, 500, 20, 1000);
+        session_wait(going_on, writer->number);
+        shell("mv '%s/packs' '%s/aside'", place->path, place->root);
+        shell("cd '%s' && %s", place->path, rows[i].put);
+        shell("cp -a '%s/log' '%s/log-before'", place->path, place->root);
+        is_missed_by_all(place, &rows[i]);
+        cr_assert_eq(session_commit_code(going_on, writer, 2, &late, NULL), rows[i].code);
+        ingest_close(going_on);
+        for (int rebuilt = 0; rebuilt < 2; rebuilt++) {
+            place_close(place);
+            place->repository = NULL;
+            if (rebuilt) shell("rm -r '%s/index'", place->state);
+            refused(place, rows[i].code, rows[i].text);
+            shell("mv '%s/packs' '%s/there' 2> /dev/null; mv '%s/aside' '%s/packs'", place->path, place->root,
+                  place->root, place->path);
+            place_open(place);
+            cr_assert_eq(packs_in(place, INDEX_LOST) + packs_in(place, INDEX_DAMAGED), 0);
+            shell("mv '%s/packs' '%s/aside'; mv '%s/there' '%s/packs' 2> /dev/null || true", place->path,
+                  place->root, place->root, place->path);
+        }
+        is_missed_by_all(place, &rows[i]);
+        shell("diff -r '%s/log' '%s/log-before'", place->path, place->root);
+        shell("cd '%s' && %s", place->path, rows[i].take);
+        shell("mv '%s/aside' '%s/packs'", place->root, place->path);
+        cr_assert(restores(place->repository, &root, NULL));
+        (void)back_up(place->repository, 3, 1000, 20);
+        cr_assert_eq(packs_in(place, INDEX_LOST) + packs_in(place, INDEX_DAMAGED), 0);
+        cr_assert_eq(findings_of(place->repository), 0);
+    }
+}
+
+/* What the message says to do when they are gone for good. */
+Test(bad_repository, with_an_empty_packs_directory_has_lost_its_packs)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 20);
+    shell("rm -r '%s/packs' && mkdir '%s/packs'", place->path, place->path);
+    look_again(place);
+    (void)back_up(place->repository, 2, 0, 20);
+    cr_assert_eq(packs_in(place, INDEX_LOST), 2);
+    cr_assert_eq(packs_in(place, INDEX_PACK), 2);
 }
