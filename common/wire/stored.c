@@ -39,7 +39,8 @@ static bool name_ok(const char *text, const char *field, const char *what, struc
 static bool version_ok(uint32_t version, const char *what, struct err *err)
 {
     if (version == 1) return true;
-    return err_set(err, ERR_VERSION, "%s has version %u, this program reads version 1", what, version);
+    return err_set(err, ERR_VERSION, "%s has version %u, this program reads version 1%s", what, version,
+                   version > 1 ? ": a newer Sealift wrote it, install one as new here" : "");
 }
 
 /* That of a message that another program may have written. What begins with no version is judged later. */
