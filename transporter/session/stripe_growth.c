@@ -23,6 +23,7 @@ void stripe_growth_begin(struct stripe_growth *growth, uint64_t now_ms)
     growth->settled = false;
     growth->crowded_since_ms = 0;
     growth->sent = growth->messages = 0;
+    growth->epoch_ms = now_ms;
     begin_window(growth, now_ms);
 }
 
@@ -76,8 +77,10 @@ void stripe_growth_acked(struct stripe_growth *growth, uint64_t acked, uint64_t 
 
 void stripe_growth_room(struct stripe_growth *growth, enum stripe_room room, uint64_t now_ms)
 {
-    if (growth->sent == 0 && !growth->crowded_since_ms)
-        begin_window(growth, now_ms); /* until then there was nothing to send */
+    if (growth->sent == 0 && !growth->crowded_since_ms) { /* until then there was nothing to send */
+        begin_window(growth, now_ms);
+        growth->epoch_ms = now_ms;
+    }
     if (growth->crowded_since_ms) growth->crowded_ms += now_ms - growth->crowded_since_ms;
     growth->crowded_since_ms = room == STRIPE_NO_ROOM ? now_ms : 0;
 }
@@ -119,8 +122,15 @@ static bool is_fat(const struct stripe_growth *growth, uint64_t flight)
     return growth->count == 1 && needed_of(growth) > 1 && (arrives || flight >= STRIPE_GROWTH_FAT);
 }
 
+/* Whether it is time for a trial of so many. */
+static bool may_try(const struct stripe_growth *growth, unsigned count, uint64_t now_ms)
+{
+    if (2 * count >= 3 * growth->count) return true;
+    return now_ms - growth->epoch_ms >= STRIPE_GROWTH_LATE_TRIPS * growth->trip_ms;
+}
+
 /* At a speed that does not rise by itself. */
-static unsigned judge(struct stripe_growth *growth, uint64_t rate, uint64_t flight)
+static unsigned judge(struct stripe_growth *growth, uint64_t rate, uint64_t flight, uint64_t now_ms)
 {
     unsigned before = growth->count_before;
     growth->count_before = 0;
@@ -129,8 +139,10 @@ static unsigned judge(struct stripe_growth *growth, uint64_t rate, uint64_t flig
         return before;
     }
     if (flight / growth->count < STRIPE_GROWTH_FLIGHT || growth->count >= growth->most) return growth->count;
+    const unsigned more = at_most(growth, 2 * growth->count);
+    if (!may_try(growth, more, now_ms)) return growth->count;
     growth->count_before = growth->count;
-    return at_most(growth, 2 * growth->count);
+    return more;
 }
 
 unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
@@ -153,7 +165,7 @@ unsigned stripe_growth_look(struct stripe_growth *growth, uint64_t now_ms)
     begin_window(growth, now_ms);
     if (!crowded) return growth->count;
     if (is_fat(growth, flight)) return at_most(growth, needed_of(growth));
-    return rises ? growth->count : judge(growth, rate, flight);
+    return rises ? growth->count : judge(growth, rate, flight, now_ms);
 }
 
 void stripe_growth_grown(struct stripe_growth *growth, unsigned count)

@@ -4,9 +4,10 @@
  * Windows of one or two round trips are looked at, in which the sockets took no more for most of the time.
  * The first connection, once it has much under way, is joined by as many as the way may need; it and they
  * then find their speed. When that no longer rises, twice as many are tried, and left again if they bring no
- * more. Of each at least STRIPE_GROWTH_FLIGHT bytes must be under way: a thin link is full with less, and
- * more connections would only share it. What is short, as a LAN is, stays with one and is not measured
- * further. */
+ * more. A trial holds everything up for some round trips, while the new ones find their speed: one that could
+ * bring less than half as much again is made late. Of each at least STRIPE_GROWTH_FLIGHT bytes must be under
+ * way: a thin link is full with less, and more connections would only share it. What is short, as a LAN is,
+ * stays with one and is not measured further. */
 #ifndef SEALIFT_SESSION_STRIPE_GROWTH_H
 #define SEALIFT_SESSION_STRIPE_GROWTH_H
 
@@ -26,14 +27,16 @@ enum {
     STRIPE_GROWTH_SPAN_MS = 18,
     STRIPE_GROWTH_WINDOW_TRIPS = 2, /* of one connection alone: 1 */
     STRIPE_GROWTH_WINDOW_LEAST_MS = 50,
-    STRIPE_GROWTH_MESSAGES = 2, /* in a window at least: it is longer where one takes long */
+    STRIPE_GROWTH_LATE_TRIPS = 600, /* from the first message of an epoch to a trial of a few more */
+    STRIPE_GROWTH_MESSAGES = 2,     /* in a window at least: it is longer where one takes long */
 };
 
 struct stripe_growth {
     unsigned count; /* connections in use */
     unsigned most;  /* that may be; a loss lowers it */
     unsigned echoes;
-    uint64_t trip_ms; /* the least that was measured */
+    uint64_t trip_ms;  /* the least that was measured */
+    uint64_t epoch_ms; /* when it began to send */
     uint64_t began_ms;
     uint64_t messages, messages_before;
     uint64_t sent, sent_before;            /* in this epoch; until this window */

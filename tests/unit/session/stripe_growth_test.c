@@ -37,8 +37,17 @@ static unsigned run_for(struct stripe_growth *growth, struct way *way, uint64_t 
 Test(stripe_growth, on_a_long_fat_way_goes_to_all_within_some_round_trips)
 {
     struct way way = {.each = 27000000, .link = 1000000000, .room = STRIPE_NO_ROOM};
+    struct stripe_growth growth = growth_on(&way, 80);
+    cr_assert_eq(run_for(&growth, &way, 80), 1);
+    cr_assert_eq(run_for(&growth, &way, 12 * 80), STRIPES_MAX);
+}
+
+/* From six to eight: a third more at best. */
+Test(stripe_growth, tries_a_few_more_only_late)
+{
+    struct way way = {.each = 27000000, .link = 1000000000, .room = STRIPE_NO_ROOM};
     struct stripe_growth growth = growth_on(&way, TRIP_MS);
-    cr_assert_eq(run_for(&growth, &way, TRIP_MS), 1);
+    cr_assert_eq(run_for(&growth, &way, (STRIPE_GROWTH_LATE_TRIPS - 1) * TRIP_MS), 6);
     cr_assert_eq(run_for(&growth, &way, 12 * TRIP_MS), STRIPES_MAX);
 }
 
@@ -129,7 +138,7 @@ Test(stripe_growth, takes_the_least_of_its_measurements)
 Test(stripe_growth, goes_to_half_of_what_did_not_last_in_later_epochs)
 {
     struct way way = {.each = 10000000, .link = 125000000, .room = STRIPE_NO_ROOM};
-    struct stripe_growth growth = growth_on(&way, TRIP_MS);
+    struct stripe_growth growth = growth_on(&way, 80);
     cr_assert_eq(run_for(&growth, &way, 60 * TRIP_MS), STRIPES_MAX);
     stripe_growth_lost(&growth, STRIPES_MAX);
     way.sent = 0;
