@@ -1,12 +1,12 @@
 #include "common/net/net_dial.h"
 
 #include "common/base/alloc.h"
+#include "common/base/tcp.h"
 #include "common/net/net_resolve.h"
 #include "common/net/net_zmq.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -96,31 +96,14 @@ static bool await_until(const struct call *call, short events, int64_t deadline)
     }
 }
 
-/* A connection on which nothing comes for minutes, as at a rendezvous, is noticed when its host has gone:
- * half of the time it may be idle, the other half it is asked in four times. */
-static void set_options(int fd, int silence_ms)
-{
-    if (silence_ms == 0) silence_ms = SILENCE_MS;
-    const int idle_s = silence_ms / 2000, interval_s = silence_ms / 8000;
-    const struct {
-        int level, option, value;
-    } numbers[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, idle_s > 0 ? idle_s : 1},
-                   {IPPROTO_TCP, TCP_KEEPINTVL, interval_s > 0 ? interval_s : 1},
-                   {IPPROTO_TCP, TCP_KEEPCNT, 4},
-                   {IPPROTO_TCP, TCP_USER_TIMEOUT, silence_ms}};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        (void)setsockopt(fd, numbers[i].level, numbers[i].option, &numbers[i].value, sizeof(int));
-}
-
 static bool connect_to(struct call *call, const struct addrinfo *info, int64_t deadline)
 {
     int failed = 0;
     socklen_t size = sizeof(failed);
     AUTO(fd) int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return fails_by_system(call, errno);
-    set_options(fd, call->dial->silence_ms);
+    /* also on which nothing comes for minutes, as at a rendezvous */
+    tcp_watch(fd, call->dial->silence_ms > 0 ? call->dial->silence_ms : SILENCE_MS);
     if (connect(fd, info->ai_addr, info->ai_addrlen) != 0) {
         if (errno != EINPROGRESS) return fails_by_system(call, errno);
         call->fd = fd;

@@ -1,5 +1,6 @@
 #include "common/net/net_line.h"
 
+#include "common/base/tcp.h"
 #include "common/net/net_tally.h"
 
 #include <linux/sockios.h>
@@ -100,13 +101,13 @@ static bool info_of(const struct net_line *line, struct tcp_info *out)
     *out = (struct tcp_info){0};
     return is_same(line, &peer) && peer.address.ss_family != AF_UNIX &&
            getsockopt(line->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0 &&
-           size >= offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(out->tcpi_min_rtt);
+           size >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(out->tcpi_bytes_acked);
 }
 
 uint64_t net_line_trip_us(const struct net_line *line)
 {
-    struct tcp_info info;
-    return info_of(line, &info) && info.tcpi_min_rtt != UINT32_MAX ? info.tcpi_min_rtt : 0;
+    struct peer peer;
+    return is_same(line, &peer) ? tcp_trip_us(line->fd) : 0;
 }
 
 uint64_t net_line_acked(const struct net_line *line)
@@ -117,11 +118,8 @@ uint64_t net_line_acked(const struct net_line *line)
 
 void net_line_keep_short(const struct net_line *line)
 {
-    const int unsent =
-        1 << 20; /* six of them have enough for 50 ms of 1 Gbit/s, should nobody come to fill them */
     struct peer peer;
-    if (is_same(line, &peer) && peer.address.ss_family != AF_UNIX)
-        (void)setsockopt(line->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    if (is_same(line, &peer)) tcp_keep_short(line->fd);
 }
 
 void net_line_address(const struct net_line *line, char *out, size_t size)

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/tcp.h"
 #include "common/net/net_denials.h"
 #include "common/net/net_guard.h"
 #include "common/net/net_line.h"
@@ -13,10 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-
-/* A round trip from which on what waits in the kernel is kept short: it may be megabytes, seconds' worth for
- * a connection that has fallen behind, and could go by no other. */
-#define LONG_US 5000
 
 struct net_monitor {
     struct net_socket *socket;
@@ -154,7 +151,7 @@ static void keep_guard(struct net_monitor *monitor, uint16_t number, uint32_t va
         monitor->heard_ms = clock_steady_ms();
         net_guard_progress(monitor->guard, (int)value); /* we called: no stranger */
         monitor->trip_us = net_line_trip_us(&monitor->line);
-        if (monitor->trip_us >= LONG_US) net_line_keep_short(&monitor->line);
+        if (monitor->trip_us >= TCP_LONG_US) net_line_keep_short(&monitor->line);
     }
     if (number == ZMQ_EVENT_DISCONNECTED && net_guard_closed(monitor->guard, (int)value, address))
         note_denial(monitor, address);

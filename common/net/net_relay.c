@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/base/backoff.h"
 #include "common/base/local_peer.h"
+#include "common/base/tcp.h"
 #include "common/base/text.h"
 #include "common/net/net_dial.h"
 #include "common/net/net_pump.h"
@@ -191,6 +192,7 @@ static void carry(struct net_relay *relay, int inner, int outer)
                                   .owner = relay,
                                   .received = &relay->tally.bytes};
     relay->connected = net_deadline(0);
+    tcp_keep_short(outer); /* the way behind a proxy may be long, and how long is not known here */
     const struct net_pump_result result = net_pump_run(&pump);
     if (result.shook_hands)
         end_try(relay);

@@ -219,8 +219,7 @@ static bool get_limits(struct conf_group root, struct settings *settings, struct
     if (!conf_get_group_or_empty(root, "check", &check, err) ||
         !conf_get_size_or(check, "bandwidth", 0, UINT64_C(1) << 40, 0, &settings->check_bytes_per_s, err))
         return false;
-    return get_pace(root, &settings->pace, err) &&
-           conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
+    return conf_get_duration_or(root, "lease", LEASE_MIN_MS, DAY_MS, LEASE_DEFAULT_MS, &settings->lease_ms,
                                 err) &&
            conf_get_duration_or(root, "drain", 0, DAY_MS, DRAIN_DEFAULT_MS, &settings->drain_ms, err);
 }
@@ -233,13 +232,15 @@ static bool get_all(struct conf *conf, struct settings *settings, struct err *er
     settings->state_dir = xstrdup(state_dir);
     if (!conf_get_path_or(root, "own_key", NULL, &own_key, err)) return false;
     settings->own_key_file = copy_or_null(own_key);
+    if (!get_pace(root, &settings->pace, err)) return false;
+    const uint64_t silence_ms = NET_HEARTBEATS_LOST * (uint64_t)settings->pace.heartbeat_ms;
     return director_settings_read(root, &settings->director, err) &&
            conf_get_group_or_empty(root, "data", &data, err) &&
            get_endpoint(data, "listen", HOST_PORT_LISTENS, DATA_LISTEN, &settings->data_listen, err) &&
            get_endpoint(data, "advertise", HOST_PORT_DIALLED, NULL, &settings->data_advertise, err) &&
-           settings_data_read(root, data, &settings->data, err) && get_policy(root, &settings->policy, err) &&
-           kms_set_read(root, &settings->kms, err) && get_modes(root, settings, err) &&
-           get_limits(root, settings, err) && conf_finish(conf, err);
+           settings_data_read(root, data, silence_ms, &settings->data, err) &&
+           get_policy(root, &settings->policy, err) && kms_set_read(root, &settings->kms, err) &&
+           get_modes(root, settings, err) && get_limits(root, settings, err) && conf_finish(conf, err);
 }
 
 bool settings_load(const char *path, struct settings *out, struct err *err)

@@ -23,7 +23,8 @@ static bool is_anywhere(const struct address *address)
            memcmp(address->bytes, any_ipv6, ADDRESS_LEN) == 0;
 }
 
-static bool get_reverse(struct conf_group at, struct reverse_settings *out, struct err *err)
+static bool get_reverse(struct conf_group at, uint64_t silence_ms, struct reverse_settings *out,
+                        struct err *err)
 {
     const char *listen = NULL, *advertise = NULL;
     struct err why;
@@ -39,16 +40,19 @@ static bool get_reverse(struct conf_group at, struct reverse_settings *out, stru
     out->port.listen_count = 1;
     out->port.rendezvous = RENDEZVOUS_ON;
     out->advertise = advertise ? xstrdup(advertise) : NULL;
-    return proxy_settings_get_limits(at, CONNECTIONS_DEFAULT, PER_CLIENT_DEFAULT, &out->port, err);
+    out->port.connections = CONNECTIONS_DEFAULT;
+    out->port.per_client = PER_CLIENT_DEFAULT;
+    out->port.silence_ms = silence_ms;
+    return proxy_settings_get_limits(at, &out->port, err);
 }
 
-bool settings_data_read(struct conf_group root, struct conf_group data, struct data_settings *out,
-                        struct err *err)
+bool settings_data_read(struct conf_group root, struct conf_group data, uint64_t silence_ms,
+                        struct data_settings *out, struct err *err)
 {
     struct conf_group reverse;
     const char *proxy = NULL;
-    if (conf_has(data, "reverse") &&
-        (!conf_get_group(data, "reverse", &reverse, err) || !get_reverse(reverse, &out->reverse, err)))
+    if (conf_has(data, "reverse") && (!conf_get_group(data, "reverse", &reverse, err) ||
+                                      !get_reverse(reverse, silence_ms, &out->reverse, err)))
         return false;
     if (!conf_get_host_port_or(data, "proxy", NULL, &proxy, err) ||
         !conf_get_logins(root, "proxies", &out->logins, err))

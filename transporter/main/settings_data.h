@@ -20,9 +20,10 @@ struct data_settings {
     struct conf_logins logins;
 };
 
-/* `data` is the group of that name. What was read stays `out`'s to free, in case of failure too. */
-bool settings_data_read(struct conf_group root, struct conf_group data, struct data_settings *out,
-                        struct err *err) MUST_CHECK;
+/* `data` is the group of that name; `silence_ms`: of the reverse port's limits, unless they say otherwise.
+ * What was read stays `out`'s to free, in case of failure too. */
+bool settings_data_read(struct conf_group root, struct conf_group data, uint64_t silence_ms,
+                        struct data_settings *out, struct err *err) MUST_CHECK;
 void settings_data_deinit(struct data_settings *settings);
 
 #endif

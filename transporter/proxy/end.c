@@ -1,10 +1,9 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/base/tcp.h"
 #include "transporter/proxy/host_end.h"
 
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -33,7 +32,6 @@ static void list_remove(struct end_list *list, struct end *end)
 
 struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct address *address)
 {
-    static const int on = 1, idle_s = 60, unheard_ms = 20000;
     struct end *end = xcalloc(1, sizeof(*end));
     end->watch = (struct watch){.kind = WATCH_END, .fd = fd};
     end->role = role;
@@ -41,12 +39,8 @@ struct end *end_new(struct proxy *proxy, int fd, enum role role, const struct ad
     end->address = *address;
     end->inside = (struct watch){.kind = WATCH_INSIDE, .fd = -1};
     end->flow.pipe[0] = end->flow.pipe[1] = -1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-    /* what is on its way when a link is cut waits no longer than this: TCP itself would for a quarter of an
-       hour, and the other end would not learn of it */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof(unheard_ms));
+    /* TCP itself would wait for a quarter of an hour, and the other end would not learn of it */
+    tcp_watch(fd, (int)proxy->settings.silence_ms);
     list_append(list_of(proxy, end), end);
     return end;
 }
@@ -154,12 +148,22 @@ static void log_join(struct proxy *proxy, const struct end *one, const struct en
               one->meets ? "rendezvous" : NULL, tag, "stripe", stripe, NULL);
 }
 
+/* What is given to a long way waits with who sends it, who may have other ways, and not here. */
+static void keep_short(const struct end *far, const struct end *near)
+{
+    if (tcp_trip_us(far->watch.fd) < TCP_LONG_US) return;
+    tcp_keep_short(far->watch.fd);
+    if (tcp_trip_us(near->watch.fd) < TCP_LONG_US) tcp_take_little(near->watch.fd);
+}
+
 void end_join(struct proxy *proxy, struct end *one, struct end *other)
 {
     one->partner = other;
     other->partner = one;
     one->moved_ms = other->moved_ms = proxy->now_ms;
     log_join(proxy, one, other);
+    keep_short(one, other);
+    keep_short(other, one);
     end_enter(proxy, one, PHASE_JOINED, UINT64_MAX);
     end_enter(proxy, other, PHASE_JOINED, UINT64_MAX);
     if (!greet(one) || !greet(other) ||

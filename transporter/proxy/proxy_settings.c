@@ -12,6 +12,7 @@ enum {
     CONNECTIONS_DEFAULT = 2048,
     CONNECTIONS_MOST = 100000,
     PER_CLIENT_DEFAULT = 256,
+    SILENCE_DEFAULT_MS = 20 * SECOND_MS, /* as four of a transporter's heartbeats, unless configured */
 };
 
 void proxy_settings_deinit(struct proxy_settings *settings)
@@ -77,10 +78,10 @@ static bool get_users(struct conf_group root, struct proxy_settings *settings, s
     return true;
 }
 
-bool proxy_settings_get_limits(struct conf_group at, int connections, int per_client,
-                               struct proxy_settings *settings, struct err *err)
+bool proxy_settings_get_limits(struct conf_group at, struct proxy_settings *settings, struct err *err)
 {
     struct conf_group limits;
+    int connections = (int)settings->connections, per_client = (int)settings->per_client;
     if (!conf_get_group_or_empty(at, "limits", &limits, err) ||
         !conf_get_integer_or(limits, "connections", 2, CONNECTIONS_MOST, connections, &connections, err) ||
         !conf_get_integer_or(limits, "per_client", 1, CONNECTIONS_MOST, per_client, &per_client, err))
@@ -92,7 +93,9 @@ bool proxy_settings_get_limits(struct conf_group at, int connections, int per_cl
            conf_get_duration_or(limits, "dial", 100, 10 * MINUTE_MS, 10 * SECOND_MS, &settings->dial_ms,
                                 err) &&
            conf_get_duration_or(limits, "wait", 100, DAY_MS, 5 * MINUTE_MS, &settings->wait_ms, err) &&
-           conf_get_duration_or(limits, "idle", 100, 7 * DAY_MS, 15 * MINUTE_MS, &settings->idle_ms, err);
+           conf_get_duration_or(limits, "idle", 100, 7 * DAY_MS, 15 * MINUTE_MS, &settings->idle_ms, err) &&
+           conf_get_duration_or(limits, "silence", 100, 10 * MINUTE_MS, settings->silence_ms,
+                                &settings->silence_ms, err);
 }
 
 static bool get_all(struct conf *conf, struct proxy_settings *settings, struct err *err)
@@ -102,9 +105,12 @@ static bool get_all(struct conf *conf, struct proxy_settings *settings, struct e
     struct conf_group root = conf_root(conf);
     int level = LOG_INFO;
     bool rendezvous = true;
+    settings->connections = CONNECTIONS_DEFAULT;
+    settings->per_client = PER_CLIENT_DEFAULT;
+    settings->silence_ms = SILENCE_DEFAULT_MS;
     if (!get_listen(root, settings, err) || !get_allow(root, &settings->allow, err) ||
         !conf_get_bool_or(root, "rendezvous", true, &rendezvous, err) || !get_users(root, settings, err) ||
-        !proxy_settings_get_limits(root, CONNECTIONS_DEFAULT, PER_CLIENT_DEFAULT, settings, err) ||
+        !proxy_settings_get_limits(root, settings, err) ||
         !conf_get_duration_or(root, "drain", 0, DAY_MS, 10 * SECOND_MS, &settings->drain_ms, err) ||
         !conf_get_word_or(root, "log_level", levels, LOG_INFO, &level, err))
         return false;

@@ -28,6 +28,7 @@ struct proxy_settings {
     uint64_t dial_ms;      /* for an endpoint to answer */
     uint64_t wait_ms;      /* for the other end of a rendezvous */
     uint64_t idle_ms;      /* a connection on which nothing moves */
+    uint64_t silence_ms;   /* one whose other side acknowledges nothing, or takes nothing */
     uint64_t drain_ms;     /* how long SIGTERM waits for connections */
     enum log_level log_level;
 };
@@ -38,9 +39,9 @@ bool proxy_settings_load(const char *path, struct proxy_settings *out, struct er
 void proxy_settings_deinit(struct proxy_settings *settings);
 DEFINE_AUTO_IN_PLACE(proxy_settings, struct proxy_settings, proxy_settings_deinit)
 
-/* The group `limits`: with as many connections, and as many of one client, where it does not say. */
-bool proxy_settings_get_limits(struct conf_group at, int connections, int per_client,
-                               struct proxy_settings *settings, struct err *err) MUST_CHECK;
+/* The group `limits`: where it does not say, connections, per_client and silence_ms stay as they are. */
+bool proxy_settings_get_limits(struct conf_group at, struct proxy_settings *settings,
+                               struct err *err) MUST_CHECK;
 
 /* A user and password of a login; told without telling by time how much was right. */
 bool proxy_settings_know_user(const struct proxy_settings *settings, struct span user, struct span password);

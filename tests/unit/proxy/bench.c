@@ -48,10 +48,11 @@ void bench_end(struct bench *bench)
 struct proxy_settings bench_settings(void)
 {
     return (struct proxy_settings){.rendezvous = RENDEZVOUS_ON,
-                             .connections = 16,
-                             .per_client = 16,
-                             .handshake_ms = 60000,
-                             .dial_ms = 5000,
-                             .wait_ms = 60000,
-                             .idle_ms = 60000};
+                                   .connections = 16,
+                                   .per_client = 16,
+                                   .handshake_ms = 60000,
+                                   .dial_ms = 5000,
+                                   .wait_ms = 60000,
+                                   .idle_ms = 60000,
+                                   .silence_ms = 20000};
 }

@@ -264,6 +264,22 @@ Test(proxy, drops_who_is_silent_and_what_is_idle)
     expect_end(a);
 }
 
+/* What TCP asks of one that takes nothing is what it asks of one that is gone. */
+Test(proxy, drops_who_takes_nothing_for_so_long)
+{
+    static const uint8_t bytes[1 << 16];
+    struct proxy_settings settings = bench_settings();
+    settings.silence_ms = 300;
+    AUTO(bench) struct bench bench;
+    bench_start(&bench, &settings);
+    AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
+    AUTO(fd) int b = ask_name(&bench, SIDE_B, 1);
+    expect_reply(a, SOCKS_CONNECTED);
+    while (send(a, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        continue;
+    expect_end(a);
+}
+
 Test(proxy, gives_the_place_of_the_oldest_silent_caller_to_a_new_one)
 {
     struct proxy_settings settings = bench_settings();
