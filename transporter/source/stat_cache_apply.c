@@ -145,49 +145,69 @@ static bool apply_trim(struct apply *apply, struct span payload, struct err *err
     return trim(apply, key, part, err);
 }
 
-/* Paths still to be dropped, the last first: {path, length (4)} each. */
-static void push_path(struct buf *stack, struct span dir, struct span name)
+/* A directory whose record goes when all that lies below it has gone. */
+struct going {
+    size_t path_len;
+    uint32_t part; /* of its record, and where in it its next child stands */
+    size_t pos;
+};
+
+static void go_into(struct buf *way, const struct buf *path)
 {
-    buf_put_span(stack, dir);
-    if (dir.len > 0 && name.len > 0) buf_put_u8(stack, '/');
-    buf_put_span(stack, name);
-    buf_put_u32(stack, (uint32_t)(dir.len + (dir.len > 0 && name.len > 0) + name.len));
+    const struct going going = {.path_len = path->len, .pos = 1};
+    buf_put(way, &going, sizeof(going));
 }
 
-static void pop_path(struct buf *stack, struct buf *out)
+static struct going *innermost(const struct buf *way)
 {
-    size_t len = le32_get(stack->data + stack->len - 4);
-    buf_clear(out);
-    buf_put(out, stack->data + stack->len - 4 - len, len);
-    stack->len -= len + 4;
+    return (struct going *)(void *)(way->data + way->len - sizeof(struct going));
 }
 
-static bool push_subdirectories(struct apply *apply, struct span path, struct buf *stack, struct err *err)
+/* Puts the name of its next subdirectory behind the path. */
+static bool next_subdirectory(const struct apply *apply, struct going *going, struct buf *path, bool *found,
+                              struct err *err)
 {
-    struct part_key key = part_key_of(path);
-    for (uint32_t part = 0;; part++) {
-        part_key_set(&key, part);
+    struct part_key key = part_key_of(buf_span(path));
+    *found = false;
+    for (;; going->part++, going->pos = 1) {
+        part_key_set(&key, going->part);
         MDB_val k = cache_db_val(span_of(key.bytes, PART_KEY_LEN)), v;
         int code = mdb_get(apply->txn, apply->cache->db.dirs, &k, &v);
         if (code == MDB_NOTFOUND) return true;
         if (code) return cache_db_failed(err, code);
         struct reader reader = reader_of(span_of(v.mv_data, v.mv_size));
-        (void)reader_u8(&reader);
         struct cached_child child;
-        while (cached_child_next(&reader, &child))
-            if (cached_child_is_directory(&child)) push_path(stack, path, child.name);
+        (void)reader_bytes(&reader, going->pos);
+        while (cached_child_next(&reader, &child)) {
+            going->pos = reader.pos;
+            if (!cached_child_is_directory(&child)) continue;
+            if (path->len > 0) buf_put_u8(path, '/');
+            buf_put_span(path, child.name);
+            *found = true;
+            return true;
+        }
     }
 }
 
-/* The records of a directory that is no more, and of everything below it. */
+/* The records of a directory that is no more, and of everything below it, from below: no more is held than
+ * the way to where it is, however many there are. */
 static bool apply_gone(struct apply *apply, struct span payload, struct err *err)
 {
-    AUTO(buf) struct buf stack = {0}, path = {0};
-    push_path(&stack, payload, span_of(NULL, 0));
-    while (stack.len > 0) {
-        pop_path(&stack, &path);
-        if (!push_subdirectories(apply, buf_span(&path), &stack, err)) return false;
+    AUTO(buf) struct buf way = {0}; /* struct going each */
+    AUTO(buf) struct buf path = {0};
+    buf_put_span(&path, payload);
+    go_into(&way, &path);
+    while (way.len > 0) {
+        struct going *going = innermost(&way);
+        bool deeper;
+        path.len = going->path_len;
+        if (!next_subdirectory(apply, going, &path, &deeper, err)) return false;
+        if (deeper) {
+            go_into(&way, &path);
+            continue;
+        }
         if (!trim(apply, part_key_of(buf_span(&path)), 0, err)) return false;
+        way.len -= sizeof(*going);
     }
     return true;
 }

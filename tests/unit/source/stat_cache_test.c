@@ -1,10 +1,12 @@
 #include "cache.h"
 
+#include "common/base/alloc.h"
 #include "common/base/file.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 Test(stat_cache, finds_what_was_applied)
@@ -193,6 +195,38 @@ Test(stat_cache, what_was_below_a_directory_that_is_gone_is_dropped)
         cr_assert(!has_record(cache, "a/b/c"), "%s", now[i]);
         cr_assert(has_record(cache, "a/n"), "%s", now[i]);
     }
+}
+
+/* Whoever may make directories may make them where their paths are long, and as many as he likes. */
+Test(stat_cache, dropping_many_long_paths_takes_no_memory_for_each)
+{
+    enum { LONG = 60000, MANY = 4000, MOST_KIB = 100 * 1024 };
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(stat_cache) struct stat_cache *cache = open_cache(&tree, true);
+    AUTO(free) char *name = xmalloc(LONG + 1);
+    AUTO(buf) struct buf path = {0};
+    struct rusage before, after;
+    memset(name, 'n', LONG);
+    name[LONG] = 0;
+    buf_printf(&path, "a/%s", name);
+    AUTO(stat_cache_record) struct stat_cache_record *a = stat_cache_record_new(cache, span_str("a"));
+    AUTO(stat_cache_record) struct stat_cache_record *deep = stat_cache_record_new(cache, buf_span(&path));
+    struct err err;
+    for (unsigned i = 0; i < MANY; i++) {
+        char child[16];
+        (void)snprintf(child, sizeof(child), "%06u", i);
+        add_child(deep, child, ENTRY_DIRECTORY, 0755);
+    }
+    cr_assert(stat_cache_record_end(deep, &err), "%s", err.text);
+    add_child(a, name, ENTRY_DIRECTORY, 0755);
+    cr_assert(stat_cache_record_end(a, &err), "%s", err.text);
+    apply(cache);
+    stage_record(cache, "a", "z", 0644);
+    cr_assert_eq(getrusage(RUSAGE_SELF, &before), 0);
+    apply(cache);
+    cr_assert_eq(getrusage(RUSAGE_SELF, &after), 0);
+    cr_assert(!has_record(cache, buf_cstr(&path)));
+    cr_assert_lt(after.ru_maxrss - before.ru_maxrss, MOST_KIB);
 }
 
 Test(stat_cache, what_is_below_a_directory_that_is_named_stays)
