@@ -6,8 +6,7 @@
 #include <string.h>
 
 enum {
-    CUT_ONE_IN = 4,   /* names that may end a segment */
-    KEPT_NAMES = 192, /* bytes of an entry's path and name, on average no more */
+    CUT_ONE_IN = 4, /* names that may end a segment */
 };
 
 struct segment *segment_new(void)
@@ -35,7 +34,7 @@ size_t segment_count(const struct segment *segment)
 size_t segment_bytes(const struct segment *segment)
 {
     size_t bytes = sizeof(*segment) + segment->items.cap + segment->text.cap;
-    return bytes + segment->work * (sizeof(struct walk_entry) + KEPT_NAMES);
+    return bytes + segment->work * sizeof(struct walk_entry) + segment->kept_names;
 }
 
 struct item *segment_item(struct segment *segment, size_t index)
@@ -75,6 +74,7 @@ void segment_add(struct segment *segment, const struct walk_entry *entry)
         item.state = ITEM_TO_DO;
         item.entry = walk_entry_keep(entry);
         segment->work++;
+        segment->kept_names += entry->path.len + entry->target.len;
         if (is_small_file(entry)) segment->small_bytes += entry->key.size;
     }
     buf_put(&segment->items, &item, sizeof(item));
@@ -90,6 +90,7 @@ void segment_leave(struct segment *segment, struct span directory)
 bool segment_ends_before(const struct segment *segment, const struct walk_entry *entry)
 {
     if (segment_count(segment) >= SEGMENT_ITEMS_MOST) return true;
+    if (segment->kept_names + segment->text.len >= SEGMENT_NAMES_MOST) return true;
     return is_small_file(entry) && segment->small_bytes > 0 &&
            segment->small_bytes + entry->key.size > SEGMENT_BYTES_MOST;
 }

@@ -19,6 +19,8 @@ enum {
     SEGMENT_BYTES_MOST = 256 * 1024,
     SEGMENT_WORK_MOST = 256,   /* entries that need work */
     SEGMENT_ITEMS_MOST = 1024, /* entries, unchanged ones included */
+    /* Bytes of paths: only where they are far longer than usual, on average, a segment ends by them. */
+    SEGMENT_NAMES_MOST = 4 * 1024 * 1024,
 };
 
 enum item_kind { ITEM_ENTRY, ITEM_LEAVE };
@@ -54,6 +56,7 @@ struct segment {
     struct buf leftover;    /* bundled bytes too few for a chunk of their own */
     uint64_t leftover_base; /* their place in the chunk that they end up in */
     size_t work;            /* items that need work */
+    size_t kept_names;      /* bytes of their paths and targets */
     uint64_t small_bytes;
     size_t bytes;         /* that it took when it was handed out; the ordering thread's */
     size_t held_bytes;    /* of `encoded`, as told to the work queue */

@@ -11,6 +11,8 @@
 #include <sys/sysmacros.h>
 
 #define TRUSTED_AGE_NS 2000000000
+#define BATCH_PATHS ((size_t)4 * 1024 * 1024) /* bytes: each subdirectory of a batch holds its path */
+#define BATCH_LEAST ((size_t)64)
 
 static struct scan *scan_new(struct span parent, struct span name)
 {
@@ -272,10 +274,19 @@ static bool scan_entry(struct scan *scan, struct scan_rules *rules, int fd, stru
     return true;
 }
 
+/* How many entries at once: fewer where their paths are very long. */
+static size_t batch_of(const struct scan *scan)
+{
+    size_t batch = BATCH_PATHS / (scan->path_len + 1);
+    if (batch > SCAN_BATCH) return SCAN_BATCH;
+    return batch < BATCH_LEAST ? BATCH_LEAST : batch;
+}
+
 /* Moves the next names into `text`, a NUL behind each, and their lengths into the items. */
 static bool take_names(struct scan *scan, struct err *err)
 {
-    size_t most = names_count(scan->names) < SCAN_BATCH ? names_count(scan->names) : SCAN_BATCH;
+    size_t batch = batch_of(scan);
+    size_t most = names_count(scan->names) < batch ? names_count(scan->names) : batch;
     bool found = true;
     scan->count = 0;
     buf_clear(&scan->text);
@@ -291,7 +302,7 @@ static bool take_names(struct scan *scan, struct err *err)
         buf_put_span(&scan->text, name);
         buf_put_u8(&scan->text, 0);
     }
-    if (!found || most < SCAN_BATCH) {
+    if (!found || most < batch) {
         names_free(scan->names);
         scan->names = NULL;
     }

@@ -108,6 +108,22 @@ Test(segment, ends_after_a_large_file_and_after_256_entries_to_work_on)
     cr_assert(segment_ends_after(segment, &dir));
 }
 
+/* A directory that lies deep may hold any number of files. */
+Test(segment, of_entries_with_very_long_paths_has_few)
+{
+    static char path[60000] = "d/";
+    memset(path + 2, 'n', sizeof(path) - 3);
+    for (int cached = 0; cached < 2; cached++) {
+        AUTO(segment) struct segment *segment = segment_new();
+        struct walk_entry entry = entry_of(path, ENTRY_FILE, 1000);
+        if (cached) entry.cached = span_str("an encoded entry");
+        while (!segment_ends_before(segment, &entry) && segment_count(segment) < SEGMENT_WORK_MOST)
+            segment_add(segment, &entry);
+        cr_assert_leq(segment_count(segment), SEGMENT_NAMES_MOST / sizeof(path) + 1);
+        cr_assert_gt(segment_bytes(segment), segment_count(segment) * (sizeof(path) - 100));
+    }
+}
+
 Test(segment, unchanged_entries_are_no_work_and_no_bytes)
 {
     AUTO(segment) struct segment *segment = segment_new();
