@@ -192,7 +192,7 @@ static bool set_xattrs(const struct inode_metadata *metadata, int fd, const char
         char text[256];
         memcpy(text, name.data, name.len);
         text[name.len] = '\0';
-        int failed = path ? lsetxattr(path, text, value.data, value.len, 0)
+        int failed = path ? setxattr(path, text, value.data, value.len, 0)
                           : fsetxattr(fd, text, value.data, value.len, 0);
         if (failed) {
             *losses |= METADATA_XATTR_LOST;
@@ -232,22 +232,53 @@ bool inode_metadata_apply(const struct inode_metadata *metadata, int fd, unsigne
     return futimens(fd, times) == 0 || err_sys(err, errno, "cannot set the time of a restored file");
 }
 
+static mode_t kind_of(enum entry_type type)
+{
+    switch (type) {
+    case ENTRY_SYMLINK:
+        return S_IFLNK;
+    case ENTRY_FIFO:
+        return S_IFIFO;
+    case ENTRY_CHAR_DEVICE:
+        return S_IFCHR;
+    case ENTRY_BLOCK_DEVICE:
+        return S_IFBLK;
+    default:
+        return 0; /* others are opened */
+    }
+}
+
+/* What was just made, and nothing that somebody who may write here has put in its place: a name of a file of
+ * ours that he must not have would become his. */
+static bool open_own(const struct inode_metadata *metadata, int dir, const char *name, int *out,
+                     struct err *err)
+{
+    struct stat st;
+    AUTO(fd) int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open '%s'", name);
+    if ((st.st_mode & S_IFMT) != kind_of(metadata->type) || st.st_nlink > 1)
+        return err_set(err, ERR_POLICY, "'%s' was replaced while it was restored", name);
+    *out = fd;
+    fd = -1;
+    return true;
+}
+
 bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name,
                              unsigned *losses, struct err *err)
 {
-    if (fchownat(dir, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    char path[64];
+    AUTO(fd) int fd = -1;
+    if (!open_own(metadata, dir, name, &fd, err)) return false;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (fchownat(fd, "", metadata->uid, metadata->gid, AT_EMPTY_PATH) != 0) {
         if (errno != EPERM) return err_sys(err, errno, "cannot set the owner of '%s'", name);
         *losses |= METADATA_OWNER_KEPT;
     }
-    if (metadata->xattr_count > 0) {
-        char path[32 + 256];
-        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
-        (void)set_xattrs(metadata, -1, path, losses, err);
-    }
-    if (metadata->type != ENTRY_SYMLINK && fchmodat(dir, name, metadata->mode, AT_SYMLINK_NOFOLLOW) != 0)
+    if (metadata->xattr_count > 0) (void)set_xattrs(metadata, -1, path, losses, err);
+    if (metadata->type != ENTRY_SYMLINK && chmod(path, metadata->mode) != 0)
         return err_sys(err, errno, "cannot set the mode of '%s'", name);
     struct timespec times[2];
     times_of(metadata, times);
-    return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 ||
+    return utimensat(AT_FDCWD, path, times, 0) == 0 ||
            err_sys(err, errno, "cannot set the time of '%s'", name);
 }

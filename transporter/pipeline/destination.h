@@ -56,7 +56,8 @@ enum metadata_loss {
  * *losses; returns false only for what should not happen (I/O errors). */
 bool inode_metadata_apply(const struct inode_metadata *metadata, int fd, unsigned *losses,
                           struct err *err) MUST_CHECK;
-/* The same for what cannot be opened: symlinks, fifos, devices, by name below `dir`. */
+/* The same for what cannot be opened: symlinks, fifos, devices, by name below `dir`. ERR_POLICY: something
+ * else has that name. */
 bool inode_metadata_apply_at(const struct inode_metadata *metadata, int dir, const char *name,
                              unsigned *losses, struct err *err) MUST_CHECK;
 

@@ -102,24 +102,36 @@ static enum in_the_way make_way(struct restore_plan *plan, int dir, const char *
 
 /* --- entries without content --- */
 
+static bool finish_later(struct restore_plan *plan, struct span path, const struct entry *entry,
+                         const struct stat *st, struct err *err)
+{
+    const struct spilled_inode own = {.device = st->st_dev, .inode = st->st_ino};
+    return restore_spill_put(plan->directories, path, entry, &own, err);
+}
+
+static bool make_one(int dir, const char *name, struct stat *made)
+{
+    return mkdirat(dir, name, 0700) == 0 && fstatat(dir, name, made, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static bool make_directory(struct restore_plan *plan, struct span path, const struct entry *entry,
                            struct err *err)
 {
     int dir;
     char name[256];
+    struct stat there;
     if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return false;
     enum overwrite overwrite = plan->run->options->overwrite;
-    if (mkdirat(dir, name, 0700) == 0) return restore_spill_put(plan->directories, path, entry, err);
-    struct stat there;
+    if (make_one(dir, name, &there)) return finish_later(plan, path, entry, &there, err);
     if (errno != EEXIST || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
         return err_sys(err, errno, "cannot make the directory");
     if (S_ISDIR(there.st_mode)) /* `never` leaves its owner, mode and time alone too */
-        return overwrite == OVERWRITE_NEVER || restore_spill_put(plan->directories, path, entry, err);
+        return overwrite == OVERWRITE_NEVER || finish_later(plan, path, entry, &there, err);
     if (overwrite != OVERWRITE_ALWAYS)
         return err_set(err, ERR_EXISTS, "something else is in the place of the directory");
-    if (unlinkat(dir, name, 0) != 0 || mkdirat(dir, name, 0700) != 0)
+    if (unlinkat(dir, name, 0) != 0 || !make_one(dir, name, &there))
         return err_sys(err, errno, "cannot make the directory");
-    return restore_spill_put(plan->directories, path, entry, err);
+    return finish_later(plan, path, entry, &there, err);
 }
 
 static bool make_inode(int dir, const char *name, const struct entry *entry, struct err *err)
@@ -274,7 +286,9 @@ static bool find_first_name(struct restore_plan *plan, struct span target, struc
 static bool plan_link(struct restore_plan *plan, struct span path, const struct entry *entry, struct err *err)
 {
     struct entry first;
-    if (is_chosen(plan->run->options, entry->target)) return restore_spill_put(plan->links, path, entry, err);
+    static const struct spilled_inode none = {0};
+    if (is_chosen(plan->run->options, entry->target))
+        return restore_spill_put(plan->links, path, entry, &none, err);
     return find_first_name(plan, entry->target, &first, err) && plan_file(plan, path, &first, err);
 }
 
@@ -438,47 +452,57 @@ static bool make_link(struct restore_plan *plan, struct span path, struct span t
             err_sys(err, errno, "cannot link it to its first name"));
 }
 
-static bool finish_link(void *arg, struct span path, struct span target,
-                        const struct inode_metadata *metadata, struct err *err)
+static bool finish_link(void *arg, const struct spilled *link, struct err *err)
 {
-    (void)metadata;
     struct restore_plan *plan = arg;
     struct err why = {0};
-    if (make_link(plan, path, target, &why))
+    if (make_link(plan, link->path, link->target, &why))
         atomic_fetch_add(&plan->run->progress->entries, 1);
     else
-        restore_lost(plan->run, path, &why);
+        restore_lost(plan->run, link->path, &why);
     return restore_going_on(plan->run, err);
 }
 
-static bool apply_directory(struct restore_plan *plan, struct span path,
-                            const struct inode_metadata *metadata, struct err *err)
+/* The directory that was planned, and not what somebody who may write here has put in its place: one that
+ * he must not have would become his. */
+static bool open_planned(struct restore_plan *plan, const struct spilled *directory, int *out,
+                         struct err *err)
 {
     int dir;
     char name[256];
-    if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return false;
+    struct stat st;
+    if (!destination_parent(&plan->writer.cursor, directory->path, &dir, name, err)) return false;
     AUTO(fd) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return err_sys(err, errno, "cannot open the directory");
-    unsigned losses = 0;
-    struct err loss = {0};
-    if (!inode_metadata_apply(metadata, fd, &losses, &loss)) {
-        *err = loss;
-        return false;
-    }
-    if (losses) restore_tell_losses(plan->run, path, losses, &loss);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open the directory");
+    if (st.st_dev != directory->own.device || st.st_ino != directory->own.inode)
+        return err_set(err, ERR_POLICY, "the directory was replaced while it was restored");
+    *out = fd;
+    fd = -1;
     return true;
 }
 
-static bool finish_directory(void *arg, struct span path, struct span target,
-                             const struct inode_metadata *metadata, struct err *err)
+static bool apply_directory(struct restore_plan *plan, const struct spilled *directory, struct err *err)
 {
-    (void)target;
+    AUTO(fd) int fd = -1;
+    unsigned losses = 0;
+    struct err loss = {0};
+    if (!open_planned(plan, directory, &fd, err)) return false;
+    if (!inode_metadata_apply(&directory->metadata, fd, &losses, &loss)) {
+        *err = loss;
+        return false;
+    }
+    if (losses) restore_tell_losses(plan->run, directory->path, losses, &loss);
+    return true;
+}
+
+static bool finish_directory(void *arg, const struct spilled *directory, struct err *err)
+{
     struct restore_plan *plan = arg;
     struct err why = {0};
-    if (apply_directory(plan, path, metadata, &why))
+    if (apply_directory(plan, directory, &why))
         atomic_fetch_add(&plan->run->progress->entries, 1);
     else
-        restore_warn(plan->run, path, &why);
+        restore_warn(plan->run, directory->path, &why);
     return restore_going_on(plan->run, err);
 }
 

@@ -9,8 +9,9 @@
 enum { FLUSH_AT = 256 * 1024 };
 
 /* record: length (4) ‖ path length (4) ‖ target length (4) ‖ type (4) ‖ mode ‖ uid ‖ gid (4 each) ‖ mtime (8)
- * ‖ xattr count (4) ‖ reserved (4) ‖ path ‖ target ‖ xattrs ‖ length (4) again, for reading backward */
-enum { FIXED_LEN = 4 + 4 + 4 + 4 + 4 + 4 + 4 + 8 + 4 + 4 };
+ * ‖ xattr count (4) ‖ reserved (4) ‖ device ‖ inode (8 each) ‖ path ‖ target ‖ xattrs ‖ length (4) again, for
+ * reading backward */
+enum { FIXED_LEN = 4 + 4 + 4 + 4 + 4 + 4 + 4 + 8 + 4 + 4 + 8 + 8 };
 
 struct restore_spill {
     int fd;
@@ -47,7 +48,7 @@ static bool flush(struct restore_spill *spill, struct err *err)
 }
 
 bool restore_spill_put(struct restore_spill *spill, struct span path, const struct entry *entry,
-                       struct err *err)
+                       const struct spilled_inode *own, struct err *err)
 {
     uint32_t len = (uint32_t)(FIXED_LEN + path.len + entry->target.len + entry->xattrs.len + 4);
     struct buf *out = &spill->pending;
@@ -61,6 +62,8 @@ bool restore_spill_put(struct restore_spill *spill, struct span path, const stru
     buf_put_u64(out, (uint64_t)entry->mtime_ns);
     buf_put_u32(out, entry->xattr_count);
     buf_put_u32(out, 0);
+    buf_put_u64(out, own->device);
+    buf_put_u64(out, own->inode);
     buf_put_span(out, path);
     buf_put_span(out, entry->target);
     buf_put_span(out, entry->xattrs);
@@ -73,18 +76,22 @@ static bool tell(struct span record, restore_spill_fn *each, void *arg, struct e
     struct reader reader = reader_of(record);
     (void)reader_u32(&reader);
     uint32_t path_len = reader_u32(&reader), target_len = reader_u32(&reader);
-    struct inode_metadata metadata = {.type = (enum entry_type)reader_u32(&reader)};
-    metadata.mode = reader_u32(&reader);
-    metadata.uid = reader_u32(&reader);
-    metadata.gid = reader_u32(&reader);
-    metadata.mtime_ns = (int64_t)reader_u64(&reader);
-    metadata.xattr_count = (uint16_t)reader_u32(&reader);
+    struct spilled spilled = {.metadata.type = (enum entry_type)reader_u32(&reader)};
+    struct inode_metadata *metadata = &spilled.metadata;
+    metadata->mode = reader_u32(&reader);
+    metadata->uid = reader_u32(&reader);
+    metadata->gid = reader_u32(&reader);
+    metadata->mtime_ns = (int64_t)reader_u64(&reader);
+    metadata->xattr_count = (uint16_t)reader_u32(&reader);
     (void)reader_u32(&reader);
-    struct span path = reader_bytes(&reader, path_len), target = reader_bytes(&reader, target_len);
+    spilled.own.device = reader_u64(&reader);
+    spilled.own.inode = reader_u64(&reader);
+    spilled.path = reader_bytes(&reader, path_len);
+    spilled.target = reader_bytes(&reader, target_len);
     if (!reader_ok(&reader) || reader_left(&reader) < 4)
         return err_set(err, ERR_FAILED, "a temporary file was changed");
-    metadata.xattrs = reader_bytes(&reader, reader_left(&reader) - 4);
-    return each(arg, path, target, &metadata, err);
+    metadata->xattrs = reader_bytes(&reader, reader_left(&reader) - 4);
+    return each(arg, &spilled, err);
 }
 
 bool restore_spill_each_backward(struct restore_spill *spill, restore_spill_fn *each, void *arg,

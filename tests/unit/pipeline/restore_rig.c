@@ -68,6 +68,7 @@ static size_t enter(struct faulty_inlet *faulty, size_t count)
     (void)pthread_mutex_lock(&faulty->lock);
     size_t number = ++faulty->fetches;
     faulty->ids += count;
+    if (faulty->meanwhile) faulty->meanwhile(faulty->meanwhile_arg);
     if (number == faulty->block_at) {
         faulty->blocked = true;
         (void)pthread_cond_broadcast(&faulty->changed);

@@ -21,7 +21,9 @@ struct faulty_inlet {
     unsigned at_once; /* fetches worth having under way, as it tells the restore */
     size_t fail_at;   /* the n-th fetch fails, from 1; 0: none does */
     size_t tell_nothing_at;
-    size_t block_at;     /* waits there until it is cancelled */
+    size_t block_at;              /* waits there until it is cancelled */
+    void (*meanwhile)(void *arg); /* what somebody else does at each fetch; or NULL */
+    void *meanwhile_arg;
     struct hash spoilt;  /* this chunk's frame has a flipped bit; zeros: none has */
     struct hash planted; /* before this chunk's frame lies another, bad one */
     struct hash missing;

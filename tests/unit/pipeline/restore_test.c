@@ -1,4 +1,5 @@
 #include "restore_rig.h"
+#include "transporter/pipeline/destination.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -218,6 +219,68 @@ Test(restore, follows_no_symlink_between_the_allowed_root_and_its_destination)
     }
     cr_assert_neq(faccessat(elsewhere.fd, "new", F_OK, 0), 0);
     cr_assert_eq(unlinkat(elsewhere.fd, "there", AT_REMOVEDIR), 0, "it is empty");
+}
+
+/* Puts a directory of root's, which he must not read, in the place of his own, once that was planned: the
+ * fifo comes after it. */
+static void exchange(void *arg)
+{
+    const struct restore_rig *rig = arg;
+    char place[1024], own[1024 + 8], roots[1024 + 8];
+    if (!restore_rig_exists(rig, "fifo")) return;
+    (void)snprintf(place, sizeof(place), "%s", restore_rig_out(rig, "empty"));
+    (void)snprintf(own, sizeof(own), "%s.own", place);
+    (void)snprintf(roots, sizeof(roots), "%s.roots", place);
+    if (access(place, F_OK) == 0 && access(roots, F_OK) == 0 && rename(place, own) == 0)
+        (void)rename(roots, place);
+}
+
+/* Owner and mode of directories come last, long after they were made. */
+Test(restore, gives_no_directory_away_that_was_put_in_the_place_of_another)
+{
+    static const enum overwrite ways[] = {OVERWRITE_CHANGED, OVERWRITE_ALWAYS};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        struct stat there;
+        char roots[1024];
+        make_zoo(&rig->tree);
+        cr_assert_eq(fchmodat(rig->tree.fd, "empty", 0777, 0), 0);
+        restore_rig_back_up(rig);
+        restore_rig_choose(rig, "empty");
+        restore_rig_run(rig, OVERWRITE_NEVER); /* makes the directories above */
+        rig->options.path_count = 0;
+        (void)snprintf(roots, sizeof(roots), "%s.roots", restore_rig_out(rig, "empty"));
+        cr_assert_eq(mkdir(roots, 0700), 0);
+        rig->faulty.meanwhile = exchange;
+        rig->faulty.meanwhile_arg = rig;
+        (void)!restore_rig_try(rig, ways[i]);
+        cr_assert_neq(access(roots, F_OK), 0, "it was exchanged");
+        cr_assert_eq(stat(restore_rig_out(rig, "empty"), &there), 0);
+        cr_assert_eq(there.st_mode & 0777, 0700, "%o", there.st_mode & 0777);
+        cr_assert_not_null(strstr(rig->warned.text, "replaced"), "%s", rig->warned.text);
+    }
+}
+
+Test(restore, gives_nothing_away_that_was_put_in_the_place_of_what_cannot_be_opened)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    static const struct inode_metadata fifo = {.type = ENTRY_FIFO, .mode = 0777};
+    unsigned losses = 0;
+    struct stat there;
+    struct err err = {0};
+    cr_assert_eq(mkfifoat(tree.fd, "fifo", 0600), 0);
+    cr_assert(inode_metadata_apply_at(&fifo, tree.fd, "fifo", &losses, &err), "%s", err.text);
+    cr_assert_eq(linkat(tree.fd, "fifo", tree.fd, "two", 0), 0);
+    tree_file(&tree, "file", 1, 10);
+    cr_assert_eq(fchmodat(tree.fd, "file", 0600, 0), 0);
+    cr_assert_eq(symlinkat("file", tree.fd, "link"), 0);
+    static const char *const others[] = {"file", "link", "two"};
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_not(inode_metadata_apply_at(&fifo, tree.fd, others[i], &losses, &err), "%s", others[i]);
+        cr_assert_eq(err.code, ERR_POLICY, "%s", err.text);
+    }
+    cr_assert_eq(fstatat(tree.fd, "file", &there, 0), 0);
+    cr_assert_eq(there.st_mode & 0777, 0600);
 }
 
 Test(restore, makes_what_is_missing_below_the_allowed_root)
