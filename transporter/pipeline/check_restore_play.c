@@ -53,13 +53,18 @@ static bool is_cancelled(const struct checking *checking)
     return checking->sink->cancelled && atomic_load(checking->sink->cancelled);
 }
 
+static bool go_on(const struct checking *checking, struct err *err)
+{
+    return !is_cancelled(checking) || err_set(err, ERR_CANCELLED, "the check was cancelled");
+}
+
 /* Whoever wrote the point says how long it is: it may take years. */
 static bool play_hole(struct checking *checking, uint64_t length, struct err *err)
 {
     static const uint8_t zeros[64 * 1024];
     while (!checking->bad && checking->kind != OBJECT_IMAGE && length > 0) {
         size_t part = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
-        if (is_cancelled(checking)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
+        if (!go_on(checking, err)) return false;
         hasher_add(&checking->hasher, zeros, part);
         length -= part;
     }
@@ -80,8 +85,11 @@ static void play_end(struct checking *checking, const struct step *step)
     if (sink->progress) sink->progress(sink->arg, checking->result->files, checking->result->bytes);
 }
 
+/* The writer says how many holes there are, too: references nodes may name each other's children again and
+ * again, and need no fetch for it. */
 bool check_restore_play(struct checking *checking, const struct window *window, struct err *err)
 {
+    if (!go_on(checking, err)) return false;
     for (size_t i = 0; i < window->step_count; i++) {
         const struct step *step = &window->steps[i];
         switch (step->kind) {

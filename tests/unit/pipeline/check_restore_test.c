@@ -165,7 +165,7 @@ Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 60)
     cr_assert_eq(checking.result.files, 1);
 }
 
-Test(check_restore, spends_no_time_on_the_holes_of_images, .timeout = 20)
+Test(check_restore, spends_no_time_on_the_holes_of_images_and_can_be_cancelled, .timeout = 20)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     struct checking checking;
@@ -179,6 +179,12 @@ Test(check_restore, spends_no_time_on_the_holes_of_images, .timeout = 20)
     cr_assert_eq(checking.count, 0, "%s: %s", checking.path, checking.last.text);
     cr_assert_eq(checking.result.files, 1);
     cr_assert_eq(checking.result.bytes, 0);
+    /* but there may be more of them than can be counted */
+    static const _Atomic bool cancelled = true;
+    struct inlet inlet = restore_rig_inlet(rig);
+    struct check_restore_sink sink = {.finding = note, .arg = &checking, .cancelled = &cancelled};
+    cr_assert_not(check_restore_point(rig->opener, &inlet, &rig->root, &sink, &checking.result, &rig->err));
+    cr_assert_eq(rig->err.code, ERR_CANCELLED, "%s", rig->err.text);
 }
 
 Test(check_restore, takes_another_copy_for_one_that_was_planted)
