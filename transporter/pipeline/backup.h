@@ -20,6 +20,7 @@ struct backup_progress {
     _Atomic uint64_t entries, files, content_bytes; /* walked */
     _Atomic uint64_t read_bytes;                    /* read from the source */
     _Atomic uint64_t unread_bytes;                  /* of files that were not, or not wholly, read */
+    _Atomic uint64_t hole_bytes;                    /* of what is read: neither read nor sent */
     _Atomic uint64_t deduplicated_bytes;            /* unchanged, or found by content hash, or "have" */
     _Atomic uint64_t sent_bytes;                    /* in batches */
     _Atomic uint64_t warnings;

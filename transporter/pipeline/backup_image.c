@@ -98,7 +98,6 @@ static bool end_hole(struct imaging *imaging, struct err *err)
 
 static bool add_ref(struct imaging *imaging, const struct ref *ref, struct err *err)
 {
-    imaging->attempt.progress->content_bytes += ref->length;
     if (ref->kind == REF_HOLE) {
         imaging->hole += ref->length;
         return true;
@@ -124,7 +123,6 @@ static bool order_refs(struct imaging *imaging, struct err *err)
         const struct ref *ref = (const struct ref *)(const void *)refs.data;
         for (size_t i = 0; i < refs.len / sizeof(*ref); i++)
             if (!add_ref(imaging, &ref[i], err)) return false;
-        attempt_publish(&imaging->attempt);
         buf_clear(&refs);
         if (size - at <= IMAGE_REGION) break; /* `at` would overflow for the largest sizes */
     }
@@ -251,8 +249,8 @@ static bool run(struct imaging *imaging, struct backup_result *result, struct er
     };
     progress->entries++;
     progress->files++;
+    progress->content_bytes += size;
     if (recall(imaging, &encoded)) {
-        progress->content_bytes += size;
         imaging->attempt.unread_bytes += size;
     } else if (!read_image(imaging, &encoded, err)) {
         return false;

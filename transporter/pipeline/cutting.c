@@ -156,6 +156,7 @@ bool cutting_take(struct cutting *cutting, size_t len, struct err *err)
     cutting->chunk.len += len;
     cutting->offset += len;
     cutting->worker->attempt->progress->read_bytes += len;
+    attempt_publish(cutting->worker->attempt); /* a large file takes long: it is seen to go on */
     return cut_new_bytes(cutting, scanned, err);
 }
 
@@ -186,6 +187,7 @@ bool cutting_hole(struct cutting *cutting, uint64_t length, struct err *err)
     slot->hashed = true;
     cutting->offset += length;
     cutting->hashed += length;
+    cutting->worker->attempt->progress->hole_bytes += length;
     return true;
 }
 

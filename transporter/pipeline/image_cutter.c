@@ -151,6 +151,8 @@ bool image_cutter_region(struct image_cutter *cutter, uint64_t offset, struct bu
         if (attempt_stopped(cutter->attempt)) return err_set(err, ERR_CANCELLED, "stopped");
         if (!plan_step(cutter, at, end, &until, &hole, err)) return false;
         if (!(hole ? add_hole(cutter, until - at, err) : cut_step(cutter, at, until, err))) return false;
+        if (hole) cutter->attempt->progress->hole_bytes += until - at;
+        attempt_publish(cutter->attempt);
     }
     end_hole(cutter);
     return end_chunk(cutter, err);

@@ -17,6 +17,7 @@ struct restore_file {
     struct inode_metadata metadata;
     uint64_t size;
     _Atomic uint32_t users; /* pieces not yet written, and the planner while it adds pieces */
+    _Atomic uint64_t shown; /* bytes of it that were counted as written, piece by piece */
     _Atomic bool failed;    /* a piece is lost: the file is removed in the end */
     _Atomic bool created;   /* by whichever piece comes first */
     bool single;            /* one piece is all of it: made, written and closed in one go */

@@ -64,12 +64,25 @@ static bool finish_open_file(struct restore_writer *writer, const struct restore
     return true;
 }
 
+/* Of a file of several pieces each is seen when it is written; holes with its end. */
+static void count_piece(struct restore_writer *writer, struct restore_file *file, size_t len)
+{
+    atomic_fetch_add(&file->shown, len);
+    atomic_fetch_add(&writer->run->progress->content_bytes, len);
+}
+
 static void count(struct restore_writer *writer, const struct restore_file *file)
 {
     struct restore_progress *progress = writer->run->progress;
+    uint64_t shown = atomic_load(&file->shown);
     atomic_fetch_add(&progress->entries, 1);
     atomic_fetch_add(&progress->files, 1);
-    atomic_fetch_add(&progress->content_bytes, file->size);
+    if (shown < file->size) atomic_fetch_add(&progress->content_bytes, file->size - shown);
+}
+
+static void count_none(struct restore_writer *writer, const struct restore_file *file)
+{
+    atomic_fetch_sub(&writer->run->progress->content_bytes, atomic_load(&file->shown));
 }
 
 /* The common case: the whole content is one piece. */
@@ -112,6 +125,7 @@ static bool write_part(struct restore_writer *writer, struct restore_file *file,
     if (!create_once(writer, file, err) || !open_file(writer, file, &fd, err) ||
         !fd_pwrite_all(fd, bytes, offset, "the file", err))
         return false;
+    count_piece(writer, file, bytes.len);
     restore_flush_note(&writer->run->flush, bytes.len);
     return true;
 }
@@ -143,10 +157,12 @@ void restore_file_done(struct restore_writer *writer, struct restore_file *file)
     }
     struct err err = {0};
     if (!atomic_load(&file->failed) && !complete(writer, file, &err)) lose(writer, file, &err);
-    if (atomic_load(&file->failed))
+    if (atomic_load(&file->failed)) {
         remove_rest(writer, file);
-    else
+        count_none(writer, file);
+    } else {
         count(writer, file);
+    }
     restore_file_free(file);
 }
 

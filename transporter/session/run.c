@@ -247,8 +247,8 @@ static uint64_t content_of_backup(struct run *run)
     struct content_progress content = {
         .found = backup->content_bytes,
         .read = backup->read_bytes,
-        .unread = backup->unread_bytes,
-        .deduplicated = backup->deduplicated_bytes,
+        .unread = backup->unread_bytes + backup->hole_bytes,
+        .deduplicated = backup->deduplicated_bytes + backup->hole_bytes,
         .sent = backup->sent_bytes,
         .waiting = run->counters.waiting_bytes,
     };

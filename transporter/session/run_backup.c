@@ -394,6 +394,7 @@ static void count_anew(struct backup_progress *progress)
     atomic_store(&progress->entries, 0);
     atomic_store(&progress->files, 0);
     atomic_store(&progress->content_bytes, 0);
+    atomic_store(&progress->hole_bytes, 0);
 }
 
 static bool make_passes(struct source *source, struct err *err)

@@ -94,6 +94,20 @@ Test(backup, counts_say_what_is_in_the_point)
     cr_assert(hash_eq(&point->root, &rig->fake.committed.root));
 }
 
+/* The third batch of one file fails: what went before it was told while the file was read. */
+Test(backup, a_large_file_is_seen_to_be_sent_while_it_is_read)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    tree_write(&rig->tree, "large", 0, 1, 48 << 20);
+    rig->threads = 1;
+    rig->fake.fail_at[FAKE_SEND] = 3;
+    cr_assert_not(rig_try(rig));
+    cr_assert_eq(rig->fake.calls[FAKE_SEND], 3);
+    cr_assert_gt(rig->progress.sent_bytes, 0);
+    cr_assert_gt(rig->progress.read_bytes, rig->progress.sent_bytes / 2);
+    cr_assert_lt(rig->progress.read_bytes, 48 << 20);
+}
+
 Test(backup, progress_ends_at_the_result)
 {
     AUTO(rig) struct rig *rig = rig_make();
