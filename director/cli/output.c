@@ -33,19 +33,31 @@ static size_t sequence(const uint8_t *at, size_t left)
     return 0;
 }
 
-/* The marks that turn the direction of writing (U+202A to U+202E, U+2066 to U+2069): a name with them shows
- * as another than it is. */
-static bool turns_text(const uint8_t *at)
+/* The code point of a sequence that sequence() measured. */
+static uint32_t code_point(const uint8_t *at, size_t len)
 {
-    return at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
-                             (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+    static const uint8_t first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t point = at[0] & first_bits[len];
+    for (size_t i = 1; i < len; i++)
+        point = point << 6 | (at[i] & 0x3f);
+    return point;
 }
 
-/* Also the C1 controls, which some terminals obey. */
-static bool is_control(const uint8_t *at, size_t len)
+/* What steers a terminal, or has no shape of its own and makes a name pass for another one: control
+ * characters (C1, too, which some terminals obey), marks that turn the direction of writing, and characters
+ * of no width (the format characters of Unicode 15, and its two line ends). */
+static bool is_control(uint32_t point)
 {
-    return (len == 3 && turns_text(at)) || (len == 1 && (at[0] < 0x20 || at[0] == 0x7f)) ||
-           (len == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x00, 0x1f},       {0x7f, 0x9f},       {0xad, 0xad},       {0x061c, 0x061c}, {0x180e, 0x180e},
+        {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},   {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
+        {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe007f},
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (point >= ranges[i].first && point <= ranges[i].last) return true;
+    return false;
 }
 
 void output_escape(struct span bytes, struct buf *out)
@@ -53,7 +65,7 @@ void output_escape(struct span bytes, struct buf *out)
     for (size_t i = 0; i < bytes.len;) {
         size_t len = sequence(bytes.data + i, bytes.len - i);
         size_t step = len ? len : 1;
-        if (len && !is_control(bytes.data + i, len))
+        if (len && !is_control(code_point(bytes.data + i, len)))
             buf_put(out, bytes.data + i, len);
         else
             for (size_t k = 0; k < step; k++)
@@ -155,6 +167,7 @@ static void put_json_line(FILE *to, json_t *value)
 
 static void say(const struct output *output, const char *kind, const char *text)
 {
+    (void)fflush(stdout); /* what was said before stays before it, also where both go to one file */
     if (output->form == OUTPUT_JSON) {
         json_t *inner = json_pack("{s:o}", "text", json_lossy(span_str(text)));
         put_json_line(stderr, json_pack("{s:o}", kind, inner));
@@ -196,6 +209,7 @@ void output_warning(const struct output *output, const char *fmt, ...)
 
 void output_error(const struct output *output, const struct err *err)
 {
+    (void)fflush(stdout);
     if (output->form == OUTPUT_TEXT) {
         AUTO(buf) struct buf shown = {0};
         output_escape(span_str(err->text), &shown);

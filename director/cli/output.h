@@ -83,7 +83,8 @@ json_t *json_lossy(struct span bytes);
 /* Sets `key`, and `key`_hex where the bytes are not UTF-8 and the text would lose something. */
 void json_set_path(json_t *object, const char *key, struct span path);
 
-/* Appends bytes as they can be shown on a terminal: control characters and what is not UTF-8 as \xNN. */
+/* Appends bytes as they can be shown on a terminal: as \xNN what is not UTF-8, control characters, and what
+ * has no shape but turns the direction of writing or hides (U+200E, U+200B, …). */
 void output_escape(struct span bytes, struct buf *out);
 
 #endif

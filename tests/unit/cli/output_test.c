@@ -159,6 +159,30 @@ Test(output, a_name_cannot_turn_the_direction_of_writing)
     cr_assert_str_eq(buf_cstr(&out), "\\xe2\\x80\\xaegpj.exe \\xe2\\x81\\xa6 \xe2\x80\x93");
 }
 
+/* Marks of direction and characters without width, and their neighbours that are letters, signs and spaces.
+ */
+Test(output, what_has_no_shape_is_shown_by_its_bytes)
+{
+    static const char *const hidden[] = {"\u200b", "\u200d",     "\u200e",     "\u200f",    "\u061c",
+                                         "\u2028", "\u2029",     "\u202a",     "\u2060",    "\u2066",
+                                         "\u2069", "\u206f",     "\u00ad",     "\ufeff",    "\ufff9",
+                                         "\u180e", "\U0001d173", "\U000e0001", "\U000e007f"};
+    static const char *const shown[] = {"\u00ac", "\u00ae", "\u061b", "\u061d", "\u200a", "\u2010",
+                                        "\u2027", "\u202f", "\u205f", "\u2070", "\ufffd", "\U0001f600"};
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        AUTO(buf) struct buf out = {0}, wanted = {0};
+        output_escape(span_str(hidden[i]), &out);
+        for (const char *at = hidden[i]; *at; at++)
+            buf_printf(&wanted, "\\x%02x", (uint8_t)*at);
+        cr_assert_str_eq(buf_cstr(&out), buf_cstr(&wanted), "%zu", i);
+    }
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        AUTO(buf) struct buf out = {0};
+        output_escape(span_str(shown[i]), &out);
+        cr_assert_str_eq(buf_cstr(&out), shown[i], "%zu", i);
+    }
+}
+
 Test(output, a_note_or_warning_is_whole_however_long_it_is)
 {
     const struct output output = {0};
