@@ -194,14 +194,18 @@ static bool carry_out(struct probe *probe, struct err *err)
                                                                : try_target(probe, &path, err);
 }
 
+/* Of the way, and of nothing that lies at its ends: what forbids it may be a proxy, which is named. */
+static bool is_of_the_way(enum err_code code)
+{
+    return code == ERR_UNREACHABLE || code == ERR_CONFIG || code == ERR_NOT_FOUND || code == ERR_POLICY;
+}
+
 /* How long was waited is no news. */
 static const char *reason_of(const struct err *why)
 {
     const char *text = conversation_public_text(why);
     if (strncmp(text, DATA_PATH_GONE, strlen(DATA_PATH_GONE)) != 0)
-        return why->code == ERR_UNREACHABLE || why->code == ERR_CONFIG || why->code == ERR_NOT_FOUND
-                   ? why->text
-                   : text;
+        return is_of_the_way(why->code) ? why->text : text;
     const char *behind = strstr(text, ": ");
     return behind ? behind + 2 : "the other side did not come";
 }
