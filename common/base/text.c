@@ -199,3 +199,8 @@ void time_format(uint64_t time_ns, char out[static 21])
     struct tm tm;
     if (!gmtime_r(&seconds, &tm) || strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) out[0] = 0;
 }
+
+const char *plural(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}

@@ -34,4 +34,8 @@ void size_format(uint64_t bytes, char out[static 16]);
 /* "2026-11-20T03:00:00Z" of nanoseconds since 1970; `out` gets 21 bytes */
 void time_format(uint64_t time_ns, char out[static 21]);
 
+/* The word that goes with a count: plural(1, "point", "points") is "point", of all else it is "points". What
+ * changes with the noun may stand behind it ("point is", "points are"). */
+const char *plural(uint64_t count, const char *one, const char *many);
+
 #endif

@@ -213,14 +213,29 @@ const struct roster *access_roster(const struct cli *cli)
     return state_roster(cli->state);
 }
 
-static bool is_pending(struct cli *cli, const char *name)
+bool access_is_pending(struct cli *cli, const char *name, struct err *why)
 {
     struct err ignored;
     AUTO(pending_list) struct pending_list list = {0};
+    bool found = false;
     if (!ask_pending(cli, &list, &ignored)) return false;
     for (size_t i = 0; i < list.count; i++)
-        if (strcmp(list.items[i].name, name) == 0) return true;
-    return false;
+        found = found || strcmp(list.items[i].name, name) == 0;
+    if (!found) return false;
+    (void)err_set(why, ERR_NOT_FOUND,
+                  "'%s' waits to be let in: 'sealift transporter pending' shows its fingerprint, "
+                  "'sealift transporter approve %s --zone trusted' (or untrusted) lets it in",
+                  name, name);
+    return true;
+}
+
+void access_note_pending(const struct cli *cli, size_t count)
+{
+    if (count == 0) return;
+    output_note(&cli->output,
+                "%zu %s to be let in: 'sealift transporter pending' names who asks, with the "
+                "fingerprint that its own --init showed",
+                count, plural(count, "transporter waits", "transporters wait"));
 }
 
 bool access_transporter(struct cli *cli, const char *name, const Sealift__Member **out, struct err *err)
@@ -230,11 +245,7 @@ bool access_transporter(struct cli *cli, const char *name, const Sealift__Member
         *out = member;
         return true;
     }
-    if (is_pending(cli, name))
-        return err_set(err, ERR_NOT_FOUND,
-                       "'%s' waits to be let in: 'sealift transporter pending' shows its fingerprint, "
-                       "'sealift transporter approve %s --zone trusted' (or untrusted) lets it in",
-                       name, name);
+    if (access_is_pending(cli, name, err)) return false;
     const Sealift__RosterBody *body = roster_body(access_roster(cli));
     const char *names[NAMES_MAX];
     size_t count = 0;

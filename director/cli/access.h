@@ -30,6 +30,10 @@ const struct roster *access_roster(const struct cli *cli);
 /* ERR_NOT_FOUND names the nearest. Borrowed from the roster. */
 bool access_transporter(struct cli *cli, const char *name, const Sealift__Member **out,
                         struct err *err) MUST_CHECK;
+/* Does somebody of this name ask to join? Then *why says what lets it in; false: *why is untouched. */
+bool access_is_pending(struct cli *cli, const char *name, struct err *why);
+/* A note that so many ask to join, and where to look; of none nothing. */
+void access_note_pending(const struct cli *cli, size_t count);
 /* "?" and 8 digits of the key for who is not in the roster; `out` gets the name. */
 void access_name_of(const struct cli *cli, const uint8_t sign_pk[SIGN_PK_LEN],
                     char out[static IDENTITY_NAME_MAX + 1]);

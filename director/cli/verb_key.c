@@ -217,8 +217,7 @@ static bool dismiss(struct cli *cli, const struct args *args, struct err *err)
 /* --- grant, withdraw --- */
 
 /* A transporter, or else an operator, of this name. */
-static bool find_recipient(const struct cli *cli, const char *name, const Sealift__Member **out,
-                           struct err *err)
+static bool find_recipient(struct cli *cli, const char *name, const Sealift__Member **out, struct err *err)
 {
     const Sealift__Member *host = roster_transporter_named(access_roster(cli), name);
     const Sealift__Member *person = roster_operator_named(access_roster(cli), name);
@@ -230,7 +229,9 @@ static bool find_recipient(const struct cli *cli, const char *name, const Sealif
     if (strncmp(name, "transporter:", 12) == 0)
         host = roster_transporter_named(access_roster(cli), name + 12);
     *out = host ? host : person;
-    return *out || err_set(err, ERR_NOT_FOUND, "there is neither a transporter nor an operator '%s'", name);
+    if (*out) return true;
+    if (access_is_pending(cli, strncmp(name, "transporter:", 12) == 0 ? name + 12 : name, err)) return false;
+    return err_set(err, ERR_NOT_FOUND, "there is neither a transporter nor an operator '%s'", name);
 }
 
 struct grant_words {

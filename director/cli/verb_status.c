@@ -251,11 +251,7 @@ static void say(struct cli *cli, const struct picture *picture, json_t *jobs, js
         output_record(&cli->output, job_columns, document);
     else
         json_decref(document);
-    if (picture->pending.count)
-        output_note(&cli->output,
-                    "%zu transporter%s to be let in: 'sealift transporter pending' names who asks, with the "
-                    "fingerprint that its own --init showed",
-                    picture->pending.count, picture->pending.count == 1 ? " waits" : "s wait");
+    access_note_pending(cli, picture->pending.count);
     site_warn_if_alone(cli);
     keys_warn_of_jobs(cli, &picture->jobs);
 }

@@ -109,7 +109,8 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
         {"slots", "SLOTS", COLUMN_NUMBER},      {0},
     };
     AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
-    if (!ask_status(cli, &status, err)) return false;
+    AUTO(pending_list) struct pending_list pending = {0};
+    if (!ask_status(cli, &status, err) || !ask_pending(cli, &pending, err)) return false;
     const Sealift__RosterBody *roster = roster_body(access_roster(cli));
     json_t *rows = json_array();
     for (size_t i = 0; i < roster->n_transporters; i++) {
@@ -120,6 +121,7 @@ static bool list(struct cli *cli, const struct args *args, struct err *err)
     for (size_t i = 0; i < roster->n_revoked; i++)
         (void)json_array_append_new(rows, revoked_json(roster->revoked[i]));
     output_table(&cli->output, "transporters", columns, rows);
+    access_note_pending(cli, pending.count);
     return true;
 }
 
