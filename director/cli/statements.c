@@ -137,6 +137,30 @@ static bool fetch_all(struct cli *cli, struct client *client, struct statements 
     return true;
 }
 
+void statement_take_back(Sealift__RepositoryBody *body)
+{
+    body->deleted = 1;
+    body->path = NULL;
+    body->n_path = 0;
+}
+
+static bool was_taken_back(const struct statement *statement)
+{
+    return statement->type == SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY &&
+           statement->body.repository->deleted && statement->body.repository->n_path == 0;
+}
+
+static void drop_taken_back(struct statements *statements)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < statements->count; i++)
+        if (was_taken_back(statements->items[i]))
+            statement_free(statements->items[i]);
+        else
+            statements->items[kept++] = statements->items[i];
+    statements->count = kept;
+}
+
 bool statements_get(struct cli *cli, Sealift__StatementType type, struct statements *out, struct err *err)
 {
     struct client *client = NULL;
@@ -151,6 +175,7 @@ bool statements_get(struct cli *cli, Sealift__StatementType type, struct stateme
         if (!access_give_back(cli, err) || !fetch_all(cli, client, &statements, &told, err)) return false;
     }
     note_forgotten(cli, &statements, told);
+    drop_taken_back(&statements);
     if (!state_save_versions(cli->state, err)) return false;
     *out = statements;
     statements = (struct statements){0};

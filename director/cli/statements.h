@@ -31,6 +31,9 @@ const struct statement *statements_with_id(const struct statements *statements, 
 /* Of a repository or job. */
 const char *statement_name(const struct statement *statement);
 bool statement_is_deleted(const struct statement *statement);
+/* The body that takes back what was never made: deleted, and without a directory. The director keeps it, as
+ * it keeps the newest statement of every id; nobody is shown it. */
+void statement_take_back(Sealift__RepositoryBody *body);
 /* A repository that was detached, though jobs write to it or copy from it. */
 bool repository_is_missed(const struct statement *repository, const struct statements *jobs);
 /* Does a job that was not deleted? */

@@ -96,7 +96,7 @@ static void take_back(struct cli *cli, const struct id *id, const Sealift__Repos
 {
     struct err why;
     Sealift__RepositoryBody before = known ? *known->body.repository : *body;
-    if (!known) before.deleted = 1;
+    if (!known) statement_take_back(&before);
     const struct put_request request = {.type = REPOSITORIES, .id = *id, .body = &before};
     if (put_statement(cli, &request, NULL, NULL, &why))
         output_note(&cli->output, "the statement was taken back: all is as before");

@@ -16,7 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { CREATE_LIMIT_MS = 60000, CREATE_STEP_MS = 100, PATH_LIMIT = 4096, RUNS_MAX = 500 };
+enum {
+    CREATE_LIMIT_MS = 60000,
+    CREATE_STEP_MS = 100,
+    CONNECT_LIMIT_MS = 10000, /* who was just let in connects anew: its pauses are 5 s at most */
+    PATH_LIMIT = 4096,
+    RUNS_MAX = 500,
+};
 
 /* --- create --- */
 
@@ -40,37 +46,56 @@ static bool fill_retention(const struct args *args, Sealift__RepositoryBody *bod
     return true;
 }
 
+/* Said once it is not there. */
+static bool owner_is_there(struct cli *cli, const Sealift__Member *owner, const Sealift__StatusAnswer *status,
+                           bool *said)
+{
+    const Sealift__TransporterStatus *host = status_of_transporter(status, owner->sign_pk.data);
+    if (host && host->connected) return true;
+    if (!*said)
+        output_note(&cli->output, "'%s' is not connected to the director: waiting up to %d s for it",
+                    owner->name, CONNECT_LIMIT_MS / 1000);
+    *said = true;
+    return false;
+}
+
 /* Waits until the owner says that it has it open, or why not. */
 static bool wait_for_owner(struct cli *cli, const Sealift__Member *owner, const struct id *id,
                            struct err *err)
 {
-    uint64_t deadline_ms = clock_steady_ms() + CREATE_LIMIT_MS;
-    for (;;) {
+    uint64_t begun_ms = clock_steady_ms();
+    for (bool said = false;;) {
         AUTO(payload_status) Sealift__StatusAnswer *status = NULL;
         if (!ask_status(cli, &status, err)) return false;
         const Sealift__RepositoryState *state = status_of_repository(status, id);
         if (state && state->code == 0) return true;
         if (state) return err_set(err, client_code(state->code), "'%s' says: %s", owner->name, state->text);
-        const Sealift__TransporterStatus *host = status_of_transporter(status, owner->sign_pk.data);
-        bool connected = host && host->connected;
-        if (!connected || clock_steady_ms() >= deadline_ms)
-            return err_set(
-                err, ERR_UNREACHABLE,
-                "'%s' %s: it will make the repository when it hears of it; 'sealift repository show' tells",
-                owner->name, connected ? "does not answer" : "is not connected to the director");
+        bool there = owner_is_there(cli, owner, status, &said);
+        if (clock_steady_ms() - begun_ms >= (there ? CREATE_LIMIT_MS : CONNECT_LIMIT_MS))
+            return err_set(err, ERR_UNREACHABLE,
+                           "'%s' %s: is it running, what does its log say? It makes the repository by itself "
+                           "once it %s, and 'sealift repository list' says 'open' then",
+                           owner->name, there ? "does not answer" : "is not connected to the director",
+                           there ? "answers" : "is connected");
         struct timespec pause = {.tv_nsec = CREATE_STEP_MS * 1000000};
         (void)nanosleep(&pause, NULL);
     }
 }
 
-static bool take_back(struct cli *cli, const struct put_request *request, const Sealift__RepositoryBody *body)
+static void take_back(struct cli *cli, const struct put_request *request, const Sealift__RepositoryBody *body)
 {
     Sealift__RepositoryBody gone = *body;
     struct put_request again = *request;
-    struct err ignored = {0};
-    gone.deleted = 1;
+    struct err why = {0};
+    statement_take_back(&gone);
     again.body = &gone;
-    return put_statement(cli, &again, NULL, NULL, &ignored);
+    if (put_statement(cli, &again, NULL, NULL, &why))
+        output_note(&cli->output, "repository '%s' was not made, and its name is free", body->name);
+    else
+        output_warning(&cli->output,
+                       "the statement of repository '%s' could not be taken back ('sealift repository detach "
+                       "%s' does): %s",
+                       body->name, body->name, why.text);
 }
 
 static bool put_repository(struct cli *cli, const Sealift__Member *owner, const char *path,
@@ -86,8 +111,7 @@ static bool put_repository(struct cli *cli, const Sealift__Member *owner, const 
     if (!put_statement(cli, &request, NULL, NULL, err)) return false;
     if (wait_for_owner(cli, owner, id, err)) return true;
     /* a refusal is final, and its name would be taken; a host that is away may still make it */
-    if (err->code != ERR_UNREACHABLE && take_back(cli, &request, body))
-        output_note(&cli->output, "the statement of repository '%s' was taken back", body->name);
+    if (err->code != ERR_UNREACHABLE) take_back(cli, &request, body);
     return false;
 }
 

@@ -145,7 +145,11 @@ def transporters(site, ben, asks):
 def repositories(site):
     root = {name: site.path(f"{name}-root") for name in ("web", "vault")}
     says(site.sealift("repository", "create", "offsite", "--on", "vault", "--path", "/nowhere/allowed", code=5),
-         "taken back")
+         "'offsite' was not made, and its name is free")
+    # nothing of it is left: not as detached, not by its name, and attach does not know it
+    expect(not answer(site, "repository", "list", "--detached")["repositories"], "a refused creation leaves nothing behind")
+    says(site.sealift("repository", "show", "offsite", code=4), "there is no repository 'offsite'")
+    says(site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", root["vault"], code=4), "--id")
     site.sealift("repository", "create", "offsite", "--on", "vault", "--path", root["vault"] + "/offsite")
     site.sealift("repository", "create", "offsite", "--on", "web", "--path", root["web"] + "/x", code=3)
     says(site.sealift("repository", "create", "open", "--on", "vault", "--path", root["vault"] + "/open", "--plaintext",
