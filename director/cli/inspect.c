@@ -105,6 +105,16 @@ static bool take_sample(const struct args *args, struct inquiry *out, struct err
 
 /* --- what was found --- */
 
+const char *inspect_verdict(uint64_t findings)
+{
+    return findings ? "damaged" : "sound";
+}
+
+const char *inspect_kind(enum err_code code)
+{
+    return code == ERR_NONE ? "note" : output_error_name(code);
+}
+
 static json_t *finding_json(const Sealift__Finding *finding)
 {
     json_t *points = json_array();
@@ -112,7 +122,7 @@ static json_t *finding_json(const Sealift__Finding *finding)
     if (code == ERR_NOT_FOUND) code = ERR_DAMAGED; /* what a repository lacks */
     for (size_t i = 0; i < finding->n_points; i++)
         (void)json_array_append_new(points, json_hex(finding->points[i].data, finding->points[i].len));
-    json_t *row = json_pack("{s:s, s:o, s:s, s:o, s:o}", "kind", output_error_name(code), "code",
+    json_t *row = json_pack("{s:s, s:o, s:s, s:o, s:o}", "kind", inspect_kind(code), "code",
                             json_integer(finding->code ? err_exit_code(code) : 0), "object", finding->object,
                             "text", json_lossy(span_str(finding->text)), "points", points);
     (void)json_object_set_new(row, "point_count", json_count(finding->n_points));
@@ -248,10 +258,9 @@ static bool answer(const struct inspection *inspection, const struct follow_resu
     inspect_show(inspection->cli, result, object);
     bool found = json_integer_value(json_object_get(object, "finding_count")) > 0;
     (void)json_object_set_new(object, "state", json_string(run_state_name(result->state)));
-    (void)json_object_set_new(object, "verdict",
-                              json_string(found ? "damaged"
-                                          : ok  ? "sound"
-                                                : "not known: the check did not end"));
+    (void)json_object_set_new(
+        object, "verdict",
+        json_string(found || ok ? inspect_verdict(found) : "not known: the check did not end"));
     output_record(&inspection->cli->output, columns, object);
     return found;
 }

@@ -29,4 +29,9 @@ void inspect_damage(const Sealift__RunListAnswer *runs, json_t *object);
 /* Millionths out of "5%", "0.25 %"; ERR_USAGE unless more than nothing and at most all. */
 bool inspect_parse_sample(const char *text, uint32_t *out, struct err *err) MUST_CHECK;
 
+/* What people read of a check that came to its end. */
+const char *inspect_verdict(uint64_t findings);
+/* What is said of an object: the name of the code, or "note". */
+const char *inspect_kind(enum err_code code);
+
 #endif

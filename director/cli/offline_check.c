@@ -54,7 +54,7 @@ static void add_finding(struct checking *checking, enum err_code found, const ch
                         json_t *points)
 {
     enum err_code code = check_code(found);
-    json_t *row = json_pack("{s:s, s:s, s:o, s:o}", "kind", output_error_name(code), "object", object, "text",
+    json_t *row = json_pack("{s:s, s:s, s:o, s:o}", "kind", inspect_kind(code), "object", object, "text",
                             json_lossy(span_str(text)), "points", points);
     (void)json_object_set_new(row, "point_count", json_count(json_array_size(points)));
     (void)json_array_append_new(checking->rows, row);
@@ -294,6 +294,8 @@ static void answer(struct checking *checking)
 {
     static const struct column columns[] = {
         {"level", "level", COLUMN_TEXT},
+        {"verdict", "verdict", COLUMN_TEXT},
+        {"finding_count", "findings", COLUMN_NUMBER},
         {"points", "points", COLUMN_NUMBER},
         {"packs", "packs", COLUMN_NUMBER},
         {"files", "files put together", COLUMN_NUMBER},
@@ -301,13 +303,13 @@ static void answer(struct checking *checking)
         {"bytes_read", "read", COLUMN_SIZE},
         {"chunks_opened", "chunks opened", COLUMN_NUMBER},
         {"nodes_opened", "nodes opened", COLUMN_NUMBER},
-        {"finding_count", "findings", COLUMN_NUMBER},
         {"not_checked", "not checked", COLUMN_TEXT},
         {0},
     };
     const struct output *output = &checking->offline->cli->output;
     json_t *object =
-        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "level", level_names[checking->level], "points",
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "level", level_names[checking->level],
+                  "verdict", inspect_verdict(checking->findings), "points",
                   json_count(checking->stored.points), "packs", json_count(checking->stored.packs), "frames",
                   json_count(checking->stored.frames), "bytes_read", json_count(checking->stored.bytes_read),
                   "finding_count", json_count(checking->findings), "not_checked", not_checked(checking));

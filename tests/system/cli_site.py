@@ -123,6 +123,7 @@ def transporters(site, ben, asks):
     expect(waiting == fingerprints, f"both sides show the same fingerprints: {waiting}")
     waits = site.sealift("status")
     says(waits, "2 transporters wait to be let in", "'sealift transporter pending'")
+    says(site.sealift("transporter", "list"), "2 transporters wait to be let in")
     says(site.sealift("transporter", "pending"), "'sealift transporter approve NAME --zone trusted'")
     says(site.sealift("transporter", "show", "web", code=4), "'web' waits to be let in", "'sealift transporter approve web")
     says(site.sealift("repository", "create", "r", "--on", "web", "--path", "/srv/r", code=4), "'web' waits to be let in")

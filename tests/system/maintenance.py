@@ -119,6 +119,8 @@ with Site("maintenance") as site:
     flip(flipped, os.path.getsize(flipped) // 2)
     one = check(site, code=22)
     expect(one["verdict"] == "damaged" and one["finding_count"] == 1, f"one flipped byte: {one}")
+    offline = command(site, "offline", "check", site.path("vault-store", "offsite"), code=22)
+    expect(all(offline[key] == one[key] for key in ("level", "verdict", "finding_count")), f"offline the same: {offline}")
     row = found(one, flipped, "record")
     expect(row["kind"] == "damaged" and row["code"] == 22 and point in row["points"], f"the finding: {row}")
     os.truncate(cut, os.path.getsize(cut) - 100)

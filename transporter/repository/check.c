@@ -278,6 +278,28 @@ static bool is_of_others(const struct check *check, const struct finding *findin
     return check->options->point && finding->points.len == 0 && strncmp(finding->object, "packs", 5) == 0;
 }
 
+static bool is_unneeded_pack(const struct finding *finding)
+{
+    return finding->code == ERR_NOT_FOUND && finding->points.len == 0 &&
+           strncmp(finding->object, "packs", 5) == 0;
+}
+
+/* A pack that is gone and that no point needs is no damage: who has the files alone does not even miss it.
+ * But that nothing needs it is known only where all points were read to their ends. */
+static void forgive_unneeded(struct check *check)
+{
+    for (size_t i = 0; i < check->count; i++)
+        if (check->findings[i].code != ERR_NONE && !is_unneeded_pack(&check->findings[i])) return;
+    for (size_t i = 0; i < check->count; i++) {
+        struct finding *finding = &check->findings[i];
+        if (finding->code == ERR_NONE || is_past(check, finding)) continue;
+        char *text = xasprintf("%s; no point needs what it held", finding->text);
+        free(finding->text);
+        finding->text = text;
+        finding->code = ERR_NONE;
+    }
+}
+
 static void tell(struct check *check)
 {
     for (size_t i = 0; i < check->count; i++) {
@@ -323,6 +345,7 @@ bool repository_check(struct repository *repository, const struct check_options 
     (void)pthread_mutex_init(&check.lock, NULL);
     bool done = check_all(&check, err);
     if (!done && err->code != ERR_CANCELLED) return false;
+    if (done && !options->point) forgive_unneeded(&check);
     tell(&check);
     *result = check.result;
     struct err ignored; /* the next check does it again */

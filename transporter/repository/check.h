@@ -37,7 +37,8 @@ struct check_finding {
 };
 
 struct check_sink {
-    /* told at the end, by the calling thread, in the order of log, packs, points, notes */
+    /* told at the end, by the calling thread, in the order of log, packs, points, notes. That a pack is gone
+     * which no point needs is a note. */
     void (*finding)(void *arg, const struct check_finding *finding);
     /* may be NULL; any thread, one call at a time */
     void (*progress)(void *arg, uint64_t done_bytes, uint64_t total_bytes);

@@ -190,6 +190,29 @@ Test(check, each_damage_has_its_own_sentence)
     }
 }
 
+/* What an attempt left that failed: its pack may go, and all points restore as ever. */
+Test(check, that_a_pack_is_gone_which_no_point_needs_is_a_note)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 3);
+    shell("cd '%s' && ls packs/*/* > ../needed", place->path);
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 2);
+    {
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);
+        (void)writer_data(writer, 1000, 5000);
+        session_send(ingest, writer, PACK_DATA);
+        ingest_close(ingest);
+        ingest = NULL;
+    }
+    shell("cd '%s' && for p in packs/*/*; do grep -q $p ../needed || rm $p; done", place->path);
+    AUTO(report) struct report report = {0};
+    check(place->repository, CHECK_HASH, &report);
+    cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
+    cr_assert_eq(report.notes, 1, "%s", lines(&report));
+    cr_assert(strstr(lines(&report), "the pack is missing; no point needs what it held"), "%s",
+              lines(&report));
+}
+
 Test(check, foreign_files_are_notes)
 {
     AUTO(place) struct place *place = small_repository(REPOSITORY_ENCRYPTED);
