@@ -54,3 +54,50 @@ const struct option_spec mend_options[] = {
      "where there is no terminal: progress at least every N seconds (0: each tenth only; default 10)"},
     {0},
 };
+
+/* --- advice --- */
+
+/* The first repository that is to hold all that this one holds, or all of a job. */
+static const struct statement *find_holder(const struct statements *jobs,
+                                           const struct statements *repositories, const struct id *from)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        const Sealift__JobBody *body = jobs->items[i]->body.job;
+        struct id to;
+        if (body->deleted || body->from_repository.len != ID_LEN || body->repository.len != ID_LEN ||
+            memcmp(body->from_repository.data, from->bytes, ID_LEN) != 0)
+            continue;
+        memcpy(to.bytes, body->repository.data, ID_LEN);
+        const struct statement *found = statements_with_id(repositories, &to);
+        if (found && !statement_is_deleted(found)) return found;
+    }
+    return NULL;
+}
+
+void mend_advise(struct cli *cli, const struct id *repository, const struct err *why)
+{
+    AUTO(statements) struct statements repositories = {0};
+    AUTO(statements) struct statements jobs = {0};
+    struct err ignored;
+    char name[IDENTITY_NAME_MAX + 1];
+    if (why->code != ERR_DAMAGED && why->code != ERR_TRUNCATED) return;
+    if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, &ignored) ||
+        !statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, &jobs, &ignored))
+        return;
+    statements_name_of(&repositories, repository, name);
+    const struct statement *holder = find_holder(&jobs, &repositories, repository);
+    if (holder)
+        output_note(
+            &cli->output,
+            "the damage is in the repository '%s': --repository %s reads from the copy there; 'sealift "
+            "repository check %s --wait' finds what else is hit, 'sealift repository repair %s --from %s "
+            "--wait' brings it back",
+            name, statement_name(holder), name, name, statement_name(holder));
+    else
+        output_note(
+            &cli->output,
+            "the damage is in the repository '%s': 'sealift repository check %s --wait' finds what else is "
+            "hit; after it the next run of the job stores again what its source still has (there is no "
+            "copy to repair from)",
+            name, name);
+}

@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/follow.h"
+#include "director/cli/mend.h"
 #include "director/cli/recover.h"
 #include "director/cli/verbs.h"
 #include "transporter/core/entry.h"
@@ -146,6 +147,13 @@ static bool follow_restore(struct cli *cli, const struct args *args, const char 
     return follow_conclude(cli, &request, &result, err) || say_how_to_go_on(cli, err);
 }
 
+/* What else can be done stands before the error. */
+static bool give_up(struct cli *cli, const struct point *point, const struct err *why)
+{
+    mend_advise(cli, &point->repository, why);
+    return false;
+}
+
 static bool is_tree(const struct point *point)
 {
     return strcmp(point->body->object_kind, object_kind_name(OBJECT_TREE)) == 0;
@@ -181,7 +189,7 @@ static bool restore(struct cli *cli, const struct args *args, struct err *err)
         return false;
     if (!stays) return say_queued(cli, &order);
     while (!follow_restore(cli, args, to, plan.overwrite, &order, err)) {
-        if (!recover_again(cli, args, &request, &order, err)) return false;
+        if (!recover_again(cli, args, &request, &order, err)) return give_up(cli, point, err);
         err_clear(err);
     }
     return true;
@@ -236,7 +244,7 @@ static bool run_browse(struct cli *cli, const struct args *args, struct browse *
     request.point = point;
     if (!recover_order(cli, args, RECOVER_STAYS, &request, &browse->order, err)) return false;
     while (!follow_browse(cli, browse, err)) {
-        if (!recover_again(cli, args, &request, &browse->order, err)) return false;
+        if (!recover_again(cli, args, &request, &browse->order, err)) return give_up(cli, point, err);
         err_clear(err);
     }
     return true;

@@ -81,6 +81,13 @@ static int weight(const struct run_side *side)
     return strncmp(side->text, HEAD_BY_PEER, strlen(HEAD_BY_PEER)) == 0 ? 3 : 4;
 }
 
+/* Whoever opens what a repository keeps finds the damage; it lies with the other one. */
+static bool is_damage_at_source(const struct run *run, const struct run_side *side)
+{
+    return run->kind == RUN_RECOVERY && side == &run->target && !run_is_local(run) &&
+           (side->code == ERR_DAMAGED || side->code == ERR_TRUNCATED);
+}
+
 static void quote(struct run *run, const struct run_side *side)
 {
     run->code = side->code;
@@ -88,8 +95,12 @@ static void quote(struct run *run, const struct run_side *side)
         run_text_set(run->text, sizeof(run->text), side->text);
         return;
     }
-    char text[RUN_NAME_MAX + RUN_TEXT_MAX + 8];
-    (void)snprintf(text, sizeof(text), "%s: %s", side->name, side->text);
+    char text[2 * RUN_NAME_MAX + RUN_TEXT_MAX + 32];
+    if (is_damage_at_source(run, side))
+        (void)snprintf(text, sizeof(text), "%s: %s (found by '%s')", run->source.name, side->text,
+                       side->name);
+    else
+        (void)snprintf(text, sizeof(text), "%s: %s", side->name, side->text);
     run_text_set(run->text, sizeof(run->text), text);
 }
 

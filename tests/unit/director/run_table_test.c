@@ -1,5 +1,6 @@
 #include "stage.h"
 
+#include "common/wire/head.h"
 #include "common/wire/lent.h"
 
 #include <criterion/criterion.h>
@@ -410,6 +411,20 @@ Test(run_table, a_copy_needs_its_source_to_say_that_it_was_all)
     stage_end(&stage, &run, 1, SIDE(TARGET), 0, "");
     stage_expect_state(&stage, &run, STATE(FAILED));
     stage_expect_text(&stage, &run, "web: point 3 cannot be read");
+}
+
+/* Who opens it sees it first, and keeps nothing of it. */
+Test(run_table, damage_that_an_opener_found_lies_with_the_repository)
+{
+    stage_connect(&stage);
+    struct id run;
+    struct err err;
+    cr_assert(stage_start_kind(&stage, RUN_RECOVERY, 1, &run, &err));
+    stage_ready(&stage, &run, 1);
+    stage_end(&stage, &run, 1, SIDE(TARGET), ERR_DAMAGED, "stored data is damaged");
+    stage_end(&stage, &run, 1, SIDE(SOURCE), ERR_DAMAGED, HEAD_BY_PEER "stored data is damaged");
+    stage_expect_state(&stage, &run, STATE(FAILED));
+    stage_expect_text(&stage, &run, "web: stored data is damaged (found by 'nas')");
 }
 
 Test(run_table, no_source_can_end_a_run_ok)
