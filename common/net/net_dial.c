@@ -1,8 +1,8 @@
 #include "common/net/net_dial.h"
 
 #include "common/base/alloc.h"
+#include "common/base/resolve.h"
 #include "common/base/tcp.h"
-#include "common/net/net_resolve.h"
 #include "common/net/net_zmq.h"
 
 #include <errno.h>
@@ -145,18 +145,16 @@ static bool connect_any(struct call *call, const struct addrinfo *found)
 
 static bool connect_host(struct call *call, const struct host_port *at)
 {
-    struct addrinfo *found = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof(port), "%u", at->port);
-    int failed = net_resolve(at->host, port, call->dial->endings, NET_DIAL_ENDINGS, &found);
-    if (failed == NET_RESOLVE_GIVEN_UP) return fails(call, NET_REACH_GIVEN_UP, 0);
+    AUTO(addresses) struct addrinfo *found = NULL;
+    const struct resolve_end end = {
+        .fds = call->dial->endings, .fd_count = NET_DIAL_ENDINGS, .until_ms = RESOLVE_FOR_EVER};
+    int failed = resolve_host(at->host, at->port, &end, &found);
+    if (failed == RESOLVE_GIVEN_UP) return fails(call, NET_REACH_GIVEN_UP, 0);
     if (failed == EAI_SYSTEM) return fails_by_system(call, errno);
     if (failed) return fails(call, NET_REACH_NAME_UNKNOWN, failed);
     /* looking up has its own limits, and may have used all of ours */
     enter(call, call->stage, call->dial->connect_ms);
-    bool connected = connect_any(call, found);
-    freeaddrinfo(found);
-    return connected;
+    return connect_any(call, found);
 }
 
 static bool send_all(const struct call *call, const uint8_t *bytes, size_t len)

@@ -2,9 +2,9 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
+#include "common/base/resolve.h"
 #include "transporter/kms/kmip.h"
 #include "transporter/kms/quiet.h"
-#include "transporter/kms/resolve.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -109,10 +109,12 @@ static bool connect_to_any(struct kmip_link *link, const struct addrinfo *addres
 
 static bool dial(struct kmip_link *link, struct err *err)
 {
-    struct err why;
     AUTO(addresses) struct addrinfo *addresses = NULL;
-    if (!resolve_host(link->uri->host, link->uri->port, link->end_ms, &addresses, &why))
-        return unreachable(link, why.text, err);
+    const struct resolve_end end = {.until_ms = link->end_ms};
+    int failed = resolve_host(link->uri->host, link->uri->port, &end, &addresses);
+    if (failed == RESOLVE_GIVEN_UP) return unreachable(link, "its name was not found in time", err);
+    if (failed == EAI_SYSTEM) return unreachable(link, strerror(errno), err);
+    if (failed) return unreachable(link, gai_strerror(failed), err);
     return connect_to_any(link, addresses, err);
 }
 

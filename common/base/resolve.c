@@ -1,10 +1,11 @@
-#include "common/net/net_resolve.h"
+#include "common/base/resolve.h"
 
 #include "common/base/alloc.h"
-#include "common/base/auto.h"
+#include "common/base/clock.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-enum { ENDINGS_MAX = 4, PORT_LEN = 8 };
+enum { PORT_LEN = 8 };
 
 /* Belongs to the one who asks and to the thread; the last of them frees it. */
 struct lookup {
@@ -24,37 +25,37 @@ struct lookup {
     char host[];
 };
 
-static struct lookup *lookup_new(const char *host, const char *port)
+static struct lookup *lookup_new(const char *host, uint16_t port)
 {
     const size_t len = strlen(host) + 1;
     struct lookup *lookup = xcalloc(1, sizeof(*lookup) + len);
     atomic_init(&lookup->holders, 1);
     lookup->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     memcpy(lookup->host, host, len);
-    (void)snprintf(lookup->port, sizeof(lookup->port), "%s", port);
+    (void)snprintf(lookup->port, sizeof(lookup->port), "%u", (unsigned)port);
     return lookup;
 }
 
 static void lookup_release(struct lookup *lookup)
 {
     if (!lookup || atomic_fetch_sub(&lookup->holders, 1) > 1) return;
-    if (lookup->found) freeaddrinfo(lookup->found);
+    addresses_free(lookup->found);
     auto_close_fd(lookup->done);
     free(lookup);
 }
 DEFINE_AUTO(lookup, struct lookup *, lookup_release)
 
-static int look(const char *host, const char *port, int flags, struct addrinfo **out)
+static int look(const struct lookup *lookup, int flags, struct addrinfo **out)
 {
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
-    return getaddrinfo(host, port, &hints, out);
+    return getaddrinfo(lookup->host, lookup->port, &hints, out);
 }
 
 static void *run(void *arg)
 {
     struct lookup *lookup = arg;
-    lookup->code = look(lookup->host, lookup->port, AI_ADDRCONFIG, &lookup->found);
+    lookup->code = look(lookup, AI_ADDRCONFIG, &lookup->found);
     lookup->number = errno;
     (void)eventfd_write(lookup->done, 1);
     lookup_release(lookup);
@@ -77,33 +78,40 @@ static bool start(struct lookup *lookup)
     return false;
 }
 
-static int await(struct lookup *lookup, const struct pollfd *endings, size_t count, struct addrinfo **out)
+/* For poll(2): in milliseconds, -1 for ever. */
+static int time_left(uint64_t until_ms)
 {
-    struct pollfd fds[1 + ENDINGS_MAX] = {{.fd = lookup->done, .events = POLLIN}};
-    assert(count <= ENDINGS_MAX);
-    for (size_t i = 0; i < count; i++)
-        fds[1 + i] = endings[i];
-    for (;;) {
-        if (poll(fds, 1 + count, -1) < 0) {
-            if (errno != EINTR) return EAI_SYSTEM;
-            continue;
-        }
-        if (!fds[0].revents) return NET_RESOLVE_GIVEN_UP;
-        *out = lookup->found;
-        lookup->found = NULL;
-        errno = lookup->number;
-        return lookup->code;
-    }
+    if (until_ms == RESOLVE_FOR_EVER) return -1;
+    const uint64_t now_ms = clock_steady_ms(), left_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+    return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
-int net_resolve(const char *host, const char *port, const struct pollfd *endings, size_t count,
-                struct addrinfo **out)
+static int await(struct lookup *lookup, const struct resolve_end *end, struct addrinfo **out)
+{
+    struct pollfd fds[1 + RESOLVE_FDS_MAX] = {{.fd = lookup->done, .events = POLLIN}};
+    assert(end->fd_count <= RESOLVE_FDS_MAX);
+    for (size_t i = 0; i < end->fd_count; i++)
+        fds[1 + i] = end->fds[i];
+    for (;;) {
+        int ready = poll(fds, 1 + end->fd_count, time_left(end->until_ms));
+        if (ready > 0) break;
+        if (ready < 0 && errno != EINTR) return EAI_SYSTEM;
+        if (clock_steady_ms() >= end->until_ms) return RESOLVE_GIVEN_UP;
+    }
+    if (!fds[0].revents) return RESOLVE_GIVEN_UP;
+    *out = lookup->found;
+    lookup->found = NULL;
+    errno = lookup->number;
+    return lookup->code;
+}
+
+int resolve_host(const char *host, uint16_t port, const struct resolve_end *end, struct addrinfo **out)
 {
     struct addrinfo *found = NULL;
-    if (look(host, port, AI_NUMERICHOST, &found) == 0) { /* asks nobody */
+    AUTO(lookup) struct lookup *lookup = lookup_new(host, port);
+    if (look(lookup, AI_NUMERICHOST, &found) == 0) { /* asks nobody */
         *out = found;
         return 0;
     }
-    AUTO(lookup) struct lookup *lookup = lookup_new(host, port);
-    return start(lookup) ? await(lookup, endings, count, out) : EAI_SYSTEM;
+    return start(lookup) ? await(lookup, end, out) : EAI_SYSTEM;
 }

@@ -1,11 +1,10 @@
-#include "transporter/kms/resolve.h"
+#include "transporter/kms/kmip_link.h"
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "common/base/file.h"
-#include "transporter/kms/kmip_link.h"
 
 #include <criterion/criterion.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <semaphore.h>
 #include <string.h>
@@ -19,13 +18,11 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
                        struct addrinfo **out);
 
 static sem_t let_go;
-static unsigned asked;
 
 int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                        struct addrinfo **out)
 {
     if (hints->ai_flags & AI_NUMERICHOST) return __real_getaddrinfo(host, port, hints, out);
-    asked++;
     if (strcmp(host, "slow") == 0) {
         (void)sem_wait(&let_go);
         return __real_getaddrinfo("127.0.0.1", port, hints, out);
@@ -38,50 +35,26 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
 static void setup(void)
 {
     (void)sem_init(&let_go, 0, 0);
-    asked = 0;
 }
 
-TestSuite(resolve, .init = setup);
+TestSuite(kmip_link, .init = setup);
 
-Test(resolve, takes_an_address_without_asking_anybody)
+static void expect_unreachable(char *host, uint32_t timeout_ms, const char *why)
 {
-    struct err err;
-    AUTO(addresses) struct addrinfo *found = NULL;
-    cr_assert(resolve_host("::1", 5696, 0, &found, &err), "%s", err.text);
-    cr_assert_eq(found->ai_family, AF_INET6);
-    cr_assert_eq(asked, 0);
-}
-
-Test(resolve, says_why_there_is_no_address)
-{
-    struct err err;
-    struct addrinfo *found = NULL;
-    cr_assert_not(resolve_host("none", 5696, clock_steady_ms() + 5000, &found, &err));
+    struct kmip_link *link = NULL;
+    struct err err = {0};
+    const struct kms_uri uri = {.kind = KMS_KMIP, .host = host, .port = KMIP_PORT};
+    cr_assert_not(kmip_link_open(&uri, timeout_ms, &link, &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE);
-    cr_assert_str_eq(err.text, gai_strerror(EAI_NONAME));
-    cr_assert_null(found);
+    cr_assert_not_null(strstr(err.text, why), "%s", err.text);
 }
 
-Test(resolve, leaves_a_resolver_that_does_not_answer, .timeout = 20)
+Test(kmip_link, says_why_a_server_has_no_address, .timeout = 20)
 {
-    struct err err;
-    struct addrinfo *found = NULL;
-    uint64_t began_ms = clock_steady_ms();
-    cr_assert_not(resolve_host("slow", 5696, began_ms + 50, &found, &err));
-    cr_assert_eq(err.code, ERR_UNREACHABLE);
-    cr_assert_str_eq(err.text, "its name was not found in time");
-    cr_assert_lt(clock_steady_ms() - began_ms, 5000);
+    char none[] = "none", slow[] = "slow";
+    expect_unreachable(none, 10000, gai_strerror(EAI_NONAME));
+    expect_unreachable(slow, 50, "its name was not found in time");
     (void)sem_post(&let_go);
-}
-
-Test(resolve, waits_for_a_resolver_that_answers_in_time, .timeout = 20)
-{
-    struct err err;
-    AUTO(addresses) struct addrinfo *found = NULL;
-    (void)sem_post(&let_go);
-    cr_assert(resolve_host("slow", 5696, clock_steady_ms() + 10000, &found, &err), "%s", err.text);
-    const struct sockaddr_in *at = (const void *)found->ai_addr;
-    cr_assert_eq(ntohs(at->sin_port), 5696);
 }
 
 /* A listener that takes no more connections: to connect there waits for ever. */
@@ -115,7 +88,7 @@ static void deaf_close(struct deaf *deaf)
 }
 
 /* At the second address nobody listens, which is said at once: so it was tried. */
-Test(resolve, leaves_time_for_the_second_address_of_a_server, .timeout = 20)
+Test(kmip_link, leaves_time_for_the_second_address_of_a_server, .timeout = 20)
 {
     struct deaf deaf = deaf_make();
     struct kmip_link *link = NULL;

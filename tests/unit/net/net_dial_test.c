@@ -1,12 +1,10 @@
-#include "common/net/net_resolve.h"
-
 #include "common/net/net_dial.h"
+
 #include "common/net/net_wake.h"
 #include "loopback.h"
 
-#include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -35,28 +33,7 @@ static void setup(void)
     (void)sem_init(&let_go, 0, 0);
 }
 
-TestSuite(net_resolve, .init = setup, .timeout = 30);
-
-Test(net_resolve, takes_an_address_and_says_why_there_is_none)
-{
-    struct addrinfo *found = NULL;
-    cr_assert_eq(net_resolve("::1", "7", NULL, 0, &found), 0);
-    cr_assert_eq(found->ai_family, AF_INET6);
-    freeaddrinfo(found);
-    found = NULL;
-    cr_assert_lt(net_resolve("no-such-name.invalid", "7", NULL, 0, &found), 0);
-    cr_assert_null(found);
-}
-
-Test(net_resolve, waits_for_a_resolver_that_takes_its_time)
-{
-    struct addrinfo *found = NULL;
-    (void)sem_post(&let_go);
-    cr_assert_eq(net_resolve("slow.test", "7", NULL, 0, &found), 0);
-    const struct sockaddr_in *at = (const void *)found->ai_addr;
-    cr_assert_eq(ntohs(at->sin_port), 7);
-    freeaddrinfo(found);
-}
+TestSuite(net_dial, .init = setup, .timeout = 30);
 
 static void *give_up(void *arg)
 {
@@ -66,7 +43,7 @@ static void *give_up(void *arg)
 }
 
 /* A daemon that is to stop does not wait for a name server that is away. */
-Test(net_resolve, leaves_a_resolver_that_does_not_answer_when_it_is_given_up)
+Test(net_dial, leaves_a_resolver_that_does_not_answer_when_it_is_given_up)
 {
     struct err err;
     struct net_reach_result result = {.reason = NET_REACHED};
