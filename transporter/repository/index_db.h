@@ -90,7 +90,8 @@ static inline uint64_t index_key64_get(const uint8_t *key)
     return (uint64_t)index_key32_get(key) << 32 | index_key32_get(key + 4);
 }
 
-/* index_packs.c */
+/* index_packs.c. Whether what lies in the pack may be used so. */
+bool index_pack_serves(const struct index_pack *pack, enum index_use use);
 bool index_count_totals(struct index *index, struct err *err) MUST_CHECK;
 
 #endif

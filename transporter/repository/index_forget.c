@@ -1,7 +1,81 @@
-/* Taking out of the index what it says of packs of which nobody can tell any more what they held. */
+/* Taking out of the index what it says of packs: by their tables of contents, or, of those of which nobody can
+ * tell any more what they held, by going through all of it. */
 #include "transporter/repository/index_db.h"
 
 #include <string.h>
+
+/* --- what a pack's own table of contents names --- */
+
+/* Deletes the row of `key` that begins with these bytes; none is fine. */
+static int delete_row(struct index *index, MDB_txn *txn, enum index_table table, MDB_val key,
+                      const uint8_t *start, size_t start_len, size_t row_len)
+{
+    uint8_t least[INDEX_CHUNK_LEN] = {0};
+    memcpy(least, start, start_len);
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, index->tables[table], &cursor);
+    if (code != 0) return code;
+    MDB_val value = index_val(least, row_len);
+    code = mdb_cursor_get(cursor, &key, &value, MDB_GET_BOTH_RANGE);
+    if (code == 0 && value.mv_size == row_len && memcmp(value.mv_data, start, start_len) == 0)
+        code = mdb_cursor_del(cursor, 0);
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* A later pack may hold the list too, and have taken the row. */
+static int delete_list(struct index *index, MDB_txn *txn, uint32_t pack, const struct pack_entry *entry)
+{
+    uint8_t bytes[ID_LEN + 8];
+    struct id seal = pack_entry_seal(entry);
+    memcpy(bytes, seal.bytes, ID_LEN);
+    index_key64(pack_entry_number(entry), bytes + ID_LEN);
+    MDB_val key = index_val(bytes, sizeof(bytes));
+    MDB_val value;
+    int code = mdb_get(txn, index->tables[TABLE_LISTS], &key, &value);
+    if (code == 0 && value.mv_size == 4 && le32_get(value.mv_data) == pack)
+        code = mdb_del(txn, index->tables[TABLE_LISTS], &key, NULL);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+struct forget_work {
+    uint32_t pack;
+    const struct pack_entry *entries;
+    size_t count;
+};
+
+static int forget_entries(struct index *index, MDB_txn *txn, void *arg)
+{
+    const struct forget_work *work = arg;
+    int code = 0;
+    for (size_t i = 0; i < work->count && code == 0; i++) {
+        const struct pack_entry *entry = &work->entries[i];
+        uint8_t start[8];
+        le32_put(start, work->pack);
+        le32_put(start + 4, entry->offset);
+        MDB_val key = index_val(entry->id.bytes, INDEX_ID_LEN);
+        if (entry->kind == RECORD_LIST)
+            code = delete_list(index, txn, work->pack, entry);
+        else if (entry->kind == RECORD_FRAME)
+            code = delete_row(index, txn, TABLE_CHUNKS, key, start, sizeof(start), INDEX_CHUNK_LEN);
+        else
+            code = delete_row(index, txn, TABLE_SEALS, key, start, sizeof(start), INDEX_SEAL_LEN);
+    }
+    return code;
+}
+
+bool index_forget(struct index *index, uint32_t pack, const struct pack_entry *entries, size_t count,
+                  struct err *err)
+{
+    struct forget_work work = {.pack = pack, .entries = entries};
+    for (; count > 0; count -= work.count, work.entries += work.count) {
+        work.count = count < INDEX_TXN_ENTRIES ? count : INDEX_TXN_ENTRIES;
+        if (!index_write(index, forget_entries, &work, err)) return false;
+    }
+    return true;
+}
+
+/* --- all of some packs --- */
 
 enum { KEYS_A_VIEW = 100000, KEY_MAX = ID_LEN + 8, ROWS_A_VIEW = 10000 };
 

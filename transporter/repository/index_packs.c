@@ -121,6 +121,16 @@ bool index_pack_from(struct index *index, uint32_t no, struct index_pack *out, s
     return ask(index, pack_from, &no, out, err);
 }
 
+bool index_pack_serves(const struct index_pack *pack, enum index_use use)
+{
+    if (pack->state == INDEX_SWEPT) return false;
+    if (pack->state == INDEX_PACK || pack->state == INDEX_OPEN || use == INDEX_FOR_TRACING) return true;
+    if (pack->state == INDEX_CONDEMNED && use == INDEX_FOR_PINNED) return true;
+    bool readable =
+        pack->state == INDEX_CONDEMNED || pack->state == INDEX_DAMAGED || pack->state == INDEX_STRAY;
+    return readable && use == INDEX_FOR_READING;
+}
+
 bool index_view_pack(struct index_view *view, uint32_t no, struct index_pack *out)
 {
     if (view->last.state == 0 || view->last.no != no) {
