@@ -11,6 +11,7 @@
 
 struct slot {
     uint64_t device, inode;
+    int64_t born_ns;
     uint64_t path; /* offset among the paths */
     uint32_t path_len;
     uint32_t left; /* names to come; 0: a free slot */
@@ -150,22 +151,24 @@ static struct span answer(struct hard_links *links, struct slot *slot)
     return buf_span(&links->first);
 }
 
-bool hard_links_meet(struct hard_links *links, uint64_t device, uint64_t inode, uint32_t count,
-                     struct span path, struct span *first, struct err *err)
+bool hard_links_meet(struct hard_links *links, const struct linked *file, struct span path,
+                     struct span *first, struct err *err)
 {
     struct table *table = &links->table;
-    struct slot *slot = slot_count(table) > 0 ? find(table, device, inode) : NULL;
-    if (slot && slot->left > 0) {
+    struct slot *slot = slot_count(table) > 0 ? find(table, file->device, file->inode) : NULL;
+    if (slot && slot->left > 0 && slot->born_ns == file->born_ns) {
         *first = answer(links, slot);
         return true;
     }
+    if (slot && slot->left > 0) release(table, slot); /* that file is gone, and its inode used again */
     if (!has_room(table, path.len) && !rebuild(links, path.len, err)) return false;
     memcpy(table->paths.data + table->paths_len, path.data, path.len);
-    *find(table, device, inode) = (struct slot){.device = device,
-                                                .inode = inode,
-                                                .path = table->paths_len,
-                                                .path_len = (uint32_t)path.len,
-                                                .left = count - 1};
+    *find(table, file->device, file->inode) = (struct slot){.device = file->device,
+                                                            .inode = file->inode,
+                                                            .born_ns = file->born_ns,
+                                                            .path = table->paths_len,
+                                                            .path_len = (uint32_t)path.len,
+                                                            .left = file->count - 1};
     table->paths_len += path.len;
     table->paths_living += path.len;
     table->count++;

@@ -132,6 +132,7 @@ static void take_stat(struct scan_item *item, const struct statx *stx, uint64_t 
     item->device_minor = stx->stx_rdev_minor;
     item->mount = makedev(stx->stx_dev_major, stx->stx_dev_minor);
     item->blocks = stx->stx_blocks;
+    item->born_ns = stx->stx_mask & STATX_BTIME ? ns_of(&stx->stx_btime) : 0;
     item->key = (struct stat_key){.inode = stx->stx_ino,
                                   .size = stx->stx_size,
                                   .mtime_ns = ns_of(&stx->stx_mtime),
@@ -260,8 +261,8 @@ static bool scan_entry(struct scan *scan, struct scan_rules *rules, int fd, stru
         return true;
     }
     struct statx stx;
-    if (statx(fd, (const char *)item->name.data, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
-              &stx) != 0) {
+    if (statx(fd, (const char *)item->name.data, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+              STATX_BASIC_STATS | STATX_BTIME, &stx) != 0) {
         bool gone = errno == ENOENT && !plan_find(scan->plan, item->name);
         note_only(item, gone ? NOTE_GONE : NOTE_FAULT, errno);
         return true;

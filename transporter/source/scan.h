@@ -59,6 +59,7 @@ struct scan_item {
     uint32_t mode, uid, gid, links;
     uint32_t device_major, device_minor;
     uint64_t mount, blocks;
+    int64_t born_ns; /* 0: the file system does not tell */
     struct stat_key key;
     struct span cached, fallback, previous; /* as in walk_entry */
     bool cacheable;

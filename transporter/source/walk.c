@@ -173,11 +173,13 @@ static void fill(const struct scan *scan, const struct scan_item *item, struct s
 }
 
 /* A file with several names, which is a hard link but for the first that comes. */
-static bool meet_link(struct walk *walk, struct walk_entry *entry, struct err *err)
+static bool meet_link(struct walk *walk, const struct scan_item *item, struct walk_entry *entry,
+                      struct err *err)
 {
     struct span first;
-    if (!hard_links_meet(walk->links, entry->mount, entry->key.inode, entry->links, entry->path, &first, err))
-        return false;
+    const struct linked file = {
+        .device = item->mount, .inode = item->key.inode, .born_ns = item->born_ns, .count = item->links};
+    if (!hard_links_meet(walk->links, &file, entry->path, &first, err)) return false;
     if (first.len == 0) return true;
     entry->type = ENTRY_HARD_LINK;
     entry->target = first;
@@ -195,7 +197,8 @@ static bool deliver(struct walk *walk, struct scan *scan, struct scan_item *item
     }
     struct walk_entry filled;
     fill(scan, item, path, &filled);
-    if (item->links > 1 && item->type != ENTRY_DIRECTORY && !meet_link(walk, &filled, err)) return false;
+    if (item->links > 1 && item->type != ENTRY_DIRECTORY && !meet_link(walk, item, &filled, err))
+        return false;
     walk->owed = item->note;
     walk->owed_sys = item->sys;
     walk->entering = item->below;

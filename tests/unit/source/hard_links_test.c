@@ -13,7 +13,8 @@ static struct span meet(struct hard_links *links, uint64_t device, uint64_t inod
 {
     struct span first;
     struct err err;
-    cr_assert(hard_links_meet(links, device, inode, count, span_str(path), &first, &err), "%s", err.text);
+    const struct linked file = {.device = device, .inode = inode, .count = count};
+    cr_assert(hard_links_meet(links, &file, span_str(path), &first, &err), "%s", err.text);
     return first;
 }
 
@@ -27,6 +28,22 @@ Test(hard_links, the_first_name_is_told_to_the_others)
     cr_assert_eq(meet(links, 2, 5, 2, "g").len, 0, "all names of the second were met");
     cr_assert(span_eq(meet(links, 1, 5, 3, "e"), span_str("a")));
     cr_assert_eq(meet(links, 1, 5, 3, "f").len, 0, "a name more than there were: a file of its own");
+}
+
+/* Whoever removes both of his names while a backup is under way could else have a file of somebody else, made
+ * since, taken for one more name of his. */
+Test(hard_links, a_file_with_the_inode_of_one_that_is_gone_is_another)
+{
+    AUTO(hard_links) struct hard_links *links = hard_links_new(NULL);
+    const struct linked old = {.device = 1, .inode = 5, .born_ns = 100, .count = 3};
+    const struct linked new = {.device = 1, .inode = 5, .born_ns = 200, .count = 2};
+    struct span first;
+    struct err err;
+    cr_assert(hard_links_meet(links, &old, span_str("a"), &first, &err), "%s", err.text);
+    cr_assert(hard_links_meet(links, &new, span_str("b"), &first, &err), "%s", err.text);
+    cr_assert_eq(first.len, 0);
+    cr_assert(hard_links_meet(links, &new, span_str("c"), &first, &err), "%s", err.text);
+    cr_assert(span_eq(first, span_str("b")));
 }
 
 /* Every file has its number in its path; the order of second names differs from that of first ones. */
@@ -87,7 +104,7 @@ Test(hard_links, a_spill_directory_that_is_none_is_an_error)
     struct err err;
     bool ok = true;
     for (unsigned i = 0; i < 1000000 && ok; i++)
-        ok = hard_links_meet(links, 1, i, 2, span_str("path"), &first, &err);
+        ok = hard_links_meet(links, &(struct linked){1, i, 0, 2}, span_str("path"), &first, &err);
     cr_assert(!ok);
     AUTO(free)
     char *said = xasprintf("cannot make a temporary file in '%s': No such file or directory", absent);
@@ -104,7 +121,7 @@ Test(hard_links, a_full_disk_is_an_error_and_no_signal)
     struct err err;
     bool ok = true;
     for (unsigned i = 0; i < 10000000 && ok; i++)
-        ok = hard_links_meet(links, 1, i, 2, span_str("path"), &first, &err);
+        ok = hard_links_meet(links, &(struct linked){1, i, 0, 2}, span_str("path"), &first, &err);
     cr_assert(!ok);
     cr_assert(strstr(err.text, "cannot reserve"), "%s", err.text);
     /* it is as it was before */
