@@ -1,7 +1,10 @@
 """What backups of many small files take of memory: a tree with a directory that holds a fifth of all names, another
 fifth of hard links, and a site of real daemons whose anonymous memory is read while it works on that tree."""
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +16,7 @@ MIB = 1 << 20
 FILES_A_DIRECTORY = 1000
 FILLED_ONE_IN = 4  # the other files are empty
 SAMPLE_EVERY_S = 0.02
+ONE_FILE_MOST = MIB // 2  # bytes that the repository's host reads, and sends, to restore one small file
 
 
 def in_own_mount_space():
@@ -81,6 +85,12 @@ def anonymous(pid):
             return sum(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) * 1024
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def bytes_read(pid):
+    """What it has asked the kernel for: of files, by read and pread, also from the cache."""
+    with open(f"/proc/{pid}/io") as io:
+        return int(re.search(r"^rchar: (\d+)$", io.read(), re.M).group(1))
 
 
 def make_file(directory, name, number):
@@ -210,6 +220,8 @@ class Scale:
         step("list by pattern", "--quiet", "point", "files", "web@latest", f"*/{first}", lines=1)
         said = step("one file", "--quiet", "cat", "web@latest", os.path.join(tree, first))
         expect(said == "the content of file 0", f"one file reads '{said}'")
+        for path in (first, "second/0000000/file-0000000", "wide/one-of-very-many-0000000"):
+            self.one_file(memory, os.path.join(tree, path))
         step("check of presence", "repository", "check", "offsite", "--level", "presence", "--wait")
         step("check of hashes", "repository", "check", "offsite", "--wait")
         step("check that decrypts", "point", "verify", "web@latest", "--level", "decrypt")
@@ -226,7 +238,20 @@ class Scale:
                 for where in ("first", "second")]
         expect(ends[0] == ends[1], "two names of a file are two files after the restore")
 
+    def one_file(self, memory, path):
+        """Restores it alone: what the repository's host reads and sends for that is a few nodes, whatever the point holds."""
+        host, out = self.site.daemons["target"].process.pid, os.path.join(self.out, "alone")
+        before = bytes_read(host)
+        done = json.loads(self.step(memory, "restore of one file", "--json", "--quiet", "restore", "web@latest", path, "--to",
+                                    f"source:{out}", "--wait"))
+        read, sent = bytes_read(host) - before, done["sent_bytes"]
+        print(f"{self.files} files, for one of them: {read} bytes read, {sent} sent", flush=True)
+        with open(path) as original, open(out + path) as file:
+            expect(original.read() == file.read() and done["files"] == 1, f"one file alone: {done}")
+        expect(0 < sent <= ONE_FILE_MOST, f"{sent} bytes are sent for one small file")
+        expect(0 < read <= ONE_FILE_MOST, f"{read} bytes are read for one small file")
+        shutil.rmtree(out)
+
     def points(self):
-        import json
         points = json.loads(self.site.sealift("--json", "point", "list", "--job", "web").stdout)["points"]
         return [point["id"] for point in sorted(points, key=lambda point: -point["number"])]
