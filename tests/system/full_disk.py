@@ -4,6 +4,7 @@
 """Full disks: the repository's, the source's state, the director's state, a restore's destination. What fails says
 so by name, every daemon lives on, what was committed stays whole, and once there is room the same job runs."""
 
+import glob
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
-from sealift_site import Failed, Site, expect, make_tree, same
+from sealift_site import Failed, Site, expect, make_tree, same, wait_until
 
 GIB, MIB = 1 << 30, 1 << 20
 
@@ -162,6 +163,30 @@ def target_state(site, disk, tree):
     expect(set(before) < set(points(site)), "no point was lost")
 
 
+def reindex_without_room(site, disk, tree):
+    """The index is dropped before it is built anew: without room for it the repository stays closed, says so to whoever
+    asks, and is opened by its transporter itself once there is room."""
+    (index,) = glob.glob(os.path.join(disk.at, "repositories", "*", "index", "data.mdb"))
+    kept, before = os.path.join(disk.at, "kept"), points(site)
+    os.link(index, kept)  # what is dropped gives no room back
+    disk.fill()
+    opened = len([line for line in site.daemons["vault"].lines() if "event=repository_open " in line])
+    for verb in (("repository", "reindex", "offsite", "--wait"), ("job", "run", "web", "--wait")):
+        said = site.sealift(*verb, code=3).stderr
+        expect("No space left" in said or "disk is full" in said, f"a state disk without room for the index: {said}")
+    (row,) = json.loads(site.sealift("--json", "status", code=(0, 1)).stdout)["repositories"]
+    expect(row["state"] == "no_space" and "No space left" in row["text"], f"the repository says why it is closed: {row}")
+    alive(site)
+    disk.make_room()
+    os.remove(kept)
+    wait_until(lambda: len([line for line in site.daemons["vault"].lines() if "event=repository_open " in line]) > opened,
+               "the repository is open again")
+    site.sealift("job", "run", "web", "--wait")
+    out, _ = restore(site, "web@latest", "reindexed")
+    same(tree, out + tree, "a restore after an index was built anew")
+    expect(set(before) <= set(points(site)), "no point was lost")
+
+
 def source_state(site, disk, tree):
     """A point is told before the cache is renewed: where that cannot be written, the log says so, and the next run
     reads again."""
@@ -233,6 +258,7 @@ with Site() as site:
         same(tree, restore_disk(site, small) + tree, "a restore after room was made at its destination")
         source_state(site, source, tree)
         target_state(site, vault, tree)
+        reindex_without_room(site, vault, tree)
         director_state(site, director)
         for name in ("source", "vault"):
             site.daemons[name].stop()
