@@ -7,9 +7,14 @@
 
 #include <string.h>
 
-static bool has_point(struct repository *repository, const struct hash *asked, uint8_t *have, struct err *err)
+/* To find out whether a point is whole all of its nodes may have to be read, and a source may ask for
+ * thousands, or for one again and again. */
+static bool has_point(const struct outlet_ingest *self, const struct hash *asked, uint8_t *have,
+                      struct err *err)
 {
+    struct repository *repository = self->repository;
     struct id point;
+    if (self->cancelled && atomic_load(self->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     memcpy(point.bytes, asked->bytes, ID_LEN);
     AUTO(buf) struct buf file = {0};
     struct err why = {0};
@@ -36,8 +41,7 @@ static bool ingest_ask(void *arg, const enum frame_type *types, const struct has
     struct outlet_ingest *self = arg;
     if (!ingest_has(self->ingest, ids, count, have, err)) return false;
     for (size_t i = 0; i < count; i++)
-        if ((int)types[i] == ASKED_POINT && !has_point(self->repository, &ids[i], &have[i], err))
-            return false;
+        if ((int)types[i] == ASKED_POINT && !has_point(self, &ids[i], &have[i], err)) return false;
     return true;
 }
 

@@ -7,6 +7,8 @@
 #include "transporter/pipeline/outlet.h"
 #include "transporter/repository/ingest.h"
 
+#include <stdatomic.h>
+
 struct outlet_ingest {
     struct repository *repository;
     struct ingest *ingest;
@@ -15,6 +17,8 @@ struct outlet_ingest {
     /* copies: whether what this key signed as a rewrap is kept */
     bool (*is_rewrapper)(void *arg, const uint8_t signer[SIGN_PK_LEN]);
     void *arg;
+    const _Atomic bool
+        *cancelled; /* copies: looked at between points, each of which may take long; or NULL */
 };
 
 /* Both must outlive the outlet, as must the struct. send: one thread at a time. */

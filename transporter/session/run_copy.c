@@ -97,6 +97,7 @@ static struct serve_ingest_options serve_options(struct run *run)
         .is_rewrapper = is_rewrapper,
         .committed = note_copied,
         .arg = run,
+        .cancelled = &run->cancelled,
         .received_bytes = &run->counters.received_bytes,
         .stored_bytes = &run->counters.stored_bytes,
     };
@@ -131,7 +132,8 @@ static bool copy_here(struct run *run, struct err *err)
                                    .ingest = ingest,
                                    .is_operator = is_operator,
                                    .is_rewrapper = is_rewrapper,
-                                   .arg = run};
+                                   .arg = run,
+                                   .cancelled = &run->cancelled};
     struct outlet outlet = outlet_ingest(&behind);
     return copy_into(run, from, &outlet, err);
 }

@@ -272,7 +272,7 @@ static bool store_sealed(struct sealing_side *side, const struct copy_anew_from 
     repository_info(to, &info);
     side->head_number = info.head_number;
     side->head_hash = info.head_hash;
-    struct outlet_ingest behind = {.repository = to, .ingest = ingest};
+    struct outlet_ingest behind = {.repository = to, .ingest = ingest, .cancelled = &run->cancelled};
     struct outlet outlet = outlet_ingest(&behind);
     return seal_into(side, from, &outlet, err);
 }

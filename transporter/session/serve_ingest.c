@@ -108,7 +108,8 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
                                            .ingest = serve->ingest,
                                            .is_operator = options->is_operator,
                                            .is_rewrapper = options->is_rewrapper,
-                                           .arg = options->arg};
+                                           .arg = options->arg,
+                                           .cancelled = options->cancelled};
     serve->front = outlet_ingest(&serve->behind);
     return true;
 }

@@ -6,7 +6,9 @@
 #include "transporter/pipeline/outlet_repository.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/inside.h"
+#include "transporter/session/asked.h"
 #include "transporter/session/copy.h"
+#include "transporter/session/outlet_ingest.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
@@ -174,6 +176,28 @@ Test(copy_session, what_a_check_found_damaged_is_brought_again_and_nothing_else)
     cr_assert_eq(hurt, 0, "no point needs what is damaged");
     copy_once(origin);
     cr_assert_eq(origin->sent, all + again, "all is there again");
+}
+
+/* Each may take minutes where something was lost. */
+Test(copy_session, questions_for_points_can_be_cancelled)
+{
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    AUTO(ingest) struct ingest *ingest = NULL;
+    static const enum frame_type point = (enum frame_type)ASKED_POINT;
+    const struct ingest_options options = {.session = {{9}}, .kind = INGEST_COPY};
+    _Atomic bool cancelled = false;
+    const struct hash id = {{3}};
+    uint8_t have = ASKED_LACKS;
+    struct err err = {0};
+    cr_assert(ingest_open(origin->repository, &options, &ingest, &err), "%s", err.text);
+    struct outlet_ingest behind = {
+        .repository = origin->repository, .ingest = ingest, .cancelled = &cancelled};
+    struct outlet outlet = outlet_ingest(&behind);
+    cr_assert(outlet.ops->ask(outlet.self, &point, &id, 1, &have, &err), "%s", err.text);
+    cr_assert_eq(have, ASKED_HAS);
+    atomic_store(&cancelled, true);
+    cr_assert_not(outlet.ops->ask(outlet.self, &point, &id, 1, &have, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED, "%s", err.text);
 }
 
 /* As retention leaves it: the log says "removed", the point's file is gone. */
