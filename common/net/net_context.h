@@ -35,15 +35,15 @@ bool net_context_new(unsigned io_threads, struct net_context **out, struct err *
 void net_context_set_pace(struct net_context *context, const struct net_pace *pace);
 struct net_pace net_context_pace(const struct net_context *context);
 
-/* What dials through proxies log in with, where the endpoint does not say it. Borrowed. */
+/* Who logs in at the proxies that sockets of this context dial through. Borrowed. */
 struct net_logins *net_context_logins(const struct net_context *context);
 
 /* From any thread: each call that waits or will wait on this context's sockets, but for those of
  * net_zap, comes back with NET_TERMINATED (or ERR_CANCELLED). */
 void net_context_shutdown(struct net_context *context);
 
-/* Waits until the sockets have sent what their linger time allows (and, where a proxy is being dialled,
- * until its name is looked up). All of them must be freed before. NULL is allowed. */
+/* Waits until the sockets have sent what their linger time allows, and for relays that were given up. All
+ * sockets must be freed before. NULL is allowed. */
 void net_context_free(struct net_context *context);
 DEFINE_AUTO(net_context, struct net_context *, net_context_free)
 

@@ -37,10 +37,11 @@ struct net_options {
     const char *domain;        /* server: a domain that was declared to `zap` */
 
     uint32_t max_payload; /* bytes, in both directions */
-    int send_queue;       /* messages waiting, per connection. What flow control lets in flight must */
-    int recv_queue; /* fit: a client's full recv_queue stops its answers to heartbeats, and a server's is */
-                    /* only what net_monitor_guard allows, as the server always reads on */
-    int linger_ms;  /* how long a freed socket goes on sending */
+    /* Messages waiting, per connection. What flow control lets in flight must fit: a client's full recv_queue
+     * stops its answers to heartbeats, and a server's is only what net_monitor_guard allows, as the server
+     * always reads on. */
+    int send_queue, recv_queue;
+    int linger_ms;            /* how long a freed socket goes on sending */
     int connect_timeout_ms;   /* for TCP to connect */
     int handshake_timeout_ms; /* from then until CURVE is done */
     int heartbeat_ms;         /* server; 0: none. A client only answers */

@@ -78,9 +78,9 @@ struct run {
     /* of this attempt: how source and target meet, decided when it begins. CONNECTION_NONE: one host. */
     struct way_wish way;
     uint8_t rendezvous[WAY_NAME_LEN]; /* zeros in a direct connection */
-    char endpoint[RUN_ENDPOINT_MAX +
-                  1]; /* direct: where the target listens; reverse: the source's reverse port */
-    bool stopping;    /* an operator asked for its end */
+    /* direct: where the target listens; reverse: the source's reverse port */
+    char endpoint[RUN_ENDPOINT_MAX + 1];
+    bool stopping; /* an operator asked for its end */
     uint64_t started_ns, ended_ns;
     uint32_t code;
     char text[RUN_TEXT_MAX + 1];

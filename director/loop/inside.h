@@ -78,8 +78,8 @@ struct follower {
 struct answer {
     struct id run;
     uint8_t host[SIGN_PK_LEN];
-    uint8_t
-    operator[SIGN_PK_LEN]; /* whom the order names: the order itself is forgotten with its run's end */
+    /* whom the order names: the order itself is forgotten with its run's end */
+    uint8_t operator[SIGN_PK_LEN];
     uint64_t serial;
     uint64_t number;
     uint32_t last;

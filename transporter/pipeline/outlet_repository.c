@@ -44,14 +44,11 @@ static bool repository_send(void *self, uint64_t number, struct buf *batch, stru
     return batch_queue_push(outlet->queue, number, batch, err);
 }
 
-static bool repository_commit(void *self, const struct commit_request *request,
+bool outlet_repository_commit(struct ingest *ingest, const struct commit_request *request,
                               struct commit_receipt *receipt, struct buf *missing, struct err *err)
 {
-    struct outlet_repository *outlet = self;
-    if (!batch_queue_drained(outlet->queue, err)) return false;
     struct ingest_receipt written;
-    if (!ingest_commit(outlet->ingest, &request->point, &request->root, request->point_file, &written,
-                       missing, err))
+    if (!ingest_commit(ingest, &request->point, &request->root, request->point_file, &written, missing, err))
         return false;
     *receipt = (struct commit_receipt){
         .number = written.number,
@@ -60,6 +57,14 @@ static bool repository_commit(void *self, const struct commit_request *request,
         .stored_bytes = written.new_bytes,
     };
     return true;
+}
+
+static bool repository_commit(void *self, const struct commit_request *request,
+                              struct commit_receipt *receipt, struct buf *missing, struct err *err)
+{
+    struct outlet_repository *outlet = self;
+    return batch_queue_drained(outlet->queue, err) &&
+           outlet_repository_commit(outlet->ingest, request, receipt, missing, err);
 }
 
 static void repository_cancel(void *self)

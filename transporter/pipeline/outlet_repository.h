@@ -22,4 +22,9 @@ struct outlet outlet_repository_outlet(struct outlet_repository *outlet);
 /* For the ingest session's `failed` callback: syncing failed, so sending is over. Any thread. */
 void outlet_repository_fail(struct outlet_repository *outlet, const struct err *why);
 
+/* ingest_commit, as outlets say it: for one that writes into a repository of this process in another way. */
+bool outlet_repository_commit(struct ingest *ingest, const struct commit_request *request,
+                              struct commit_receipt *receipt, struct buf *missing,
+                              struct err *err) MUST_CHECK;
+
 #endif

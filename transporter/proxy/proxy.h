@@ -19,8 +19,8 @@ enum proxy_wish { PROXY_GO_ON, PROXY_LOOK, PROXY_RELOAD, PROXY_STOP };
 #define PROXY_LOCAL_MAX 64
 
 struct proxy_options {
-    const char
-        *config; /* the file that PROXY_RELOAD reads again, off the loop's thread; NULL: it is not wished */
+    /* the file that PROXY_RELOAD reads again, off the loop's thread; NULL: it is not wished */
+    const char *config;
     int wake_fd; /* readable: `woken` is called, which empties it */
     enum proxy_wish (*woken)(void *arg);
     /* NULL: a proxy for everybody. Else it is the port of a program that is one end of each rendezvous

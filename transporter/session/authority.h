@@ -65,7 +65,7 @@ bool authority_write_half(struct authority *authority, const struct hash *key_id
 bool authority_read_secret(struct authority *authority, const struct hash *key_id, struct secret **s,
                            struct err *err) MUST_CHECK;
 /* The newest generation of a key that a read grant which has not expired gives us, and that holds the S of
- * this key id: opened, with the unlock section that the grant names. A point of an earlier generation is
+ * this key id: opened by the unlock section that the grant names. A point of an earlier generation is
  * opened with it. ERR_NO_KEY: no grant that we can open does. */
 bool authority_read_half(struct authority *authority, const struct hash *key_id, struct read_half **half,
                          struct err *err) MUST_CHECK;

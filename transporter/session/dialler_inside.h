@@ -60,8 +60,8 @@ struct dialler {
     uint64_t connection; /* counted from 1, at each Opened */
     bool opened_once;
     struct dialler_opened opened;
-    uint64_t
-        silence_ms; /* of the other side that ends a connection; 0: it has not said how often it is heard */
+    /* of the other side that ends a connection; 0: it has not said how often it is heard */
+    uint64_t silence_ms;
     uint64_t epoch; /* as the other side named the connection; 0: it takes no stripes */
     struct stripe_growth growth;
     uint64_t opening_ms;    /* when Open was sent */

@@ -1,6 +1,7 @@
 #include "transporter/session/outlet_ingest.h"
 
 #include "common/base/alloc.h"
+#include "transporter/pipeline/outlet_repository.h"
 #include "transporter/repository/rewraps.h"
 #include "transporter/repository/unlocks.h"
 #include "transporter/session/asked.h"
@@ -62,18 +63,8 @@ static bool ingest_send(void *arg, uint64_t number, struct buf *batch, struct er
 static bool ingest_take_commit(void *arg, const struct commit_request *request,
                                struct commit_receipt *receipt, struct buf *missing, struct err *err)
 {
-    struct outlet_ingest *self = arg;
-    struct ingest_receipt written;
-    if (!ingest_commit(self->ingest, &request->point, &request->root, request->point_file, &written, missing,
-                       err))
-        return false;
-    *receipt = (struct commit_receipt){
-        .number = written.number,
-        .log_hash = written.log_hash,
-        .time_ns = written.time_ns,
-        .stored_bytes = written.new_bytes,
-    };
-    return true;
+    const struct outlet_ingest *self = arg;
+    return outlet_repository_commit(self->ingest, request, receipt, missing, err);
 }
 
 /* Believed: an order of this site that an operator signed. */
