@@ -116,7 +116,7 @@ bool conversation_dialler(enum conversation_kind conversation, enum conversation
 
 struct public_text {
     enum err_code code;
-    const char *text; /* NULL: the error's own */
+    const char *text;
 };
 
 static const struct public_text public_texts[] = {
@@ -133,12 +133,12 @@ static const struct public_text public_texts[] = {
     {ERR_TRUNCATED, "stored data is cut short"},
     {ERR_NOT_ENCRYPTED, "data is not encrypted where it must be"},
     {ERR_SALT_MISSING, "the salt of a password is missing"},
-    {ERR_NOT_AUTHENTIC, NULL},
+    {ERR_NOT_AUTHENTIC, "something is not authentic"},
     {ERR_SYSTEM, "a system call failed"},
     {ERR_NO_SPACE, "there is no space left"},
     {ERR_EXISTS, "it exists already"},
-    {ERR_VERSION, NULL},
-    {ERR_PROTOCOL, NULL},
+    {ERR_VERSION, "something is of a version that is not known here"},
+    {ERR_PROTOCOL, "the protocol was broken"},
     {ERR_LIMIT, "a limit was exceeded"},
     {ERR_CONFIG, "the configuration does not allow it"},
 };
@@ -150,6 +150,14 @@ static const struct public_text *find_text(enum err_code code)
     return NULL;
 }
 
+/* Errors that say more by their own texts. But what is wrong with a chunk is said of the first file that it
+ * takes away, and whoever sent the chunk must not hear which that is. */
+static bool tells_itself(const struct err *err)
+{
+    bool may = err->code == ERR_NOT_AUTHENTIC || err->code == ERR_VERSION || err->code == ERR_PROTOCOL;
+    return may && !strstr(err->text, "'/");
+}
+
 const char *conversation_public_text(const struct err *err)
 {
     const struct public_text *known = find_text(err->code);
@@ -157,7 +165,7 @@ const char *conversation_public_text(const struct err *err)
     if (strcmp(err->text, CONVERSATION_SHUT_DOWN) == 0) return err->text;
     if (err->code == ERR_UNREACHABLE && strncmp(err->text, DATA_PATH_GONE, strlen(DATA_PATH_GONE)) == 0)
         return err->text;
-    return known->text ? known->text : err->text;
+    return tells_itself(err) ? err->text : known->text;
 }
 
 enum err_code conversation_fail_code(uint32_t code)

@@ -513,6 +513,28 @@ Test(restore, a_chunk_without_any_copy_that_opens_is_damage)
     restore_rig_assert_same(rig, "full/middle");
 }
 
+/* What a repository side without a key could learn by it: see conversation/a_peer_is_told_no_names. */
+Test(restore, of_a_plain_frame_for_a_sealed_one_loses_the_file_by_an_error_of_its_own)
+{
+    AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+    AUTO(frame_sealer) struct frame_sealer *sealer = NULL;
+    make_zoo(&rig->tree);
+    restore_rig_back_up(rig);
+    struct frame_input input = {.type = FRAME_DATA,
+                                .chunk = restore_rig_chunk_of(rig, "full/middle"),
+                                .raw_len = 7,
+                                .stored = span_str("planted")};
+    cr_assert(frame_sealer_new(NULL, CIPHER_NONE, PADDING_NONE, &sealer, &rig->err), "%s", rig->err.text);
+    rig->faulty.replaced = input.chunk;
+    uint8_t *out = buf_grow(&rig->faulty.replacement, frame_sealed_len(sealer, &input));
+    cr_assert(frame_seal(sealer, &input, out, &rig->err), "%s", rig->err.text);
+    cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
+    cr_assert_eq(rig->err.code, ERR_NOT_AUTHENTIC, "%s", rig->err.text);
+    cr_assert_not_null(strstr(rig->err.text, "'/"), "%s", rig->err.text);
+    cr_assert_not_null(strstr(rig->err.text, "/full/middle'"), "%s", rig->err.text);
+    cr_assert_not(restore_rig_exists(rig, "full/middle"));
+}
+
 Test(restore, ends_when_the_fetch_of_another_copy_fails)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);

@@ -73,6 +73,19 @@ Test(conversation, a_peer_is_told_no_names)
     cr_assert_str_eq(conversation_public_text(&err), "a system call failed");
     (void)err_set(&err, ERR_NO_SPACE, "cannot write '/srv/store/x'");
     cr_assert_str_eq(conversation_public_text(&err), "there is no space left");
+    /* whose own texts say more, and usually have no path in them: a side without a key must not find out by
+     * what it answers which file a chunk is of */
+    static const enum err_code telling[] = {ERR_NOT_AUTHENTIC, ERR_VERSION, ERR_PROTOCOL};
+    for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++) {
+        (void)err_set(&err, telling[i], "a 'want' message that tells more");
+        cr_assert_str_eq(conversation_public_text(&err), "a 'want' message that tells more");
+        (void)err_set(&err, telling[i], "a plain chunk in an encrypted backup");
+        (void)err_wrap(&err, "'/%s'", "home/secret");
+        (void)err_wrap(&err, "1 could not be restored, the first of them");
+        cr_assert_null(strstr(conversation_public_text(&err), "secret"), "%s",
+                       conversation_public_text(&err));
+        cr_assert_null(strchr(conversation_public_text(&err), '/'));
+    }
     cr_assert_eq(conversation_fail_code(0), ERR_FAILED);
     cr_assert_eq(conversation_fail_code(4000000000u), ERR_FAILED);
     cr_assert_eq(conversation_fail_code(ERR_NO_SPACE), ERR_NO_SPACE);
