@@ -2,12 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/clock.h"
-#include "common/crypto/frame.h"
-#include "common/crypto/record.h"
-#include "common/wire/stored.h"
-#include "transporter/pipeline/opener.h"
-#include "transporter/repository/rewraps.h"
-#include "transporter/session/asked.h"
+#include "transporter/session/inlet_question.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -23,19 +18,14 @@ struct arrival {
     struct data_message message;
 };
 
-/* One call of fetch. Everything but the lookup is under the inlet's lock. */
-struct question {
-    struct question *next;
+/* One call of fetch. Under the inlet's lock, but for the question itself. */
+struct caller {
+    struct caller *next;
     uint64_t serial;
     bool asked; /* on the current connection */
     struct arrival *first, **end;
     unsigned skip;
-    struct buf *file; /* of a point: what comes is its file; NULL: records */
-    /* the caller's alone */
-    struct buf rewraps;         /* records that stand before an envelope */
-    const struct hash **sorted; /* ids in ascending order */
-    uint8_t *told;              /* for each of them */
-    size_t count, told_count;
+    struct inlet_question question; /* the caller's alone */
 };
 
 struct inlet_remote {
@@ -43,7 +33,7 @@ struct inlet_remote {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct question *questions;
+    struct caller *callers;
     size_t caller_count;
     uint64_t serial;
     uint64_t connection;      /* whose Open was answered last; 0: none stands */
@@ -67,15 +57,15 @@ static void fail(struct inlet_remote *inlet, const struct err *why)
     (void)pthread_cond_broadcast(&inlet->changed);
 }
 
-static void drop_arrivals(struct question *question)
+static void drop_arrivals(struct caller *caller)
 {
-    while (question->first) {
-        struct arrival *arrival = question->first;
-        question->first = arrival->next;
+    while (caller->first) {
+        struct arrival *arrival = caller->first;
+        caller->first = arrival->next;
         data_message_deinit(&arrival->message);
         free(arrival);
     }
-    question->end = &question->first;
+    caller->end = &caller->first;
 }
 
 static void send_done(struct inlet_remote *inlet)
@@ -122,9 +112,9 @@ static bool take_open(struct inlet_remote *inlet, struct data_message *message, 
     inlet->has_point = true;
     inlet->point_hash = hash;
     inlet->connection = 0;
-    for (struct question *question = inlet->questions; question; question = question->next) {
-        drop_arrivals(question);
-        question->asked = false;
+    for (struct caller *caller = inlet->callers; caller; caller = caller->next) {
+        drop_arrivals(caller);
+        caller->asked = false;
     }
     data_message_deinit(&inlet->open);
     data_message_move(message, &inlet->open);
@@ -157,17 +147,17 @@ static bool take_answer(struct inlet_remote *inlet, struct data_message *message
     inlet->uncredited += len;
     if (inlet->uncredited > inlet->credit)
         return err_set(err, ERR_PROTOCOL, "the other side sent more than its credit");
-    struct question *question = inlet->questions;
-    while (question && !(question->asked && question->serial == want))
-        question = question->next;
-    if (!question) { /* the caller has given up */
+    struct caller *caller = inlet->callers;
+    while (caller && !(caller->asked && caller->serial == want))
+        caller = caller->next;
+    if (!caller) { /* the caller has given up */
         pay_back(inlet, message->connection, len);
         return true;
     }
     struct arrival *arrival = xcalloc(1, sizeof(*arrival));
     data_message_move(message, &arrival->message);
-    *question->end = arrival;
-    question->end = &arrival->next;
+    *caller->end = arrival;
+    caller->end = &arrival->next;
     (void)pthread_cond_broadcast(&inlet->changed);
     return true;
 }
@@ -208,158 +198,37 @@ static void *inlet_main(void *arg)
 
 /* --- fetching --- */
 
-static void ask(struct inlet_remote *inlet, struct question *question)
+static void ask(struct inlet_remote *inlet, struct caller *caller)
 {
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Want want = SEALIFT__WANT__INIT;
     struct net_message message = {0};
     AUTO(buf) struct buf payload = {0};
-    /* ids name their frames without a type */
-    const enum frame_type type = question->file ? (enum frame_type)ASKED_POINT : FRAME_DATA;
-    for (size_t i = 0; i < question->count; i++)
-        if (!question->told[i]) asked_encode(&type, question->sorted[i], 1, &payload);
-    question->serial = ++inlet->serial;
-    question->asked = true;
-    buf_clear(&question->rewraps); /* of an answer that was cut off */
-    want.count = (uint32_t)(payload.len / ASKED_LEN);
-    want.skip = question->skip;
-    head.serial = question->serial;
+    want.count = inlet_question_encode(&caller->question, &payload);
+    caller->serial = ++inlet->serial;
+    caller->asked = true;
+    want.skip = caller->skip;
+    head.serial = caller->serial;
     head.kind_case = SEALIFT__HEAD__KIND_WANT;
     head.want = &want;
     data_message_make(&head, buf_span(&payload), &message);
     listener_session_send(inlet->session, inlet->connection, &message);
 }
 
-static int by_hash(const void *a, const void *b)
-{
-    return hash_cmp(*(const struct hash *const *)a, *(const struct hash *const *)b);
-}
-
-/* The place of an id that was asked for and not told yet; marks it as told. */
-static const struct hash *claim(struct question *question, const struct hash *id, struct err *err)
-{
-    const struct hash **found =
-        bsearch(&id, question->sorted, question->count, sizeof(*question->sorted), by_hash);
-    if (!found || question->told[found - question->sorted]) {
-        (void)err_set(err, ERR_PROTOCOL, "a chunk that was not asked for");
-        return NULL;
-    }
-    question->told[found - question->sorted] = 1;
-    question->told_count++;
-    return *found;
-}
-
-static bool take_frame(struct question *question, const struct inlet_sink *sink, struct span bytes,
-                       struct err *err)
-{
-    struct frame_view view;
-    struct err why = {0};
-    if (!frame_parse(bytes, &view, &why)) return err_set(err, ERR_PROTOCOL, "not a frame: %s", why.text);
-    const struct hash *id = claim(question, &view.chunk, err);
-    return id && sink->frame(sink->arg, id, bytes, err);
-}
-
-/* What was told before an envelope is offered with it. */
-static bool offer_rewraps(struct question *question, const struct inlet_sink *sink, struct span envelope,
-                          struct err *err)
-{
-    for (size_t at = 0; sink->opener && at < question->rewraps.len;) {
-        struct record_view record;
-        struct span rest = span_of(question->rewraps.data + at, question->rewraps.len - at);
-        if (!record_parse(rest, &record, err) || !opener_rewrap(sink->opener, envelope, record.payload, err))
-            return false;
-        at += record.total_len;
-    }
-    buf_clear(&question->rewraps);
-    return true;
-}
-
-static bool keep_rewrap(struct question *question, struct span record, struct err *err)
-{
-    if (record.len > RECORD_HEADER_LEN + REWRAP_OBJECT_MAX ||
-        question->rewraps.len > (size_t)REWRAPS_MOST * (RECORD_HEADER_LEN + REWRAP_OBJECT_MAX))
-        return err_set(err, ERR_PROTOCOL, "more rewraps of a seal than it can have");
-    buf_put_span(&question->rewraps, record);
-    return true;
-}
-
-static bool take_records(struct question *question, const struct inlet_sink *sink, struct span bytes,
-                         struct err *err)
-{
-    for (size_t at = 0; at < bytes.len;) {
-        struct record_view record;
-        struct err why = {0};
-        if (!record_split(span_of(bytes.data + at, bytes.len - at), &record, &why))
-            return err_set(err, ERR_PROTOCOL, "not a record: %s", why.text);
-        at += record.total_len;
-        if (record.kind == RECORD_REWRAP) {
-            if (!keep_rewrap(question, span_of(bytes.data + at - record.total_len, record.total_len), err))
-                return false;
-        } else if (record.kind == RECORD_ENVELOPE) {
-            if (!offer_rewraps(question, sink, record.payload, err) ||
-                !sink->envelope(sink->arg, record.payload, err))
-                return false;
-        } else if (record.kind != RECORD_FRAME) {
-            return err_set(err, ERR_PROTOCOL, "a record that does not belong into an answer");
-        } else if (!take_frame(question, sink, record.payload, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* It comes in one piece. */
-static bool take_file(struct question *question, struct span bytes, struct err *err)
-{
-    if (bytes.len > STORED_MAX_POINT) return err_set(err, ERR_LIMIT, "a point file of %zu bytes", bytes.len);
-    if (!claim(question, question->sorted[0], err)) return false;
-    buf_put_span(question->file, bytes);
-    return true;
-}
-
-static bool tell_missing(struct question *question, const struct inlet_sink *sink, const struct hash *id,
-                         const char *text, struct err *err)
-{
-    struct err why = {0};
-    const struct hash *known = claim(question, id, err);
-    (void)err_set(&why, ERR_DAMAGED, "%s", text);
-    return known && sink->missing(sink->arg, known, &why, err);
-}
-
-static bool take_end(struct question *question, const struct inlet_sink *sink,
-                     const struct data_message *message, struct err *err)
-{
-    AUTO(buf) struct buf ids = {0};
-    if (!asked_ids_decode(data_message_payload(message), 0, &ids, err)) return false;
-    if (ids.len / HASH_LEN != message->head->fetch_end->missing)
-        return err_set(err, ERR_PROTOCOL, "an end of an answer with another count of missing ids");
-    for (size_t at = 0; at < ids.len; at += HASH_LEN) {
-        struct hash id;
-        memcpy(id.bytes, ids.data + at, HASH_LEN);
-        if (!tell_missing(question, sink, &id, "the repository has no readable copy of the chunk", err))
-            return false;
-    }
-    for (size_t i = 0; i < question->count; i++)
-        if (!question->told[i] && !tell_missing(question, sink, question->sorted[i],
-                                                "the repository side told nothing about the chunk", err))
-            return false;
-    return true;
-}
-
 /* Waits for the next part of the answer, asking as often as there is a new connection. */
-static bool next_part(struct inlet_remote *inlet, struct question *question, struct data_message *out,
+static bool next_part(struct inlet_remote *inlet, struct caller *caller, struct data_message *out,
                       struct err *err)
 {
     (void)pthread_mutex_lock(&inlet->lock);
-    while (!inlet->failed && !question->first) {
-        if (!question->asked && inlet->connection) ask(inlet, question);
+    while (!inlet->failed && !caller->first) {
+        if (!caller->asked && inlet->connection) ask(inlet, caller);
         (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
     }
     bool ok = !inlet->failed;
     if (ok) {
-        struct arrival *arrival = question->first;
-        question->first = arrival->next;
-        if (!question->first) question->end = &question->first;
+        struct arrival *arrival = caller->first;
+        caller->first = arrival->next;
+        if (!caller->first) caller->end = &caller->first;
         data_message_move(&arrival->message, out);
         free(arrival);
     } else {
@@ -377,51 +246,47 @@ static void credit(struct inlet_remote *inlet, const struct data_message *messag
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 
-static bool take_answers(struct inlet_remote *inlet, struct question *question, const struct inlet_sink *sink,
+static bool take_answers(struct inlet_remote *inlet, struct caller *caller, const struct inlet_sink *sink,
                          struct err *err)
 {
-    bool more = question->count > 0;
+    struct inlet_question *question = &caller->question;
+    bool more = !inlet_question_is_answered(question);
     while (more) {
         AUTO(data_message) struct data_message part = {0};
-        if (!next_part(inlet, question, &part, err)) return false;
+        if (!next_part(inlet, caller, &part, err)) return false;
         more = part.head->kind_case == SEALIFT__HEAD__KIND_FRAMES;
-        struct span bytes = data_message_payload(&part);
-        bool taken = !more            ? take_end(question, sink, &part, err)
-                     : question->file ? take_file(question, bytes, err)
-                                      : take_records(question, sink, bytes, err);
-        if (!taken) {
-            credit(inlet, &part);
-            return false;
-        }
+        bool taken = more ? inlet_question_part(question, sink, data_message_payload(&part), err)
+                          : inlet_question_end(question, sink, &part, err);
         credit(inlet, &part);
+        if (!taken) return false;
         /* after a new connection nothing may be left to ask for */
-        more = more && question->told_count < question->count;
+        more = more && !inlet_question_is_answered(question);
     }
     return true;
 }
 
-static void enter(struct inlet_remote *inlet, struct question *question)
+static void enter(struct inlet_remote *inlet, struct caller *caller)
 {
     (void)pthread_mutex_lock(&inlet->lock);
     /* as many as the other side lets wait */
     while (inlet->caller_count >= CALLERS_MAX)
         (void)pthread_cond_wait(&inlet->changed, &inlet->lock);
     inlet->caller_count++;
-    question->next = inlet->questions;
-    inlet->questions = question;
+    caller->next = inlet->callers;
+    inlet->callers = caller;
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 
-static void leave(struct inlet_remote *inlet, struct question *question)
+static void leave(struct inlet_remote *inlet, struct caller *caller)
 {
     (void)pthread_mutex_lock(&inlet->lock);
-    struct question **at = &inlet->questions;
-    while (*at != question)
+    struct caller **at = &inlet->callers;
+    while (*at != caller)
         at = &(*at)->next;
-    *at = question->next;
-    for (const struct arrival *arrival = question->first; arrival; arrival = arrival->next)
+    *at = caller->next;
+    for (const struct arrival *arrival = caller->first; arrival; arrival = arrival->next)
         pay_back(inlet, arrival->message.connection, data_message_payload(&arrival->message).len);
-    drop_arrivals(question);
+    drop_arrivals(caller);
     inlet->caller_count--;
     (void)pthread_cond_broadcast(&inlet->changed);
     (void)pthread_mutex_unlock(&inlet->lock);
@@ -430,20 +295,14 @@ static void leave(struct inlet_remote *inlet, struct question *question)
 static bool fetch(struct inlet_remote *inlet, const struct hash *ids, size_t count,
                   const struct inlet_sink *sink, struct buf *file, struct err *err)
 {
-    struct question question = {.count = count, .skip = sink->skip, .file = file};
     if (count > INLET_MAX_IDS) return err_set(err, ERR_LIMIT, "%zu ids asked for at once", count);
-    AUTO(free) const struct hash **sorted = xcalloc(count + 1, sizeof(*sorted));
-    AUTO(free) uint8_t *told = xcalloc(count + 1, 1);
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &ids[i];
-    qsort(sorted, count, sizeof(*sorted), by_hash);
-    question.sorted = sorted;
-    question.told = told;
-    question.end = &question.first;
-    enter(inlet, &question);
-    bool ok = take_answers(inlet, &question, sink, err);
-    leave(inlet, &question);
-    buf_deinit(&question.rewraps);
+    struct caller caller = {.skip = sink->skip};
+    caller.end = &caller.first;
+    inlet_question_init(&caller.question, ids, count, file);
+    enter(inlet, &caller);
+    bool ok = take_answers(inlet, &caller, sink, err);
+    leave(inlet, &caller);
+    inlet_question_deinit(&caller.question);
     return ok;
 }
 
