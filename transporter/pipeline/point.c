@@ -1,23 +1,14 @@
 #include "transporter/pipeline/point.h"
 
 #include "common/base/alloc.h"
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
 
 #include <string.h>
 
-static ProtobufCBinaryData field(const void *data, size_t len)
-{
-    return stored_bytes(span_of(data, len));
-}
-
-/* protobuf-c has char * for text that it only reads */
 static char *text_field(const char *text)
 {
-    union {
-        const char *from;
-        char *to;
-    } text_of = {.from = text ? text : ""};
-    return text_of.to;
+    return lent_text(text ? text : "");
 }
 
 static void fill_counts(const struct point_counts *counts, Sealift__PointCounts *out)
@@ -31,22 +22,22 @@ static void fill_counts(const struct point_counts *counts, Sealift__PointCounts 
 
 static void fill_identity(const struct backup_identity *identity, Sealift__PointBody *body)
 {
-    body->point = field(&identity->point, ID_LEN);
-    body->site = field(&identity->site, ID_LEN);
-    body->run = field(&identity->run, ID_LEN);
+    body->point = lent_bytes(&identity->point, ID_LEN);
+    body->site = lent_bytes(&identity->site, ID_LEN);
+    body->run = lent_bytes(&identity->run, ID_LEN);
     body->attempt = identity->attempt;
     body->job = text_field(identity->job);
     body->writer_name = text_field(identity->writer_name);
     body->domain = text_field(identity->domain);
     body->head_number = identity->head_number;
-    body->head_hash = field(&identity->head_hash, HASH_LEN);
+    body->head_hash = lent_bytes(&identity->head_hash, HASH_LEN);
 }
 
 static void fill_origin(const struct point_origin *origin, Sealift__PointOrigin *out)
 {
-    out->point = field(&origin->point, ID_LEN);
-    out->run = field(&origin->run, ID_LEN);
-    out->writer = field(origin->writer, SIGN_PK_LEN);
+    out->point = lent_bytes(&origin->point, ID_LEN);
+    out->run = lent_bytes(&origin->run, ID_LEN);
+    out->writer = lent_bytes(origin->writer, SIGN_PK_LEN);
     out->writer_name = text_field(origin->writer_name);
     out->writer_time_ns = origin->written_ns;
     out->key_label = text_field(origin->key_label);
@@ -66,10 +57,10 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
     struct hash unlock_hash = hash_of(identity->unlock_section);
     body.version = 1;
     fill_identity(identity, &body);
-    body.writer = field(options->writer->pk, SIGN_PK_LEN);
-    body.root = field(&draft->root, HASH_LEN);
-    body.seal = field(sealing_seal(sealing), ID_LEN);
-    body.domain_id = field(sealing_domain(sealing), HASH_LEN);
+    body.writer = lent_bytes(options->writer->pk, SIGN_PK_LEN);
+    body.root = lent_bytes(&draft->root, HASH_LEN);
+    body.seal = lent_bytes(sealing_seal(sealing), ID_LEN);
+    body.domain_id = lent_bytes(sealing_domain(sealing), HASH_LEN);
     body.cipher = options->cipher;
     body.counts = &counts;
     body.started_ns = draft->started_ns;
@@ -81,9 +72,9 @@ static bool encode_body(const struct backup_identity *identity, const struct sea
         body.origin = &origin;
     }
     if (options->half) {
-        body.key_id = field(&options->half->key_id, HASH_LEN);
+        body.key_id = lent_bytes(&options->half->key_id, HASH_LEN);
         body.key_label = text_field(identity->key_label);
-        body.unlock_hash = field(&unlock_hash, HASH_LEN);
+        body.unlock_hash = lent_bytes(&unlock_hash, HASH_LEN);
     }
     return stored_body_encode(&body, out, err);
 }

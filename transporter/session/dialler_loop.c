@@ -1,6 +1,7 @@
 #include "transporter/session/dialler_links.h"
 
 #include "common/base/backoff.h"
+#include "common/wire/lent.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,11 +19,6 @@ enum {
 
 /* --- sending, under the lock --- */
 
-static ProtobufCBinaryData field(uint8_t *bytes, size_t len)
-{
-    return (ProtobufCBinaryData){.data = bytes, .len = len};
-}
-
 /* The first message of a connection. */
 static void send_first(struct link *link, Sealift__Head *head, struct span payload)
 {
@@ -36,9 +32,9 @@ static void send_open(struct dialler *dialler, struct link *link)
     struct dialler_options *options = &dialler->options;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Open open = SEALIFT__OPEN__INIT;
-    open.run = field(options->run.bytes, ID_LEN);
-    open.seal = field(options->seal.bytes, ID_LEN);
-    open.ticket = field(options->ticket, DIALLER_TICKET_LEN);
+    open.run = lent_bytes(options->run.bytes, ID_LEN);
+    open.seal = lent_bytes(options->seal.bytes, ID_LEN);
+    open.ticket = lent_bytes(options->ticket, DIALLER_TICKET_LEN);
     open.attempt = options->attempt;
     open.asks_job = options->question == JOB_HAS_POINTS;
     head.kind_case = SEALIFT__HEAD__KIND_OPEN;
@@ -54,8 +50,8 @@ static void send_stripe(struct dialler *dialler, struct link *link, unsigned ind
     struct dialler_options *options = &dialler->options;
     Sealift__Head head = SEALIFT__HEAD__INIT;
     Sealift__Stripe stripe = SEALIFT__STRIPE__INIT;
-    stripe.run = field(options->run.bytes, ID_LEN);
-    stripe.ticket = field(options->ticket, DIALLER_TICKET_LEN);
+    stripe.run = lent_bytes(options->run.bytes, ID_LEN);
+    stripe.ticket = lent_bytes(options->ticket, DIALLER_TICKET_LEN);
     stripe.attempt = options->attempt;
     stripe.epoch = dialler->epoch;
     stripe.index = index;

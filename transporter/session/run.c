@@ -4,16 +4,14 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/wire/head.h"
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
-#include "transporter/core/content_progress.h"
 #include "transporter/session/run_findings.h"
 #include "transporter/session/run_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TICK_MS = 250 };
 
 /* --- cancelling --- */
 
@@ -87,11 +85,6 @@ void run_stop_dialler(void *dialler, const struct err *why)
 const struct id *run_site(const struct run *run)
 {
     return roster_site(run->roster);
-}
-
-static ProtobufCBinaryData field(const void *bytes, size_t len)
-{
-    return stored_bytes(span_of(bytes, len));
 }
 
 /* Who only waits gives up later than who dials, and knows why nobody answered: that is the run's reason. */
@@ -219,10 +212,10 @@ void run_tell_point(struct run *run, const struct id *point, uint64_t number, ui
                     const struct hash *log_hash, struct span point_file)
 {
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
-    news.repository = field(run->repository->id.bytes, ID_LEN);
+    news.repository = lent_bytes(run->repository->id.bytes, ID_LEN);
     news.number = number;
     news.time_ns = time_ns;
-    news.log_hash = field(log_hash->bytes, HASH_LEN);
+    news.log_hash = lent_bytes(log_hash->bytes, HASH_LEN);
     (void)pthread_mutex_lock(&run->lock);
     run->point = *point;
     run->has_point = true;
@@ -236,117 +229,6 @@ bool run_writer_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
     const struct run *run = arg;
     uint64_t since_ns;
     return roster_ever_admitted(run->roster, writer, &since_ns);
-}
-
-/* --- progress --- */
-
-/* Of a backup: the walk is ahead of what is read, and what is read of what is stored. */
-static uint64_t content_of_backup(struct run *run)
-{
-    const struct backup_progress *backup = &run->backup;
-    struct content_progress content = {
-        .found = backup->content_bytes,
-        .read = backup->read_bytes,
-        .unread = backup->unread_bytes + backup->hole_bytes,
-        .deduplicated = backup->deduplicated_bytes + backup->hole_bytes,
-        .sent = backup->sent_bytes,
-        .waiting = run->counters.waiting_bytes,
-    };
-    if (atomic_load(&run->state) != SEALIFT__RUN_STATE__RUN_RUNNING) return content.found;
-    uint64_t done = content_done(&content), shown = run->counters.shown_bytes;
-    if (done < shown) return shown; /* an estimate: it does not go back */
-    run->counters.shown_bytes = done;
-    return done;
-}
-
-static void fill_counters(struct run *run, Sealift__Counters *out)
-{
-    const struct backup_progress *backup = &run->backup;
-    const struct restore_progress *restore = &run->restore;
-    const struct run_counters *counters = &run->counters;
-    out->entries = backup->entries + restore->entries;
-    out->files = backup->files + restore->files;
-    out->content_bytes = content_of_backup(run) + restore->content_bytes;
-    out->read_bytes = backup->read_bytes + restore->fetched_bytes;
-    out->deduplicated_bytes = backup->deduplicated_bytes;
-    /* what crossed the wire: the two sides say the same */
-    out->sent_bytes = backup->sent_bytes + counters->sent_bytes + counters->received_bytes;
-    out->stored_bytes = counters->stored_bytes;
-    out->warnings = run->warnings_seen;
-    out->total_bytes = restore->total_bytes;
-    out->skipped = counters->skipped;
-    out->failed = counters->failed;
-}
-
-static void tell_progress(struct run *run)
-{
-    Sealift__Counters counters = SEALIFT__COUNTERS__INIT;
-    Sealift__RunProgress progress = SEALIFT__RUN_PROGRESS__INIT;
-    char waits[ABSENCE_TEXT_MAX];
-    fill_counters(run, &counters);
-    absence_read(&run->absence, clock_steady_ms(), waits);
-    if (atomic_load(&run->state) != SEALIFT__RUN_STATE__RUN_RUNNING) waits[0] = '\0'; /* it may leave */
-    progress.run = field(run->id.bytes, ID_LEN);
-    progress.attempt = run->attempt;
-    progress.state = (Sealift__RunState)atomic_load(&run->state);
-    progress.side = run->side;
-    progress.counters = &counters;
-    progress.waits = waits;
-    run->environment.hooks.progress(run->environment.hooks.arg, &progress);
-}
-
-/* Being admitted is not for as long as a connection stands: who was revoked meanwhile is served no more. */
-static void stop_if_revoked(struct run *run)
-{
-    struct authority *authority = run->environment.authority;
-    const struct roster *roster = authority_roster_take(authority);
-    bool peer_in = !run->has_peer || (roster && roster_transporter(roster, run->peer));
-    authority_roster_release(authority, roster);
-    if (!peer_in) run_cancel(run, "the other side is no transporter of the current roster");
-    if (!authority_member(authority)) run_cancel(run, "this transporter is not in the current roster");
-}
-
-/* As the newest statement of the job says it, also while the run goes on. Of the side that sends alone. */
-static void take_bandwidth(struct run *run)
-{
-    AUTO(statement) struct statement *job = NULL;
-    struct bandwidth_rule rule;
-    struct err ignored;
-    if (!run->bandwidth || run->side != SEALIFT__RUN_SIDE__SIDE_SOURCE ||
-        run->subject_type != SEALIFT__STATEMENT_TYPE__STATEMENT_JOB ||
-        !authority_statement(run->environment.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
-                             &run->subject, &job, &ignored))
-        return;
-    const char *text = job->body.job->bandwidth;
-    bool limited = text[0] && bandwidth_rule_parse(text, &rule, &ignored);
-    bandwidth_share_set(run->bandwidth, limited ? &rule : NULL);
-}
-
-static void *ticker_main(void *arg)
-{
-    struct run *run = arg;
-    (void)pthread_mutex_lock(&run->lock);
-    while (!run->ended) {
-        clock_wait(&run->changed, &run->lock, clock_steady_ms() + TICK_MS);
-        if (run->ended) break;
-        (void)pthread_mutex_unlock(&run->lock);
-        stop_if_revoked(run);
-        take_bandwidth(run);
-        tell_progress(run);
-        (void)pthread_mutex_lock(&run->lock);
-    }
-    (void)pthread_mutex_unlock(&run->lock);
-    return NULL;
-}
-
-static void stop_ticker(struct run *run)
-{
-    (void)pthread_mutex_lock(&run->lock);
-    run->ended = true;
-    (void)pthread_cond_broadcast(&run->changed);
-    (void)pthread_mutex_unlock(&run->lock);
-    if (run->ticking) (void)pthread_join(run->ticker, NULL);
-    run->ticking = false;
 }
 
 /* --- carrying out --- */
@@ -377,8 +259,8 @@ static void tell_end(struct run *run, bool ok, const struct err *why, const char
     Sealift__RunEnd end = SEALIFT__RUN_END__INIT;
     AUTO(buf) struct buf warnings = {0};
     AUTO(free) char *copy = xstrdup(text);
-    fill_counters(run, &counters);
-    end.run = field(run->id.bytes, ID_LEN);
+    run_fill_counters(run, &counters);
+    end.run = lent_bytes(run->id.bytes, ID_LEN);
     end.attempt = run->attempt;
     end.side = run->side;
     end.counters = &counters;
@@ -387,7 +269,7 @@ static void tell_end(struct run *run, bool ok, const struct err *why, const char
         end.code = atomic_load(&run->warnings_seen) ? 1 : 0;
     else
         end.code = (uint32_t)why->code;
-    if (run->has_point) end.point = field(run->point.bytes, ID_LEN);
+    if (run->has_point) end.point = lent_bytes(run->point.bytes, ID_LEN);
     run_warnings_encode(run, &warnings);
     run->environment.hooks.ended(run->environment.hooks.arg, &end, buf_span(&warnings));
 }
@@ -418,10 +300,10 @@ static void *run_main(void *arg)
     struct run *run = arg;
     struct err err = {0};
     bool allowed = run_check(run, &err) && find_way(run, &err);
-    take_bandwidth(run);
+    run_take_bandwidth(run);
     bool ok = allowed && execute(run, &err);
     give_back_repositories(run);
-    stop_ticker(run);
+    run_ticker_stop(run);
     if (!ok && err.code == ERR_CANCELLED) (void)!run_going_on(run, &err); /* why it was */
     if (allowed && !ok) run_explain(run, &err);
     AUTO(free) char *text = ok ? xstrdup(run->summary) : allowed ? public_reason(&err) : xstrdup(err.text);
@@ -488,8 +370,7 @@ struct run *run_start(const struct run_environment *environment, const Sealift__
     absence_init(&run->absence);
     (void)pthread_cond_init(&run->changed, NULL);
     /* without threads nothing can be reported: as with memory, that is the machine's failure */
-    if (pthread_create(&run->ticker, NULL, ticker_main, run) != 0) abort();
-    run->ticking = true;
+    run_ticker_start(run);
     if (pthread_create(&run->thread, NULL, run_main, run) != 0) abort();
     return run;
 }

@@ -1,7 +1,8 @@
 /* One run from the inside. Private to run*.c.
  *
- * run.c owns the thread, progress and the report; run_check.c decides whether the assignment may be
- * carried out at all; run_keys.c gets keys; run_warnings.c seals warnings; the rest are the kinds of work. */
+ * run.c owns the thread and the report; run_progress.c tells how far it is; run_check.c decides whether the
+ * assignment may be carried out at all; run_keys.c gets keys; run_warnings.c seals warnings; the rest are the
+ * kinds of work. */
 #ifndef SEALIFT_SESSION_RUN_INSIDE_H
 #define SEALIFT_SESSION_RUN_INSIDE_H
 
@@ -168,6 +169,17 @@ void run_warnings_encode(struct run *run, struct buf *out);
 void run_warnings_free(struct run *run);
 /* for the engines' options; arg is the run */
 void run_engine_warning(void *arg, struct span path, const struct err *what);
+
+/* --- progress (run_progress.c) --- */
+
+/* A thread that reports through the hooks, and cancels the run when either side leaves the roster. */
+void run_ticker_start(struct run *run);
+/* Nothing is reported any more when it returns. */
+void run_ticker_stop(struct run *run);
+/* As far as the run is now. */
+void run_fill_counters(struct run *run, Sealift__Counters *out);
+/* As the newest statement of the job says it, also while the run goes on. Of the side that sends alone. */
+void run_take_bandwidth(struct run *run);
 
 /* --- connections (run.c) --- */
 
