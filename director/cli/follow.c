@@ -235,9 +235,10 @@ void follow_summary(const struct follow_result *result, struct buf *out)
     size_format(result->counters.deduplicated_bytes, deduplicated);
     size_format(result->counters.stored_bytes, stored);
     if (result->counters.entries > 0) /* a copy opens nothing, and counts none */
-        buf_printf(out, "%llu entries, %llu files, %s; deduplicated %s, ",
-                   (unsigned long long)result->counters.entries, (unsigned long long)result->counters.files,
-                   content, deduplicated);
+        buf_printf(
+            out, "%llu %s, %llu %s, %s; deduplicated %s, ", (unsigned long long)result->counters.entries,
+            plural(result->counters.entries, "entry", "entries"), (unsigned long long)result->counters.files,
+            plural(result->counters.files, "file", "files"), content, deduplicated);
     buf_printf(out, "sent %s, stored %s", sent, stored);
     if (result->ended_ns > result->started_ns)
         buf_printf(out, "; %.1f s", (double)(result->ended_ns - result->started_ns) / 1e9);
@@ -327,8 +328,9 @@ static size_t say_warnings(struct cli *cli, const struct follow_request *request
     const struct identity *identity = NULL;
     struct err err = {0};
     if (!access_identity(cli, &identity, &err)) {
-        output_warning(&cli->output, "%zu warnings are sealed to this operator and cannot be opened: %s",
-                       warnings->n_copies, err.text);
+        output_warning(&cli->output, "%zu %s sealed to this operator and cannot be opened: %s",
+                       warnings->n_copies, plural(warnings->n_copies, "warning is", "warnings are"),
+                       err.text);
         return 0;
     }
     size_t said = 0;
@@ -383,7 +385,7 @@ size_t follow_name_warnings(struct cli *cli, const struct follow_request *reques
     if (result->counters.warnings > named)
         output_warning(&cli->output, "%llu %s%s without a text here",
                        (unsigned long long)result->counters.warnings - named, named ? "more " : "",
-                       result->counters.warnings - named == 1 ? "warning" : "warnings");
+                       plural(result->counters.warnings - named, "warning", "warnings"));
     return said;
 }
 

@@ -140,9 +140,8 @@ static void restore_copies(struct coming_back *coming)
         output_warning(output, "the key '%s' came back, but not to all operators: %s", coming->key->label,
                        err.text);
     if (given > 0)
-        output_note(output,
-                    "password hash restored: a KMS opened key '%s', and %zu operator%s a copy of it again",
-                    coming->key->label, given, given == 1 ? " has" : "s have");
+        output_note(output, "password hash restored: a KMS opened key '%s', and %zu %s a copy of it again",
+                    coming->key->label, given, plural(given, "operator has", "operators have"));
     if (given > 0 && coming->key == &coming->other)
         output_warning(output,
                        "nobody here knew the key '%s': its protectors are those that the writer of the point "

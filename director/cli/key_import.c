@@ -1,5 +1,6 @@
 /* sealift key import and delete. */
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "common/wire/grant.h"
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
@@ -70,8 +71,8 @@ static void say_imported(const struct cli *cli, const struct key_entry *key, siz
                 json_pack("{s:s, s:o, s:s, s:o}", "key", key->label, "id",
                           json_hex(key->key_id.bytes, HASH_LEN), "fingerprint", fingerprint, "copies_given",
                           json_count(given)),
-                "%s is here, fingerprint %s; %zu operator%s got a copy", key->label, fingerprint, given,
-                given == 1 ? "" : "s");
+                "%s is here, fingerprint %s; %zu %s got a copy", key->label, fingerprint, given,
+                plural(given, "operator", "operators"));
 }
 
 /* A key that the site knows keeps the section it has, which may be newer than the kit's. */
@@ -142,9 +143,9 @@ static bool no_point_needs(struct cli *cli, const struct key_entry *key, struct 
     }
     if (count == 0) return true;
     return err_set(err, ERR_POLICY,
-                   "%zu recovery point%s sealed for the key '%s', which nobody here could open any more: "
+                   "%zu recovery %s sealed for the key '%s', which nobody here could open any more: "
                    "delete them first ('sealift point list' shows them)",
-                   count, count == 1 ? " is" : "s are", key->label);
+                   count, plural(count, "point is", "points are"), key->label);
 }
 
 bool key_delete(struct cli *cli, const struct args *args, struct err *err)
@@ -168,7 +169,8 @@ bool key_delete(struct cli *cli, const struct args *args, struct err *err)
     }
     output_line(&cli->output,
                 json_pack("{s:s, s:b, s:o}", "key", key->label, "deleted", 1, "withdrawn", json_count(count)),
-                "%s is deleted: %zu grants are withdrawn", key->label, count);
+                "%s is deleted: %zu %s withdrawn", key->label, count,
+                plural(count, "grant is", "grants are"));
     output_note(&cli->output, "recovery kits of it, its password and its KMS still open what it sealed");
     return true;
 }

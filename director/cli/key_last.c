@@ -56,8 +56,8 @@ bool key_last_confirm(struct cli *cli, const struct args *args, const struct key
     if (!key_points(cli, key, KEY_POINTS_OF_ALL, &points, err)) return false;
     name_points(cli, &points);
     (void)snprintf(question, sizeof(question),
-                   "withdraw the last copy of the key '%s', which nothing brings back: %zu recovery points "
-                   "are lost with it",
-                   key->label, points.count);
+                   "withdraw the last copy of the key '%s', which nothing brings back: %zu recovery %s "
+                   "lost with it",
+                   key->label, points.count, plural(points.count, "point is", "points are"));
     return confirm(args, question, err);
 }

@@ -237,10 +237,10 @@ static void warn(const struct masters *masters, const struct master *master, siz
                        master->why.text, buf_cstr(&ids), masters->key->label, master->wrap->entry);
     else
         output_warning(output,
-                       "the master key %s of the KMS '%s' is %s (%s): %zu points carry a wrap by it, and "
-                       "have other ways",
+                       "the master key %s of the KMS '%s' is %s (%s): %zu %s a wrap by it, with "
+                       "other ways",
                        master->wrap->master_key, master->wrap->entry, word_of(master->verdict),
-                       master->why.text, carry);
+                       master->why.text, carry, plural(carry, "point carries", "points carry"));
 }
 
 static void say(const struct masters *masters, const struct master *master, json_t *rows, json_t *lines)
@@ -249,9 +249,10 @@ static void say(const struct masters *masters, const struct master *master, json
     json_t *dead = json_array(), *with = points_with(masters, master, dead);
     const char *why = master->why.code == ERR_NONE ? NULL : master->why.text;
     warn(masters, master, json_array_size(with), dead);
-    (void)json_array_append_new(lines, json_sprintf("%s of KMS '%s' (%s): %s; %zu points carry it",
-                                                    wrap->master_key, wrap->entry, wrap->kind,
-                                                    word_of(master->verdict), json_array_size(with)));
+    (void)json_array_append_new(
+        lines, json_sprintf("%s of KMS '%s' (%s): %s; %zu %s it", wrap->master_key, wrap->entry, wrap->kind,
+                            word_of(master->verdict), json_array_size(with),
+                            plural(json_array_size(with), "point carries", "points carry")));
     (void)json_array_append_new(
         rows,
         json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b, s:o, s:o}", "kind", wrap->kind, "entry", wrap->entry,

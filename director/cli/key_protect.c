@@ -1,6 +1,7 @@
 #include "director/cli/key_protect.h"
 
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/confirm.h"
 #include "director/cli/generations.h"
@@ -261,11 +262,10 @@ static void tell_of_old(const struct change *change)
     struct err ignored = {0};
     if (!key_points(change->cli, change->key, KEY_POINTS_OF_ALL, &points, &ignored) || points.count == 0)
         return;
-    output_note(
-        &change->cli->output,
-        "%zu points that are there already do not carry it: the same command with --existing keeps it "
-        "beside them",
-        points.count);
+    output_note(&change->cli->output,
+                "%zu %s it yet, of those that are there already: the same command with --existing keeps it "
+                "beside them",
+                points.count, plural(points.count, "point does not carry", "points do not carry"));
 }
 
 static bool finish(struct change *change, struct err *err)
@@ -415,13 +415,13 @@ static void tell_what_stays(const struct change *change, json_t *points)
 {
     if (json_array_size(points) == 0) return;
     const char *entry = args_value(change->args, "kms");
-    bool one = json_array_size(points) == 1;
-    output_note(
-        &change->cli->output,
-        "%zu point%s that %s there keep%s it, and so does what was kept beside points: %s until they are "
-        "encrypted again with another key",
-        json_array_size(points), one ? "" : "s", one ? "is" : "are", one ? "s" : "",
-        entry ? "until its master key is disabled in the KMS, or" : "whoever has the password can open them");
+    output_note(&change->cli->output,
+                "%zu %s it, and so does what was kept beside points: %s until they are "
+                "encrypted again with another key",
+                json_array_size(points),
+                plural(json_array_size(points), "point that is there keeps", "points that are there keep"),
+                entry ? "until its master key is disabled in the KMS, or"
+                      : "whoever has the password can open them");
 }
 
 bool key_unprotect(struct cli *cli, const struct args *args, struct err *err)

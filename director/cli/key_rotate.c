@@ -72,8 +72,8 @@ static void say_rotated(const struct cli *cli, const struct key_entry *key, cons
                           (json_int_t)generations_number(key), "granted", (json_int_t)move->granted, "jobs",
                           (json_int_t)move->jobs, "withdrawn", (json_int_t)move->withdrawn, "rewrapped",
                           rewrapped),
-                "%s is %s: generation %zu, fingerprint %s; %zu jobs signed again", key->label, how,
-                generations_number(key), fingerprint, move->jobs);
+                "%s is %s: generation %zu, fingerprint %s; %zu %s signed again", key->label, how,
+                generations_number(key), fingerprint, move->jobs, plural(move->jobs, "job", "jobs"));
 }
 
 static void say_what_stays(const struct cli *cli, const struct key_entry *old)
@@ -129,9 +129,9 @@ static bool say_stored_again(const struct rotation *rotation, struct err *err)
     size_format(stored, size);
     output_warning(
         &rotation->cli->output,
-        "--new-dedup: the points of '%s' took %s to store (%zu runs, as far as the director remembers "
+        "--new-dedup: the points of '%s' took %s to store (%zu %s, as far as the director remembers "
         "them), and the next run of each job stores all that it still has again",
-        rotation->old->label, size, count);
+        rotation->old->label, size, count, plural(count, "run", "runs"));
     return true;
 }
 

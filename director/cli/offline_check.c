@@ -272,9 +272,10 @@ static json_t *not_checked(const struct checking *checking)
         (void)json_array_append_new(lines,
                                     json_string("that files are put together as they were: --level restore"));
     if (checking->restored.links_unchecked)
-        (void)json_array_append_new(lines,
-                                    json_sprintf("the files of %llu hard links: too many to look for each",
-                                                 (unsigned long long)checking->restored.links_unchecked));
+        (void)json_array_append_new(
+            lines, json_sprintf("the files of %llu hard %s: too many to look for each",
+                                (unsigned long long)checking->restored.links_unchecked,
+                                plural(checking->restored.links_unchecked, "link", "links")));
     if (checking->level < LEVEL_DECRYPT)
         (void)json_array_append_new(lines, json_string("that chunks open to their ids and nodes tell the "
                                                        "truth: --level decrypt or restore, with a key"));
@@ -342,6 +343,6 @@ bool offline_check(struct cli *cli, const struct args *args, struct err *err)
     answer(&checking);
     if (checking.worst.code == ERR_NONE) return true;
     *err = checking.worst;
-    return err_wrap(err, "%llu finding%s, the worst of them", (unsigned long long)checking.findings,
-                    checking.findings == 1 ? "" : "s");
+    return err_wrap(err, "%llu %s", (unsigned long long)checking.findings,
+                    plural(checking.findings, "finding", "findings, the worst of them"));
 }

@@ -1,6 +1,7 @@
 #include "director/cli/offline_key.h"
 
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "common/crypto/identity.h"
 #include "director/cli/key_file.h"
 #include "director/cli/keys.h"
@@ -128,7 +129,7 @@ static void hint_generations(const struct offline_point *point, struct err *err)
         section->n_earlier == 0)
         return;
     size_t first = section->n_earlier > NAMED_MOST ? section->n_earlier - NAMED_MOST : 0;
-    if (first > 0) buf_printf(&earlier, "%zu older ones, ", first);
+    if (first > 0) buf_printf(&earlier, "%zu older %s, ", first, plural(first, "one", "ones"));
     for (size_t i = first; i < section->n_earlier; i++) {
         struct hash key_id = stored_hash(&section->earlier[i]);
         key_fingerprint(&key_id, fingerprint);

@@ -1,5 +1,6 @@
 /* sealift offline restore and cat: what a recovery point holds, without the site. */
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "director/cli/offline_key.h"
 #include "director/cli/offline_verbs.h"
 #include "director/cli/offline_work.h"
@@ -140,11 +141,11 @@ static void advise(const struct cli *cli, const struct restoring *restoring, boo
     if (interrupted)
         output_note(&cli->output, "interrupted: the same command with --overwrite changed goes on");
     else if (restoring->result.skipped > 0 && restoring->options.overwrite == OVERWRITE_NEVER)
-        output_note(
-            &cli->output,
-            "%llu files were there and were left alone; to go on after an interruption, or to bring back "
-            "what was changed, use --overwrite changed",
-            (unsigned long long)restoring->result.skipped);
+        output_note(&cli->output,
+                    "%llu %s there and left alone; to go on after an interruption, or to bring back "
+                    "what was changed, use --overwrite changed",
+                    (unsigned long long)restoring->result.skipped,
+                    plural(restoring->result.skipped, "file was", "files were"));
 }
 
 static bool restore_point(struct cli *cli, const struct offline_point *point, struct restoring *restoring,

@@ -29,11 +29,14 @@ enum column_form {
     COLUMN_NUMBER,
     COLUMN_SIZE, /* bytes, shown as "1.3 GiB" */
     COLUMN_ID,   /* hex, of which tables show the first 12 digits */
-    COLUMN_YES,  /* a boolean, shown as "yes" or "-" */
+    COLUMN_YES,  /* a boolean, shown as "yes" or "-", in a record as "yes" or "no" */
+    COLUMN_WHEN, /* text; a record says "never" where there is none */
+    COLUMN_SOME, /* text; a record says "none" where there is none */
 };
 
 /* How one member of an object is shown. A table of columns ends with one without a key. A member that is
- * missing or null is "-". Members without a column are in the JSON only; one without a title too. */
+ * missing or null is "-" in a table; in a record its line is left out. Members without a column are in the
+ * JSON only; one without a title too. */
 struct column {
     const char *key;
     const char *title;

@@ -160,20 +160,53 @@ void output_table(const struct output *output, const char *name, const struct co
     json_decref(rows);
 }
 
-static size_t title_width(const struct column *columns)
-{
-    size_t width = 0;
-    for (; columns->key; columns++)
-        if (is_shown(columns) && width_of(columns->title) > width) width = width_of(columns->title);
-    return width;
-}
-
 static void print_pair(const char *title, size_t width, json_t *value, enum column_form form)
 {
     AUTO(buf) struct buf text = {0};
-    show(value, form == COLUMN_ID ? COLUMN_TEXT : form, &text); /* there is room for all of an id */
+    /* there is room for all of an id, and for a "no" */
+    show(value, form == COLUMN_ID || form == COLUMN_YES ? COLUMN_TEXT : form, &text);
     (void)printf("%s%s%*s%s\n", title, *title ? ":" : " ", (int)(width - width_of(title)) + 1, "",
                  buf_cstr(&text));
+}
+
+/* A row that says nothing is left out, or says in a word that there is nothing. */
+static const char *word_for_nothing(enum column_form form)
+{
+    return form == COLUMN_WHEN ? "never" : form == COLUMN_SOME ? "none" : NULL;
+}
+
+static bool is_nothing(const json_t *value)
+{
+    return json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_object(value) && json_object_size(value) == 0);
+}
+
+/* Whether there is such a line. */
+static bool is_said(const struct column *column, json_t *object)
+{
+    const json_t *value = json_object_get(object, column->key);
+    return is_shown(column) && value && (!is_nothing(value) || word_for_nothing(column->form));
+}
+
+static size_t title_width(const struct column *columns, json_t *object)
+{
+    size_t width = 0;
+    for (; columns->key; columns++)
+        if (is_said(columns, object) && width_of(columns->title) > width) width = width_of(columns->title);
+    return width;
+}
+
+static void print_row(const struct column *column, size_t width, json_t *value)
+{
+    if (is_nothing(value)) {
+        AUTO(json) json_t *word = json_string(word_for_nothing(column->form));
+        print_pair(column->title, width, word, COLUMN_TEXT);
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++)
+            print_pair(i ? "" : column->title, width, json_array_get(value, i), column->form);
+    } else {
+        print_pair(column->title, width, value, column->form);
+    }
 }
 
 void output_record(const struct output *output, const struct column *columns, json_t *object)
@@ -182,16 +215,8 @@ void output_record(const struct output *output, const struct column *columns, js
         print_json(object);
         return;
     }
-    size_t width = title_width(columns);
-    for (const struct column *column = columns; column->key; column++) {
-        json_t *value = json_object_get(object, column->key);
-        if (!is_shown(column) || !value) continue;
-        if (!json_is_array(value) || json_array_size(value) == 0) {
-            print_pair(column->title, width, value, column->form);
-            continue;
-        }
-        for (size_t i = 0; i < json_array_size(value); i++)
-            print_pair(i ? "" : column->title, width, json_array_get(value, i), column->form);
-    }
+    size_t width = title_width(columns, object);
+    for (const struct column *column = columns; column->key; column++)
+        if (is_said(column, object)) print_row(column, width, json_object_get(object, column->key));
     json_decref(object);
 }

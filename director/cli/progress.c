@@ -89,13 +89,15 @@ void progress_line(const struct progress *progress, const struct progress_sample
         put_size(out, " of ", sample->total_bytes, "");
         buf_printf(out, " (%u%%)", percent_of(sample));
     }
-    buf_printf(out, "  %llu files", (unsigned long long)sample->files);
+    buf_printf(out, "  %llu %s", (unsigned long long)sample->files, plural(sample->files, "file", "files"));
     if (rate) put_size(out, "  ", rate, "/s");
     put_left(sample, rate, out);
     if (sample->deduplicated_bytes) put_size(out, "  deduplicated ", sample->deduplicated_bytes, "");
     if (sample->sent_bytes) put_size(out, "  sent ", sample->sent_bytes, "");
     if (sample->stored_bytes) put_size(out, "  stored ", sample->stored_bytes, "");
-    if (sample->warnings) buf_printf(out, "  %llu warnings", (unsigned long long)sample->warnings);
+    if (sample->warnings)
+        buf_printf(out, "  %llu %s", (unsigned long long)sample->warnings,
+                   plural(sample->warnings, "warning", "warnings"));
 }
 
 static void print_json(const struct progress *progress, const struct progress_sample *sample)

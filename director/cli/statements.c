@@ -119,11 +119,11 @@ static void note_forgotten(struct cli *cli, const struct statements *statements,
 {
     size_t count = count_forgotten(cli, statements, told);
     if (count == 0) return;
-    output_warning(
-        &cli->output,
-        "the director has forgotten %zu %s statements that this machine has seen: its state is older "
-        "than they are; make them again, or bring back a newer state",
-        count, statement_type_name(statements->type));
+    output_warning(&cli->output,
+                   "the director has forgotten %zu %s %s that this machine has seen: its state is older "
+                   "than that; make %s again, or bring back a newer state",
+                   count, statement_type_name(statements->type), plural(count, "statement", "statements"),
+                   plural(count, "it", "them"));
 }
 
 static bool fetch_all(struct cli *cli, struct client *client, struct statements *statements, uint64_t *told,

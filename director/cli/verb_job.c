@@ -50,7 +50,7 @@ static json_t *keep_words(const Sealift__JobBody *body)
 {
     const Sealift__Retention *retention = body->retention;
     AUTO(buf) struct buf words = {0};
-    if (!retention) return json_null();
+    if (!retention) return json_string("every point");
     const struct {
         const char *what;
         uint64_t count;
@@ -67,7 +67,7 @@ static json_t *keep_words(const Sealift__JobBody *body)
         time_word_age((uint64_t)retention->immutable_s * 1000000000, age);
         buf_printf(&words, "%simmutable for %s", words.len ? ", " : "", age);
     }
-    return words.len ? json_string(buf_cstr(&words)) : json_null();
+    return json_string(words.len ? buf_cstr(&words) : "every point");
 }
 
 struct job_tables {
@@ -243,7 +243,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"dials", "who dials", COLUMN_TEXT},
         {"bandwidth", "bandwidth", COLUMN_TEXT},
         {"priority", "priority", COLUMN_NUMBER},
-        {"schedule", "schedule", COLUMN_TEXT},
+        {"schedule", "schedule", COLUMN_SOME},
         {"keep", "keeps", COLUMN_TEXT},
         {"id", "id", COLUMN_TEXT},
         {0},

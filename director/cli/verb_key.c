@@ -169,7 +169,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"earlier_list", "earlier ones", COLUMN_TEXT},
         {"dedup_domain", "dedup domain", COLUMN_TEXT},
         {"have_copy", "copy here", COLUMN_TEXT},
-        {"protector_list", "protectors", COLUMN_TEXT},
+        {"protector_list", "protectors", COLUMN_SOME},
         {"grant_list", "granted to", COLUMN_TEXT},
         {"point_list", "points that are lost with it", COLUMN_TEXT},
         {"master_list", "master keys", COLUMN_TEXT},

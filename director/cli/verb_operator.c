@@ -110,7 +110,8 @@ static bool give_keys(struct cli *cli, const struct keys *keys, const Sealift__M
         if (!keys_open(cli, key, &half, err) || !keys_grant(cli, key, half, member, NULL, err)) return false;
         given++;
     }
-    output_note(&cli->output, "'%s' got the read half of %zu keys", member->name, given);
+    output_note(&cli->output, "'%s' got the read half of %zu %s", member->name, given,
+                plural(given, "key", "keys"));
     return true;
 }
 

@@ -263,8 +263,9 @@ static bool add_jobs(struct cli *cli, const struct statement *repository, json_t
         size_format(stored, size);
         (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:o}", "job", job->name, "points",
                                                     json_count(count), "stored_bytes", json_count(stored)));
-        (void)json_array_append_new(
-            lines, json_sprintf("%s: %llu points, %s", job->name, (unsigned long long)count, size));
+        (void)json_array_append_new(lines,
+                                    json_sprintf("%s: %llu %s, %s", job->name, (unsigned long long)count,
+                                                 plural(count, "point", "points"), size));
     }
     bool text = cli->output.form == OUTPUT_TEXT;
     (void)json_object_set(object, "jobs", text ? lines : rows);
@@ -298,12 +299,12 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"head_number", "log entries", COLUMN_NUMBER},
         {"head_hash", "log head", COLUMN_TEXT},
         {"keep_least", "keeps at least", COLUMN_NUMBER},
-        {"check_presence", "last check", COLUMN_TEXT},
-        {"check_hash", "last check of packs' bytes", COLUMN_TEXT},
+        {"check_presence", "last check", COLUMN_WHEN},
+        {"check_hash", "last check of packs' bytes", COLUMN_WHEN},
         {"damage_found", "damage found", COLUMN_TEXT},
         {"damage_text", "what was found", COLUMN_TEXT},
         {"checked_percent_30d", "percent checked in 30 days", COLUMN_NUMBER},
-        {"swept", "last sweep", COLUMN_TEXT},
+        {"swept", "last sweep", COLUMN_WHEN},
         {"check_schedule", "is checked", COLUMN_TEXT},
         {"sweep_schedule", "is swept and pruned", COLUMN_TEXT},
         {"jobs", "stored by the job", COLUMN_TEXT},

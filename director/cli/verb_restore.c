@@ -93,8 +93,9 @@ static void say_restored(struct cli *cli, const char *to, const struct id *run,
     if (cli->output.form == OUTPUT_JSON)
         output_line(&cli->output, follow_json(run, result), "%s", "");
     else if (result->state == SEALIFT__RUN_STATE__RUN_OK) /* else the error says it */
-        output_line(&cli->output, NULL, "restored to %s: %llu files, %s", to,
-                    (unsigned long long)result->counters.files, size);
+        output_line(&cli->output, NULL, "restored to %s: %llu %s, %s", to,
+                    (unsigned long long)result->counters.files,
+                    plural(result->counters.files, "file", "files"), size);
 }
 
 /* Of a restore that was interrupted: what it has written stands. */
@@ -113,8 +114,9 @@ static void warn_of_skipped(struct cli *cli, const struct follow_result *result)
     if (result->state != SEALIFT__RUN_STATE__RUN_OK || result->counters.skipped == 0) return;
     cli->exit_code = EXIT_WARNINGS;
     output_warning(&cli->output,
-                   "%llu existing files were left alone; --overwrite changed goes on after an interruption",
-                   (unsigned long long)result->counters.skipped);
+                   "%llu existing %s left alone; --overwrite changed goes on after an interruption",
+                   (unsigned long long)result->counters.skipped,
+                   plural(result->counters.skipped, "file was", "files were"));
 }
 
 static bool say_queued(struct cli *cli, const struct order *order)

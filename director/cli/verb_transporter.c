@@ -132,7 +132,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         {"zone", "trust zone", COLUMN_TEXT},
         {"fingerprint", "fingerprint", COLUMN_TEXT},
         {"connected", "connected", COLUMN_TEXT},
-        {"last_seen", "last seen", COLUMN_TEXT},
+        {"last_seen", "last seen", COLUMN_WHEN},
         {"version", "version", COLUMN_TEXT},
         {"busy_slots", "busy slots", COLUMN_NUMBER},
         {"slots", "slots", COLUMN_NUMBER},
@@ -255,7 +255,9 @@ static bool withdraw_all(struct cli *cli, const uint8_t host[SIGN_PK_LEN], struc
                            body->key_label);
         count++;
     }
-    if (count) output_note(&cli->output, "%zu grants of keys are withdrawn", count);
+    if (count)
+        output_note(&cli->output, "%zu %s withdrawn", count,
+                    plural(count, "grant of a key is", "grants of keys are"));
     return true;
 }
 

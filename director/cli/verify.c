@@ -220,7 +220,8 @@ static bool follow(struct verifying *verifying, const struct group *group, struc
     verifying->interrupted = result.interrupted;
     if (verifying->answered && !result.interrupted) {
         struct err found = {0};
-        (void)err_set(&found, result.code, "what was found in %zu points", group->count);
+        (void)err_set(&found, result.code, "what was found in %zu %s", group->count,
+                      plural(group->count, "point", "points"));
         if (result.code != ERR_NONE && verifying->worst.code == ERR_NONE) weigh(verifying, &found);
         follow_take_key(verifying->cli, &result);
         return true;
@@ -337,8 +338,8 @@ static bool answer(struct verifying *verifying, const char *kind, const char *na
     if (verifying->worst.code == ERR_NONE) return true;
     *err = verifying->worst;
     if (verifying->findings)
-        return err_set(err, verifying->worst.code, "%" PRIu64 " finding%s, the worst of them: %s",
-                       verifying->findings, verifying->findings == 1 ? "" : "s",
+        return err_set(err, verifying->worst.code, "%" PRIu64 " %s: %s", verifying->findings,
+                       plural(verifying->findings, "finding", "findings, the worst of them"),
                        output_error_name(verifying->worst.code));
     return false;
 }

@@ -2,6 +2,7 @@
 #include "director/loop/inside.h"
 
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "director/catalog/claim_code.h"
 
@@ -29,8 +30,9 @@ static bool count_wrong_code(struct director *director, struct claim *claim, str
                        "the claim code is wrong, and void after %d tries: make another with "
                        "'sealift-director --new-claim-code'",
                        CATALOG_CLAIM_TRIES);
-    return err_set(err, ERR_WRONG_KEY, "the claim code is wrong; %u more tries",
-                   CATALOG_CLAIM_TRIES - claim->tries);
+    return err_set(err, ERR_WRONG_KEY, "the claim code is wrong; %u more %s",
+                   CATALOG_CLAIM_TRIES - claim->tries,
+                   plural(CATALOG_CLAIM_TRIES - claim->tries, "try", "tries"));
 }
 
 bool put_check_code(struct director *director, const char *code, struct err *err)

@@ -167,7 +167,7 @@ with Site() as site:
     waiting.wait()
     site.run_transporter("vault").wait_for("event=director_connected")
     said = site.sealift(*command)
-    made, before = (int(word) for word in re.search(r"(\d+) seals rewrapped, (\d+) were", said.stderr).groups())
+    made, before = (int(word) for word in re.search(r"(\d+) seals? rewrapped, (\d+) w", said.stderr).groups())
     expect("begun and not finished" in said.stderr and made + before == 4, f"finished: {said.stderr}")
     expect(rotation.ask("key", "show", "main")["generation"] == 4, "and no other generation is made")
 

@@ -69,11 +69,11 @@ with Site() as site:
     expect("held" in refused, refused)
     # told, then done
     dry = site.sealift("job", "prune", "web", "--dry-run")
-    expect("1 points would be removed, 2 stay" in dry.stdout, dry.stdout + dry.stderr)
+    expect("1 point would be removed, 2 stay" in dry.stdout, dry.stdout + dry.stderr)
     expect("held" in dry.stderr and "newest" in dry.stderr and "warning" not in dry.stderr, dry.stderr)
     expect(f"point {oldest[:12]}, log entry " in dry.stderr and ": would be removed" in dry.stderr, dry.stderr)
     expect(len(points(site, "one")) == 3, "a dry run removes nothing")
-    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "prune")
+    expect("1 point removed, 2 stay" in site.sealift("job", "prune", "web", "--yes").stdout, "prune")
     expect(points(site, "one") == [middle, newest], "the catalog follows the log")
     rows = json.loads(site.sealift("--json", "point", "list", "--repository", "one").stdout)["points"]
     expect([row["held"] for row in rows] == [True, False], f"what is held is shown: {rows}")
@@ -106,7 +106,7 @@ with Site() as site:
     expect("nothing" in site.sealift("repository", "sweep", "one").stdout, "a second sweep")
 
     # the floor of the repository wins
-    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "app", "--yes").stdout, "the floor")
+    expect("1 point removed, 2 stay" in site.sealift("job", "prune", "app", "--yes").stdout, "the floor")
     refused = site.sealift("point", "delete", points(site, "two")[0], "--yes", code=5).stderr
     expect("at least 2" in refused, refused)
 
@@ -127,7 +127,7 @@ with Site() as site:
     site.sealift("job", "create", "both", "--copy", "two", "--repository", "third", "--keep-last", "1")
     run_job(site, "both")
     expect(len(points(site, "third", "app")) == 2, "two points of 'app' were copied")
-    expect("1 points removed, 2 stay" in site.sealift("job", "prune", "both", "--yes").stdout, "prune of a copy of all")
+    expect("1 point removed, 2 stay" in site.sealift("job", "prune", "both", "--yes").stdout, "prune of a copy of all")
     expect(len(points(site, "third", "app")) == len(points(site, "third", "web")) == 1, "one of each job stays")
     site.sealift("job", "create", "back", "--copy", "third", "--repository", "two", "--keep-last", "1")
     expect("0 points removed, 0 stay" in site.sealift("job", "prune", "back", "--yes").stdout, "others' points")

@@ -117,8 +117,9 @@ static void add_stray(struct extras *extras, const char *name, const char *what)
 static void tell_more_strays(const struct extras *extras)
 {
     if (extras->strays > STRAYS_MOST)
-        (void)check_add(extras->check, ERR_NONE, ".", "%zu more names that are not objects of a repository",
-                        extras->strays - STRAYS_MOST);
+        (void)check_add(
+            extras->check, ERR_NONE, ".", "%zu more %s of a repository", extras->strays - STRAYS_MOST,
+            plural(extras->strays - STRAYS_MOST, "name that is no object", "names that are no objects"));
 }
 
 static bool is_point(const char *name, struct id *point)

@@ -1,4 +1,5 @@
 /* Committing a session: its packs, everything the point refers to, the point, the log entry. */
+#include "common/base/text.h"
 #include "transporter/repository/closure.h"
 #include "transporter/repository/ingest_state.h"
 #include "transporter/repository/reserve.h"
@@ -103,8 +104,9 @@ static bool prove_whole(struct commit *commit, enum index_use use, struct buf *m
         if (!closure_walk(repository, commit->root, commit->domain, use, &closure, err)) return false;
         if (closure.missing.len) {
             buf_put_span(missing, buf_span(&closure.missing));
-            return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu chunks that the point refers to",
-                           closure.missing.len / HASH_LEN);
+            return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu %s that the point refers to",
+                           closure.missing.len / HASH_LEN,
+                           plural(closure.missing.len / HASH_LEN, "chunk", "chunks"));
         }
         /* what only pinned chunks make whole is not whole for others */
         if (closure.journal_count == 0)

@@ -1,5 +1,6 @@
 #include "transporter/session/outlet_remote.h"
 
+#include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "common/wire/stored.h"
 #include "transporter/session/asked.h"
@@ -41,8 +42,9 @@ static bool remote_send(void *self, uint64_t number, struct buf *batch, struct e
 static bool take_missing(const struct data_message *answer, struct buf *missing, struct err *err)
 {
     if (!asked_ids_decode(data_message_payload(answer), 1, missing, err)) return false;
-    return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu chunks that the point refers to",
-                   data_message_payload(answer).len / HASH_LEN);
+    size_t count = data_message_payload(answer).len / HASH_LEN;
+    return err_set(err, ERR_NOT_FOUND, "the repository lacks %zu %s that the point refers to", count,
+                   plural(count, "chunk", "chunks"));
 }
 
 /* Behind all batches: the target takes messages in their order. */

@@ -118,9 +118,10 @@ bool run_prune(struct run *run, struct err *err)
     bool done = *label ? prune_label(&pruning, label, err) : prune_copies(&pruning, err);
     if (!run->work.dry_run) tell_changed(run);
     if (!done) return false;
-    (void)snprintf(run->summary, sizeof(run->summary), "%" PRIu64 " points %s, %" PRIu64 " stay",
-                   pruning.result.removed, run->work.dry_run ? "would be removed" : "removed",
-                   pruning.result.kept);
+    (void)snprintf(run->summary, sizeof(run->summary), "%" PRIu64 " %s %s, %" PRIu64 " %s",
+                   pruning.result.removed, plural(pruning.result.removed, "point", "points"),
+                   run->work.dry_run ? "would be removed" : "removed", pruning.result.kept,
+                   plural(pruning.result.kept, "stays", "stay"));
     return true;
 }
 
@@ -131,14 +132,15 @@ static void warn_of(struct run *run, const struct sweep_result *result)
     struct err what = {0};
     if (result->faulty_packs > 0) {
         (void)err_set(&what, ERR_DAMAGED,
-                      "%" PRIu64 " packs cannot be read whole and were left: check the repository",
-                      result->faulty_packs);
+                      "%" PRIu64 " %s left that cannot be read whole: check the repository",
+                      result->faulty_packs, plural(result->faulty_packs, "pack was", "packs were"));
         run_warn(run, span_of(NULL, 0), &what);
     }
     if (result->postponed_packs > 0) {
         (void)err_set(&what, ERR_NO_SPACE,
-                      "%" PRIu64 " packs were left for lack of space: %" PRIu64 " more bytes must be free",
-                      result->postponed_packs, result->short_bytes);
+                      "%" PRIu64 " %s left for lack of space: %" PRIu64 " more bytes must be free",
+                      result->postponed_packs, plural(result->postponed_packs, "pack was", "packs were"),
+                      result->short_bytes);
         run_warn(run, span_of(NULL, 0), &what);
     }
 }
@@ -149,9 +151,9 @@ static void tell_swept(const struct sweep_result *result, char *text, size_t siz
     size_format(result->freed_bytes, freed);
     size_format(result->moved_bytes, moved);
     (void)snprintf(text, size,
-                   "%" PRIu64 " packs taken away with %s, of which %s were written anew; %" PRIu64
-                   " packs spared",
-                   result->swept_packs, freed, moved, result->spared_packs);
+                   "%" PRIu64 " %s taken away with %s, of which %s were written anew; %" PRIu64 " %s spared",
+                   result->swept_packs, plural(result->swept_packs, "pack", "packs"), freed, moved,
+                   result->spared_packs, plural(result->spared_packs, "pack", "packs"));
 }
 
 bool run_sweep(struct run *run, struct err *err)
@@ -171,9 +173,10 @@ bool run_sweep(struct run *run, struct err *err)
         (void)snprintf(text, size, "nothing to take away");
     else if (result.outcome == SWEEP_WAITS)
         (void)snprintf(text, size,
-                       "%" PRIu64 " packs are condemned; %" PRIu64
-                       " running backups may still use them: sweep again when they have ended",
-                       result.condemned_packs, result.sessions);
+                       "%" PRIu64 " %s condemned; %" PRIu64
+                       " running %s may still use what lies there: sweep again after the end",
+                       result.condemned_packs, plural(result.condemned_packs, "pack is", "packs are"),
+                       result.sessions, plural(result.sessions, "backup", "backups"));
     else
         tell_swept(&result, text, size);
     warn_of(run, &result);

@@ -1,6 +1,7 @@
 #include "transporter/session/run_findings.h"
 
 #include "common/base/alloc.h"
+#include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/core/public_text.h"
 
@@ -144,7 +145,7 @@ bool run_findings_worst(const struct run_findings *findings, struct err *err)
     unsigned long long count = findings->report.findings;
     if (count == 0) return false;
     *err = findings->worst;
-    (void)err_wrap(err, "%llu finding%s, the worst", count, count == 1 ? "" : "s");
+    (void)err_wrap(err, "%llu %s", count, plural(count, "finding", "findings, the worst"));
     return true;
 }
 

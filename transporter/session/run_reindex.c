@@ -20,10 +20,12 @@ static void summarise(struct run *run, struct repository *repository)
     struct repository_info info;
     char size[16];
     repository_info(repository, &info);
+    uint64_t packs = repository_pack_count(repository);
     size_format(info.pack_bytes, size);
     (void)snprintf(run->summary, sizeof(run->summary),
-                   "indexed anew: %" PRIu64 " chunks in %" PRIu64 " packs with %s, %" PRIu64 " points",
-                   info.chunks, repository_pack_count(repository), size, info.points);
+                   "indexed anew: %" PRIu64 " %s in %" PRIu64 " %s with %s, %" PRIu64 " %s", info.chunks,
+                   plural(info.chunks, "chunk", "chunks"), packs, plural(packs, "pack", "packs"), size,
+                   info.points, plural(info.points, "point", "points"));
 }
 
 bool run_reindex(struct run *run, struct err *err)

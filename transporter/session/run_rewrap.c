@@ -1,6 +1,7 @@
 /* An order to rewrap: a trusted transporter opens the envelopes of a repository's old seals with the earlier
  * secrets of a key, and has the repository side keep their run keys, sealed to the newest. Each rewrap is
  * written once, so the same order again, or another after a crash, does what is left. */
+#include "common/base/text.h"
 #include "common/crypto/record.h"
 #include "common/crypto/seal/rewrap_key.h"
 #include "common/wire/stored.h"
@@ -244,15 +245,16 @@ static bool rewrap_all(struct rewrapping *rewrapping, struct err *err)
         if (!run_going_on(run, err) || !next_seals(rewrapping, err) || !keep_fresh(rewrapping, err))
             return false;
     } while (rewrapping->told > 0);
-    (void)snprintf(run->summary, sizeof(run->summary), "%" PRIu64 " seals rewrapped, %" PRIu64 " were before",
-                   rewrapping->made, rewrapping->were_there);
+    (void)snprintf(run->summary, sizeof(run->summary), "%" PRIu64 " %s rewrapped, %" PRIu64 " %s before",
+                   rewrapping->made, plural(rewrapping->made, "seal", "seals"), rewrapping->were_there,
+                   plural(rewrapping->were_there, "was", "were"));
     if (rewrapping->unreadable + rewrapping->refused == 0) return true;
     struct err what = {0};
     (void)err_set(&what, ERR_DAMAGED,
-                  "%" PRIu64 " seals have no envelope that opens, of %" PRIu64
-                  " no rewrap was kept: they still "
-                  "need what opens them now",
-                  rewrapping->unreadable, rewrapping->refused);
+                  "%" PRIu64 " %s no envelope that opens, of %" PRIu64
+                  " no rewrap was kept: what opens them now is still needed",
+                  rewrapping->unreadable, plural(rewrapping->unreadable, "seal has", "seals have"),
+                  rewrapping->refused);
     run_warn(run, span_of(NULL, 0), &what);
     return true;
 }

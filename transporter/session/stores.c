@@ -331,8 +331,8 @@ static bool take_out(struct stores *stores, const struct statement *statement, s
     if (store->opening) return err_set(err, ERR_BUSY, "repository '%s' is just being opened", name);
     if (store->users > 0)
         return err_set(err, ERR_BUSY,
-                       "repository '%s' is in use, by %zu other run%s: its index can be built anew later",
-                       name, store->users, store->users == 1 ? "" : "s");
+                       "repository '%s' is in use, by %zu other %s: its index can be built anew later", name,
+                       store->users, plural(store->users, "run", "runs"));
     *out = store->open;
     store->open = NULL;
     store->opening = store->expected = true;

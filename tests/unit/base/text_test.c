@@ -239,3 +239,11 @@ Test(text, times_are_utc)
         cr_assert_str_eq(out, rows[i].text);
     }
 }
+
+Test(text, one_is_one_and_all_else_are_many)
+{
+    cr_assert_str_eq(plural(1, "entry", "entries"), "entry");
+    static const uint64_t many[] = {0, 2, 11, 101, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+        cr_assert_str_eq(plural(many[i], "entry", "entries"), "entries");
+}

@@ -68,6 +68,22 @@ Test(output, a_record_is_titles_and_values_with_lists_below_each_other, .init = 
     cr_assert_stdout_eq_str("name:  web\npaths: /a\n       /b\n");
 }
 
+/* A line with nothing but a dash says nothing. */
+Test(output, a_record_leaves_out_what_is_not_there_or_has_a_word_for_it, .init = cr_redirect_stdout)
+{
+    static const struct column fields[] = {
+        {"name", "name", COLUMN_TEXT},   {"text", "a long title", COLUMN_TEXT},
+        {"hosts", "hosts", COLUMN_TEXT}, {"checked", "checked", COLUMN_WHEN},
+        {"keys", "keys", COLUMN_SOME},   {"mine", "mine", COLUMN_YES},
+        {"gone", "gone", COLUMN_WHEN},   {0}};
+    const struct output output = {0};
+    output_record(&output, fields,
+                  json_pack("{s:s, s:n, s:{}, s:n, s:[], s:b}", "name", "web", "text", "hosts", "checked",
+                            "keys", "mine", 0));
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("name:    web\nchecked: never\nkeys:    none\nmine:    no\n");
+}
+
 Test(output, a_text_of_any_length_comes_out_whole, .init = cr_redirect_stdout)
 {
     static char text[10001], wanted[10002];

@@ -114,7 +114,7 @@ Test(claim, code_is_void_after_five_wrong_tries_even_across_a_restart)
     dock_start(&dock);
     caller_dial(&anna, &dock, OPERATOR_PORT, ANNA);
     Sealift__Head head = claim_head(&anna, &claim, "AAAA-AAAA-AAAA-AAAA");
-    caller_ask_fail(&anna, &head, buf_span(&roster), ERR_WRONG_KEY, "the claim code is wrong; 1 more tries");
+    caller_ask_fail(&anna, &head, buf_span(&roster), ERR_WRONG_KEY, "the claim code is wrong; 1 more try");
     head = claim_head(&anna, &claim, "BBBB");
     caller_ask_fail(&anna, &head, buf_span(&roster), ERR_POLICY, NULL);
     head = claim_head(&anna, &claim, dock.code);

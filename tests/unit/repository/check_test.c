@@ -234,7 +234,7 @@ Test(check, foreign_names_of_whatever_bytes_and_number_leave_the_report_legible)
     check(place->repository, CHECK_HASH, &report);
     cr_assert_eq(report.result.findings, 0, "%s", lines(&report));
     cr_assert_eq(report.notes, 101, "%s", lines(&report));
-    cr_assert(strstr(lines(&report), "0 .: 203 more names that are not objects of a repository\n"), "%s",
+    cr_assert(strstr(lines(&report), "0 .: 203 more names that are no objects of a repository\n"), "%s",
               lines(&report));
     for (const char *at = lines(&report); *at; at++)
         cr_assert(*at == '\n' || (*at >= ' ' && *at < 0x7f), "byte %u", (unsigned char)*at);
