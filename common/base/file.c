@@ -26,10 +26,8 @@ static size_t first_room(int fd, size_t most)
     return (uint64_t)st.st_size < most ? (size_t)st.st_size + 1 : most;
 }
 
-bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err)
+static bool read_all(int fd, const char *path, size_t limit, struct buf *out, struct err *err)
 {
-    AUTO(fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
     size_t most = limit < SIZE_MAX ? limit + 1 : limit; /* one more tells that it is too large */
     AUTO(buf) struct buf bytes = {0};
     buf_reserve(&bytes, first_room(fd, most));
@@ -50,6 +48,22 @@ bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struc
     *out = bytes;
     bytes = old;
     return true;
+}
+
+bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err)
+{
+    AUTO(fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return err_sys(err, errno, "cannot open '%s'", path);
+    return read_all(fd, path, limit, out, err);
+}
+
+bool file_read_regular(const char *path, size_t limit, struct buf *out, struct err *err)
+{
+    struct stat st;
+    AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open '%s'", path);
+    if (!S_ISREG(st.st_mode)) return err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
+    return read_all(fd, path, limit, out, err);
 }
 
 int file_open_beneath(int dirfd, const char *path, int flags, mode_t mode)

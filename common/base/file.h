@@ -14,6 +14,8 @@
 /* The whole file in place of what `out` held, ERR_LIMIT if it is larger than `limit`. dirfd may be AT_FDCWD.
  */
 bool file_read(int dirfd, const char *path, size_t limit, struct buf *out, struct err *err) MUST_CHECK;
+/* The same of a regular file only (ERR_CONFIG): opening a fifo in its place does not wait. */
+bool file_read_regular(const char *path, size_t limit, struct buf *out, struct err *err) MUST_CHECK;
 /* Replaces `path` atomically: temporary file in the same directory, fsync, rename, fsync of the
  * directory. `mode` as given, whatever the umask. */
 bool file_replace(int dirfd, const char *path, struct span bytes, mode_t mode, struct err *err) MUST_CHECK;

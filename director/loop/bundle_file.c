@@ -102,7 +102,7 @@ static struct secret *read_key(const struct bundle_file *file, struct err *err)
 static void read_conf(const struct bundle_file *file, struct buf *out)
 {
     struct err ignored;
-    if (file->source.config_file && !file_read(AT_FDCWD, file->source.config_file, CONF_MAX, out, &ignored))
+    if (file->source.config_file && !file_read_regular(file->source.config_file, CONF_MAX, out, &ignored))
         buf_clear(out);
 }
 

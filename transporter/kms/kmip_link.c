@@ -141,10 +141,20 @@ static bool check_key_file(const char *path, struct err *err)
            err_set(err, ERR_CONFIG, "'%s' can be read by others: its mode must be 0600", path);
 }
 
+/* OpenSSL would wait for whoever writes into a fifo. */
+static bool check_regular(const char *path, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return err_set(err, ERR_CONFIG, "cannot read '%s': %s", path, strerror(errno));
+    return S_ISREG(st.st_mode) || err_set(err, ERR_CONFIG, "'%s' is not a regular file", path);
+}
+
 static bool load_files(struct kmip_link *link, struct err *err)
 {
     const struct kms_uri *uri = link->uri;
-    if (!check_key_file(uri->key_file, err)) return false;
+    if (!check_regular(uri->ca_file, err) || !check_regular(uri->cert_file, err) ||
+        !check_regular(uri->key_file, err) || !check_key_file(uri->key_file, err))
+        return false;
     SSL_CTX_set_default_passwd_cb(link->context, no_password);
     if (SSL_CTX_load_verify_file(link->context, uri->ca_file) != 1)
         return cannot_use("CA file", uri->ca_file, err);

@@ -1,6 +1,7 @@
 #include "transporter/session/stores.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/lock.h"
 #include "common/base/text.h"
@@ -9,6 +10,10 @@
 
 #include <assert.h>
 #include <string.h>
+
+/* Whoever tells the director of a log has it for moments, again and again: so long a new index waits for
+ * that. */
+enum { UNUSED_WAIT_MS = 2000, UNUSED_LOOK_MS = 20 };
 
 /* One repository that we own. `open` NULL: `failure` says why it is not open. */
 struct store {
@@ -33,6 +38,7 @@ struct stores {
     stores_closed_fn *closed; /* or NULL */
     void *closed_arg;
     pthread_mutex_t lock;
+    pthread_cond_t unused; /* a user less */
     struct store *first;
 };
 
@@ -43,6 +49,7 @@ struct stores *stores_new(const char *state_dir, const struct identity *self, co
     stores->self = self;
     stores->policy = policy;
     (void)pthread_mutex_init(&stores->lock, NULL);
+    (void)pthread_cond_init(&stores->unused, NULL);
     return stores;
 }
 
@@ -75,6 +82,7 @@ void stores_free(struct stores *stores)
         stores->first = store->next;
         store_free(store);
     }
+    (void)pthread_cond_destroy(&stores->unused);
     (void)pthread_mutex_destroy(&stores->lock);
     free(stores);
 }
@@ -297,7 +305,7 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
         hex_encode(repository->bytes, ID_LEN, id);
         return err_set(err, ERR_NOT_FOUND, "this transporter has no repository %s", id);
     }
-    if (!store->open || store->retired) {
+    if (!store->open || store->retired || store->opening) {
         *err = store->failure;
         return false;
     }
@@ -312,13 +320,33 @@ void stores_give_back(struct stores *stores, const struct id *repository)
     struct store *store = find(stores, repository);
     assert(store && store->users > 0);
     store->users--;
+    (void)pthread_cond_broadcast(&stores->unused);
 }
 
 /* --- indexing anew --- */
 
+/* Until those have ended who had it before. False: *err says who has it still. */
+static bool await_unused(struct stores *stores, struct store *store,
+                         const struct repository_progress *progress, struct err *err)
+{
+    uint64_t until_ms = clock_steady_ms() + UNUSED_WAIT_MS;
+    while (store->users > 0) {
+        bool going_on = !progress || !progress->passed || progress->passed(progress->arg, 0, 0);
+        if (!going_on) return err_set(err, ERR_CANCELLED, "cancelled");
+        if (clock_steady_ms() >= until_ms)
+            return err_set(
+                err, ERR_BUSY,
+                "repository '%s' is in use, by %zu other %s: 'sealift repository sessions %s' names who "
+                "is at work there; its index can be built anew later",
+                store->name, store->users, plural(store->users, "run", "runs"), store->name);
+        clock_wait(&stores->unused, &stores->lock, clock_steady_ms() + UNUSED_LOOK_MS);
+    }
+    return !store->retired || err_set(err, ERR_NOT_FOUND, "%s", store->failure.text);
+}
+
 /* Takes the repository out of everybody's reach; *out is what was open, to be closed, or NULL. */
-static bool take_out(struct stores *stores, const struct statement *statement, struct repository **out,
-                     struct err *err)
+static bool take_out(struct stores *stores, const struct statement *statement,
+                     const struct repository_progress *progress, struct repository **out, struct err *err)
 {
     const char *name = statement->body.repository->name;
     LOCK_HERE(&stores->lock);
@@ -329,14 +357,16 @@ static bool take_out(struct stores *stores, const struct statement *statement, s
         return false;
     }
     if (store->opening) return err_set(err, ERR_BUSY, "repository '%s' is just being opened", name);
-    if (store->users > 0)
-        return err_set(err, ERR_BUSY,
-                       "repository '%s' is in use, by %zu other %s: its index can be built anew later", name,
-                       store->users, plural(store->users, "run", "runs"));
+    struct err before = store->failure;
+    store->opening = store->expected = true; /* who comes from now on waits */
+    (void)err_set(&store->failure, ERR_BUSY, "the chunk index of repository '%s' is being built anew", name);
+    if (!await_unused(stores, store, progress, err)) {
+        store->opening = store->expected = false;
+        if (!store->retired) store->failure = before;
+        return false;
+    }
     *out = store->open;
     store->open = NULL;
-    store->opening = store->expected = true;
-    (void)err_set(&store->failure, ERR_BUSY, "the chunk index of repository '%s' is being built anew", name);
     return true;
 }
 
@@ -362,7 +392,7 @@ bool stores_reindex(struct stores *stores, const struct statement *statement,
                     const struct repository_progress *progress, struct err *err)
 {
     struct repository *open = NULL;
-    if (!take_out(stores, statement, &open, err)) return false;
+    if (!take_out(stores, statement, progress, &open, err)) return false;
     repository_close(open);
     open = NULL;
     bool done = open_anew(stores, statement, progress, &open, err) ||

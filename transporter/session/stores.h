@@ -39,7 +39,7 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
 /* Gives back what stores_get gave, once for each time. */
 void stores_give_back(struct stores *stores, const struct id *repository);
 /* Drops the chunk index of a repository that stores_attach has opened, or has failed to open, and builds it
- * anew from the packs. ERR_BUSY where anybody uses it; meanwhile nobody gets it (ERR_BUSY, expected), and if
+ * anew from the packs. ERR_BUSY where anybody uses it for longer than moments; meanwhile nobody gets it (ERR_BUSY, expected), and if
  * it does not come to its end, `closed` is called: stores_attach then opens it. The statement is the newest
  * of it. */
 bool stores_reindex(struct stores *stores, const struct statement *repository,

@@ -2,6 +2,8 @@
 
 #include "scratch.h"
 
+#include "common/base/alloc.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +70,25 @@ Test(file, read_of_a_pipe_is_limited_as_well)
     cr_assert(file_read(AT_FDCWD, path, 100000, &out, &err), "%s", err.text);
     cr_assert_eq(out.len, 50000 - 10001);
     (void)close(ends[0]);
+}
+
+/* Nobody writes into it, and nobody is waited for. */
+Test(file, a_fifo_is_no_regular_file)
+{
+    struct err err;
+    AUTO(buf) struct buf out = {0};
+    AUTO(scratch) struct scratch dir = scratch_make();
+    AUTO(free) char *path = xasprintf("%s/fifo", dir.path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_assert_not(file_read_regular(path, 100, &out, &err));
+    cr_assert_eq(err.code, ERR_CONFIG);
+    cr_assert_not(file_read_regular(dir.path, 100, &out, &err));
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_not(file_read_regular(path, 100, &out, &err));
+    cr_assert_eq(err.code, ERR_NOT_FOUND);
+    cr_assert(file_create(AT_FDCWD, path, span_str("text"), 0600, &err), "%s", err.text);
+    cr_assert(file_read_regular(path, 100, &out, &err), "%s", err.text);
+    cr_assert_eq(out.len, 4);
 }
 
 Test(file, read_names_what_is_missing_or_no_file)

@@ -6,6 +6,7 @@
 #include "transporter/repository/check.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <string.h>
 
 enum { POINTS = 4, KEPT = 3 };
@@ -195,6 +196,33 @@ Test(hostile_care, an_index_is_built_anew_as_often_as_one_likes_but_under_nobody
     cr_assert_eq(info.points, POINTS);
     stores_give_back(hosts->vault.stores, &repository);
     cr_assert_eq(ask(REINDEX, NULL, NULL), 0);
+    expect_points(POINTS);
+}
+
+/* Gives back what it has once the repository is waited for, and cannot have it again. */
+static void *look_for_a_moment(void *arg)
+{
+    struct err err;
+    struct repository *again = NULL;
+    bool *refused = arg;
+    while (!stores_is_expected(hosts->vault.stores, &repository))
+        (void)sched_yield();
+    *refused = !stores_get(hosts->vault.stores, &repository, &again, &err) && err.code == ERR_BUSY;
+    stores_give_back(hosts->vault.stores, &repository);
+    return NULL;
+}
+
+Test(hostile_care, who_looks_into_a_log_for_a_moment_is_waited_for)
+{
+    struct err err = {0};
+    struct repository *used = NULL;
+    bool refused = false;
+    pthread_t thread;
+    cr_assert(stores_get(hosts->vault.stores, &repository, &used, &err), "%s", err.text);
+    cr_assert_eq(pthread_create(&thread, NULL, look_for_a_moment, &refused), 0);
+    cr_assert_eq(ask(REINDEX, NULL, NULL), 0);
+    (void)pthread_join(thread, NULL);
+    cr_assert(refused);
     expect_points(POINTS);
 }
 
