@@ -5,8 +5,12 @@
 nothing; a tree on it loses the files that lie there, each named, and keeps all others; once the device is whole
 again, so are the next runs. The device is a loop device whose backing file was cut off. A restore fails to a device
 that takes what is written and loses it later, even if another program was told of that before: one whose backing
-file has no room."""
+file has no room.
 
+And a disk that fails at one call of a daemon that goes on (failing_disk.c): write, sync, link, rename; of packs, points,
+log, index, cache and restored files."""
+
+import errno
 import json
 import os
 import random
@@ -186,6 +190,115 @@ def losing(site, disk):
     expect(run.returncode == 3 and "cannot sync the destination: " in said, f"{run.returncode}: {said}")
 
 
+EIO, ENOSPC, HALF = errno.EIO, errno.ENOSPC, 0
+
+# Of a backup: host, call, errno (or a write takes half of what it is given, each time), path; what the run says, which
+# then fails; None: it goes well.
+BACKUP_FAULTS = (
+    ("vault", "write", EIO, "/open/", r"in '.*/store/r': cannot write 'open/"),
+    ("vault", "write", ENOSPC, "/open/", r"in '.*/store/r': cannot write 'open/"),
+    ("vault", "write", HALF, "/open/", None),
+    ("vault", "sync", EIO, "/open/", r"cannot sync '.*/store/r/open/"),
+    ("vault", "link", EIO, "/packs/", r"cannot publish 'open/.*' as '.*/store/r/packs/"),
+    ("vault", "sync", EIO, "/packs/", r"where '.*/store/r/packs/.*' lies: cannot sync the directory"),
+    ("vault", "write", EIO, "/points/", r"'.*/store/r/points/.*': cannot write"),
+    ("vault", "sync", EIO, "/points/", r"'.*/store/r/points/.*': cannot sync"),
+    ("vault", "link", ENOSPC, "/points/", r"'.*/store/r/points/.*': cannot create"),
+    ("vault", "write", ENOSPC, "/log/", r"log entry \d+: '.*/store/r/log/\d+': cannot write"),
+    ("vault", "write", HALF, "/log/", None),
+    ("vault", "sync", EIO, "/log/", r"log entry \d+: '.*/store/r/log/\d+': cannot sync"),
+    ("vault", "link", EIO, "/log/", r"log entry \d+: '.*/store/r/log/\d+': cannot create"),
+    # the entry is there: the repository is opened anew, and knows it
+    ("vault", "sync", EIO, "/log$", r"log entry \d+: '.*/store/r/log/\d+': cannot sync the directory"),
+    ("vault", "write", EIO, "/index/", r"the chunk index '.*/index': cannot write"),
+    ("vault", "write", ENOSPC, "/index/", r"the chunk index '.*/index': cannot write"),
+    ("vault", "rename", EIO, "/head", None),  # what is remembered may be older
+    # the point is told by then, and a cache that could not be renewed costs time only: the source's log says so
+    ("source", "write", EIO, "/stage", None),
+    ("source", "sync", EIO, "/cache/", None),
+    ("source", "rename", EIO, "/cache/", None),
+)
+RESTORE_FAULTS = (
+    ("source", "write", EIO, "/out/", r"cannot write '"),
+    ("source", "write", HALF, "/out/", None),
+    ("source", "sync", EIO, "/out", r"the destination '.*/out/r': cannot sync|cannot sync the destination"),
+    ("source", "write", EIO, "(deleted)", r"a temporary file"),
+)
+
+
+def fail_next(site, host, call, code, part):
+    for path in (f"{host}.fault.hits", f"{host}.fault"):
+        if os.path.exists(site.path(path)):
+            os.remove(site.path(path))
+    with open(site.path(f"{host}.fault.new"), "w") as file:
+        file.write(f"{call} {code} {1 if code else 20} {part}")
+    os.rename(site.path(f"{host}.fault.new"), site.path(f"{host}.fault"))
+
+
+def hits(site, host):
+    try:
+        with open(site.path(f"{host}.fault.hits")) as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def run_on_failing_disk(site, host):
+    site.daemons[host].stop()
+    site.run_transporter(host, ("env", f"FAILING_DISK={site.path(host + '.fault')}",
+                                f"LD_PRELOAD={os.path.join(site.bin, 'failing_disk.so')}", "ASAN_OPTIONS=" + ":".join(
+                                    (os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"))))
+    site.daemons["director"].wait_for(f"event=connected transporter={host} ")
+
+
+def meets(site, fault, *verb):
+    """The command, while the disk fails; it must have met it."""
+    host, call, code, part, says = fault
+    fail_next(site, host, call, code, part)
+    done = site.sealift(*verb, "--wait", code=(0, 1, 3))
+    os.remove(site.path(f"{host}.fault"))
+    expect(hits(site, host), f"{fault}: nothing met it")
+    if says:
+        expect(done.returncode == 3 and re.search(says, done.stderr) and os.strerror(code) in done.stderr, f"{fault}: {done}")
+    else:
+        expect(done.returncode != 3, f"{fault}: {done}")
+    return done.returncode == 0
+
+
+def faults(site):
+    """Each call that matters fails once, in a daemon that goes on; the next run goes well, and nothing that was said to be
+    kept is lost."""
+    tree, out = site.path("data"), site.path("out", "r")
+    os.makedirs(tree)
+    site.begin()
+    site.add_backup(tree)
+    for host in ("source", "vault"):
+        run_on_failing_disk(site, host)
+    kept = 0
+    for n, fault in enumerate(BACKUP_FAULTS):
+        with open(os.path.join(tree, f"file-{n}"), "wb") as file:
+            file.write(os.urandom(100000))
+        kept += meets(site, fault, "job", "run", "web")
+        site.sealift("job", "run", "web", "--wait")
+        kept += 1
+    told = [line for line in site.daemons["source"].lines() if "event=cache_not_renewed" in line and os.strerror(EIO) in line]
+    expect(len(told) == 3, f"each cache that was not renewed is named: {told}")
+    for fault in RESTORE_FAULTS:
+        meets(site, fault, "restore", "web@latest", "--to", f"source:{out}")
+        shutil.rmtree(out)
+        site.sealift("restore", "web@latest", "--to", f"source:{out}", "--wait")
+        same(tree, out + tree, f"the restore after {fault}")
+        shutil.rmtree(out)
+    for again in range(2):
+        expect(len(points(site, "web")) >= kept, f"of {kept} points that were told {len(points(site, 'web'))} are there")
+        said = site.sealift("repository", "check", "offsite", "--level", "hash", "--wait").stdout
+        expect("verdict:        sound" in said, said)
+        site.daemons["vault"].stop()
+        site.run_transporter("vault").wait_for("event=repository_open")
+
+
+with Site("faults") as site:
+    faults(site)
 with Site() as site:
     lossy = Disk(site.path("room", "lossy.img"), site.path("lossy"))
     disk = Disk(site.path("disk.img"), site.path("disk"))

@@ -248,11 +248,14 @@ void chain_skip(struct chain *chain, const struct storage *storage)
 }
 
 /* After a failed put: only a name that is surely absent leaves the log as it was. */
-static void judge_failed_put(struct chain *chain, const struct storage *storage, const char *name)
+static void judge_failed_put(struct chain *chain, const struct storage *storage, const char *name,
+                             struct span file)
 {
-    struct err absent;
-    uint64_t size;
-    chain->broken = storage->ops->size(storage->self, name, &size, &absent) || absent.code != ERR_NOT_FOUND;
+    struct err why;
+    AUTO(buf) struct buf there = {0};
+    bool read = storage->ops->get(storage->self, name, STORED_MAX_SIGNED, &there, &why);
+    if (!read && why.code == ERR_NOT_FOUND) return;
+    chain->state = read && !span_eq(buf_span(&there), file) ? CHAIN_TAKEN : CHAIN_DOUBTFUL;
 }
 
 static bool put_entry(struct chain *chain, const struct storage *storage, struct span file, struct err *err)
@@ -261,20 +264,25 @@ static bool put_entry(struct chain *chain, const struct storage *storage, struct
     chain_name(chain->number + 1, name);
     if (storage->ops->put_if_absent(storage->self, name, file, err)) return true;
     if (err->code == ERR_EXISTS) {
-        chain->broken = true;
+        chain->state = CHAIN_TAKEN;
         return err_set(err, ERR_BUSY, "another owner has written log entry %" PRIu64, chain->number + 1);
     }
-    judge_failed_put(chain, storage, name);
+    judge_failed_put(chain, storage, name, file);
     return err_wrap(err, "log entry %" PRIu64, chain->number + 1);
 }
 
 bool chain_append(struct chain *chain, const struct storage *storage, const struct sign_pair *owner,
                   Sealift__LogEntry *entry, struct err *err)
 {
-    if (chain->broken)
-        return err_set(err, ERR_FAILED,
-                       "an earlier log entry failed half-way or was written by another owner: end that one "
-                       "if there is one, then start this transporter anew");
+    if (chain->state == CHAIN_DOUBTFUL)
+        return err_set(
+            err, ERR_FAILED,
+            "an earlier log entry failed half-way: the repository is opened anew as soon as no run "
+            "uses it");
+    if (chain->state == CHAIN_TAKEN)
+        return err_set(
+            err, ERR_FAILED,
+            "another owner has written into the log: end that one, then start this transporter anew");
     struct chain next = *chain;
     if (entry->kind == SEALIFT__LOG_KIND__LOG_OWNER && !takes_over(&next, entry, owner->pk, err))
         return false;

@@ -9,6 +9,13 @@
 
 #define CHAIN_NAME_LEN 15 /* "log/0000000001" and NUL */
 
+enum chain_state {
+    CHAIN_SOUND,
+    CHAIN_DOUBTFUL, /* an entry of ours may be there without our knowing, or the index may not have followed:
+                       opening the repository anew tells */
+    CHAIN_TAKEN     /* another owner writes: somebody must end one of us */
+};
+
 struct chain {
     struct id site;
     struct id repository;
@@ -23,7 +30,7 @@ struct chain {
     uint64_t number;  /* of the last verified entry; 0: none, and nothing above is known */
     struct hash hash; /* of its file */
     uint64_t time_ns;
-    bool broken; /* an entry may have been written without our knowing: nothing more is appended */
+    enum chain_state state;
 };
 
 void chain_name(uint64_t number, char out[static CHAIN_NAME_LEN]);
@@ -48,8 +55,8 @@ void chain_skip(struct chain *chain, const struct storage *storage);
 
 /* Fills in everything of `entry` but what its kind carries, signs it, stores it durably and moves on.
  * The time is the clock's, never below the previous entry's. ERR_BUSY: the number is taken by another
- * owner's entry. After a failure that leaves it open whether the entry is there, the chain is broken
- * and every further append fails: only opening the repository anew can tell. */
+ * owner's entry. After a failure that leaves it open whether the entry is there, and where another owner
+ * writes, every further append fails: ERR_FAILED. */
 bool chain_append(struct chain *chain, const struct storage *storage, const struct sign_pair *owner,
                   Sealift__LogEntry *entry, struct err *err) MUST_CHECK;
 

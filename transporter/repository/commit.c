@@ -178,7 +178,7 @@ static void note_commit(struct commit *commit, const struct repository_point *po
     struct err err;
     if (!index_point_put(repository->index, point, &err) ||
         !index_set_chain(repository->index, &repository->chain, &err))
-        repository->chain.broken = true;
+        repository->chain.state = CHAIN_DOUBTFUL;
     repository_show_head(repository);
     (void)!chain_remember(repository->state_dir, &repository->chain, &err); /* an older head is no lie */
 }

@@ -73,7 +73,8 @@ static bool sync_parent(const struct directory *directory, const char *name, str
 {
     AUTO(fd) int fd = -1;
     const char *base;
-    return enter_parent(directory, name, &fd, &base, err) && dir_sync(fd, ".", err);
+    return enter_parent(directory, name, &fd, &base, err) &&
+           (dir_sync(fd, ".", err) || err_wrap(err, "where '%s/%s' lies", directory->path, name));
 }
 
 static bool make_one(const struct directory *directory, const char *name, bool *made, struct err *err)
@@ -144,7 +145,7 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
     /* who put it there may have failed, or died, before its name was durable */
     struct err why;
     if (err->code == ERR_EXISTS && !dir_sync(fd, ".", &why)) *err = why;
-    return false;
+    return err_wrap(err, "'%s/%s'", directory->path, name);
 }
 
 /* Opens a published object or a journal for reading, into the caller's AUTO(fd). Anything but a regular file
@@ -407,16 +408,29 @@ static bool journal_open(void *self, const char *name, struct journal **out, str
     return true;
 }
 
+/* Always false: the journal's name is said within the repository. */
+static bool in_repository(const struct directory *directory, struct err *err)
+{
+    return err_wrap(err, "in '%s'", directory->path);
+}
+
 static bool journal_append(void *self, struct journal *journal, struct span bytes, struct err *err)
 {
-    if (!fd_pwrite_all(journal->fd, bytes, journal->size, journal->name, err)) return false;
+    if (!fd_pwrite_all(journal->fd, bytes, journal->size, journal->name, err))
+        return in_repository(self, err);
     journal->size += bytes.len;
     return true;
 }
 
+static bool sync_bytes(const struct directory *directory, const struct journal *journal, struct err *err)
+{
+    if (fdatasync(journal->fd) == 0) return true;
+    return err_sys(err, errno, "cannot sync '%s/%s'", directory->path, journal->name);
+}
+
 static bool journal_sync(void *self, struct journal *journal, struct err *err)
 {
-    if (fdatasync(journal->fd) != 0) return err_sys(err, errno, "cannot sync '%s'", journal->name);
+    if (!sync_bytes(self, journal, err)) return false;
     if (journal->named) return true;
     if (!sync_parent(self, journal->name, err)) return false;
     journal->named = true;
@@ -426,7 +440,8 @@ static bool journal_sync(void *self, struct journal *journal, struct err *err)
 static bool journal_truncate(void *self, struct journal *journal, uint64_t size, struct err *err)
 {
     if (ftruncate(journal->fd, (off_t)size) != 0)
-        return err_sys(err, errno, "cannot truncate '%s'", journal->name);
+        return err_sys(err, errno, "cannot truncate '%s/%s'", ((const struct directory *)self)->path,
+                       journal->name);
     journal->size = size;
     return true;
 }
@@ -472,7 +487,7 @@ static bool link_journal(struct directory *directory, struct journal *journal, c
 static bool journal_publish(void *self, struct journal *journal, const char *name, struct err *err)
 {
     struct directory *directory = self;
-    if (fdatasync(journal->fd) != 0) return err_sys(err, errno, "cannot sync '%s'", journal->name);
+    if (!sync_bytes(directory, journal, err)) return false;
     if (!make_parents(directory, name, err) || !link_journal(directory, journal, name, err) ||
         !sync_parent(directory, name, err))
         return false;

@@ -185,7 +185,7 @@ bool load_append(struct repository *repository, Sealift__LogEntry *entry, struct
     struct err after;
     if (!chain_append(&repository->chain, &repository->storage, repository->owner, entry, err)) return false;
     if (!apply(repository, entry, &after) || !index_set_chain(repository->index, &repository->chain, &after))
-        repository->chain.broken = true;
+        repository->chain.state = CHAIN_DOUBTFUL;
     repository_show_head(repository);
     (void)!chain_remember(repository->state_dir, &repository->chain, &after); /* an older head is no lie */
     return true;

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
+#include "common/base/lock.h"
 #include "common/base/text.h"
 #include "transporter/repository/inside.h"
 #include "transporter/repository/reserve.h"
@@ -223,6 +224,13 @@ bool repository_open(const struct repository_options *options, struct repository
         return false;
     storage.ops = NULL;
     return true;
+}
+
+bool repository_is_stuck(struct repository *repository)
+{
+    LOCK_HERE(&repository->commit_lock);
+    return repository->chain.state == CHAIN_DOUBTFUL ||
+           (repository->owner && index_is_spoiled(repository->index));
 }
 
 void repository_close(struct repository *repository)

@@ -66,6 +66,9 @@ bool repository_open(const struct repository_options *options, struct repository
 /* What of an owner's local state was lost or not to be believed when it was opened, and was made anew: words
  * for a log. NULL: nothing. */
 const char *repository_mended(const struct repository *repository);
+/* Whether something failed in such a way that nothing more is committed, and opening it anew may help: an
+ * entry of its log failed half-way, or its index is not what was written. Waits for a commit that goes on. */
+bool repository_is_stuck(struct repository *repository);
 void repository_close(struct repository *repository);
 DEFINE_AUTO(repository, struct repository *, repository_close)
 

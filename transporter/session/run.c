@@ -188,8 +188,10 @@ static void note_use(struct run *run, const struct id *repository)
 
 static void give_back_repositories(struct run *run)
 {
-    for (size_t i = 0; i < run->using_count; i++)
+    for (size_t i = 0; i < run->using_count; i++) {
         stores_give_back(run->environment.stores, &run->using[i]);
+        stores_mend(run->environment.stores, &run->using[i]);
+    }
     run->using_count = 0;
 }
 

@@ -24,6 +24,7 @@ struct store {
     uint64_t retired_version;
     char *name;
     char *path;
+    struct statement *statement; /* by which it was opened */
     struct repository *open;
     size_t users; /* of `open` */
     struct err failure;
@@ -68,6 +69,7 @@ static void store_free(struct store *store)
 {
     if (!store) return;
     repository_close(store->open);
+    statement_free(store->statement);
     free(store->name);
     free(store->path);
     free(store);
@@ -260,6 +262,18 @@ static void stay_retired(struct store *store, const struct store *known)
     store->failure = known->failure;
 }
 
+/* By which it would be opened anew. */
+static bool keep_newest(struct stores *stores, struct store *told)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *known = find(stores, &told->statement->id);
+    if (!known->statement || known->statement->version > told->statement->version) return true;
+    struct statement *older = known->statement;
+    known->statement = told->statement;
+    told->statement = older;
+    return true;
+}
+
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
 {
     const Sealift__RepositoryBody *body = statement->body.repository;
@@ -268,9 +282,11 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     bool old = false, open = false;
     if (!may_return(stores, statement, &old, err)) return false;
     if (old) return true;
-    if (!begin(stores, &statement->id, &open, err)) return false;
-    if (open) return true;
     AUTO(store) struct store *store = xcalloc(1, sizeof(*store));
+    if (!statement_decode(buf_span(&statement->bytes), &store->statement, err) ||
+        !begin(stores, &statement->id, &open, err))
+        return false;
+    if (open) return keep_newest(stores, store);
     store->id = statement->id;
     store->name = xstrdup(body->name);
     /* without the lock: it may take as long as the disk is large, and the other repositories are asked for */
@@ -321,6 +337,42 @@ void stores_give_back(struct stores *stores, const struct id *repository)
     assert(store && store->users > 0);
     store->users--;
     (void)pthread_cond_broadcast(&stores->unused);
+}
+
+/* --- what is stuck --- */
+
+/* Takes it out of everybody's reach; *statement is how it is opened anew. NULL: there is nothing to be done.
+ */
+static struct repository *take_stuck(struct stores *stores, const struct id *id, struct statement **statement)
+{
+    LOCK_HERE(&stores->lock);
+    struct store *store = find(stores, id);
+    if (!stores->closed || !store || !store->open || !store->statement || store->retired ||
+        store->users > 0 || !repository_is_stuck(store->open))
+        return NULL;
+    struct repository *open = store->open;
+    *statement = store->statement;
+    store->open = NULL;
+    store->statement = NULL;
+    store->opening = store->expected = true;
+    (void)err_set(&store->failure, ERR_BUSY, "repository '%s' is just being opened anew", store->name);
+    return open;
+}
+
+static void let_open(struct stores *stores, const struct id *id)
+{
+    LOCK_HERE(&stores->lock);
+    find(stores, id)->opening = false;
+}
+
+void stores_mend(struct stores *stores, const struct id *id)
+{
+    AUTO(statement) struct statement *statement = NULL;
+    struct repository *stuck = take_stuck(stores, id, &statement);
+    if (!stuck) return;
+    repository_close(stuck);
+    let_open(stores, id);
+    stores->closed(stores->closed_arg, statement);
 }
 
 /* --- indexing anew --- */

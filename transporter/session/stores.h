@@ -38,13 +38,16 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
                 struct err *err) MUST_CHECK;
 /* Gives back what stores_get gave, once for each time. */
 void stores_give_back(struct stores *stores, const struct id *repository);
+/* Closes a repository that is stuck (repository_is_stuck) and that nobody uses, so that it is opened anew:
+ * `closed` is called. Meanwhile nobody gets it (ERR_BUSY, expected). By a run's thread. */
+void stores_mend(struct stores *stores, const struct id *repository);
 /* Drops the chunk index of a repository that stores_attach has opened, or has failed to open, and builds it
  * anew from the packs. ERR_BUSY where anybody uses it for longer than moments; meanwhile nobody gets it (ERR_BUSY, expected), and if
  * it does not come to its end, `closed` is called: stores_attach then opens it. The statement is the newest
  * of it. */
 bool stores_reindex(struct stores *stores, const struct statement *repository,
                     const struct repository_progress *progress, struct err *err) MUST_CHECK;
-/* Who is told of a repository that was open and is not any more; before the first stores_reindex. By any
+/* Who is told of a repository that was open and is not any more; before the first run. By any
  * thread. */
 typedef void stores_closed_fn(void *arg, const struct statement *repository);
 void stores_watch(struct stores *stores, stores_closed_fn *closed, void *arg);

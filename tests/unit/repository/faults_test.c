@@ -121,6 +121,39 @@ Test(faults, work_done_but_reported_as_failed_leaves_the_old_state_or_the_new_on
     fail_everywhere(FAULT_AFTER, 0, "failed after the fact");
 }
 
+/* How often nothing more could be committed after one call failed. */
+static int count_stuck(enum fault_how how)
+{
+    int stuck = 0;
+    for (int at = 0, hits = 1; hits > 0; at++) {
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 2);
+        struct outcome outcome = {0};
+        place_close(place);
+        struct fault *fault = place_open_faulty(place);
+        fault->how = how;
+        fault->calls = 0;
+        fault->fail_at = at;
+        run(place->repository, writer, &outcome);
+        hits = fault->hits;
+        fault->fail_at = -1;
+        if (repository_is_stuck(place->repository)) {
+            stuck++;
+            place_close(place);
+            place_open(place);
+        }
+        (void)back_up(place->repository, 3, 100, 3);
+        cr_expect_not(repository_is_stuck(place->repository));
+    }
+    return stuck;
+}
+
+Test(faults, after_one_the_next_run_goes_well_or_the_repository_wants_to_be_opened_anew, .timeout = 120)
+{
+    cr_expect_eq(count_stuck(FAULT_EIO), 0);
+    cr_expect_eq(count_stuck(FAULT_AFTER), 1, "its log entry, of which nobody knows whether it is there");
+}
+
 Test(faults, too_little_free_space_is_said_before_anything_is_written)
 {
     struct err err;

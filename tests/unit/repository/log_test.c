@@ -215,6 +215,7 @@ Test(log, two_owners_of_one_repository_cannot_both_write)
     cr_assert_eq(err.code, ERR_BUSY, "%s", err.text);
     cr_assert_not(ingest_commit(ingest, &id, &root, buf_span(&file), &receipt, &missing, &err));
     cr_assert_eq(err.code, ERR_FAILED, "%s", err.text);
+    cr_assert_not(repository_is_stuck(place->repository), "opened anew it would go on beside the other one");
 }
 
 static bool note_time(void *arg, uint64_t number, struct span file)

@@ -4,6 +4,7 @@
 
 #include "common/wire/lent.h"
 #include "transporter/repository/check.h"
+#include "transporter/repository/inside.h"
 
 #include <criterion/criterion.h>
 #include <sched.h>
@@ -254,4 +255,36 @@ Test(hostile_care, one_whose_index_was_not_built_to_the_end_is_opened_again)
     cr_assert_not(stores_get(hosts->vault.stores, &repository, &none, &err));
     cr_assert(stores_attach(hosts->vault.stores, statement, &err), "%s", err.text);
     expect_points(POINTS);
+}
+
+/* As after a log entry of which nobody knows whether it is there. */
+Test(hostile_care, one_that_is_stuck_is_opened_again_once_nobody_uses_it)
+{
+    struct err err = {0};
+    struct stores *stores = hosts->vault.stores;
+    struct repository *one = NULL, *other = NULL, *none = NULL;
+    size_t closed = 0;
+    AUTO(statement) struct statement *statement = NULL;
+    stores_watch(stores, count_closed, &closed);
+    cr_assert(authority_statement(hosts->vault.authority, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY,
+                                  &repository, &statement, &err));
+    cr_assert(stores_get(stores, &repository, &one, &err), "%s", err.text);
+    cr_assert(stores_get(stores, &repository, &other, &err), "%s", err.text);
+    one->chain.state = CHAIN_DOUBTFUL;
+    stores_mend(stores, &repository);
+    stores_give_back(stores, &repository);
+    stores_mend(stores, &repository);
+    cr_assert_eq(closed, 0, "somebody uses it");
+    stores_give_back(stores, &repository);
+    stores_mend(stores, &repository);
+    cr_assert_eq(closed, 1);
+    cr_assert_not(stores_get(stores, &repository, &none, &err));
+    cr_assert_eq(err.code, ERR_BUSY, "%s", err.text);
+    cr_assert(stores_is_expected(stores, &repository), "a run waits for it");
+    stores_mend(stores, &repository);
+    cr_assert_eq(closed, 1);
+    cr_assert(stores_attach(stores, statement, &err), "%s", err.text);
+    expect_points(POINTS);
+    stores_mend(stores, &repository);
+    cr_assert_eq(closed, 1, "nothing is wrong with it now");
 }
