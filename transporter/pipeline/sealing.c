@@ -28,6 +28,7 @@ struct sealing {
     pthread_mutex_t order; /* guards what follows, and is held while the outlet takes a batch */
     uint64_t last_number;
     bool envelope_sent;
+    struct err broken; /* why the outlet takes no more */
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t deduplicated_bytes;
 };
@@ -199,9 +200,11 @@ static bool send_in_order(struct sealing *sealing, enum pack_class class_, struc
 bool sealing_send(struct sealing *sealing, enum pack_class class_, struct buf *batch,
                   const struct hash *hashes, size_t count, uint64_t *number, struct err *err)
 {
+    struct err *broken = &sealing->broken;
     pthread_mutex_lock(&sealing->order);
-    bool sent = send_in_order(sealing, class_, batch, hashes, count, err);
+    bool sent = broken->code == ERR_NONE && send_in_order(sealing, class_, batch, hashes, count, broken);
     if (sent && number) *number = sealing->last_number;
+    if (!sent) *err = *broken;
     pthread_mutex_unlock(&sealing->order);
     return sent;
 }

@@ -66,7 +66,8 @@ bool sealing_ask(struct sealing *sealing, const enum frame_type *types, const st
                  uint8_t *have, struct err *err) MUST_CHECK;
 
 /* Appends the signed list of `hashes` to the records in `batch` (SEAL_HERE), gives the batch its number
- * and hands it to the outlet, which leaves `batch` empty. `number` may be NULL. */
+ * and hands it to the outlet, which leaves `batch` empty. `number` may be NULL. What the outlet took of a
+ * batch that failed is not known: nothing goes behind it, and every later call fails with the same error. */
 bool sealing_send(struct sealing *sealing, enum pack_class class_, struct buf *batch,
                   const struct hash *hashes, size_t count, uint64_t *number, struct err *err) MUST_CHECK;
 

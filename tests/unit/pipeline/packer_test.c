@@ -310,6 +310,31 @@ Test(packer, an_error_of_the_outlet_is_the_packers_error)
     }
 }
 
+/* Threads that have not heard of it yet go on packing. */
+Test(packer, sends_nothing_behind_a_batch_that_failed)
+{
+    static const enum fake_call calls[] = {FAKE_ENVELOPE, FAKE_SEND};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO(bench) struct bench *bench = bench_sealed(PACK_DATA);
+        AUTO(packer) struct packer *other = NULL;
+        struct err err = {0};
+        cr_assert(packer_new(bench->sealing, bench->pool, PACK_DATA, &other, &err));
+        bench->fake.fail_at[calls[i]] = 1;
+        put(bench, 1, 1000);
+        cr_assert_not(packer_flush(bench->packer, NULL, &err));
+        put(bench, 2, 1000);
+        cr_assert(chunk_put(other, 3, 1000, &err), "%s", err.text);
+        struct packer *const packers[] = {bench->packer, other};
+        for (size_t k = 0; k < 2; k++) {
+            struct err later = {0};
+            cr_assert_not(packer_flush(packers[k], NULL, &later));
+            cr_assert_eq(later.code, ERR_UNREACHABLE, "%s", later.text);
+        }
+        cr_assert_eq(bench->fake.invalid.code, ERR_NONE, "%s", bench->fake.invalid.text);
+        cr_assert_eq(bench->fake.chunks.len, 0);
+    }
+}
+
 Test(sealing, cipher_and_key_go_together_or_not_at_all)
 {
     AUTO(keys) struct keys keys = keys_make();
