@@ -5,6 +5,7 @@
 #include "transporter/pipeline/point.h"
 #include "transporter/pipeline/sent_ids.h"
 #include "transporter/session/asked.h"
+#include "transporter/session/copy_ahead.h"
 #include "transporter/session/copy_frames.h"
 
 #include <string.h>
@@ -18,14 +19,15 @@ enum {
 struct copy {
     const struct copy_options *options;
     struct copy_frames *frames;
+    struct copy_ahead *ahead;
     struct sent_ids *sent;
 };
 
 /* --- asking --- */
 
-/* Appends those that the other side lacks and that were not sent in this run. */
-static bool lacking(struct copy *copy, int type, const struct hash *ids, size_t count, struct buf *out,
-                    struct err *err)
+/* Appends those that the other side lacks, of what is not known yet. */
+static bool ask_which_lack(struct copy *copy, int type, const struct hash *ids, size_t count, struct buf *out,
+                           struct err *err)
 {
     const struct outlet *outlet = &copy->options->outlet;
     enum frame_type types[ASKED_MAX];
@@ -41,6 +43,21 @@ static bool lacking(struct copy *copy, int type, const struct hash *ids, size_t 
         }
     }
     return true;
+}
+
+/* Appends those that the other side lacks: asked about now, or in advance. */
+static bool lacking(struct copy *copy, enum frame_type type, const struct hash *ids, size_t count,
+                    struct buf *out, struct err *err)
+{
+    AUTO(buf) struct buf unknown = {0};
+    for (size_t i = 0; i < count; i++) {
+        uint8_t have;
+        if (!copy_ahead_take(copy->ahead, type, &ids[i], &have))
+            buf_put(&unknown, ids[i].bytes, HASH_LEN);
+        else if (have == ASKED_LACKS)
+            buf_put(out, ids[i].bytes, HASH_LEN);
+    }
+    return ask_which_lack(copy, type, hash_list_items(&unknown), hash_list_count(&unknown), out, err);
 }
 
 /* Takes out what this run has sent already: it may still be on its way. */
@@ -131,6 +148,7 @@ static bool sort_missing(void *arg, const struct frame_view *frame, struct err *
 static bool send_missing(struct copy *copy, const struct buf *missing, struct err *err)
 {
     AUTO(below) struct below found = {0};
+    copy_ahead_forget(copy->ahead);
     return copy_frames_see(copy->frames, hash_list_items(missing), hash_list_count(missing), sort_missing,
                            &found, err) &&
            copy_frames_send(copy->frames, FRAME_DATA, hash_list_items(&found.datas),
@@ -206,11 +224,18 @@ static bool copy_point(struct copy *copy, const struct id *id, bool *damaged, st
 static bool copy_lacking(struct copy *copy, const struct buf *points, struct err *first, struct err *err)
 {
     const struct copy_options *options = copy->options;
-    for (size_t i = 0; i < hash_list_count(points); i++) {
+    const struct hash *names = hash_list_items(points);
+    const size_t count = hash_list_count(points);
+    for (size_t i = 0, ahead = 0; i < count; i++) {
         struct id id;
         bool damaged = false;
-        memcpy(id.bytes, hash_list_items(points)[i].bytes, ID_LEN);
+        size_t more = 0;
+        memcpy(id.bytes, names[i].bytes, ID_LEN);
         if (atomic_load(options->cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
+        if (i == ahead &&
+            !copy_ahead_ask(copy->ahead, options, copy->frames, names + i, count - i, &more, err))
+            return false;
+        ahead += more;
         if (copy_point(copy, &id, &damaged, err)) continue;
         if (!damaged) return false;
         if (options->warning) options->warning(options->arg, &id, err);
@@ -229,10 +254,12 @@ bool copy_points(const struct copy_options *options, struct err *err)
     AUTO(copy_frames)
     struct copy_frames *frames =
         copy_frames_new(options->from, &options->outlet, options->sent_bytes, options->cancelled);
+    AUTO(copy_ahead) struct copy_ahead *ahead = copy_ahead_new();
     copy.frames = frames;
+    copy.ahead = ahead;
     copy.sent = sent;
     if (!copy_unlocks(options, err) || !repository_points(options->from, note_point, &all, err) ||
-        !lacking(&copy, ASKED_POINT, hash_list_items(&all), hash_list_count(&all), &wanted, err))
+        !ask_which_lack(&copy, ASKED_POINT, hash_list_items(&all), hash_list_count(&all), &wanted, err))
         return false;
     struct err damage = {0};
     if (!copy_lacking(&copy, &wanted, &damage, err) || !copy_rewraps(options, err)) return false;

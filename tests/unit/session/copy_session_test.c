@@ -319,6 +319,53 @@ Test(copy_session, one_that_was_cancelled_goes_on_where_it_stopped)
     cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
 }
 
+struct counter {
+    struct outlet behind;
+    unsigned asks;
+};
+
+static bool counter_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
+                        uint8_t *have, struct err *err)
+{
+    struct counter *counter = self;
+    counter->asks++;
+    return counter->behind.ops->ask(counter->behind.self, types, ids, count, have, err);
+}
+
+static bool counter_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    struct counter *counter = self;
+    return counter->behind.ops->send(counter->behind.self, number, batch, err);
+}
+
+static bool counter_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
+                           struct buf *missing, struct err *err)
+{
+    struct counter *counter = self;
+    return counter->behind.ops->commit(counter->behind.self, request, receipt, missing, err);
+}
+
+/* Each question is a round trip. */
+Test(copy_session, asks_at_once_about_points_that_are_small)
+{
+    static const struct outlet_ops ops = {.ask = counter_ask, .send = counter_send, .commit = counter_commit};
+    AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
+    AUTO(cargo) struct cargo none = {0};
+    struct ends *ends = origin->ends;
+    struct id seal = id_random();
+    struct err err = {0};
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    struct counter counter = {.behind = outlet_remote(dialler)};
+    struct outlet outlet = {.ops = &ops, .self = &counter};
+    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
+    dialler_free(dialler, NULL);
+    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
+    cr_assert_eq(counter.asks, 2, "%u: which points, and what of both", counter.asks);
+    cr_assert_eq(ends_points(ends), 2);
+    cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root); /* once */
+}
+
 /* Removed between the question and the commit, or by a source that does not ask. */
 Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
 {
