@@ -175,9 +175,10 @@ static void take_event(struct dialler *dialler, struct links *links, struct link
     case NET_UP:
         begin_link(dialler, links, link);
         return;
-    case NET_DOWN:
-        if (link->up) note_trouble(dialler, link, "the connection was lost");
-        link->lost = link->lost || link->up;
+    case NET_DOWN: /* before the handshake it is of bytes that are no ZMTP: libzmq does not dial again then */
+        note_trouble(dialler, link,
+                     link->up ? "the connection was lost" : "what answers speaks another protocol");
+        link->lost = true;
         return;
     case NET_FAILED:
         note_trouble(dialler, link,
