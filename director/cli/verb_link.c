@@ -237,9 +237,12 @@ const struct command link_commands[] = {
      "way that is set works, with 1 if only another does, and with 7 if none does. A way takes at most 20 "
      "seconds.",
      "$ sealift link test web1 vault --proxy meet.example:9449\n"
-     "MODE                 WORKS  WHY                                       ROUND TRIP\n"
-     "direct (set)         -      web1: vault.example:9448 does not answer  -\n"
-     "reverse              yes    vault dials web1                          0.8 ms",
+     "MODE                             WORKS  WHY                                             ROUND TRIP\n"
+     "direct (set)                     -      web1: 'tcp://vault.example:9448': no answer     -\n"
+     "                                        within 2 s: a firewall may drop it, …\n"
+     "reverse                          yes    vault dials web1                                0.8 ms\n"
+     "rendezvous by meet.example:9449  yes    web1 and vault dial meet.example:9449           1.7 ms\n"
+     "warning: the way that is set does not work: 'sealift link set web1 vault --connection reverse'",
      test_options, 2, 2, link_test},
     {0},
 };
