@@ -86,13 +86,13 @@ class Guest(Middleman):
         return callee
 
 
-def run_proxy(site, port=0, users=False):
+def run_proxy(site, port=0, users=False, allow="127.0.0.1:1-65535"):
     """A sealift-proxy of the site; started again it keeps its port."""
     config, password = site.path("proxy.conf"), site.path("proxy.password")
     with open(password, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write("a pass phrase\n")
     with open(config, "w") as file:
-        file.write(f'listen = ( "127.0.0.1:{port}" );\ndrain = "100ms";\nallow = ( "127.0.0.1:1-65535" );\n')
+        file.write(f'listen = ( "127.0.0.1:{port}" );\ndrain = "100ms";\nallow = ( "{allow}" );\n')
         if users:
             file.write(f'users = ( {{ name = "site"; password_file = "{password}"; }} );\n')
     site.daemons["proxy"] = Daemon("proxy", [os.path.join(site.bin, "sealift-proxy"), "--config", config],
@@ -192,6 +192,11 @@ def changed_bytes(site, tree, middle):
 
 def login(site, middle):
     """A proxy with users: without a login the run says so, with one it goes on."""
+    site.daemons["proxy"].stop()
+    narrow = f"127.0.0.1:{run_proxy(site, allow='127.0.0.1:1')}"
+    ways = json.loads(site.sealift("--json", "link", "test", "source", "vault", "--proxy", narrow, code=(0, 1, 7)).stdout)["ways"]
+    why = [way["why"] for way in ways if way["mode"] == "direct" and way["proxy"]][0]
+    expect(f"through proxy '{narrow}'" in why and "not allowed by its rules" in why, f"whose rule forbids it: {why}")
     site.daemons["proxy"].stop()
     middle.to = run_proxy(site, users=True)
     run = site.begin_run()
