@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WAIT_MS = 5000, WARNING_MAX = 1024 };
+enum { WAIT_MS = 1000, WARNING_MAX = 1024 };
 
 void follow_result_deinit(struct follow_result *result)
 {
@@ -49,9 +49,11 @@ struct follow {
     const struct follow_request *request;
     struct follow_result *result;
     struct progress progress;
-    uint64_t answers; /* how many were taken */
-    bool answered;    /* the last one among them */
-    bool lost;        /* the connection, and it was said */
+    struct progress_sample sample; /* the last one, which is shown again while nothing is heard */
+    struct buf words;              /* of it: what the run waits for */
+    uint64_t answers;              /* how many were taken */
+    bool answered;                 /* the last one among them */
+    bool lost;                     /* the connection, and it was said */
     bool ended;
 };
 
@@ -97,11 +99,11 @@ void follow_take_row(struct follow_result *result, const Sealift__RunRow *row)
 static void show(struct follow *follow, const Sealift__RunRow *row)
 {
     const struct follow_result *result = follow->result;
-    AUTO(buf) struct buf words = {0};
-    output_escape(span_str(row->text), &words); /* of a run that goes on: what it waits for */
-    const struct progress_sample sample = {
+    buf_clear(&follow->words);
+    output_escape(span_str(row->text), &follow->words); /* of a run that goes on: what it waits for */
+    follow->sample = (struct progress_sample){
         .phase = run_state_name(row->state),
-        .waits_for = words.len ? buf_cstr(&words) : NULL,
+        .waits_for = follow->words.len ? buf_cstr(&follow->words) : NULL,
         .entries = result->counters.entries,
         .files = result->counters.files,
         .bytes = result->counters.content_bytes,
@@ -111,7 +113,13 @@ static void show(struct follow *follow, const Sealift__RunRow *row)
         .stored_bytes = result->counters.stored_bytes,
         .warnings = result->counters.warnings,
     };
-    progress_update(&follow->progress, &sample, clock_steady_ms());
+    progress_update(&follow->progress, &follow->sample, clock_steady_ms());
+}
+
+/* Nothing is heard of a run that waits: that it does, and for what, is due all the same. */
+static void show_again(struct follow *follow)
+{
+    if (follow->sample.phase) progress_update(&follow->progress, &follow->sample, clock_steady_ms());
 }
 
 /* Answers are repeated after a broken connection; each is handed on once, and none may be missing. */
@@ -193,7 +201,9 @@ static bool step(struct follow *follow, struct err *err)
         follow->result->interrupted = true;
         return true;
     default:
-        return !follow->lost || ask_again(follow, err);
+        if (follow->lost) return ask_again(follow, err);
+        show_again(follow);
+        return true;
     }
 }
 
@@ -218,6 +228,7 @@ bool follow_run(struct cli *cli, const struct follow_request *request, struct fo
                   request->stats_s, clock_steady_ms());
     bool ok = until_the_end(&follow, err);
     progress_clear(&follow.progress);
+    buf_deinit(&follow.words);
     interrupt_release();
     if (!ok) return false;
     *out = result;

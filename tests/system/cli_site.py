@@ -373,9 +373,15 @@ def away(site):
     site.daemons["vault"].stop()
     until("it is seen", lambda: not answer(site, "transporter", "show", "vault")["connected"])
     says(site.sealift("link", "test", "web", "vault", code=7), "'vault' is not connected")
-    says(site.sealift("repository", "create", "later", "--on", "vault", "--path", site.path("vault-root") + "/later",
-                      code=7), "not connected")
+    # both say what they wait for, where nobody looks at a terminal, too, and go on when it comes
+    run = start(site, "job", "run", "second", "--wait")
+    said = run.stderr.readline()
+    made = start(site, "repository", "create", "later", "--on", "vault", "--path", site.path("vault-root") + "/later")
+    said += made.stderr.readline()
+    expect("waits: transporter 'vault' is not connected" in said and "waiting up to 10 s for it" in said, said)
     site.run_transporter("vault")
+    expect(run.wait(60) == 0, f"it goes on when its host comes: {run.communicate()}")
+    expect(made.wait(60) in (0, 7), f"it waits for its host, as long as it says: {made.communicate()}")
     until("it was made when its host came back",
           lambda: answer(site, "repository", "show", "later")["state"] == "open")
 
