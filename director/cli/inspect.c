@@ -118,7 +118,7 @@ const char *inspect_kind(enum err_code code)
 static json_t *finding_json(const Sealift__Finding *finding)
 {
     json_t *points = json_array();
-    enum err_code code = client_code(finding->code);
+    enum err_code code = finding->code ? client_code(finding->code) : ERR_NONE;
     if (code == ERR_NOT_FOUND) code = ERR_DAMAGED; /* what a repository lacks */
     for (size_t i = 0; i < finding->n_points; i++)
         (void)json_array_append_new(points, json_hex(finding->points[i].data, finding->points[i].len));

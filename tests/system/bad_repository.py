@@ -382,7 +382,7 @@ with Site() as site, Site("another") as other:
     work(site)
     opened(site, "gone")  # found again by a daemon that goes on
     mend(site)
-    says(check_hash(site, "half").stdout, "is back: it is used again when its repository is opened anew",
+    says(check_hash(site, "half").stdout, "\nnote  packs/", "is back: it is used again when its repository is opened anew",
          "no point needs what it held")
     vanish(site)
     packs_away(site)
