@@ -133,7 +133,7 @@ def hostile(kmip):
     for tls in (True, False):  # it takes the connection, or even the question, and says nothing
         call("describe", kmip.uri(port=Hostile(kmip, None, tls).port), code=UNREACHABLE, says="no answer in time",
              timeout_ms=500)
-        expect(0.4 < call.seconds < 5, f"the time limit of 0.5 s took {call.seconds} s")
+        expect(0.4 < call.seconds < 8, f"the time limit of 0.5 s took {call.seconds} s")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     call("describe", kmip.uri(port=port), code=UNREACHABLE, says="Connection refused")

@@ -27,6 +27,7 @@ from sealift_site import Daemon, Failed, Site, expect, make_tree, same, value, w
 
 MODES = ("direct", "reverse", "rendezvous")
 OPEN = 80
+HELD_S = 2  # an end that may still be expected waits so long (HELD_MS)
 CURVE_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE" + bytes(15) + b"\x00" + bytes(31)
 
 
@@ -335,12 +336,16 @@ def strangers(site, tree, port):
     impostor(site, port)
     unknown = "a" * 52 + ".0.b.rendezvous.sealift"
     expect(ask(port, unknown)[1] == 2, "a name that no run expects is refused")
-    begun = time.monotonic()
-    expect(ask(port, "director.example")[1] == 2, "the reverse port dials nothing")
-    expect(ask(port, "127.0.0.1")[1] == 2, "not even its own host")
-    expect(ask(port, "", CURVE_GREETING) == b"", "CURVE without SOCKS5 is turned away")
-    expect(ask(port, "", b"GET / HTTP/1.1\r\n\r\n") == b"", "so is HTTP")
-    expect(time.monotonic() - begun < 3, "all of them at once")
+    for _ in range(5):  # a machine that stands still for a moment does not do so each time
+        begun = time.monotonic()
+        expect(ask(port, "director.example")[1] == 2, "the reverse port dials nothing")
+        expect(ask(port, "127.0.0.1")[1] == 2, "not even its own host")
+        expect(ask(port, "", CURVE_GREETING) == b"", "CURVE without SOCKS5 is turned away")
+        expect(ask(port, "", b"GET / HTTP/1.1\r\n\r\n") == b"", "so is HTTP")
+        took = time.monotonic() - begun
+        if took < HELD_S:
+            break
+    expect(took < HELD_S, f"all of them at once, not after {took:.1f} s")
     site.end_run(run)
     log = "\n".join(site.daemons["source"].lines())
     expect(re.search(r"event=reverse_refused client=127\.0\.0\.1:\d+ reason=\"no run here expects this name\"", log),

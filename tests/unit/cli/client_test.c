@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <string.h>
 
-enum { LIMIT_MS = 5000, SHORT_MS = 400 };
+enum { LIMIT_MS = 5000, SHORT_MS = 1000 };
 
 /* A client of a scripted director; the key is anybody's. */
 struct pair {

@@ -247,10 +247,10 @@ static void pass_time(struct loopback *loop, int ms)
     cr_assert(net_poll_wait(&nothing, 1, ms, &err), "%s", err.text);
 }
 
-/* The handshake's time is a fifth of what the first caller waits. */
+/* The handshake's time is half of what the first caller waits. */
 Test(net_proxy, a_rendezvous_waits_for_its_other_end_without_a_try_more)
 {
-    enum { HANDSHAKE_MS = 200 };
+    enum { HANDSHAKE_MS = 600 };
     struct err err;
     struct net_monitor_event event;
     AUTO(loopback) struct loopback loop;
@@ -266,7 +266,7 @@ Test(net_proxy, a_rendezvous_waits_for_its_other_end_without_a_try_more)
                                           .socks5 = joiner.proxy,
                                           .socks5_patience_ms = NET_PATIENCE_FOR_EVER};
     cr_assert(net_socket_attach(client.socket, &endpoint, &err), "%s", err.text);
-    pass_time(&loop, 5 * HANDSHAKE_MS);
+    pass_time(&loop, 2 * HANDSHAKE_MS);
     cr_assert(!net_monitor_take(client.monitor, &event), "event %d", event.kind);
     cr_assert_eq(atomic_load(&joiner.callers), 1);
     dial_through(loop.server, &joiner, "tcp://rendezvous-4711:1");

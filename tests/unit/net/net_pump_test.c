@@ -111,33 +111,60 @@ Test(net_pump, gives_libzmq_time_for_the_last_words_from_outside)
     cr_assert(pumping.result.shook_hands);
 }
 
-Test(net_pump, waits_no_longer_than_libzmq_does)
+/* A pump that waits takes as long each time; one that does not may be held up, but not by the machine alone
+ * every time. */
+static void expect_no_wait(long (*one_pump)(void))
+{
+    enum { TRIES = 40 };
+    long took = LAST_WORDS_MS;
+    for (int i = 0; i < TRIES && took >= LAST_WORDS_MS; i++)
+        took = one_pump();
+    cr_assert_lt(took, LAST_WORDS_MS);
+}
+
+static long pump_that_libzmq_leaves(void)
 {
     struct pumping pumping;
     pumping_init(&pumping);
     shake_hands(&pumping);
     say_last(&pumping);
     close_end(&pumping.inner[1]);
-    cr_assert_lt(pumping_join(&pumping), LAST_WORDS_MS);
+    return pumping_join(&pumping);
 }
 
-Test(net_pump, that_is_to_end_does_not_wait)
+Test(net_pump, waits_no_longer_than_libzmq_does)
+{
+    expect_no_wait(pump_that_libzmq_leaves);
+}
+
+static long pump_that_is_to_end(void)
 {
     struct pumping pumping;
     pumping_init(&pumping);
     shake_hands(&pumping);
     say_last(&pumping);
     net_wake_signal(&pumping.finish);
-    cr_assert_lt(pumping_join(&pumping), LAST_WORDS_MS);
+    return pumping_join(&pumping);
+}
+
+Test(net_pump, that_is_to_end_does_not_wait)
+{
+    expect_no_wait(pump_that_is_to_end);
+}
+
+static long pump_without_hands_shaken(void)
+{
+    struct pumping pumping;
+    pumping_init(&pumping);
+    close_end(&pumping.outer[1]);
+    long took = pumping_join(&pumping);
+    cr_assert_eq(pumping.result.end, NET_PUMP_OUTER);
+    cr_assert_not(pumping.result.shook_hands);
+    return took;
 }
 
 /* Nothing was said that anybody could take. */
 Test(net_pump, does_not_wait_where_hands_were_not_shaken)
 {
-    struct pumping pumping;
-    pumping_init(&pumping);
-    close_end(&pumping.outer[1]);
-    cr_assert_lt(pumping_join(&pumping), LAST_WORDS_MS);
-    cr_assert_eq(pumping.result.end, NET_PUMP_OUTER);
-    cr_assert_not(pumping.result.shook_hands);
+    expect_no_wait(pump_without_hands_shaken);
 }

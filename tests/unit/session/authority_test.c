@@ -4,6 +4,7 @@
 #include "common/crypto/seal/key.h"
 #include "common/wire/grant.h"
 #include "common/wire/stored.h"
+#include "tests/support/cpu_time.h"
 #include "tests/support/remove_tree.h"
 #include "tests/unit/wire/fixture.h"
 #include "transporter/session/authority.h"
@@ -12,7 +13,6 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct site site;
 static struct site_line line;
@@ -160,13 +160,6 @@ static struct statement *numbered_job(uint32_t number, uint64_t version)
     struct id id = {{1}};
     memcpy(id.bytes + 1, &number, sizeof(number));
     return site_job(&site, site.admin, &id, version, "web");
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 /* Each is looked up and verified once: the last costs no more than the first. */
