@@ -347,7 +347,7 @@ static struct repository *take_stuck(struct stores *stores, const struct id *id,
 {
     LOCK_HERE(&stores->lock);
     struct store *store = find(stores, id);
-    if (!stores->closed || !store || !store->open || !store->statement || store->retired ||
+    if (!stores->closed || !store || !store->open || !store->statement || store->retired || store->opening ||
         store->users > 0 || !repository_is_stuck(store->open))
         return NULL;
     struct repository *open = store->open;
