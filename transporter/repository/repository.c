@@ -206,7 +206,7 @@ bool repository_open_on(const struct storage *storage, const struct repository_o
     repository->progress = options->progress;
     if (options->state_dir) repository->state_dir = xstrdup(options->state_dir);
     if (!become_owner(repository, options, err) || !load(repository, options->index, err))
-        return err_wrap(err, "cannot open the repository '%s'", options->path);
+        return err_wrap(err, REPOSITORY_NOT_OPENED "%s'", options->path);
     tell_what_was_mended(repository);
     if (repository->owner) reserve_renew(repository); /* those of before have none */
     repository->statement = (struct span){0};         /* borrowed for the opening alone */

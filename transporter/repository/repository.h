@@ -56,6 +56,9 @@ struct repository_options {
     const struct repository_progress *progress; /* NULL: nobody asks */
 };
 
+/* How the text of a failed repository_open begins; the path of the repository follows. */
+#define REPOSITORY_NOT_OPENED "cannot open the repository '"
+
 /* Verifies the log from the remembered head (or from entry 1), compares the index with the packs that
  * are there (reads trailers of new ones, voids missing ones, rebuilds an index that is absent, of
  * another repository, or not trustworthy after a machine crash), salvages journals of `open/` into

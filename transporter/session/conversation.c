@@ -1,5 +1,6 @@
 #include "transporter/session/conversation.h"
 
+#include "transporter/repository/repository.h"
 #include "transporter/session/data_path.h"
 
 #include <stddef.h>
@@ -150,12 +151,22 @@ static const struct public_text *find_text(enum err_code code)
     return NULL;
 }
 
+/* The one path that all may hear of is the repository's, which its statement has: in what a failed opening
+ * begins with, "repository 'NAME': cannot open the repository 'PATH'". A name has no quotation mark. */
+static bool is_of_an_opening(const char *text)
+{
+    static const char by_name[] = "repository '", opening[] = "': " REPOSITORY_NOT_OPENED;
+    if (strncmp(text, by_name, sizeof(by_name) - 1) != 0) return false;
+    const char *name_end = strchr(text + sizeof(by_name) - 1, '\'');
+    return name_end && strncmp(name_end, opening, sizeof(opening) - 1) == 0;
+}
+
 /* Errors that say more by their own texts. But what is wrong with a chunk is said of the first file that it
  * takes away, and whoever sent the chunk must not hear which that is. */
 static bool tells_itself(const struct err *err)
 {
     bool may = err->code == ERR_NOT_AUTHENTIC || err->code == ERR_VERSION || err->code == ERR_PROTOCOL;
-    return may && !strstr(err->text, "'/");
+    return may && (is_of_an_opening(err->text) || !strstr(err->text, "'/"));
 }
 
 const char *conversation_public_text(const struct err *err)

@@ -37,7 +37,7 @@ bool conversation_dialler(enum conversation_kind conversation, enum conversation
 /* Why runs end when their host does; it may be told to anybody. */
 #define CONVERSATION_SHUT_DOWN "stopped by the shutdown of this transporter"
 /* What a peer is told of a failure: never a path, a name or a content. Text of errors that usually hold none
- * passes where it has no path; of others a sentence that goes with the code. */
+ * passes where it has no path but the repository's; of others a sentence that goes with the code. */
 const char *conversation_public_text(const struct err *err);
 /* A code from a peer's Fail: what we do not know, and "no error", become ERR_FAILED. */
 enum err_code conversation_fail_code(uint32_t code);

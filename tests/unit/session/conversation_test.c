@@ -85,6 +85,14 @@ Test(conversation, a_peer_is_told_no_names)
         cr_assert_null(strstr(conversation_public_text(&err), "secret"), "%s",
                        conversation_public_text(&err));
         cr_assert_null(strchr(conversation_public_text(&err), '/'));
+        /* nor by a file whose name reads like something else */
+        (void)err_set(&err, telling[i], "'/home/repository 'a': cannot open the repository '/secret': of it");
+        cr_assert_null(strstr(conversation_public_text(&err), "secret"));
+        /* but where a repository is and what ails it stands in nobody's backup */
+        (void)err_set(&err, telling[i], "the log ends at entry 2, but entry 4 was seen before");
+        (void)err_wrap(&err, "cannot open the repository '%s'", "/srv/store/offsite");
+        (void)err_wrap(&err, "repository '%s'", "offsite");
+        cr_assert_str_eq(conversation_public_text(&err), err.text);
     }
     cr_assert_eq(conversation_fail_code(0), ERR_FAILED);
     cr_assert_eq(conversation_fail_code(4000000000u), ERR_FAILED);
