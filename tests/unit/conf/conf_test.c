@@ -75,7 +75,7 @@ Test(conf_load, tells_why_a_file_cannot_be_opened)
     cr_assert_eq(err.sys, ENOENT);
 }
 
-Test(conf_load, refuses_what_is_no_regular_file_without_waiting, .timeout = 10)
+Test(conf_load, refuses_what_is_no_regular_file_without_waiting, .timeout = 60)
 {
     AUTO(free) char *fifo = in_dir("fifo");
 

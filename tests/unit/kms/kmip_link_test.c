@@ -49,7 +49,7 @@ static void expect_unreachable(char *host, uint32_t timeout_ms, const char *why)
     cr_assert_not_null(strstr(err.text, why), "%s", err.text);
 }
 
-Test(kmip_link, says_why_a_server_has_no_address, .timeout = 20)
+Test(kmip_link, says_why_a_server_has_no_address, .timeout = 60)
 {
     char none[] = "none", slow[] = "slow";
     expect_unreachable(none, 10000, gai_strerror(EAI_NONAME));
@@ -88,7 +88,7 @@ static void deaf_close(struct deaf *deaf)
 }
 
 /* At the second address nobody listens, which is said at once: so it was tried. */
-Test(kmip_link, leaves_time_for_the_second_address_of_a_server, .timeout = 20)
+Test(kmip_link, leaves_time_for_the_second_address_of_a_server, .timeout = 60)
 {
     struct deaf deaf = deaf_make();
     struct kmip_link *link = NULL;
@@ -96,9 +96,9 @@ Test(kmip_link, leaves_time_for_the_second_address_of_a_server, .timeout = 20)
     char host[] = "two";
     const struct kms_uri uri = {.kind = KMS_KMIP, .host = host, .port = deaf.port};
     uint64_t began_ms = clock_steady_ms();
-    cr_assert_not(kmip_link_open(&uri, 400, &link, &err));
+    cr_assert_not(kmip_link_open(&uri, 1600, &link, &err));
     cr_assert_eq(err.code, ERR_UNREACHABLE);
     cr_assert_not_null(strstr(err.text, "Connection refused"), "%s", err.text);
-    cr_assert_geq(clock_steady_ms() - began_ms, 150);
+    cr_assert_geq(clock_steady_ms() - began_ms, 600);
     deaf_close(&deaf);
 }

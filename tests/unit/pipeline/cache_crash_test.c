@@ -113,7 +113,7 @@ Test(cache_crash, killed_at_any_transaction_it_claims_nothing_that_the_repositor
     }
 }
 
-Test(cache_crash, ahead_of_the_repository_it_is_emptied_and_the_next_run_reads_all, .timeout = 60)
+Test(cache_crash, ahead_of_the_repository_it_is_emptied_and_the_next_run_reads_all, .timeout = 120)
 {
     AUTO(scene) struct scene scene = scene_make();
     struct rig *rig = scene.rig;

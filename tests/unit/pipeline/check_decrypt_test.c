@@ -158,7 +158,7 @@ static void note_text(void *arg, const struct err *what)
     buf_printf(arg, "%s\n", what->text);
 }
 
-Test(check_decrypt, tells_the_same_in_the_same_order_whatever_opens_first, .timeout = 60)
+Test(check_decrypt, tells_the_same_in_the_same_order_whatever_opens_first, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     tree_file(&rig->tree, "large", 7, 300 << 20); /* several batches */

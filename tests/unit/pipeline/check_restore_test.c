@@ -57,7 +57,7 @@ static struct restore_rig *make(enum repository_kind kind)
     return rig;
 }
 
-Test(check_restore, of_a_sound_point_puts_every_file_together, .timeout = 60)
+Test(check_restore, of_a_sound_point_puts_every_file_together, .timeout = 120)
 {
     for (int kind = REPOSITORY_ENCRYPTED; kind <= REPOSITORY_PLAINTEXT; kind++) {
         AUTO(restore_rig) struct restore_rig *rig = make((enum repository_kind)kind);
@@ -72,7 +72,7 @@ Test(check_restore, of_a_sound_point_puts_every_file_together, .timeout = 60)
     }
 }
 
-Test(check_restore, names_the_file_whose_chunk_does_not_open_and_no_other, .timeout = 60)
+Test(check_restore, names_the_file_whose_chunk_does_not_open_and_no_other, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
     for (int missing = 0; missing < 2; missing++) {
@@ -115,7 +115,7 @@ Test(check_restore, tells_that_the_list_of_files_is_damaged)
     cr_assert_eq(checking.last.code, ERR_DAMAGED, "%s", checking.last.text);
 }
 
-Test(check_restore, ends_when_a_fetch_fails, .timeout = 60)
+Test(check_restore, ends_when_a_fetch_fails, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
     struct checking checking;
@@ -128,7 +128,7 @@ Test(check_restore, ends_when_a_fetch_fails, .timeout = 60)
     }
 }
 
-Test(check_restore, reads_images_and_their_references, .timeout = 60)
+Test(check_restore, reads_images_and_their_references, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     struct checking checking;
@@ -144,7 +144,7 @@ Test(check_restore, reads_images_and_their_references, .timeout = 60)
 }
 
 /* A writer names the length of a hole: nothing else would end a check of one that never does. */
-Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 60)
+Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     static const _Atomic bool cancelled = true;
@@ -165,7 +165,7 @@ Test(check_restore, of_a_hole_can_be_cancelled, .timeout = 60)
     cr_assert_eq(checking.result.files, 1);
 }
 
-Test(check_restore, spends_no_time_on_the_holes_of_images_and_can_be_cancelled, .timeout = 20)
+Test(check_restore, spends_no_time_on_the_holes_of_images_and_can_be_cancelled, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
     struct checking checking;
@@ -205,7 +205,7 @@ static void note_path(void *arg, struct span path, const struct err *what)
     buf_printf(arg, ": %s\n", what->text);
 }
 
-Test(check_restore, names_files_in_their_order_whatever_opens_first, .timeout = 60)
+Test(check_restore, names_files_in_their_order_whatever_opens_first, .timeout = 120)
 {
     AUTO(restore_rig) struct restore_rig *rig = make(REPOSITORY_ENCRYPTED);
     AUTO(buf) struct buf first = {0};

@@ -68,7 +68,7 @@ static void expect_failed_sync(struct flush_rig *rig)
     cr_assert_str_eq(err.text, "cannot sync the destination: Bad file descriptor");
 }
 
-Test(restore_flush, an_error_of_the_disk_stops_the_restore_at_once, .timeout = 30)
+Test(restore_flush, an_error_of_the_disk_stops_the_restore_at_once, .timeout = 120)
 {
     struct flush_rig rig;
     rig_make(&rig);
@@ -79,7 +79,7 @@ Test(restore_flush, an_error_of_the_disk_stops_the_restore_at_once, .timeout = 3
     rig_free(&rig);
 }
 
-Test(restore_flush, the_rest_is_synced_while_the_restore_finishes, .timeout = 30)
+Test(restore_flush, the_rest_is_synced_while_the_restore_finishes, .timeout = 120)
 {
     struct flush_rig rig;
     rig_make(&rig);

@@ -204,7 +204,7 @@ static void replace_by_forbidden(const struct tree *tree)
     cr_assert(geteuid() != 0 || seteuid(65534) == 0);
 }
 
-Test(file_reader, whatever_else_took_the_place_is_not_read, .timeout = 20)
+Test(file_reader, whatever_else_took_the_place_is_not_read, .timeout = 60)
 {
     static const struct {
         void (*replace)(const struct tree *tree);
@@ -250,7 +250,7 @@ static void replace_by_twin(const struct tree *tree)
 }
 
 /* Whoever trusts reads first, so that it is told in the end has to be certain. */
-Test(file_reader, what_was_trusted_and_is_another_is_told, .timeout = 20)
+Test(file_reader, what_was_trusted_and_is_another_is_told, .timeout = 60)
 {
     static void (*const changes[])(const struct tree *tree) = {rewrite, replace_by_twin, replace_by_fifo,
                                                                replace_by_directory};
