@@ -5,6 +5,7 @@
 #include "transporter/repository/pack_scan.h"
 #include "transporter/repository/rewraps.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -169,11 +170,13 @@ bool repository_fetch(struct repository *repository, const struct hash *ids, siz
                        FETCH_MAX_IDS);
     if (sink->skip >= FETCH_PLACES)
         return err_set(err, ERR_LIMIT, "of each id at most %d places are told", FETCH_PLACES);
+    assert(proof == FETCH_FRAMES || sink->verify == FETCH_VERIFIED);
     AUTO(fetching) struct fetching fetching = {.repository = repository, .sink = sink, .proof = proof};
     pack_toc_init(&fetching.toc);
     struct frame_reader reader = {.repository = repository,
                                   .use = INDEX_FOR_READING,
                                   .skip = sink->skip,
+                                  .check = sink->verify == FETCH_TO_OPEN ? FRAME_ONLY_ONE : FRAME_HASHED,
                                   .frame = tell_frame,
                                   .missing = tell_missing,
                                   .pack_done = pack_done,

@@ -14,11 +14,18 @@ enum fetch_proof {
     FETCH_WITH_LISTS /* also the signed lists that cover them, for copies */
 };
 
+/* Who finds that a frame's bytes are not those that were written. */
+enum fetch_verify {
+    FETCH_VERIFIED, /* the fetch, by the record's check: the next place is tried at once */
+    FETCH_TO_OPEN,  /* who opens them, where there is no next place: a frame opens to its id or not at all, so
+                       it is not hashed here besides */
+};
+
 struct fetch_sink {
     /* Bytes are borrowed for the call. Returning false ends the fetch with *err set by the callback. */
     bool (*envelope)(void *arg, struct span envelope, struct err *err); /* before the seal's first frame */
     bool (*frame)(void *arg, const struct hash *id, struct span frame, struct err *err);
-    /* NULL, or in the place of `frame`: the frame with the record around it, which was verified, as stored */
+    /* NULL, or in the place of `frame`: the frame with the record around it, as stored */
     bool (*record)(void *arg, const struct hash *id, struct span record, struct err *err);
     bool (*list)(void *arg, struct span list, struct err *err); /* after the frames it covers */
     /* an id that is in no readable pack (or whose frame does not parse, or failed its record check);
@@ -30,6 +37,7 @@ struct fetch_sink {
     /* Only frames of this dedup domain: a writer of another domain can plant a frame under any id, and
      * its frame would open to other bytes, or not at all. NULL: of any (plaintext repositories). */
     const struct hash *domain;
+    enum fetch_verify verify; /* FETCH_TO_OPEN never goes with lists */
     /* Below FETCH_PLACES: how many places of each id are passed over, in the order in which they are tried.
      * Whether a frame opens to what its id says only a key tells: who has it asks for the next place. */
     unsigned skip;

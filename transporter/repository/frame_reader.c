@@ -18,6 +18,7 @@ struct want {
     struct index_location at;
     size_t number;  /* in the order asked for */
     unsigned tried; /* locations that were bad, or are passed over */
+    bool only;      /* there is no other location */
 };
 
 struct reading {
@@ -167,14 +168,16 @@ static bool again_elsewhere(struct reading *reading, const struct want *want, co
     return true;
 }
 
-/* Verifies the record that lies in `bytes` and tells its frame. */
+/* Looks at the record that lies in `bytes` and tells its frame. */
 static bool take_frame(struct reading *reading, const struct want *want, struct span bytes, struct err *err)
 {
     const struct frame_reader *reader = reading->reader;
     struct record_view record;
     struct frame_read read = {.id = want->id, .at = want->at, .pack = &reading->pack};
     struct err why;
-    bool good = record_parse(bytes, &record, &why) && frame_parse(record.payload, &read.view, &why);
+    bool hashed = reader->check == FRAME_HASHED || !want->only;
+    bool good = (hashed ? record_parse(bytes, &record, &why) : record_split(bytes, &record, &why)) &&
+                frame_parse(record.payload, &read.view, &why);
     if (good) {
         read.bytes = record.payload;
         read.record = bytes;
@@ -262,12 +265,15 @@ static bool next_place(const struct frame_reader *reader, struct index_view *vie
                        bool *found, struct err *err)
 {
     struct index_location places[INDEX_MAX_LOCATIONS];
+    want->only = false;
     if (want->tried >= INDEX_MAX_LOCATIONS) {
         *found = index_locate_nth(view, want->id, reader->domain, reader->use, want->tried, &want->at, err);
         return *found || err->code == ERR_NOT_FOUND;
     }
-    *found = want->tried < index_locate(view, want->id, reader->domain, reader->use, places);
+    size_t count = index_locate(view, want->id, reader->domain, reader->use, places);
+    *found = want->tried < count;
     if (*found) want->at = places[want->tried];
+    want->only = count == 1;
     return true;
 }
 
@@ -291,6 +297,7 @@ static bool locate(struct reading *reading, bool *missing, struct err *err)
         bool found = false;
         if (i > 0 && by_question(&wants[i], &wants[i - 1]) == 0) {
             wants[i].at = wants[i - 1].at;
+            wants[i].only = wants[i - 1].only;
             missing[i] = missing[i - 1];
             continue;
         }

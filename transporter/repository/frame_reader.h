@@ -1,13 +1,13 @@
 /* Reading many frames: where they lie, in pack order, neighbours in one read, the next run announced
- * to the storage, every record verified, the next location tried when one is bad. What fetching,
- * the closure check of a commit and checks have in common. One thread a reading. */
+ * to the storage, every record verified, the next location tried when one is bad. What fetching
+ * and the closure check of a commit have in common. One thread a reading. */
 #ifndef SEALIFT_REPOSITORY_FRAME_READER_H
 #define SEALIFT_REPOSITORY_FRAME_READER_H
 
 #include "common/crypto/frame.h"
 #include "transporter/repository/inside.h"
 
-/* A frame that was read and verified; borrowed for the call. */
+/* A frame that was read and found good; borrowed for the call. */
 struct frame_read {
     const struct hash *id;
     struct index_location at;
@@ -15,13 +15,19 @@ struct frame_read {
     struct span bytes;
     struct span record; /* the same, with the record's header before it */
     struct frame_view view;
-    struct hash hash; /* of the bytes: what its list names */
+    struct hash hash; /* of the bytes: what its list names; zeros if they were not hashed */
+};
+
+enum frame_check {
+    FRAME_HASHED,  /* a record's check must fit its bytes */
+    FRAME_ONLY_ONE /* so too, but for a frame that lies in one place only: of that its lengths, kind and id */
 };
 
 struct frame_reader {
     struct repository *repository;
     uint32_t domain; /* as in index_locate */
     enum index_use use;
+    enum frame_check check;
     unsigned skip; /* places of each id that are not tried */
     /* false with *err set ends the reading */
     bool (*frame)(void *arg, const struct frame_read *frame, struct err *err);

@@ -295,7 +295,8 @@ bool dialler_answer(struct dialler *dialler, uint64_t connection, Sealift__Head 
     if (head->kind_case == SEALIFT__HEAD__KIND_FRAMES)
         bandwidth_take(dialler->options.bandwidth, payload->len, &dialler->failed);
     (void)pthread_mutex_lock(&dialler->lock);
-    while (!dialler->failed && connection == dialler->connection && payload->len > dialler_credit(dialler))
+    while (!dialler->failed && connection == dialler->connection &&
+           !dialler_may_answer(dialler, payload->len))
         (void)pthread_cond_wait(&dialler->changed, &dialler->lock);
     bool ok = is_alive(dialler, err);
     if (ok) *stale = connection != dialler->connection;

@@ -16,11 +16,14 @@
 enum {
     DIALLER_BATCHES_MAX = 256,      /* unacknowledged at a time */
     DIALLER_CREDIT_MAX = 128 << 20, /* whatever the target offers */
-    /* all that is used of it where the way is short */
+    /* all that is used of it where the way is short. Few answers that wait to be opened stay in the
+     * processor's cache, and lie in the same memory again and again */
     DIALLER_SHORT_BATCHES = 24 << 20,
-    DIALLER_SHORT_ANSWERS = 16 << 20,
-    /* ... and where it is long, for each millisecond of a round trip: 1 Gbit/s of it, and as much again three
-     * times while something that was lost is sent again and holds up what came by other connections */
+    DIALLER_SHORT_ANSWERS = 3 << 20,
+    /* ... and where it is long: as much, or of answers this, and for each millisecond of a round trip 1
+     * Gbit/s of it, and as much again three times while something that was lost is sent again and holds up
+     * what came by other connections */
+    DIALLER_LONG_ANSWERS = 16 << 20,
     DIALLER_LONG_EACH_MS = 500000,
     DIALLER_SPARES = 4 << 20
 };
@@ -111,6 +114,12 @@ void dialler_fail(struct dialler *dialler, const struct err *why);
 static inline uint64_t dialler_credit(const struct dialler *dialler)
 {
     return dialler->credit > dialler->withheld ? dialler->credit - dialler->withheld : 0;
+}
+/* Of a recovery: whether an answer of so many bytes may go. One that is larger than what is used of the
+ * credit goes alone. */
+static inline bool dialler_may_answer(const struct dialler *dialler, size_t len)
+{
+    return len <= dialler_credit(dialler) || (len <= dialler->credit && dialler->credit >= dialler->offered);
 }
 /* Takes the parcel at that place out of the list and frees it. */
 void dialler_drop_parcel(struct dialler *dialler, struct parcel **place);

@@ -111,9 +111,10 @@ void dialler_not_reached(struct dialler *dialler)
  * of the way. */
 static void withhold(struct dialler *dialler)
 {
-    uint64_t enough = dialler->options.conversation == CONVERSATION_RECOVERY ? DIALLER_SHORT_ANSWERS
-                                                                             : DIALLER_SHORT_BATCHES;
+    bool answers = dialler->options.conversation == CONVERSATION_RECOVERY;
+    uint64_t enough = answers ? DIALLER_SHORT_ANSWERS : DIALLER_SHORT_BATCHES;
     if (stripe_growth_is_long(&dialler->growth)) {
+        if (answers) enough = DIALLER_LONG_ANSWERS;
         uint64_t most = enough + dialler->growth.trip_ms * DIALLER_LONG_EACH_MS;
         if (most > dialler->offered) most = dialler->offered;
         if (dialler->reserved == 0)

@@ -134,6 +134,7 @@ static bool serve_want(struct serve *serve, const struct data_message *message, 
                               .missing = on_missing,
                               .arg = serve,
                               .domain = serve->has_domain ? &serve->domain : NULL,
+                              .verify = FETCH_TO_OPEN,
                               .skip = message->head->want->skip};
     if (message->head->want->what != SEALIFT__WANT_WHAT__WANT_FRAMES)
         return err_set(err, ERR_PROTOCOL, "only a run that rewraps may ask for that");
