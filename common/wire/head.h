@@ -50,11 +50,13 @@ size_t head_payload_limit(Sealift__Head__KindCase kind);
 
 /* Blobs, StatusAnswer, RunListAnswer, PointListAnswer, Warnings, UnlockReport, LinkListAnswer, LinkTestAnswer
  * and Witness in payloads: decode with the same care, at most PAYLOAD_MAX. */
+/* `type **out` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define HEAD_PAYLOAD(name, type)                                                                             \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                 \
     void payload_##name##_encode(const type *value, struct buf *out);                                        \
     void payload_##name##_free(type *value);                                                                 \
     DEFINE_AUTO(payload_##name, type *, payload_##name##_free)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 HEAD_PAYLOAD(blobs, Sealift__Blobs)
 HEAD_PAYLOAD(status, Sealift__StatusAnswer)

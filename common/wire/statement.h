@@ -61,10 +61,12 @@ const char *statement_type_name(Sealift__StatementType type);
 const char *statement_job_label(const Sealift__JobBody *job);
 
 /* Plans inside sealed copies; the same care as for bodies. */
+/* `type **out` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define STATEMENT_PLAN(name, type)                                                                           \
     bool plan_##name##_decode(struct span bytes, type **out, struct err *err) MUST_CHECK;                    \
     void plan_##name##_free(type *plan);                                                                     \
     DEFINE_AUTO(plan_##name, type *, plan_##name##_free)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 STATEMENT_PLAN(backup, Sealift__BackupPlan)
 STATEMENT_PLAN(restore, Sealift__RestorePlan)
