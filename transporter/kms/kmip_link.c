@@ -152,8 +152,8 @@ static bool check_regular(const char *path, struct err *err)
 static bool load_files(struct kmip_link *link, struct err *err)
 {
     const struct kms_uri *uri = link->uri;
-    if (!check_regular(uri->ca_file, err) || !check_regular(uri->cert_file, err) ||
-        !check_regular(uri->key_file, err) || !check_key_file(uri->key_file, err))
+    if (!check_regular(uri->key_file, err) || !check_key_file(uri->key_file, err) ||
+        !check_regular(uri->ca_file, err) || !check_regular(uri->cert_file, err))
         return false;
     SSL_CTX_set_default_passwd_cb(link->context, no_password);
     if (SSL_CTX_load_verify_file(link->context, uri->ca_file) != 1)
