@@ -438,7 +438,7 @@ static bool await_cut(struct net_monitor *monitor)
 {
     struct net_monitor_event event;
     size_t cut = 0;
-    for (const long deadline = now_ms() + DEADLINE_MS; cut == 0 && now_ms() < deadline;) {
+    for (const long deadline = now_ms() + 6 * DEADLINE_MS; cut == 0 && now_ms() < deadline;) {
         while (net_monitor_take(monitor, &event))
             continue;
         cut = net_monitor_guard(monitor);
