@@ -1,4 +1,5 @@
-/* What Sealift asks of its TCP connections, whoever made them. A descriptor that is no TCP stays as it is. */
+/* What Sealift asks of its TCP connections, whoever made them. A descriptor that is no TCP carries on
+ * as before. */
 #ifndef SEALIFT_BASE_TCP_H
 #define SEALIFT_BASE_TCP_H
 

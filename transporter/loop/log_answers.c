@@ -197,6 +197,7 @@ static bool go_on(struct log_answer *answer)
     if (stores_get(news->stores, &answer->repository, &answer->store, &err)) {
         bool done = tell_piece(answer);
         stores_give_back(news->stores, &answer->repository);
+        stores_mend(news->stores, &answer->repository); /* a run that ended meanwhile has left it to us */
         return done;
     }
     if (err.code != ERR_NOT_FOUND && err.code != ERR_BUSY)

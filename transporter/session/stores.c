@@ -263,15 +263,14 @@ static void stay_retired(struct store *store, const struct store *known)
 }
 
 /* By which it would be opened anew. */
-static bool keep_newest(struct stores *stores, struct store *told)
+static void keep_newest(struct stores *stores, struct store *told)
 {
     LOCK_HERE(&stores->lock);
     struct store *known = find(stores, &told->statement->id);
-    if (!known->statement || known->statement->version > told->statement->version) return true;
+    if (!known->statement || known->statement->version > told->statement->version) return;
     struct statement *older = known->statement;
     known->statement = told->statement;
     told->statement = older;
-    return true;
 }
 
 bool stores_attach(struct stores *stores, const struct statement *statement, struct err *err)
@@ -286,7 +285,10 @@ bool stores_attach(struct stores *stores, const struct statement *statement, str
     if (!statement_decode(buf_span(&statement->bytes), &store->statement, err) ||
         !begin(stores, &statement->id, &open, err))
         return false;
-    if (open) return keep_newest(stores, store);
+    if (open) {
+        keep_newest(stores, store);
+        return true;
+    }
     store->id = statement->id;
     store->name = xstrdup(body->name);
     /* without the lock: it may take as long as the disk is large, and the other repositories are asked for */

@@ -39,12 +39,12 @@ bool stores_get(struct stores *stores, const struct id *repository, struct repos
 /* Gives back what stores_get gave, once for each time. */
 void stores_give_back(struct stores *stores, const struct id *repository);
 /* Closes a repository that is stuck (repository_is_stuck) and that nobody uses, so that it is opened anew:
- * `closed` is called. Meanwhile nobody gets it (ERR_BUSY, expected). By a run's thread. */
+ * `closed` is called. Meanwhile nobody gets it (ERR_BUSY, expected). By whoever gave it back. */
 void stores_mend(struct stores *stores, const struct id *repository);
 /* Drops the chunk index of a repository that stores_attach has opened, or has failed to open, and builds it
- * anew from the packs. ERR_BUSY where anybody uses it for longer than moments; meanwhile nobody gets it (ERR_BUSY, expected), and if
- * it does not come to its end, `closed` is called: stores_attach then opens it. The statement is the newest
- * of it. */
+ * anew from the packs. ERR_BUSY where anybody uses it for longer than moments; meanwhile nobody gets it
+ * (ERR_BUSY, expected), and if it does not come to its end, `closed` is called: stores_attach then opens it.
+ * The statement is the newest of it. */
 bool stores_reindex(struct stores *stores, const struct statement *repository,
                     const struct repository_progress *progress, struct err *err) MUST_CHECK;
 /* Who is told of a repository that was open and is not any more; before the first run. By any
