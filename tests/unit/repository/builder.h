@@ -81,7 +81,8 @@ struct place *place_copy(const struct place *place);
 
 bool repository_try_open(const struct place *place, struct repository **out, struct err *err);
 
-/* A shell command, which must succeed. Accidents to files are shortest as commands. */
+/* A shell command, which must succeed. Accidents to files are shortest as commands; there is one more,
+ * `flip OFFSET FILE...`, which flips one bit of the byte at OFFSET. */
 void shell(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* The same, which may fail. */
 bool shell_works(const char *fmt, ...) PRINTF_LIKE(1, 2);

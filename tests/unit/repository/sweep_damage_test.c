@@ -10,10 +10,7 @@
 /* One bit at offset 500 of each pack that the filter lets pass. */
 static void flip_packs(struct place *place, const char *filter)
 {
-    shell(
-        "for f in $(ls '%s'/packs/*/* | %s); do b=$(od -An -tu1 -j500 -N1 $f); "
-        "printf \"\\\\$(printf %%03o $((b ^ 32)))\" | dd of=$f bs=1 seek=500 conv=notrunc status=none; done",
-        place->path, filter);
+    shell("flip 500 $(ls '%s'/packs/*/* | %s)", place->path, filter);
 }
 
 static uint8_t is_had(struct place *place, const struct hash *id)

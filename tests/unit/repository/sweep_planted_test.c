@@ -70,9 +70,7 @@ Test(sweep, heals_a_damaged_pack_full_of_copies_of_one_chunk, .timeout = 120)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     struct hash root = planted(place);
-    shell("f=$(ls -S '%s'/packs/*/* | sed -n 2p); b=$(od -An -tu1 -j800 -N1 $f); "
-          "printf \"\\\\$(printf %%03o $((b ^ 32)))\" | dd of=$f bs=1 seek=800 conv=notrunc status=none",
-          place->path);
+    shell("flip 800 $(ls -S '%s'/packs/*/* | sed -n 2p)", place->path);
     cr_assert_eq(findings_of(place->repository), 1);
     place_close(place);
     struct fault *fault = place_open_faulty(place);

@@ -10,9 +10,7 @@
 
 static void flip_at(const char *path, uint32_t offset)
 {
-    shell("chmod u+w '%s' && b=$(od -An -tu1 -j%u -N1 '%s'); "
-          "printf \"\\\\$(printf %%03o $((b ^ 32)))\" | dd of='%s' bs=1 seek=%u conv=notrunc status=none",
-          path, offset, path, path, offset);
+    shell("chmod u+w '%s' && flip %u '%s'", path, offset, path);
 }
 
 /* --- what still reads in a damaged pack --- */

@@ -168,7 +168,7 @@ Test(unlocks, are_believed_only_if_an_operator_signed_them)
     shell("mkdir -p \"$(dirname '%s/%s')\" && cp '%s' '%s/%s'", scene.place->path, name, from,
           scene.place->path, name);
     cr_assert_str_eq(sections(scene.place->repository, &other->key_id, scene.operator).entries, "1:? ");
-    shell("chmod u+w '%s' && printf X | dd of='%s' bs=1 seek=100 conv=notrunc 2>/dev/null", from, from);
+    shell("chmod u+w '%s' && flip 100 '%s'", from, from);
     cr_assert_str_eq(sections(scene.place->repository, key, scene.operator).entries, "1:? 2:? ");
     shell("truncate -s 50 '%s'", from);
     cr_assert_str_eq(sections(scene.place->repository, key, scene.operator).entries, "1:? 2:? ");
