@@ -306,6 +306,33 @@ Test(way_session, the_reverse_port_turns_away_whom_no_run_expects)
     meeting.ends->path = path_of(&meeting, SEALIFT__RUN_SIDE__SIDE_SOURCE);
 }
 
+/* Until the other end hangs up. */
+static void hear_out(int fd)
+{
+    uint8_t bytes[256];
+    while (recv(fd, bytes, sizeof(bytes), 0) > 0)
+        continue;
+}
+
+/* libzmq does not dial again by itself after such. */
+Test(way_session, a_source_is_there_again_after_bytes_that_are_no_handshake, .timeout = 60)
+{
+    static const char *const bytes[] = {"GET / HTTP/1.1\r\n\r\n",
+                                        "\x16\x03\x01\x02\x01\x01\xfc\x03\x03\x2a\x2a\x2a"};
+    AUTO(meeting) struct meeting meeting;
+    meeting_init(&meeting, SEALIFT__CONNECTION__CONNECTION_REVERSE);
+    meeting.ends->lease_ms = 50000;
+    struct dialler *dialler = ends_dial(meeting.ends, CONVERSATION_SEALED, &meeting.ends->run);
+    for (size_t i = 0; i < 4; i++) {
+        const char *said = bytes[i % 2];
+        AUTO(fd) int stranger = call(atomic_load(&meeting.relay->target));
+        cr_assert_eq(ask(stranger, name, RENDEZVOUS_B), SOCKS_CONNECTED, "call %zu", i);
+        cr_assert_eq(send(stranger, said, strlen(said), MSG_NOSIGNAL), (ssize_t)strlen(said));
+        hear_out(stranger);
+    }
+    dialler_leave(dialler);
+}
+
 /* As the source's own end does: nobody listens there until the target waits. */
 static int come_from_inside(const char *address)
 {
