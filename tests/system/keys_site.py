@@ -134,7 +134,7 @@ with Site() as site:
     me = json.loads(site.sealift("--json", "operator", "list").stdout)["operators"][0]["name"]
     withdraw(site, "by-password", me, "read")
     refused = site.sealift("key", "withdraw", "by-chance", me, "--half", "read", code=2)
-    expect("last copy" in refused.stderr and "1 recovery points are lost" in refused.stderr
+    expect("last copy" in refused.stderr and "1 recovery point is lost" in refused.stderr
            and refused.stderr.count("nobody opens the point") == 1, f"the last copy is not withdrawn unasked: {refused.stderr}")
     site.sealift("key", "withdraw", "by-chance", me, "--half", "read", "--yes")
     shutil.rmtree(site.path("operator", "grants"), ignore_errors=True)
