@@ -83,6 +83,12 @@ STATEMENT_PLAN(wrap, Sealift__WrapPlan)
 bool statement_check(const struct statement *statement, const struct roster *roster, const uint8_t *self,
                      uint64_t now_s, struct version_memory *memory, struct err *err) MUST_CHECK;
 
+/* What the points of a job were promised outlives its later versions: no time of immutability is shortened,
+ * and while there is one, the job keeps its label and its repository. Whoever holds the version before looks.
+ * ERR_POLICY. */
+bool statement_keeps_promises(const struct statement *statement, const struct statement *before,
+                              struct err *err) MUST_CHECK;
+
 /* Context strings of boxes inside statements: "sealift PURPOSE v1" 00 site id [extra…]; appended. */
 void statement_box_context(const char *purpose, const struct id *site, const struct id *id, struct span extra,
                            struct buf *out);

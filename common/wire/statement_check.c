@@ -58,3 +58,26 @@ bool statement_check(const struct statement *statement, const struct roster *ros
     version_memory_put(memory, statement->type, &statement->id, statement->version, &statement->hash);
     return true;
 }
+
+bool statement_keeps_promises(const struct statement *statement, const struct statement *before,
+                              struct err *err)
+{
+    if (statement->type != SEALIFT__STATEMENT_TYPE__STATEMENT_JOB) return true;
+    const Sealift__JobBody *new = statement->body.job, *old = before->body.job;
+    uint64_t promised_s = old->retention ? old->retention->immutable_s : 0;
+    if (promised_s == 0) return true;
+    if (!new->retention || new->retention->immutable_s < promised_s)
+        return err_set(
+            err, ERR_POLICY,
+            "the points of the job '%s' are immutable for %llu s, as was signed, and nobody shortens "
+            "that",
+            old->name, (unsigned long long)promised_s);
+    if (!span_eq(span_of(new->repository.data, new->repository.len),
+                 span_of(old->repository.data, old->repository.len)) ||
+        strcmp(statement_job_label(new), statement_job_label(old)) != 0)
+        return err_set(err, ERR_POLICY,
+                       "the points of the job '%s' are immutable, as was signed: it goes on under its name "
+                       "and in its repository, or another job is made",
+                       old->name);
+    return true;
+}

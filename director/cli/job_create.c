@@ -8,17 +8,17 @@
 #include "common/wire/placement.h"
 #include "director/cli/job_keys.h"
 #include "director/cli/job_pace.h"
+#include "director/cli/job_rules.h"
 #include "director/cli/key_witness.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
 #include "director/cli/statements.h"
-#include "director/core/schedule.h"
 #include "transporter/core/node.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_LIMIT = 4096, KEEP_MAX = 1000000 };
+enum { PATH_LIMIT = 4096 };
 
 const struct option_spec job_create_options[] = {
     {"backup", "TRANSPORTER:PATH", "what is backed up; more paths of the same host may follow, or repeat it"},
@@ -45,15 +45,7 @@ const struct option_spec job_create_options[] = {
      "link: as 'sealift link set' says (default)"},
     {"proxy", "HOST:PORT",
      "rendezvous: where both meet; direct: a SOCKS5 proxy that the source dials through"},
-    {"keep-last", "N", "how many newest points 'job prune' keeps"},
-    {"keep-daily", "N", "one a day, for so many days"},
-    {"keep-weekly", "N", "the same for weeks"},
-    {"keep-monthly", "N", "the same for months"},
-    {"keep-yearly", "N", "the same for years"},
-    {"immutable", "TIME", "a younger point is not removed by anybody, as 30d"},
-    {"schedule", "SPEC",
-     "the director starts it: hourly, daily [02:30], weekly [sun] [03:00], every 6h (UTC; default: nobody "
-     "does)"},
+    JOB_RULES_OPTIONS,
     {"reencrypt", NULL, "a copy from an encrypted repository: who encrypts opens the points' old keys first"},
     {"exact", NULL, NULL},
     JOB_PACE_OPTIONS,
@@ -283,32 +275,6 @@ static bool read_connection(struct draft *draft, struct err *err)
     return true;
 }
 
-static bool read_retention(struct draft *draft, struct err *err)
-{
-    const struct {
-        const char *option;
-        uint32_t *field;
-    } rules[] = {
-        {"keep-last", &draft->retention.last},     {"keep-daily", &draft->retention.daily},
-        {"keep-weekly", &draft->retention.weekly}, {"keep-monthly", &draft->retention.monthly},
-        {"keep-yearly", &draft->retention.yearly},
-    };
-    sealift__retention__init(&draft->retention);
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        unsigned number = 0;
-        if (!args_number(draft->args, rules[i].option, 1, KEEP_MAX, &number, err)) return false;
-        *rules[i].field = number;
-        if (number) draft->body.retention = &draft->retention;
-    }
-    uint64_t age_ms = 0;
-    const char *immutable = args_value(draft->args, "immutable");
-    if (!immutable) return true;
-    if (!duration_parse(immutable, &age_ms, err)) return err_wrap(err, "--immutable");
-    draft->retention.immutable_s = age_ms / 1000;
-    draft->body.retention = &draft->retention;
-    return true;
-}
-
 static bool read_compression(struct draft *draft, struct err *err)
 {
     const char *text = args_value(draft->args, "compress");
@@ -365,24 +331,15 @@ static bool read_what(struct draft *draft, struct err *err)
     return read(draft, err);
 }
 
-static bool read_schedule(struct draft *draft, struct err *err)
-{
-    const char *spec = args_value(draft->args, "schedule");
-    struct schedule schedule;
-    if (!spec) return true;
-    draft->body.schedule = lent_text(spec);
-    return schedule_parse(spec, &draft->id, &schedule, err) || err_wrap(err, "--schedule");
-}
-
 static bool read_words(struct draft *draft, struct err *err)
 {
     if (!read_what(draft, err) || !read_target(draft, err)) return false;
     draft->body.source = draft->source->sign_pk;
     return job_keys_placement(draft->cli, draft->args, draft->source, &draft->body, &draft->keys, err) &&
            job_keys_subset(draft->args, &draft->keys, err) && read_connection(draft, err) &&
-           job_pace_read(draft->args, &draft->body, err) && read_retention(draft, err) &&
-           read_schedule(draft, err) && read_compression(draft, err) && read_cipher(draft, err) &&
-           check_placement(draft, err);
+           job_pace_read(draft->args, &draft->body, err) &&
+           job_rules_read(draft->args, &draft->id, &draft->retention, &draft->body, err) &&
+           read_compression(draft, err) && read_cipher(draft, err) && check_placement(draft, err);
 }
 
 /* --- signing --- */

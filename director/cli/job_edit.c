@@ -2,6 +2,7 @@
 
 #include "common/wire/lent.h"
 #include "director/cli/job_pace.h"
+#include "director/cli/job_rules.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
 #include "director/core/run.h"
@@ -12,6 +13,7 @@ const struct option_spec job_edit_options[] = {
     {"connection", "HOW", "direct, reverse or rendezvous, or 'link': as the link of both hosts says"},
     {"proxy", "HOST:PORT",
      "rendezvous: where both meet; direct: a SOCKS5 proxy that the source dials through"},
+    JOB_RULES_OPTIONS,
     JOB_PACE_OPTIONS,
     {0},
 };
@@ -22,6 +24,7 @@ struct edit {
     struct link_table links;
     const struct statement *job;
     Sealift__JobBody body;
+    Sealift__Retention retention; /* the body's, where it has one */
     struct way_wish way;
     struct pair pair;
     bool local; /* both sides are one host */
@@ -58,14 +61,24 @@ static bool get(struct cli *cli, const char *name, struct edit *out, struct err 
     return true;
 }
 
+static bool is_started(const char *schedule)
+{
+    return schedule[0] && strcmp(schedule, "none") != 0;
+}
+
 static void say(struct cli *cli, const struct edit *edit)
 {
     json_t *object = json_pack("{s:s}", "job", edit->body.name);
+    job_rules_json(&edit->body, object);
     job_pace_json(&edit->body, object);
     if (!edit->local) pair_json(&edit->links, &edit->way, &edit->pair, object);
     AUTO(json) json_t *shown = json_deep_copy(object);
     const char *dials = json_string_value(json_object_get(shown, "dials"));
-    output_line(&cli->output, object, "%s: signed anew; bandwidth %s, priority %u%s%s", edit->body.name,
+    const char *schedule = edit->body.schedule;
+    AUTO(json) json_t *keeps = job_rules_keep_words(&edit->body);
+    output_line(&cli->output, object, "%s: signed anew; %s%s, keeps %s; bandwidth %s, priority %u%s%s",
+                edit->body.name, is_started(schedule) ? "started " : "started by nobody but people",
+                is_started(schedule) ? schedule : "", json_string_value(keeps),
                 edit->body.bandwidth[0] ? edit->body.bandwidth : "unlimited",
                 edit->body.priority ? edit->body.priority : RUN_PRIORITY_USUAL, dials ? "; " : "",
                 dials ? dials : "");
@@ -80,7 +93,8 @@ bool job_edit(struct cli *cli, const struct args *args, struct err *err)
         any = any || args_flag(args, option->name);
     if (!any) return err_set(err, ERR_USAGE, "say what is to be another: 'sealift job edit --help' lists it");
     if (!get(cli, args_operand(args, 0), &edit, err) || !read_way(&edit, args, err) ||
-        !job_pace_read(args, &edit.body, err))
+        !job_pace_read(args, &edit.body, err) ||
+        !job_rules_read(args, &edit.job->id, &edit.retention, &edit.body, err))
         return false;
     const struct put_request request = {
         .type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, .id = edit.job->id, .body = &edit.body};

@@ -7,6 +7,7 @@
 #include "director/cli/job_edit.h"
 #include "director/cli/job_keys.h"
 #include "director/cli/job_pace.h"
+#include "director/cli/job_rules.h"
 #include "director/cli/job_run.h"
 #include "director/cli/pair.h"
 #include "director/cli/put.h"
@@ -14,7 +15,6 @@
 #include "director/cli/time_word.h"
 #include "director/cli/verbs.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,40 +35,6 @@ static const char *placement_name(Sealift__Placement placement)
 }
 
 /* --- list, show --- */
-
-static json_t *retention_json(const Sealift__Retention *retention)
-{
-    if (!retention) return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "last", json_count(retention->last), "daily",
-                     json_count(retention->daily), "weekly", json_count(retention->weekly), "monthly",
-                     json_count(retention->monthly), "yearly", json_count(retention->yearly), "immutable_s",
-                     json_count(retention->immutable_s));
-}
-
-/* The retention for people; null where no rule is signed: every point stays. */
-static json_t *keep_words(const Sealift__JobBody *body)
-{
-    const Sealift__Retention *retention = body->retention;
-    AUTO(buf) struct buf words = {0};
-    if (!retention) return json_string("every point");
-    const struct {
-        const char *what;
-        uint64_t count;
-    } rules[] = {{"last", retention->last},
-                 {"daily", retention->daily},
-                 {"weekly", retention->weekly},
-                 {"monthly", retention->monthly},
-                 {"yearly", retention->yearly}};
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-        if (rules[i].count > 0)
-            buf_printf(&words, "%s%s %" PRIu64, words.len ? ", " : "", rules[i].what, rules[i].count);
-    if (retention->immutable_s > 0) {
-        char age[24];
-        time_word_age((uint64_t)retention->immutable_s * 1000000000, age);
-        buf_printf(&words, "%simmutable for %s", words.len ? ", " : "", age);
-    }
-    return json_string(words.len ? buf_cstr(&words) : "every point");
-}
 
 struct job_tables {
     struct statements jobs, repositories;
@@ -129,9 +95,7 @@ static json_t *job_json(const struct cli *cli, const struct statement *job, cons
     (void)json_object_set_new(object, "cipher", json_string(cipher_name((enum cipher)body->cipher)));
     (void)json_object_set_new(object, "compress", json_string(body->compressor));
     add_way(cli, body, tables, object);
-    (void)json_object_set_new(object, "schedule",
-                              body->schedule[0] ? json_string(body->schedule) : json_null());
-    (void)json_object_set_new(object, "keep", retention_json(body->retention));
+    job_rules_json(body, object);
     (void)json_object_set_new(object, "from_repository", copy ? json_string(from) : json_null());
     (void)json_object_set_new(object, "from_job",
                               body->from_job[0] ? json_string(body->from_job) : json_null());
@@ -255,7 +219,8 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
     json_t *object = job_json(cli, job, &tables);
     add_plan(cli, job, object);
     add_subset(cli, job->body.job, &tables.repositories, object);
-    if (cli->output.form == OUTPUT_TEXT) (void)json_object_set_new(object, "keep", keep_words(job->body.job));
+    if (cli->output.form == OUTPUT_TEXT)
+        (void)json_object_set_new(object, "keep", job_rules_keep_words(job->body.job));
     output_record(&cli->output, columns, object);
     return true;
 }
@@ -347,11 +312,13 @@ const struct command job_commands[] = {
      "source:  web1\n"
      "paths:   /srv/www",
      NULL, 1, 1, show},
-    {"job", "edit", "NAME [--connection HOW] [--bandwidth RULE] [--priority N]",
+    {"job", "edit", "NAME [--schedule SPEC] [--keep-daily N] [--bandwidth RULE] [options]",
      "Signs a job anew, with what is said here and all else as it was. Runs that wait go by it; one that "
-     "runs\ntakes the new bandwidth, and goes on as it began in all else.",
-     "$ sealift job edit web --connection reverse\n"
-     "web: signed anew; bandwidth unlimited, priority 3; vault dials web1",
+     "runs\ntakes the new bandwidth, and goes on as it began in all else. What is kept is asked of all "
+     "points of the\njob, the earlier ones too, when they are next pruned.",
+     "$ sealift job edit web --schedule 'daily 02:30' --keep-daily 14 --connection reverse\n"
+     "web: signed anew; started daily 02:30, keeps daily 14; bandwidth unlimited, priority 3; vault dials "
+     "web1",
      job_edit_options, 1, 1, job_edit},
     {"job", "run", "NAME [--wait] [--stats N]",
      "Runs a job now. With --wait it ends when the run does, with its exit code: 1 means done with "

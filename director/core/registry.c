@@ -281,7 +281,9 @@ bool registry_accept(struct registry *registry, struct statement **statement, ui
         *out = (struct acceptance){.known = true};
         return true;
     }
-    if (!authentic(registry, new, now_s, err) || !registry_rules_check(registry, new, old, err)) return false;
+    if (!authentic(registry, new, now_s, err) || !registry_rules_check(registry, new, old, err) ||
+        (old && !statement_keeps_promises(new, old, err)))
+        return false;
     bool kept = shelf_index(new->type) >= 0;
     if (kept && !has_room(registry, new, err)) return false;
     if (!statement_check(new, registry->roster, NULL, now_s, registry->memory, err)) return false;

@@ -270,6 +270,16 @@ def links(site):
     says(site.sealift("job", "edit", "plainly", "--connection", "direct", code=2), "nobody dials")
     says(site.sealift("job", "edit", "second", code=2), "say what is to be another")
     site.sealift("job", "edit", "second", "--connection", "link")
+    # when it is started, and what is kept: what is not said stays, 0 takes a rule away, a promise is not shortened
+    says(site.sealift("job", "edit", "second", "--schedule", "daily 02:30", "--keep-last", "9", "--keep-daily", "7",
+                      "--immutable", "4h"), "started daily 02:30", "keeps last 9, daily 7, immutable for 4 h")
+    done = json.loads(site.sealift("--json", "job", "edit", "second", "--keep-last", "0", "--schedule", "none").stdout)
+    expect(done["keep"]["last"] == 0 and done["keep"]["daily"] == 7 and done["keep"]["immutable_s"] == 14400
+           and done["schedule"] == "none", f"edited: {done}")
+    says(site.sealift("job", "edit", "second", "--immutable", "239m", code=5), "are immutable for 14400 s", "nobody shortens")
+    says(site.sealift("job", "edit", "second", "--schedule", "at tea time", code=2), "--schedule")
+    shown = answer(site, "job", "show", "second")
+    expect(shown["keep"]["daily"] == 7 and shown["keep"]["immutable_s"] == 14400, f"as it was: {shown}")
     link("remove", "web", "vault")
     row = {row["name"]: row for row in answer(site, "job", "list")["jobs"]}["second"]
     expect(row["connection"] == "link" and row["way"]["connection"] == "direct", f"as it was: {row}")

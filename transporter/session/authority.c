@@ -234,7 +234,8 @@ static bool check_other(struct authority *authority, const struct statement *sta
         return err_set(err, ERR_LIMIT, "more than %d statements", STATEMENTS_MAX);
     if (known) version_memory_put(memory, known->type, &known->id, known->version, &known->hash);
     return statement_check(statement, roster, authority->self->known.sign_pk, (uint64_t)time(NULL), memory,
-                           err);
+                           err) &&
+           (!known || statement_keeps_promises(statement, known, err));
 }
 
 static bool store(struct authority *authority, const struct statement *statement, struct err *err)

@@ -137,8 +137,25 @@ Test(care_rules, what_a_job_without_a_rule_keeps_is_pruned_by_no_other_job)
     struct care_rule found = rule_for(1);
     cr_assert_eq(found.retention.last, 0, "no rule: all stay");
     cr_assert_eq(found.retention.immutable_s, 9);
-    told(&(struct draft){.id = 1, .version = 2, .name = "web", .repository = &here, .deleted = true});
+    told(&(struct draft){
+        .id = 1, .version = 2, .name = "web", .repository = &here, .immutable_s = 9, .deleted = true});
     cr_assert_eq(rule_for(1).retention.last, 1, "a deleted job has no say");
+}
+
+Test(care_rules, the_immutability_of_a_job_is_not_shortened_by_a_later_version)
+{
+    struct err err = {0};
+    told(&(struct draft){.id = 1, .name = "web", .repository = &here, .last = 3, .immutable_s = 60});
+    cr_assert_not(tell(
+        &(struct draft){.id = 1, .version = 2, .name = "web", .repository = &here, .immutable_s = 59}, &err));
+    cr_assert_eq(err.code, ERR_POLICY);
+    cr_assert_not(tell(
+        &(struct draft){.id = 1, .version = 2, .name = "web", .repository = &elsewhere, .immutable_s = 60},
+        &err));
+    cr_assert_eq(err.code, ERR_POLICY);
+    cr_assert_eq(rule_for(3).retention.immutable_s, 60);
+    told(&(struct draft){.id = 1, .version = 3, .name = "web", .repository = &here, .immutable_s = 61});
+    cr_assert_eq(rule_for(3).retention.immutable_s, 61);
 }
 
 Test(care_rules, what_any_other_copy_of_all_jobs_keeps_stays_too)

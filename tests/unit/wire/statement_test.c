@@ -1,3 +1,4 @@
+#include "common/wire/lent.h"
 #include "common/wire/stored.h"
 #include "fixture.h"
 
@@ -75,6 +76,60 @@ Test(statement, of_an_operator_is_accepted_once)
     AUTO(statement) struct statement *first = site_job(&site, site.helper, &job, 1, "web");
     cr_assert_eq(check(first, NULL, &err), ERR_NONE, "%s", err.text);
     cr_assert_eq(check(first, NULL, &err), ERR_EXISTS);
+}
+
+static struct statement *promising(uint64_t version, const char *name, uint64_t immutable_s,
+                                   uint8_t repository)
+{
+    Sealift__JobBody body;
+    Sealift__Retention retention = SEALIFT__RETENTION__INIT;
+    Sealift__SealedCopy copy, *copies[1];
+    uint8_t id[ID_LEN] = {repository};
+    site_job_body(&site, &body, &copy, copies, name);
+    retention.immutable_s = immutable_s;
+    retention.last = 1;
+    body.retention = &retention;
+    body.repository = lent_bytes(id, sizeof(id));
+    AUTO(buf) struct buf encoded = {0}, bytes = {0};
+    statement_body_encode(&body, &encoded);
+    const struct statement_draft draft = {.type = SEALIFT__STATEMENT_TYPE__STATEMENT_JOB,
+                                          .site = site.id,
+                                          .id = job,
+                                          .version = version,
+                                          .body = buf_span(&encoded)};
+    struct statement *out = NULL;
+    struct err err = {0};
+    cr_assert(statement_sign(site.admin->sign, &draft, &bytes, &err), "%s", err.text);
+    cr_assert(statement_decode(buf_span(&bytes), &out, &err), "%s", err.text);
+    return out;
+}
+
+Test(statement, of_a_job_keeps_what_its_points_were_promised)
+{
+    static const struct {
+        uint64_t before_s, after_s;
+        const char *name;
+        uint8_t repository;
+        enum err_code code;
+    } cases[] = {
+        {60, 60, "web", 1, ERR_NONE},   {60, 61, "web", 1, ERR_NONE},   {0, 0, "other", 2, ERR_NONE},
+        {0, 60, "web", 2, ERR_NONE},    {60, 59, "web", 1, ERR_POLICY}, {60, 0, "web", 1, ERR_POLICY},
+        {60, 60, "web", 2, ERR_POLICY}, {60, 60, "wed", 1, ERR_POLICY},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err = {0};
+        AUTO(statement) struct statement *before = promising(1, "web", cases[i].before_s, 1);
+        AUTO(statement)
+        struct statement *after = promising(2, cases[i].name, cases[i].after_s, cases[i].repository);
+        bool kept = statement_keeps_promises(after, before, &err);
+        cr_expect_eq(kept, cases[i].code == ERR_NONE, "case %zu", i);
+        cr_expect_eq(err.code, cases[i].code, "case %zu: %s", i, err.text);
+    }
+    /* a job without any rule after one with a promise */
+    struct err err = {0};
+    AUTO(statement) struct statement *before = promising(1, "web", 60, 1);
+    AUTO(statement) struct statement *after = site_job(&site, site.admin, &job, 2, "web");
+    cr_expect_not(statement_keeps_promises(after, before, &err));
 }
 
 Test(statement, of_a_lower_version_is_refused)
