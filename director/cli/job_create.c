@@ -387,7 +387,7 @@ static void say_created(const struct draft *draft)
                                   : ", encrypted on the ",
                 sealed ? where[body->placement] : "", sealed ? " with the key " : "",
                 sealed ? body->key_label : "");
-    if (body->schedule[0] && strcmp(body->schedule, "none") != 0)
+    if (job_rules_is_started(body))
         output_note(&draft->cli->output, "the director starts it %s (UTC)", body->schedule);
     if (body->retention)
         output_note(&draft->cli->output,

@@ -7,8 +7,6 @@
 #include "director/cli/put.h"
 #include "director/core/run.h"
 
-#include <string.h>
-
 const struct option_spec job_edit_options[] = {
     {"connection", "HOW", "direct, reverse or rendezvous, or 'link': as the link of both hosts says"},
     {"proxy", "HOST:PORT",
@@ -61,11 +59,6 @@ static bool get(struct cli *cli, const char *name, struct edit *out, struct err 
     return true;
 }
 
-static bool is_started(const char *schedule)
-{
-    return schedule[0] && strcmp(schedule, "none") != 0;
-}
-
 static void say(struct cli *cli, const struct edit *edit)
 {
     json_t *object = json_pack("{s:s}", "job", edit->body.name);
@@ -74,11 +67,11 @@ static void say(struct cli *cli, const struct edit *edit)
     if (!edit->local) pair_json(&edit->links, &edit->way, &edit->pair, object);
     AUTO(json) json_t *shown = json_deep_copy(object);
     const char *dials = json_string_value(json_object_get(shown, "dials"));
-    const char *schedule = edit->body.schedule;
+    bool started = job_rules_is_started(&edit->body);
     AUTO(json) json_t *keeps = job_rules_keep_words(&edit->body);
     output_line(&cli->output, object, "%s: signed anew; %s%s, keeps %s; bandwidth %s, priority %u%s%s",
-                edit->body.name, is_started(schedule) ? "started " : "started by nobody but people",
-                is_started(schedule) ? schedule : "", json_string_value(keeps),
+                edit->body.name, started ? "started " : "started by nobody but people",
+                started ? edit->body.schedule : "", json_string_value(keeps),
                 edit->body.bandwidth[0] ? edit->body.bandwidth : "unlimited",
                 edit->body.priority ? edit->body.priority : RUN_PRIORITY_USUAL, dials ? "; " : "",
                 dials ? dials : "");

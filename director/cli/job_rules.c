@@ -87,6 +87,11 @@ json_t *job_rules_keep_words(const Sealift__JobBody *body)
     return json_string(words.len ? buf_cstr(&words) : "every point");
 }
 
+bool job_rules_is_started(const Sealift__JobBody *body)
+{
+    return body->schedule[0] && strcmp(body->schedule, "none") != 0;
+}
+
 void job_rules_json(const Sealift__JobBody *body, json_t *object)
 {
     (void)json_object_set_new(object, "schedule",

@@ -24,6 +24,8 @@
  * `args`. ERR_USAGE, ERR_CONFIG. */
 bool job_rules_read(const struct args *args, const struct id *job, Sealift__Retention *retention,
                     Sealift__JobBody *body, struct err *err) MUST_CHECK;
+/* Whether a schedule starts the job: there is one, and it is not "none". */
+bool job_rules_is_started(const Sealift__JobBody *body);
 /* "schedule" and "keep"; null: nobody starts it, every point is kept. */
 void job_rules_json(const Sealift__JobBody *body, json_t *object);
 /* The retention for people. A new reference. */
