@@ -2,8 +2,8 @@
 # build: asan
 # timeout: 200
 """What a run takes from the runs before: the cache of a job is waited for, dropped when asked, and lost
-without harm. Compressors and ciphers per job: each restores, the better ones store less, unknown names are
-refused with the list of those there are."""
+without harm; contents are not sent again, however young their files. Compressors and ciphers per job: each
+restores, the better ones store less, unknown names are refused with the list of those there are."""
 
 import fcntl
 import glob
@@ -128,6 +128,20 @@ with Site() as site:
     seventh, said = run_job(site, "web")
     expect(seventh["read_bytes"] > 5000000, f"the renamed file was not read: {seventh}")
     expect(seventh["sent_bytes"] < 200000, f"contents were sent again: {seventh}")
+
+    # files too young to be trusted are sent once all the same, whatever else of their bundles changes
+    young = os.path.join(tree, "young")
+    os.mkdir(young)
+    files = [os.path.join(young, f"{number:03}") for number in range(100)]
+    for number in range(5):
+        for file in files if number == 0 else files[50:51]:
+            with open(file, "wb") as out:
+                out.write(os.urandom(4000))
+        for file in files:
+            os.utime(file)  # its time of change is now
+        done, said = run_job(site, "web")
+        expect(number == 0 or done["sent_bytes"] < 50000, f"run {number} has sent contents again: {done}")
+    shutil.rmtree(young)
 
     # compressors and ciphers
     stored = {}

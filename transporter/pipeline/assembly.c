@@ -97,15 +97,24 @@ static void count(struct assembly *assembly, const struct item *item)
     if (item->cached.len > 0) assembly->attempt->unread_bytes += item->size;
 }
 
+/* An entry that is too young to be trusted is worth remembering for its content only. */
+static bool remember(struct assembly *assembly, const struct segment *segment, const struct item *item,
+                     struct span encoded, struct err *err)
+{
+    struct stat_cache_record *record = assembly->dir->record;
+    bool worth = item->cacheable ? item->type != ENTRY_HARD_LINK : item->type == ENTRY_FILE;
+    if (!record || !worth) return true;
+    const struct stat_key *key = item->cacheable ? &item->key : NULL;
+    return stat_cache_record_add(record, item_name(segment, item), key, encoded, err);
+}
+
 static bool add_entry(struct assembly *assembly, const struct segment *segment, const struct item *item,
                       struct err *err)
 {
     struct span encoded = item_encoded(segment, item);
     if (!manifest_add(assembly->manifest, item_parent(segment, item), encoded, err)) return false;
     count(assembly, item);
-    struct stat_cache_record *record = assembly->dir->record;
-    if (!record || !item->cacheable || item->type == ENTRY_HARD_LINK) return true;
-    return stat_cache_record_add(record, item_name(segment, item), &item->key, encoded, err);
+    return remember(assembly, segment, item, encoded, err);
 }
 
 static void enter(struct assembly *assembly, const struct segment *segment, const struct item *item,

@@ -35,8 +35,8 @@ bool bundle_change_apply(const struct bundle_change *change, MDB_txn *txn, MDB_d
                          struct err *err) MUST_CHECK;
 
 /* Looks at `most` bundles from the key *from on: appends the keys of the sparse ones to `sparse`, in order,
- * and deletes those that nothing uses. What was made by this very run is left alone: its files may have
- * been too young to be remembered. *from as cache_db_page has it. */
+ * and deletes those that nothing uses. What was made by this very run is left alone for once, even if not
+ * all of it is in use. *from as cache_db_page has it. */
 bool cache_bundles_survey(MDB_txn *txn, MDB_dbi dbi, uint32_t run, struct buf *from, size_t most,
                           struct buf *sparse, struct err *err) MUST_CHECK;
 /* Whether a bundle is among the keys, which are in order. */

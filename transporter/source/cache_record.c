@@ -4,6 +4,8 @@
 
 #define CHILD_FIXED_LEN 38
 
+static const struct stat_key no_key = {UINT64_MAX, UINT64_MAX, -1, -1};
+
 struct part_key part_key_of(struct span dir_path)
 {
     struct part_key key = {{0}};
@@ -22,6 +24,7 @@ void cached_child_encode(struct span name, const struct stat_key *key, struct sp
 {
     buf_reserve(out, CHILD_FIXED_LEN + name.len + encoded.len);
     uint8_t *at = buf_grow(out, CHILD_FIXED_LEN);
+    if (!key) key = &no_key;
     le16_put(at, (uint16_t)name.len);
     le64_put(at + 2, key->inode);
     le64_put(at + 10, key->size);
@@ -53,6 +56,11 @@ const uint8_t *cached_child_ref(const struct cached_child *child)
     bool is_one = len >= ENTRY_FIXED_LEN + REF_LEN && entry[4] == ENTRY_FILE && le32_get(entry + 44) == 1 &&
                   entry[len - 4] == REF_DATA;
     return is_one ? entry + len - REF_LEN : NULL;
+}
+
+bool cached_child_is_unchanged(const struct cached_child *child, const struct stat_key *key)
+{
+    return stat_key_eq(&child->key, key) && !stat_key_eq(key, &no_key);
 }
 
 bool cached_child_is_directory(const struct cached_child *child)

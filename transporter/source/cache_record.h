@@ -19,12 +19,15 @@ void part_key_set(struct part_key *key, uint32_t part);
 /* name length (2), key (32), entry length (4), name, entry */
 struct cached_child {
     struct span name;
-    struct stat_key key;
+    struct stat_key key; /* all ones: not to be trusted */
     struct span encoded; /* empty: a directory of which no more is known than that it is there */
 };
+/* key: NULL if it is not to be trusted. */
 void cached_child_encode(struct span name, const struct stat_key *key, struct span encoded, struct buf *out);
 /* false at the end, or at damage */
 bool cached_child_next(struct reader *reader, struct cached_child *out);
+/* Whether the child has this key, and the cache may trust it. */
+bool cached_child_is_unchanged(const struct cached_child *child, const struct stat_key *key);
 bool cached_child_is_directory(const struct cached_child *child);
 /* The encoded reference of a file whose content is one reference to a data chunk; else NULL. Its file hash
  * is where CACHED_FILE_HASH says. */

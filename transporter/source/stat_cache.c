@@ -104,7 +104,10 @@ struct span stat_cache_dir_find(struct stat_cache_dir *dir, struct span name, co
     while (dir->has_child) {
         int order = span_cmp(dir->child.name, name);
         if (order > 0) break;
-        if (order == 0) return stat_key_eq(&dir->child.key, key) ? dir->child.encoded : span_of(NULL, 0);
+        if (order == 0) {
+            bool same = cached_child_is_unchanged(&dir->child, key);
+            return same ? dir->child.encoded : span_of(NULL, 0);
+        }
         stat_cache_dir_step(dir);
     }
     return span_of(NULL, 0);

@@ -48,9 +48,11 @@ bool stat_cache_entry_content(struct span encoded, const struct hash *file_hash,
  * whole for ever. stat_cache_content tells nothing of such bundles. */
 bool stat_cache_wants_anew(const struct stat_cache *cache, struct span encoded);
 
-/* Staging a directory's record: begun, given its children in name order (those alone that the walk calls
- * cacheable and that were read without change), and ended. What is as it was costs no writing. Memory:
- * one part of at most 64 KiB and one entry, whatever the size of the directory.
+/* Staging a directory's record: begun, given its children in name order, and ended. What is as it was costs
+ * no writing. Memory: one part of at most 64 KiB and one entry, whatever the size of the directory.
+ * A key is given of those alone that the walk calls cacheable and that were read without change. Files are
+ * added without one too: they are read again, but what their contents lie in counts as in use, so that the
+ * contents are found and not stored again.
  * The record of a subdirectory is begun and ended within that of its directory, where its name is due,
  * whether or not it is added there itself: what is known of everything below a subdirectory whose record
  * is not begun is dropped, as of one that is gone. */
@@ -59,6 +61,7 @@ struct stat_cache_record *stat_cache_record_new(struct stat_cache *cache, struct
 /* without stat_cache_record_end: the directory's record stays, or is partly renewed with true children */
 void stat_cache_record_free(struct stat_cache_record *record);
 DEFINE_AUTO(stat_cache_record, struct stat_cache_record *, stat_cache_record_free)
+/* key: NULL if what has it later is not to be believed unchanged. */
 bool stat_cache_record_add(struct stat_cache_record *record, struct span name, const struct stat_key *key,
                            struct span encoded, struct err *err) MUST_CHECK;
 bool stat_cache_record_end(struct stat_cache_record *record, struct err *err) MUST_CHECK;

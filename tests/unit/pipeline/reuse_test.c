@@ -47,6 +47,39 @@ Test(reuse, a_hundred_days_of_one_per_cent_keep_little_more_than_is_referred_to,
     cr_assert_lt(read_a_day, 0.02, "%.3f", read_a_day);
 }
 
+static size_t data_sent(const struct rig *rig)
+{
+    const size_t count = rig->fake.chunks.len / sizeof(struct fake_chunk);
+    size_t sum = 0;
+    for (size_t i = rig->fake.earlier; i < count; i++) {
+        const struct fake_chunk *chunk = fake_outlet_chunk(&rig->fake, i);
+        if (chunk->type == FRAME_DATA) sum += chunk->len;
+    }
+    return sum;
+}
+
+/* As where runs follow each other faster than files become old enough to be trusted. */
+Test(reuse, what_is_too_young_to_be_trusted_is_read_again_and_not_stored_again)
+{
+    enum { RUNS = 6, CHANGED = 5000 };
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    rig->all_young = true;
+    tree_many(&rig->tree, 5, 40, 9000);
+    tree_file(&rig->tree, "large", 7, 3 << 20);
+    for (unsigned run = 0; run < RUNS; run++) {
+        tree_file(&rig->tree, "dir001/file0007", 1000 + run, CHANGED);
+        fake_outlet_next_run(&rig->fake);
+        rig_run(rig);
+        cr_assert_eq(rig->result.read_bytes, rig->result.counts.content_bytes);
+        if (run > 0) cr_expect_leq(data_sent(rig), 2 * CHANGED, "run %u: %zu", run, data_sent(rig));
+        AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+        rig_assert_same(rig, view, "dir001/file0007");
+        rig_assert_same(rig, view, "dir001/file0008");
+        rig_assert_same(rig, view, "large");
+    }
+}
+
 /* Ten files of one bundle, of which seven are then removed: the other three are due to be stored anew. */
 static void make_sparse_bundle(struct rig *rig)
 {

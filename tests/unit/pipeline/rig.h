@@ -20,6 +20,7 @@ struct rig {
     unsigned threads;
     struct id point;            /* of the next run; zeros: that of the keys' identity */
     bool killed_before_renewal; /* of the cache: runs end with their receipt */
+    bool all_young;             /* the cache trusts no file */
     struct sealing_options sealing;
     struct backup_options options; /* as the next run will have them */
     const char *path;
@@ -39,7 +40,7 @@ struct rig *rig_make(void);
 void rig_free(struct rig *rig);
 DEFINE_AUTO(rig, struct rig *, rig_free)
 
-/* with a stat cache, which trusts files however young they are */
+/* with a stat cache, which trusts files however young they are, but for `all_young` */
 void rig_use_cache(struct rig *rig);
 void rig_lose_cache(struct rig *rig);
 void rig_close_cache(struct rig *rig);

@@ -41,8 +41,9 @@ static void encode_file(const char *name, unsigned number, uint8_t bundle, struc
     cr_assert(entry_encode(&entry, out, &err), "%s", err.text);
 }
 
-/* The directory d has files with these contents, all in the bundle. */
-static void stage_files(struct stat_cache *cache, const char *numbers, uint8_t bundle)
+/* The directory d has files with these contents, all in the bundle, and all with this key. */
+static void stage_with_key(struct stat_cache *cache, const char *numbers, uint8_t bundle,
+                           const struct stat_key *key)
 {
     AUTO(stat_cache_record) struct stat_cache_record *record = stat_cache_record_new(cache, span_str("d"));
     struct err err;
@@ -50,10 +51,15 @@ static void stage_files(struct stat_cache *cache, const char *numbers, uint8_t b
         AUTO(buf) struct buf encoded = {0};
         const char name[] = {'f', *at, 0};
         encode_file(name, (unsigned)(*at - '0'), bundle, &encoded);
-        cr_assert(stat_cache_record_add(record, span_str(name), &some_key, buf_span(&encoded), &err), "%s",
+        cr_assert(stat_cache_record_add(record, span_str(name), key, buf_span(&encoded), &err), "%s",
                   err.text);
     }
     cr_assert(stat_cache_record_end(record, &err), "%s", err.text);
+}
+
+static void stage_files(struct stat_cache *cache, const char *numbers, uint8_t bundle)
+{
+    stage_with_key(cache, numbers, bundle, &some_key);
 }
 
 static void expect_anew(const struct stat_cache *cache, uint8_t bundle, bool anew, const char *when)
@@ -99,7 +105,24 @@ Test(stat_cache_bundles, one_under_half_alive_is_wanted_anew_and_its_contents_ar
     stat_cache_close(cache);
 }
 
-/* Files too young for a record are not counted as using it. */
+Test(stat_cache_bundles, files_too_young_to_be_trusted_use_theirs)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(stat_cache) struct stat_cache *cache = open_cache(&tree, true);
+    place_four(cache, 8);
+    stage_with_key(cache, "0123", 8, NULL);
+    apply(cache);
+    for (int run = 0; run < 3; run++) {
+        place(cache, 9, 9); /* the run has something to apply */
+        apply(cache);
+        expect_anew(cache, 8, false, "whole");
+        cr_assert(tells(cache, 0) && tells(cache, 3));
+    }
+    stage_with_key(cache, "0", 8, NULL);
+    apply(cache);
+    expect_anew(cache, 8, true, "a quarter");
+}
+
 Test(stat_cache_bundles, one_made_by_the_last_run_is_left_alone)
 {
     AUTO(tree) struct tree tree = tree_make();
@@ -111,7 +134,7 @@ Test(stat_cache_bundles, one_made_by_the_last_run_is_left_alone)
     cr_assert(tells(cache, 3));
     stage_files(cache, "0123", 8);
     apply(cache);
-    expect_anew(cache, 8, false, "old enough for records by now");
+    expect_anew(cache, 8, false, "all of it is in use by now");
 }
 
 static size_t bundles_stored(struct stat_cache *cache)

@@ -85,7 +85,7 @@ Test(stat_cache_contents, a_content_is_told_while_a_record_uses_it)
     expect_contents(cache, "2");
 }
 
-/* Of a file too young for a record. */
+/* As of a run that was killed after it had applied them, and before the records that use them. */
 Test(stat_cache_contents, a_content_that_no_record_uses_is_told_for_one_run)
 {
     AUTO(tree) struct tree tree = tree_make();

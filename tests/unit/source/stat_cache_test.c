@@ -45,6 +45,26 @@ Test(stat_cache, any_other_stat_is_a_miss)
         cr_assert_eq(look_up(cache, "d", "a", &keys[i]), -1, "field %zu", i);
 }
 
+Test(stat_cache, what_is_not_to_be_trusted_is_known_by_its_name_alone)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    AUTO(stat_cache) struct stat_cache *cache = open_cache(&tree, true);
+    AUTO(stat_cache_record) struct stat_cache_record *record = stat_cache_record_new(cache, span_str("d"));
+    AUTO(buf) struct buf encoded = {0};
+    const struct stat_key zeros = {0}, ones = {UINT64_MAX, UINT64_MAX, -1, -1};
+    const struct stat_key *keys[] = {&some_key, &zeros, &ones};
+    struct err err;
+    encode("young", ENTRY_FILE, 0644, &encoded);
+    cr_assert(stat_cache_record_add(record, span_str("young"), NULL, buf_span(&encoded), &err));
+    cr_assert(stat_cache_record_end(record, &err), "%s", err.text);
+    apply(cache);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        AUTO(stat_cache_dir) struct stat_cache_dir *dir = stat_cache_dir_get(cache, span_str("d"));
+        cr_assert_eq(stat_cache_dir_find(dir, span_str("young"), keys[i]).len, 0, "key %zu", i);
+        cr_assert(span_eq(stat_cache_dir_named(dir, span_str("young")), buf_span(&encoded)), "key %zu", i);
+    }
+}
+
 Test(stat_cache, what_is_staged_shows_only_when_applied)
 {
     AUTO(tree) struct tree tree = tree_make();
