@@ -331,15 +331,16 @@ void place_free(struct place *place)
 }
 
 /* A byte written over another may be the same one, where contents are random: a flipped bit never is. */
-static const char flip[] = "flip() { at=$1; shift; for file; do byte=$(od -An -tu1 -j\"$at\" -N1 \"$file\"); "
-                           "printf \"\\\\$(printf %03o $((byte ^ 32)))\" | "
-                           "dd of=\"$file\" bs=1 seek=\"$at\" conv=notrunc status=none; done; }; ";
+static const char flip_function[] =
+    "flip() { at=$1; shift; for file; do byte=$(od -An -tu1 -j\"$at\" -N1 \"$file\"); "
+    "printf \"\\\\$(printf %03o $((byte ^ 32)))\" | "
+    "dd of=\"$file\" bs=1 seek=\"$at\" conv=notrunc status=none; done; }; ";
 
 static bool run(const char *fmt, va_list args)
 {
     AUTO(free) char *command = NULL;
     if (vasprintf(&command, fmt, args) < 0) abort();
-    AUTO(free) char *whole = xasprintf("%s%s", flip, command);
+    AUTO(free) char *whole = xasprintf("%s%s", flip_function, command);
     return system(whole) == 0; /* NOLINT(cert-env33-c): fixed commands on paths of our own */
 }
 

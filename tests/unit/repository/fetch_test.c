@@ -1,137 +1,12 @@
-#include "builder.h"
+#include "fetching.h"
 
 #include "common/base/alloc.h"
 #include "common/crypto/seal_list.h"
-#include "tests/support/cpu_time.h"
 #include "tests/support/flip.h"
 #include "tests/support/one_frame.h"
-#include "transporter/repository/fetch.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
-
-/* What a fetch told, in order: E envelope, F frame, L list, M missing. */
-struct told {
-    struct buf order;
-    struct hash frames[256];
-    struct buf bytes[256];
-    size_t frame_count;
-    struct buf list_hashes; /* of all lists */
-    struct buf batch;       /* all of it as records, as a copy sends them */
-    enum err_code missing_code;
-    char missing_text[512];
-    int stop_after;
-};
-
-static void told_deinit(struct told *told)
-{
-    buf_deinit(&told->order);
-    buf_deinit(&told->list_hashes);
-    buf_deinit(&told->batch);
-    for (size_t i = 0; i < told->frame_count; i++)
-        buf_deinit(&told->bytes[i]);
-}
-DEFINE_AUTO_IN_PLACE(told, struct told, told_deinit)
-
-static bool on_envelope(void *arg, struct span envelope, struct err *err)
-{
-    struct told *told = arg;
-    struct envelope_view view;
-    buf_put_u8(&told->order, 'E');
-    record_append(&told->batch, RECORD_ENVELOPE, envelope);
-    return envelope_parse(envelope, &view, err);
-}
-
-static bool on_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
-{
-    struct told *told = arg;
-    struct frame_view view;
-    cr_assert(frame_parse(frame, &view, err), "%s", err->text);
-    cr_assert(hash_eq(&view.chunk, id));
-    buf_put_u8(&told->order, 'F');
-    record_append(&told->batch, RECORD_FRAME, frame);
-    told->frames[told->frame_count] = *id;
-    buf_put_span(&told->bytes[told->frame_count++], frame);
-    if (told->stop_after && (int)told->frame_count == told->stop_after)
-        return err_set(err, ERR_CANCELLED, "enough");
-    return true;
-}
-
-static bool on_list(void *arg, struct span list, struct err *err)
-{
-    struct told *told = arg;
-    struct seal_list_view view;
-    cr_assert(seal_list_parse(list, &view, err), "%s", err->text);
-    buf_put_u8(&told->order, 'L');
-    record_append(&told->batch, RECORD_LIST, list);
-    buf_put(&told->list_hashes, view.hashes, view.count * HASH_LEN);
-    return true;
-}
-
-static bool on_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
-{
-    struct told *told = arg;
-    buf_put_u8(&told->order, 'M');
-    told->missing_code = why->code;
-    (void)snprintf(told->missing_text, sizeof(told->missing_text), "%s", why->text);
-    return true;
-}
-
-static bool fetch(struct repository *repository, const struct hash *ids, size_t count, enum fetch_proof proof,
-                  const struct hash *domain, struct told *told, struct err *err)
-{
-    struct fetch_sink sink = {.envelope = on_envelope,
-                              .frame = on_frame,
-                              .list = on_list,
-                              .missing = on_missing,
-                              .arg = told,
-                              .domain = domain};
-    bool done = repository_fetch(repository, ids, count, proof, &sink, err);
-    (void)buf_cstr(&told->order);
-    return done;
-}
-
-static void fetch_all(struct repository *repository, const struct hash *ids, size_t count,
-                      enum fetch_proof proof, struct told *told)
-{
-    struct err err;
-    cr_assert(fetch(repository, ids, count, proof, NULL, told, &err), "%s", err.text);
-}
-
-static void fetch_to_open(struct repository *repository, const struct hash *id, struct told *told)
-{
-    struct fetch_sink sink = {.envelope = on_envelope,
-                              .frame = on_frame,
-                              .missing = on_missing,
-                              .arg = told,
-                              .verify = FETCH_TO_OPEN};
-    struct err err;
-    cr_assert(repository_fetch(repository, id, 1, FETCH_FRAMES, &sink, &err), "%s", err.text);
-    (void)buf_cstr(&told->order);
-}
-
-static const char *order(const struct told *told)
-{
-    return (const char *)told->order.data;
-}
-
-static void locate(struct place *place, const struct hash *id, size_t nth, char **path,
-                   struct index_location *out)
-{
-    AUTO(index_view) struct index_view *view = NULL;
-    struct index_location at[INDEX_MAX_LOCATIONS];
-    struct index_pack pack;
-    struct err err;
-    char name[BYTES_NAME_LEN];
-    cr_assert(index_view_open(place->repository->index, &view, &err));
-    cr_assert_gt(index_locate(view, id, INDEX_ANY_DOMAIN, INDEX_FOR_READING, at), nth);
-    cr_assert(index_view_pack(view, at[nth].pack, &pack));
-    bytes_name(&pack, name);
-    *path = xasprintf("%s/%s", place->path, name);
-    *out = at[nth];
-}
 
 Test(fetch, answers_in_pack_order_with_each_envelope_once_before_its_frames)
 {
@@ -285,126 +160,17 @@ Test(fetch, a_damaged_frame_is_named_with_its_pack_and_its_neighbours_still_come
     cr_assert(strstr(told.missing_text, "'packs/"), "%s", told.missing_text);
 }
 
-Test(fetch, when_one_copy_is_bad_the_next_is_taken)
+static void fetch_within(struct repository *repository, const struct hash *id, const struct hash *domain,
+                         struct told *told)
 {
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    (void)back_up(place->repository, 1, 0, 5);
-    (void)back_up(place->repository, 2, 0, 5);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
-    for (size_t nth = 0; nth < 2; nth++) {
-        AUTO(free) char *path = NULL;
-        struct index_location at;
-        locate(place, &id, nth, &path, &at);
-        flip(path, at.offset + 200);
-        AUTO(told) struct told told = {0};
-        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
-        cr_assert_str_eq(order(&told), nth == 0 ? "EF" : "M");
-        flip(path, at.offset + 200);
-        cr_assert_eq(unlink(path), 0); /* and when a whole pack is gone, for the second round too */
-        AUTO(told) struct told again = {0};
-        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &again);
-        cr_assert_str_eq(order(&again), nth == 0 ? "EF" : "M");
-    }
-}
-
-/* Their bytes are the opener's business; what is no frame of the id, or none at all, would help nobody. */
-Test(fetch, for_who_opens_an_only_copy_is_told_unhashed_but_never_one_of_another_id)
-{
-    static const struct {
-        int64_t at; /* from the frame's start: in its record's header, its own, its body */
-        const char *order;
-    } cases[] = {{-RECORD_HEADER_LEN, "M"}, {-RECORD_HEADER_LEN + 4, "M"},
-                 {FRAME_AT_VERSION, "M"},   {FRAME_AT_BODY_LEN, "M"},
-                 {FRAME_AT_CHUNK + 5, "M"}, {FRAME_AT_SEAL, "M"},
-                 {FRAME_AT_NONCE, "EF"},    {200, "EF"}};
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    (void)back_up(place->repository, 1, 0, 5);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
-    AUTO(free) char *path = NULL;
-    struct index_location at;
-    locate(place, &id, 0, &path, &at);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        AUTO(told) struct told told = {0};
-        flip(path, (uint64_t)(at.offset + cases[i].at));
-        fetch_to_open(place->repository, &id, &told);
-        cr_assert_str_eq(order(&told), cases[i].order, "%zu", i);
-        flip(path, (uint64_t)(at.offset + cases[i].at));
-    }
-}
-
-/* A repository that was repaired keeps the damaged copy until its pack is swept: nobody is to hear of it. */
-Test(fetch, for_who_opens_a_damaged_copy_is_passed_over_where_there_is_another)
-{
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    (void)back_up(place->repository, 1, 0, 5);
-    (void)back_up(place->repository, 2, 0, 5);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
-    for (size_t nth = 0; nth < 2; nth++) {
-        AUTO(free) char *path = NULL;
-        struct index_location at;
-        locate(place, &id, nth, &path, &at);
-        flip(path, at.offset + 200);
-        AUTO(told) struct told told = {0};
-        AUTO(told) struct told sound = {0};
-        fetch_to_open(place->repository, &id, &told);
-        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &sound);
-        cr_assert_str_eq(order(&told), nth == 0 ? "EF" : "M");
-        cr_assert_str_eq(order(&sound), order(&told));
-        if (nth == 0) cr_assert(span_eq(buf_span(&told.bytes[0]), buf_span(&sound.bytes[0])));
-    }
-}
-
-/* Only who has the key sees that a copy does not open: he asks for the next one. */
-Test(fetch, passes_over_as_many_copies_as_it_is_told)
-{
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    (void)back_up(place->repository, 1, 0, 5);
-    (void)back_up(place->repository, 2, 0, 5);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
-    AUTO(told) struct told told = {0};
-    struct fetch_sink sink = {
-        .envelope = on_envelope, .frame = on_frame, .missing = on_missing, .arg = &told};
-    struct err err = {0};
-    for (sink.skip = 0; sink.skip < 5; sink.skip++)
-        cr_assert(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err), "%s", err.text);
-    (void)buf_cstr(&told.order);
-    cr_assert_str_eq(order(&told), "EFEFMMM");
-    sink.skip = FETCH_PLACES;
-    cr_assert_not(span_eq(buf_span(&told.bytes[0]), buf_span(&told.bytes[1])), "two runs sealed them");
-    cr_assert_not(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err));
-    cr_assert_eq(err.code, ERR_LIMIT);
-}
-
-Test(fetch, a_damaged_envelope_is_replaced_by_the_one_in_another_pack)
-{
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    (void)back_up(place->repository, 1, 0, 5); /* data pack and metadata pack, one seal */
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 3);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000);
-    AUTO(free) char *path = NULL;
-    struct index_location at;
-    locate(place, &id, 0, &path, &at);
-    flip(path, 150);
-    AUTO(told) struct told told = {0};
-    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
-    cr_assert_str_eq(order(&told), "EF");
-    struct hash node = writer_id(writer, FRAME_NODE, 2000000, 40);
-    AUTO(free) char *other = NULL;
-    locate(place, &node, 0, &other, &at);
-    cr_assert_str_neq(path, other);
-    flip(other, 150);
-    AUTO(told) struct told none = {0};
-    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &none);
-    cr_assert_str_eq(order(&none), "M", "a frame without its envelope is as good as missing");
+    struct fetch_sink sink = sink_of(told);
+    struct err err;
+    sink.domain = domain;
+    cr_assert(repository_fetch(repository, id, 1, FETCH_FRAMES, &sink, &err), "%s", err.text);
 }
 
 Test(fetch, within_a_domain_a_planted_frame_is_not_seen)
 {
-    struct err err;
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
     AUTO(writer) struct writer *mine = writer_new(REPOSITORY_ENCRYPTED, 1);
     AUTO(writer) struct writer *thief = writer_new_in(REPOSITORY_ENCRYPTED, 2, "t:thief");
@@ -417,12 +183,12 @@ Test(fetch, within_a_domain_a_planted_frame_is_not_seen)
     }
     AUTO(told) struct told any = {0};
     AUTO(told) struct told own = {0};
-    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, NULL, &any, &err));
+    fetch_all(place->repository, &target, 1, FETCH_FRAMES, &any);
     cr_assert_str_eq(order(&any), "EF");
-    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, &mine->domain, &own, &err));
+    fetch_within(place->repository, &target, &mine->domain, &own);
     cr_assert_str_eq(order(&own), "M");
     AUTO(told) struct told theirs = {0};
-    cr_assert(fetch(place->repository, &target, 1, FETCH_FRAMES, &thief->domain, &theirs, &err));
+    fetch_within(place->repository, &target, &thief->domain, &theirs);
     cr_assert_str_eq(order(&theirs), "EF");
 }
 
@@ -446,43 +212,6 @@ Test(fetch, a_frame_of_another_id_than_the_index_says_is_not_told)
     cr_assert_eq(told.missing_code, ERR_DAMAGED);
 }
 
-static bool count_frame(void *arg, const struct hash *id, struct span frame, struct err *err)
-{
-    size_t *count = arg;
-    ++*count;
-    return true;
-}
-
-/* Who planted a chunk very often does not hold the index for as long as it likes by asking for it. */
-Test(fetch, a_chunk_with_many_copies_is_looked_up_once_for_all_who_ask)
-{
-    struct err err;
-    enum { COPIES = 100000, ASKED = 4096 };
-    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
-    (void)back_up(place->repository, 1, 0, 5);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 3);
-    const struct hash ids[2] = {writer_id(writer, FRAME_DATA, 1, 1000),
-                                writer_id(writer, FRAME_DATA, 2, 1000)};
-    AUTO(free) struct pack_entry *entries = xcalloc(COPIES, sizeof(*entries));
-    AUTO(free) struct hash *asked = xcalloc(ASKED, sizeof(*asked));
-    AUTO(free) char *path = NULL;
-    struct index_location at;
-    uint32_t domains[1] = {0};
-    locate(place, &ids[0], 0, &path, &at);
-    for (uint32_t i = 0; i < COPIES; i++)
-        entries[i] = (struct pack_entry){
-            .kind = RECORD_FRAME, .type = FRAME_DATA, .len = 1, .offset = 1000000 + i, .id = ids[0]};
-    cr_assert(index_add(place->repository->index, at.pack, entries, COPIES, domains, 0, &err));
-    for (uint32_t i = 0; i < ASKED; i++)
-        asked[i] = ids[i % 2];
-    size_t told = 0;
-    const struct fetch_sink sink = {.frame = count_frame, .missing = on_missing, .arg = &told};
-    double before = cpu_seconds();
-    cr_assert(repository_fetch(place->repository, asked, ASKED, FETCH_FRAMES, &sink, &err), "%s", err.text);
-    cr_assert_lt(cpu_seconds() - before, 5);
-    cr_assert_eq(told, ASKED);
-}
-
 Test(fetch, a_callback_that_refuses_ends_it_with_its_error)
 {
     struct err err;
@@ -493,7 +222,8 @@ Test(fetch, a_callback_that_refuses_ends_it_with_its_error)
     for (uint32_t i = 0; i < 5; i++)
         ids[i] = writer_id(writer, FRAME_DATA, i, 1000);
     AUTO(told) struct told told = {.stop_after = 3};
-    cr_assert_not(fetch(place->repository, ids, 5, FETCH_FRAMES, NULL, &told, &err));
+    const struct fetch_sink sink = sink_of(&told);
+    cr_assert_not(repository_fetch(place->repository, ids, 5, FETCH_FRAMES, &sink, &err));
     cr_assert_eq(err.code, ERR_CANCELLED);
     cr_assert_eq(told.frame_count, 3);
 }
@@ -504,7 +234,8 @@ Test(fetch, too_many_ids_are_refused)
     AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
     AUTO(free) struct hash *ids = xcalloc(FETCH_MAX_IDS + 1, sizeof(*ids));
     AUTO(told) struct told told = {0};
-    cr_assert_not(fetch(place->repository, ids, FETCH_MAX_IDS + 1, FETCH_FRAMES, NULL, &told, &err));
+    const struct fetch_sink sink = sink_of(&told);
+    cr_assert_not(repository_fetch(place->repository, ids, FETCH_MAX_IDS + 1, FETCH_FRAMES, &sink, &err));
     cr_assert_eq(err.code, ERR_LIMIT);
 }
 
@@ -567,13 +298,6 @@ static bool any_envelope(void *arg, struct span envelope, struct err *err)
     return true;
 }
 
-static bool no_missing(void *arg, const struct hash *id, const struct err *why, struct err *err)
-{
-    (void)arg, (void)id, (void)err;
-    cr_assert_fail("%s", why->text);
-    return false;
-}
-
 Test(fetch, tells_whole_records_to_who_wants_them)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
@@ -589,51 +313,4 @@ Test(fetch, tells_whole_records_to_who_wants_them)
     cr_assert(repository_fetch(place->repository, ids, 30, FETCH_FRAMES, &sink, &err), "%s", err.text);
     cr_assert_eq(recorded.count, 30);
     buf_deinit(&recorded.records);
-}
-
-/* A session of its own stores each: who sends without asking may do so as often as he likes. */
-Test(fetch, the_last_of_many_copies_is_found_when_all_others_are_damaged)
-{
-    enum { COPIES = 2 * INDEX_MAX_LOCATIONS + 3 };
-    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
-    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, 1);
-    struct hash id = writer_id(writer, FRAME_DATA, 2, 1000), root;
-    for (uint8_t i = 1; i <= COPIES; i++) {
-        AUTO(writer) struct writer *again = writer_new(REPOSITORY_ENCRYPTED, i);
-        AUTO(ingest) struct ingest *ingest = session_open(place->repository, again, i);
-        (void)writer_data(again, 2, 1000);
-        session_send(ingest, again, PACK_DATA);
-        root = writer_node(again, 100, NULL, 0, &id, 1);
-        session_send(ingest, again, PACK_META);
-        (void)session_commit(ingest, again, i, &root);
-    }
-    for (size_t nth = 0; nth < COPIES; nth++) {
-        AUTO(free) char *path = NULL;
-        AUTO(told) struct told told = {0};
-        AUTO(index_view) struct index_view *view = NULL;
-        struct index_location at;
-        struct index_pack pack;
-        struct err err;
-        char name[BYTES_NAME_LEN];
-        fetch_all(place->repository, &id, 1, FETCH_FRAMES, &told);
-        cr_assert_str_eq(order(&told), "EF", "with %zu of %d damaged", nth, COPIES);
-        cr_assert(index_view_open(place->repository->index, &view, &err));
-        cr_assert(index_locate_nth(view, &id, INDEX_ANY_DOMAIN, INDEX_FOR_READING, nth, &at, &err));
-        cr_assert(index_view_pack(view, at.pack, &pack));
-        bytes_name(&pack, name);
-        path = xasprintf("%s/%s", place->path, name);
-        flip(path, at.offset + 200);
-        struct fetch_sink sink = {.envelope = on_envelope,
-                                  .frame = on_frame,
-                                  .missing = on_missing,
-                                  .arg = &told,
-                                  .skip = (unsigned)nth + 1};
-        buf_clear(&told.order);
-        cr_assert(repository_fetch(place->repository, &id, 1, FETCH_FRAMES, &sink, &err));
-        (void)buf_cstr(&told.order);
-        cr_assert_str_eq(order(&told), nth + 1 < COPIES ? "EF" : "M");
-    }
-    AUTO(told) struct told none = {0};
-    fetch_all(place->repository, &id, 1, FETCH_FRAMES, &none);
-    cr_assert_str_eq(order(&none), "M");
 }

@@ -2,16 +2,12 @@
 #include "sweeping.h"
 
 #include "common/base/alloc.h"
+#include "tests/support/flip.h"
 #include "transporter/repository/fetch.h"
 #include "transporter/repository/frame_reader.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
-
-static void flip_at(const char *path, uint32_t offset)
-{
-    shell("chmod u+w '%s' && flip %u '%s'", path, offset, path);
-}
 
 /* --- what still reads in a damaged pack --- */
 
@@ -48,7 +44,7 @@ static void flip_first(struct place *place, enum record_kind kind)
         at++;
     cr_assert_lt(at, toc.count);
     AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
-    flip_at(path, toc.entries[at].offset + 100);
+    flip(path, toc.entries[at].offset + 100);
 }
 
 /* The record at `from` in the place of the one at `to`, which is as long. */
@@ -221,7 +217,7 @@ Test(sweep, a_frame_put_in_the_place_of_another_is_not_moved)
     char name[BYTES_NAME_LEN];
     name_of(place, at[1].pack, name);
     AUTO(free) char *path = xasprintf("%s/%s", place->path, name);
-    flip_at(path, at[1].offset + 100); /* these bytes are nowhere else */
+    flip(path, at[1].offset + 100); /* these bytes are nowhere else */
     (void)back_up(place->repository, 3, 0, 20);
     cr_assert_gt(findings_of(place->repository), 0);
     cr_assert_eq(originals_left(place, &originals), 19);

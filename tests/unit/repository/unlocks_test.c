@@ -2,6 +2,7 @@
  * by whatever takes things away. */
 #include "builder.h"
 #include "common/base/alloc.h"
+#include "tests/support/flip.h"
 #include "transporter/repository/care.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/sweep.h"
@@ -168,7 +169,7 @@ Test(unlocks, are_believed_only_if_an_operator_signed_them)
     shell("mkdir -p \"$(dirname '%s/%s')\" && cp '%s' '%s/%s'", scene.place->path, name, from,
           scene.place->path, name);
     cr_assert_str_eq(sections(scene.place->repository, &other->key_id, scene.operator).entries, "1:? ");
-    shell("chmod u+w '%s' && flip 100 '%s'", from, from);
+    flip(from, 100);
     cr_assert_str_eq(sections(scene.place->repository, key, scene.operator).entries, "1:? 2:? ");
     shell("truncate -s 50 '%s'", from);
     cr_assert_str_eq(sections(scene.place->repository, key, scene.operator).entries, "1:? 2:? ");
