@@ -1,108 +1,88 @@
 #include "cargo.h"
 #include "common/base/alloc.h"
 #include "common/base/text.h"
-#include "ends.h"
+#include "origin.h"
 #include "tests/support/flip.h"
-#include "transporter/pipeline/outlet_repository.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/inside.h"
 #include "transporter/session/asked.h"
-#include "transporter/session/copy.h"
 #include "transporter/session/outlet_ingest.h"
 #include "transporter/session/outlet_remote.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* A second repository, at the dialling end, with points in it. */
-struct origin {
-    struct ends *ends; /* the other end, copied to */
-    struct repository *repository;
-    struct hash root; /* content of the last point's root */
-    _Atomic uint64_t sent, points, skipped;
-    _Atomic bool cancelled;
+/* An outlet of the test's own before the one to the other end. */
+struct between {
+    struct outlet_ops ops;
+    struct outlet behind;
+    unsigned asks, commits, left;
+    _Atomic bool *cancelled;
 };
 
-static void add_point(struct origin *origin, uint8_t number, uint64_t skip)
+static bool pass_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
+                     uint8_t *have, struct err *err)
+{
+    struct between *between = self;
+    between->asks++;
+    return between->behind.ops->ask(between->behind.self, types, ids, count, have, err);
+}
+
+static bool pass_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    const struct outlet *behind = &((struct between *)self)->behind;
+    return behind->ops->send(behind->self, number, batch, err);
+}
+
+static bool pass_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
+                        struct buf *missing, struct err *err)
+{
+    struct between *between = self;
+    between->commits++;
+    return between->behind.ops->commit(between->behind.self, request, receipt, missing, err);
+}
+
+static const struct outlet_ops honest = {.ask = pass_ask, .send = pass_send, .commit = pass_commit};
+
+/* Says "have" to everything but points: the commit at the other side must find it out. */
+static bool lie(void *self, const enum frame_type *types, const struct hash *ids, size_t count, uint8_t *have,
+                struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        have[i] = (int)types[i] != ASKED_POINT;
+    return true;
+}
+
+/* Cancels the copy after some batches. */
+static bool stop_send(void *self, uint64_t number, struct buf *batch, struct err *err)
+{
+    struct between *between = self;
+    if (--between->left == 0) atomic_store(between->cancelled, true);
+    return pass_send(self, number, batch, err);
+}
+
+/* One copy to the other end. How it ends there is how it ended here. */
+static bool copy_through(struct origin *origin, struct between *between, struct err *err)
 {
     struct ends *ends = origin->ends;
-    struct err err = {0};
-    AUTO(ingest) struct ingest *ingest = NULL;
-    AUTO(outlet_repository) struct outlet_repository *outlet = NULL;
-    run_key_free(ends->keys.run);
-    ends->keys.run = run_key_new();
-    struct ingest_options options = {.session = {{number}},
-                                     .kind = INGEST_WRITER,
-                                     .seal = ends->keys.run->seal,
-                                     .domain = domain_id(ends->keys.write->dedup_key->data),
-                                     .min_free_bytes = 1};
-    memcpy(options.writer, ends->keys.writer->pk, SIGN_PK_LEN);
-    cr_assert(ingest_open(origin->repository, &options, &ingest, &err), "%s", err.text);
-    cr_assert(outlet_repository_new(ingest, OUTLET_REPOSITORY_QUEUE, &outlet, &err), "%s", err.text);
-    struct outlet to = outlet_repository_outlet(outlet);
-    struct sealing_options sealing =
-        ends->kind == REPOSITORY_PLAINTEXT ? keys_plain(&ends->keys, to) : keys_sealing(&ends->keys, to);
-    AUTO(cargo) struct cargo cargo;
-    AUTO(buf) struct buf missing = {0};
-    cargo_open(&cargo, &sealing);
-    struct commit_receipt receipt;
-    const struct id point = {{number}};
-    cr_assert(cargo_pack(&cargo, &origin->root), "%s", cargo.err.text);
-    cr_assert(cargo_commit(&cargo, &ends->keys, &point, &origin->root, &receipt, &missing), "%s",
-              cargo.err.text);
-}
-
-static struct origin *origin_new(enum repository_kind kind)
-{
-    static const struct id site = {{1}}, id = {{8}};
-    struct origin *origin = xcalloc(1, sizeof(*origin));
-    struct err err = {0};
-    origin->ends = ends_new(kind);
-    AUTO(free) char *path = xasprintf("%s/origin", origin->ends->dir);
-    AUTO(free) char *state = xasprintf("%s/origin-state", origin->ends->dir);
-    cr_assert_eq(mkdir(state, 0700), 0);
-    cr_assert(repository_create(path, &site, &id, kind, (struct span){0}, origin->ends->source->sign, &err));
-    struct repository_options options = {
-        .path = path, .state_dir = state, .owner = origin->ends->source->sign};
-    cr_assert(repository_open(&options, &origin->repository, &err), "%s", err.text);
-    add_point(origin, 3, UINT64_MAX);
-    add_point(origin, 4, UINT64_MAX);
-    return origin;
-}
-
-static void origin_free(struct origin *origin)
-{
-    repository_close(origin->repository);
-    ends_free(origin->ends);
-    free(origin);
-}
-DEFINE_AUTO(origin, struct origin *, origin_free)
-
-static bool copy_over(struct origin *origin, const struct outlet *outlet, struct err *err)
-{
-    struct copy_options options = {.from = origin->repository,
-                                   .outlet = *outlet,
-                                   .sent_bytes = &origin->sent,
-                                   .points = &origin->points,
-                                   .skipped = &origin->skipped,
-                                   .cancelled = &origin->cancelled};
-    return copy_points(&options, err);
+    struct id seal = id_random();
+    ends_serve(ends, CONVERSATION_COPY, false);
+    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
+    between->behind = outlet_remote(dialler);
+    const struct outlet outlet = {.ops = &between->ops, .self = between};
+    const struct copy_options options = origin_copy_options(origin, &outlet);
+    bool done = copy_points(&options, err);
+    dialler_free(dialler, done ? NULL : err);
+    cr_assert_eq(ends_join(ends), done, "%s", ends->serve_err.text);
+    return done;
 }
 
 static void copy_once(struct origin *origin)
 {
-    struct ends *ends = origin->ends;
-    struct id seal = id_random();
+    struct between between = {.ops = honest};
     struct err err = {0};
-    ends_serve(ends, CONVERSATION_COPY, false);
-    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
-    struct outlet outlet = outlet_remote(dialler);
-    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
-    dialler_free(dialler, NULL);
-    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
+    cr_assert(copy_through(origin, &between, &err), "%s", err.text);
 }
 
 Test(copy_session, points_arrive_whole_and_are_not_sent_twice)
@@ -115,7 +95,7 @@ Test(copy_session, points_arrive_whole_and_are_not_sent_twice)
         cr_assert_eq(origin->points, 2);
         cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
         uint64_t sent = origin->sent;
-        add_point(origin, 5, UINT64_MAX);
+        origin_add_point(origin, 5);
         copy_once(origin);
         cr_assert_eq(ends_points(origin->ends), 3);
         cr_assert_eq(origin->sent, sent, "a point of the same contents moved %llu bytes",
@@ -225,92 +205,27 @@ Test(copy_session, a_point_that_was_removed_there_is_left_alone)
     cr_assert_eq(origin->sent, sent);
 }
 
-/* Says "have" to everything but points: the commit at the other side must find it out. */
-struct liar {
-    struct outlet behind;
-    unsigned commits;
-};
-
-static bool lie(void *self, const enum frame_type *types, const struct hash *ids, size_t count, uint8_t *have,
-                struct err *err)
-{
-    for (size_t i = 0; i < count; i++)
-        have[i] = (int)types[i] != 3;
-    return true;
-}
-
-static bool liar_send(void *self, uint64_t number, struct buf *batch, struct err *err)
-{
-    const struct outlet *behind = &((struct liar *)self)->behind;
-    return behind->ops->send(behind->self, number, batch, err);
-}
-
-static bool liar_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
-                        struct buf *missing, struct err *err)
-{
-    const struct outlet *behind = &((struct liar *)self)->behind;
-    ((struct liar *)self)->commits++;
-    return behind->ops->commit(behind->self, request, receipt, missing, err);
-}
-
 Test(copy_session, a_target_that_claims_to_have_what_it_lacks_is_found_by_the_commit)
 {
-    static const struct outlet_ops ops = {.ask = lie, .send = liar_send, .commit = liar_commit};
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
     AUTO(cargo) struct cargo none = {0};
-    struct ends *ends = origin->ends;
-    struct id seal = id_random();
+    struct between between = {.ops = {.ask = lie, .send = pass_send, .commit = pass_commit}};
     struct err err = {0};
-    ends_serve(ends, CONVERSATION_COPY, false);
-    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
-    struct liar liar = {.behind = outlet_remote(dialler)};
-    struct outlet outlet = {.ops = &ops, .self = &liar};
-    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
-    dialler_free(dialler, NULL);
-    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
-    cr_assert(liar.commits > 2, "%u commits", liar.commits);
-    cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
+    cr_assert(copy_through(origin, &between, &err), "%s", err.text);
+    cr_assert(between.commits > 2, "%u commits", between.commits);
+    cargo_assert_stored(&none, &origin->ends->keys, origin->ends->repository, &origin->root);
 }
-
-/* Cancels the copy after some batches. */
-struct stopper {
-    struct outlet behind;
-    unsigned left;
-    _Atomic bool *cancelled;
-};
-
-static bool stopper_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
-                        uint8_t *have, struct err *err)
-{
-    const struct outlet *behind = &((struct stopper *)self)->behind;
-    return behind->ops->ask(behind->self, types, ids, count, have, err);
-}
-
-static bool stopper_send(void *self, uint64_t number, struct buf *batch, struct err *err)
-{
-    struct stopper *stopper = self;
-    if (--stopper->left == 0) atomic_store(stopper->cancelled, true);
-    return stopper->behind.ops->send(stopper->behind.self, number, batch, err);
-}
-
-static const struct outlet_ops stopper_ops = {.ask = stopper_ask, .send = stopper_send};
 
 Test(copy_session, one_that_was_cancelled_goes_on_where_it_stopped)
 {
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
     AUTO(cargo) struct cargo none = {0};
     struct ends *ends = origin->ends;
-    struct id seal = id_random();
+    struct between between = {
+        .ops = {.ask = pass_ask, .send = stop_send}, .left = 2, .cancelled = &origin->cancelled};
     struct err err = {0};
-    ends_serve(ends, CONVERSATION_COPY, false);
-    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
-    struct outlet outlet = outlet_remote(dialler);
-    struct stopper stopper = {.behind = outlet, .left = 2, .cancelled = &origin->cancelled};
-    struct outlet stopping = {.ops = &stopper_ops, .self = &stopper};
-    cr_assert_not(copy_over(origin, &stopping, &err));
+    cr_assert_not(copy_through(origin, &between, &err));
     cr_assert_eq(err.code, ERR_CANCELLED);
-    dialler_free(dialler, &err);
-    cr_assert_not(ends_join(ends));
     cr_assert_eq(ends->serve_err.code, ERR_CANCELLED);
     cr_assert_eq(ends_points(ends), 0);
     atomic_store(&origin->cancelled, false);
@@ -319,49 +234,16 @@ Test(copy_session, one_that_was_cancelled_goes_on_where_it_stopped)
     cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root);
 }
 
-struct counter {
-    struct outlet behind;
-    unsigned asks;
-};
-
-static bool counter_ask(void *self, const enum frame_type *types, const struct hash *ids, size_t count,
-                        uint8_t *have, struct err *err)
-{
-    struct counter *counter = self;
-    counter->asks++;
-    return counter->behind.ops->ask(counter->behind.self, types, ids, count, have, err);
-}
-
-static bool counter_send(void *self, uint64_t number, struct buf *batch, struct err *err)
-{
-    struct counter *counter = self;
-    return counter->behind.ops->send(counter->behind.self, number, batch, err);
-}
-
-static bool counter_commit(void *self, const struct commit_request *request, struct commit_receipt *receipt,
-                           struct buf *missing, struct err *err)
-{
-    struct counter *counter = self;
-    return counter->behind.ops->commit(counter->behind.self, request, receipt, missing, err);
-}
-
 /* Each question is a round trip. */
 Test(copy_session, asks_at_once_about_points_that_are_small)
 {
-    static const struct outlet_ops ops = {.ask = counter_ask, .send = counter_send, .commit = counter_commit};
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
     AUTO(cargo) struct cargo none = {0};
     struct ends *ends = origin->ends;
-    struct id seal = id_random();
+    struct between between = {.ops = honest};
     struct err err = {0};
-    ends_serve(ends, CONVERSATION_COPY, false);
-    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
-    struct counter counter = {.behind = outlet_remote(dialler)};
-    struct outlet outlet = {.ops = &ops, .self = &counter};
-    cr_assert(copy_over(origin, &outlet, &err), "%s", err.text);
-    dialler_free(dialler, NULL);
-    cr_assert(ends_join(ends), "%s", ends->serve_err.text);
-    cr_assert_eq(counter.asks, 2, "%u: which points, and what of both", counter.asks);
+    cr_assert(copy_through(origin, &between, &err), "%s", err.text);
+    cr_assert_eq(between.asks, 2, "%u: which points, and what of both", between.asks);
     cr_assert_eq(ends_points(ends), 2);
     cargo_assert_stored(&none, &ends->keys, ends->repository, &origin->root); /* once */
 }
@@ -369,21 +251,14 @@ Test(copy_session, asks_at_once_about_points_that_are_small)
 /* Removed between the question and the commit, or by a source that does not ask. */
 Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
 {
-    static const struct outlet_ops ops = {.ask = lie, .send = liar_send, .commit = liar_commit};
     static const struct id point = {{3}};
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
     struct ends *ends = origin->ends;
-    struct id seal = id_random();
+    struct between between = {.ops = {.ask = lie, .send = pass_send, .commit = pass_commit}};
     struct err err = {0};
     copy_once(origin);
     remove_there(ends, &point);
-    ends_serve(ends, CONVERSATION_COPY, false);
-    struct dialler *dialler = ends_dial(ends, CONVERSATION_COPY, &seal);
-    struct liar liar = {.behind = outlet_remote(dialler)};
-    struct outlet outlet = {.ops = &ops, .self = &liar};
-    cr_assert_not(copy_over(origin, &outlet, &err));
+    cr_assert_not(copy_through(origin, &between, &err));
     cr_assert_eq(err.code, ERR_POLICY, "%s", err.text);
-    dialler_free(dialler, &err);
-    cr_assert_not(ends_join(ends));
     cr_assert(strstr(ends->serve_err.text, "was removed from this repository"), "%s", ends->serve_err.text);
 }

@@ -1,4 +1,5 @@
 /* Peers that break the rules, by a bare client that can send anything. */
+#include "by_hand.h"
 #include "cargo.h"
 #include "common/base/clock.h"
 #include "common/net/net_poll.h"
@@ -392,32 +393,6 @@ Test(hostile_session, cancelling_ends_a_batch_that_waits_for_credit)
     dialler_free(dialler, &why);
 }
 
-/* A listening end that answers by hand. */
-static void answer(struct ends *ends, uint64_t connection, Sealift__Head *head, struct span payload)
-{
-    struct net_message message = {0};
-    data_message_make(head, payload, &message);
-    listener_session_send(ends->session, connection, &message);
-}
-
-static uint64_t open_by_hand(struct ends *ends, struct dialler *dialler)
-{
-    AUTO(data_message) struct data_message open = {0};
-    struct err err = {0};
-    Sealift__Head head = SEALIFT__HEAD__INIT;
-    Sealift__Opened opened = SEALIFT__OPENED__INIT;
-    struct net_message message = {0};
-    struct dialler_opened out;
-    cr_assert(listener_session_receive(ends->session, &open, &err), "%s", err.text);
-    opened.credit_bytes = 1 << 20;
-    head.kind_case = SEALIFT__HEAD__KIND_OPENED;
-    head.opened = &opened;
-    data_message_make(&head, span_of(NULL, 0), &message);
-    listener_session_opened(ends->session, open.connection, &message);
-    cr_assert(dialler_await(dialler, &out, &err), "%s", err.text);
-    return open.connection;
-}
-
 Test(hostile_session, a_target_that_lies_about_what_was_sent_is_dropped)
 {
     for (int lie = 0; lie < 4; lie++) {
@@ -444,7 +419,7 @@ Test(hostile_session, a_target_that_lies_about_what_was_sent_is_dropped)
             head.kind_case = SEALIFT__HEAD__KIND_OPENED; /* twice */
             head.opened = &opened;
         }
-        answer(ends, connection, &head, span_of(NULL, 0));
+        answer_by_hand(ends, connection, &head, span_of(NULL, 0));
         Sealift__Head ask = SEALIFT__HEAD__INIT;
         Sealift__Ask body = SEALIFT__ASK__INIT;
         ask.kind_case = SEALIFT__HEAD__KIND_ASK;
@@ -477,7 +452,7 @@ Test(hostile_session, what_is_under_way_is_bounded_by_the_credit_when_nobody_ack
     ack.number = 1;
     head.kind_case = SEALIFT__HEAD__KIND_ACK;
     head.ack = &ack;
-    answer(ends, connection, &head, span_of(NULL, 0));
+    answer_by_hand(ends, connection, &head, span_of(NULL, 0));
     AUTO(buf) struct buf batch = {0};
     (void)buf_grow(&batch, 256 << 10);
     memset(batch.data, 1, batch.len);
