@@ -2,11 +2,13 @@
 #include "bench.h"
 
 #include "common/base/alloc.h"
+#include "common/base/tcp.h"
 #include "transporter/proxy/core/socks_server.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -53,10 +55,9 @@ static void expect_reply(int fd, enum socks_reply reply)
     expect_bytes(fd, bytes, sizeof(bytes));
 }
 
-static int ask_name(const struct bench *bench, const char *name, uint16_t port)
+static void ask_name_on(int fd, const char *name, uint16_t port)
 {
     AUTO(buf) struct buf request = {0};
-    int fd = call(&bench->at);
     put(fd, "\x05\x01\x00", 3);
     expect_bytes(fd, "\x05\x00", 2);
     buf_put(&request, "\x05\x01\x00\x03", 4);
@@ -65,6 +66,12 @@ static int ask_name(const struct bench *bench, const char *name, uint16_t port)
     buf_put_u8(&request, (uint8_t)(port >> 8));
     buf_put_u8(&request, (uint8_t)port);
     put(fd, request.data, request.len);
+}
+
+static int ask_name(const struct bench *bench, const char *name, uint16_t port)
+{
+    int fd = call(&bench->at);
+    ask_name_on(fd, name, port);
     return fd;
 }
 
@@ -335,4 +342,76 @@ Test(proxy, ends_when_asked_to_though_somebody_waits)
     bench_end(&bench);
     cr_assert(bench.ran);
     expect_end(a);
+}
+
+/* --- long ways --- */
+
+/* Connections of these ports are measured as long ways. */
+static _Atomic uint16_t long_ways[2];
+
+uint64_t __wrap_tcp_trip_us(int fd);
+
+uint64_t __wrap_tcp_trip_us(int fd)
+{
+    struct sockaddr_in peer = {0};
+    socklen_t len = sizeof(peer);
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0) return 0;
+    const uint16_t port = ntohs(peer.sin_port);
+    return port == long_ways[0] || port == long_ways[1] ? TCP_LONG_US : TCP_LONG_US - 1;
+}
+
+static uint16_t own_port(int fd)
+{
+    struct sockaddr_in in = {0};
+    socklen_t len = sizeof(in);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    return ntohs(in.sin_port);
+}
+
+/* The proxy's end of the connection: it runs in this process. */
+static int proxys_end(int caller)
+{
+    const uint16_t port = own_port(caller);
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_in in = {0};
+        socklen_t len = sizeof(in);
+        if (getpeername(fd, (struct sockaddr *)&in, &len) == 0 && ntohs(in.sin_port) == port) return fd;
+    }
+    cr_assert_fail("the proxy has no such connection");
+    return -1;
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    cr_assert_eq(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* Else megabytes would lie in its kernel, which by another way had arrived long since. */
+Test(proxy, holds_little_for_a_long_way_and_takes_little_from_a_short_one_that_leads_there)
+{
+    struct proxy_settings settings = bench_settings();
+    AUTO(bench) struct bench bench;
+    bench_start(&bench, &settings);
+    AUTO(fd) int other = ask_name(&bench, ID ".1.a.rendezvous.sealift", 1);
+    const int untouched = proxys_end(other);
+    for (unsigned far = 0; far < 4; far++) { /* bit 0: the way to a, bit 1: to b */
+        AUTO(fd) int a = ask_name(&bench, SIDE_A, 1);
+        long_ways[0] = far & 1 ? own_port(a) : 0;
+        AUTO(fd) int b = call(&bench.at);
+        long_ways[1] = far & 2 ? own_port(b) : 0;
+        ask_name_on(b, SIDE_B, 1);
+        expect_reply(a, SOCKS_CONNECTED);
+        const int ends[2] = {proxys_end(a), proxys_end(b)};
+        for (unsigned i = 0; i < 2; i++) {
+            const bool is_far = (far >> i & 1) != 0, is_before_far = !is_far && far != 0;
+            const int unsent = option(ends[i], IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+            cr_assert_eq(unsent != option(untouched, IPPROTO_TCP, TCP_NOTSENT_LOWAT), is_far, "%u %u", far,
+                         i);
+            cr_assert_eq(option(ends[i], SOL_SOCKET, SO_RCVBUF) != option(untouched, SOL_SOCKET, SO_RCVBUF),
+                         is_before_far, "%u %u", far, i);
+        }
+    }
 }
