@@ -82,10 +82,15 @@ static bool parts_fit(const struct entry *entry, uint64_t total)
            entry->ref_count <= REFS_INLINE_MAX;
 }
 
+uint64_t entry_len(const struct entry *entry)
+{
+    return (uint64_t)ENTRY_FIXED_LEN + entry->name.len + entry->target.len + entry->owner.len +
+           entry->group.len + entry->xattrs.len + entry->refs.len;
+}
+
 bool entry_encode(const struct entry *entry, struct buf *out, struct err *err)
 {
-    uint64_t total = (uint64_t)ENTRY_FIXED_LEN + entry->name.len + entry->target.len + entry->owner.len +
-                     entry->group.len + entry->xattrs.len + entry->refs.len;
+    uint64_t total = entry_len(entry);
     if (!parts_fit(entry, total))
         return err_set(err, ERR_LIMIT, "the metadata of '%.*s' is too large (at least %llu bytes)",
                        (int)(entry->name.len > 255 ? 255 : entry->name.len), (const char *)entry->name.data,

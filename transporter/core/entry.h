@@ -58,6 +58,8 @@ struct entry {
     uint32_t ref_count;
     struct span refs;
 };
+/* How many bytes it takes. */
+uint64_t entry_len(const struct entry *entry);
 /* Appends. ERR_LIMIT names the entry when a part is too long for its field or all of it for
  * ENTRY_MAX_LEN. What the parts say is checked when the entry is decoded, as manifest_add does. */
 bool entry_encode(const struct entry *entry, struct buf *out, struct err *err) MUST_CHECK;
@@ -66,7 +68,9 @@ bool entry_encode(const struct entry *entry, struct buf *out, struct err *err) M
 bool entry_decode(struct reader *reader, struct entry *out, struct err *err) MUST_CHECK;
 
 /* Extended attributes, one after the other in strictly ascending order of names. `name` has 1 to 255
- * bytes. xattr_next reads a decoded entry's; false when none is left. */
+ * bytes; before it and the value stand XATTR_HEAD_LEN bytes. xattr_next reads a decoded entry's; false when
+ * none is left. */
+#define XATTR_HEAD_LEN 5u
 void xattr_encode(struct span name, struct span value, struct buf *out);
 bool xattr_next(struct reader *xattrs, struct span *name, struct span *value);
 

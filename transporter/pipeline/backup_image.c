@@ -186,13 +186,15 @@ static bool encode_device(const struct imaging *imaging, const struct metadata_c
 static bool encode(struct imaging *imaging, const struct metadata_content *content, struct buf *out,
                    struct err *err)
 {
-    const struct image_reader *reader = &imaging->reader;
+    struct image_reader *reader = &imaging->reader;
     struct err warning = {0};
     if (reader->kind == IMAGE_DEVICE) return encode_device(imaging, content, out, err);
     if (!metadata_encode(imaging->attempt.names, reader->fd, &reader->entry, content, out, &warning, err))
         return err_wrap(err, "'%s'", reader->path);
     if (warning.code != ERR_NONE)
         attempt_warn(&imaging->attempt, span_str(imaging->source->path + 1), &warning);
+    /* what has more attributes than an entry holds is told by each run */
+    if (warning.code == ERR_LIMIT) reader->entry.cacheable = false;
     return true;
 }
 

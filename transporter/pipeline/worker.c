@@ -64,7 +64,8 @@ bool worker_encode(struct worker *worker, struct segment *segment, struct item *
     item->encoded = start;
     item->encoded_len = segment->encoded.len - start;
     item->key = entry->key;
-    item->cacheable = entry->cacheable;
+    /* what has more attributes than an entry holds is told by each run */
+    item->cacheable = entry->cacheable && warning.code != ERR_LIMIT;
     item->size = content ? content->size : 0;
     item->state = ITEM_ENCODED;
     return true;

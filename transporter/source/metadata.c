@@ -95,7 +95,7 @@ static void put_content(const struct metadata_content *content, struct entry *ou
     out->refs = content->refs;
 }
 
-/* What is read from the entry itself; a hard link has nothing of its own. */
+/* What is read from the entry itself. */
 struct details {
     struct buf target;
     struct xattrs xattrs;
@@ -107,19 +107,34 @@ static void details_deinit(struct details *details)
 }
 DEFINE_AUTO_IN_PLACE(details, struct details, details_deinit)
 
-static bool read_details(int fd, const struct walk_entry *entry, struct details *out, struct err *warning,
-                         struct err *err)
+/* As many as have room beside all else that the entry has. */
+static void read_xattrs(int fd, enum xattrs_fd how, struct details *details, struct entry *out,
+                        struct err *warning)
+{
+    uint64_t len = entry_len(out);
+    xattrs_read(fd, how, len < ENTRY_MAX_LEN ? (size_t)(ENTRY_MAX_LEN - len) : 0, &details->xattrs, warning);
+    out->xattr_count = details->xattrs.count;
+    out->xattrs = buf_span(&details->xattrs.encoded);
+}
+
+/* A hard link has nothing of its own. */
+static bool put_details(int fd, const struct walk_entry *entry, struct details *details, struct entry *out,
+                        struct err *warning, struct err *err)
 {
     if (entry->type == ENTRY_HARD_LINK) return true;
     if (fd >= 0) {
-        xattrs_read(fd, XATTRS_OPEN, &out->xattrs, warning);
+        read_xattrs(fd, XATTRS_OPEN, details, out, warning);
         return true;
     }
     struct own own = {.fd = -1, .how = XATTRS_PATH};
     if (!open_entry(entry, &own, err)) return false;
     AUTO(fd) int owned = own.fd;
-    xattrs_read(owned, own.how, &out->xattrs, warning);
-    return entry->type == ENTRY_SYMLINK ? read_target(owned, &out->target, err) : true;
+    if (entry->type == ENTRY_SYMLINK) {
+        if (!read_target(owned, &details->target, err)) return false;
+        out->target = buf_span(&details->target);
+    }
+    read_xattrs(owned, own.how, details, out, warning);
+    return true;
 }
 
 bool metadata_encode(struct metadata_names *names, int fd, const struct walk_entry *entry,
@@ -130,13 +145,9 @@ bool metadata_encode(struct metadata_names *names, int fd, const struct walk_ent
     struct entry encoded;
     char owner[OWNER_NAME_MAX + 1], group[OWNER_NAME_MAX + 1];
     err_clear(warning);
-    if (!read_details(fd, entry, &details, warning, err)) return false;
     put_stat(entry, &encoded);
     if (content) put_content(content, &encoded);
-    if (details.target.len > 0) encoded.target = buf_span(&details.target);
-    encoded.xattr_count = details.xattrs.count;
-    encoded.xattrs = buf_span(&details.xattrs.encoded);
     encoded.owner = owner_name(names, OWNER_USER, entry->uid, owner);
     encoded.group = owner_name(names, OWNER_GROUP, entry->gid, group);
-    return entry_encode(&encoded, out, err);
+    return put_details(fd, entry, &details, &encoded, warning, err) && entry_encode(&encoded, out, err);
 }

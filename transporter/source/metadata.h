@@ -22,9 +22,9 @@ struct metadata_content {
 };
 
 /* Appends the encoded entry. fd: the open file, or -1: then it is looked up in entry->dir without
- * following links. content: NULL for all but ENTRY_FILE. Attributes that cannot be read are left out
- * and told through `warning` (ERR_NONE if there is nothing to tell). Fails if the entry vanished
- * (ERR_NOT_FOUND) or cannot be encoded (ERR_LIMIT). Any thread. */
+ * following links. content: NULL for all but ENTRY_FILE. Attributes that cannot be read, or have no room in
+ * an entry (ERR_LIMIT), are left out and told through `warning` (ERR_NONE if there is nothing to tell). Fails
+ * if the entry vanished (ERR_NOT_FOUND) or cannot be encoded (ERR_LIMIT). Any thread. */
 bool metadata_encode(struct metadata_names *names, int fd, const struct walk_entry *entry,
                      const struct metadata_content *content, struct buf *out, struct err *warning,
                      struct err *err) MUST_CHECK;

@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 
 #define LIST_FIRST 1024u
+#define NAMED_LEAST 120u /* bytes of names in a warning, before the others are only counted */
 
 /* A file, by descriptor or by its name in /proc. */
 struct subject {
@@ -59,21 +60,72 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void read_one(const struct subject *subject, const char *name, uint8_t *value, struct xattrs *out,
-                     struct err *warning)
+/* Attributes on their way from a file into its entry. */
+struct reading {
+    const struct subject *subject;
+    size_t room; /* for all of them */
+    uint8_t *value;
+    struct xattrs *out;
+    /* for want of room */
+    size_t left_out, unnamed;
+    struct buf names; /* of the first few, quoted */
+    struct err *warning;
+};
+static void reading_deinit(struct reading *reading)
 {
-    ssize_t len = get(subject, name, value, XATTR_SIZE_MAX);
-    if (len < 0) {
-        /* ENODATA: it was removed meanwhile */
-        if (errno != ENODATA && warning->code == ERR_NONE)
-            (void)err_sys(warning, errno, "cannot read the extended attribute '%s'", name);
-        return;
-    }
-    xattr_encode(span_str(name), span_of(value, (size_t)len), &out->encoded);
-    out->count++;
+    buf_deinit(&reading->names);
+}
+DEFINE_AUTO_IN_PLACE(reading, struct reading, reading_deinit)
+
+static void leave_out(struct reading *reading, const char *name)
+{
+    reading->left_out++;
+    if (reading->names.len < NAMED_LEAST)
+        buf_printf(&reading->names, "%s'%s'", reading->names.len > 0 ? ", " : "", name);
+    else
+        reading->unnamed++;
 }
 
-static void read_all(const struct subject *subject, struct buf *names, struct xattrs *out,
+static void read_one(struct reading *reading, const char *name)
+{
+    struct buf *encoded = &reading->out->encoded;
+    size_t head = XATTR_HEAD_LEN + strlen(name), room = reading->room - encoded->len;
+    if (head > room) {
+        leave_out(reading, name);
+        return;
+    }
+    size_t most = room - head < XATTR_SIZE_MAX ? room - head : XATTR_SIZE_MAX;
+    ssize_t len = get(reading->subject, name, reading->value, most);
+    /* asked for a value of no bytes, the system answers with the length that it has */
+    bool too_long = len < 0 ? errno == ERANGE && most < XATTR_SIZE_MAX : (size_t)len > most;
+    if (too_long) {
+        leave_out(reading, name);
+        return;
+    }
+    if (len < 0) {
+        /* ENODATA: it was removed meanwhile */
+        if (errno != ENODATA && reading->warning->code == ERR_NONE)
+            (void)err_sys(reading->warning, errno, "cannot read the extended attribute '%s'", name);
+        return;
+    }
+    xattr_encode(span_str(name), span_of(reading->value, (size_t)len), encoded);
+    reading->out->count++;
+}
+
+/* Behind it: what could not be read. */
+static void tell_left_out(struct reading *reading)
+{
+    AUTO(buf) struct buf text = {0};
+    if (reading->left_out == 0) return;
+    buf_printf(&text, "backed up without the extended attribute%s %s", reading->left_out == 1 ? "" : "s",
+               buf_cstr(&reading->names));
+    if (reading->unnamed > 0) buf_printf(&text, " and %zu more", reading->unnamed);
+    buf_printf(&text, ": there is room for 1 MiB of them");
+    if (reading->warning->code != ERR_NONE) buf_printf(&text, "; %s", reading->warning->text);
+    (void)err_set(reading->warning, ERR_LIMIT, "%s", buf_cstr(&text));
+}
+
+static void read_all(const struct subject *subject, struct buf *names, size_t room, struct xattrs *out,
                      struct err *warning)
 {
     size_t count = 0;
@@ -85,17 +137,19 @@ static void read_all(const struct subject *subject, struct buf *names, struct xa
         sorted[i] = at;
     qsort(sorted, count, sizeof(*sorted), by_name);
     AUTO(free) uint8_t *value = xmalloc(XATTR_SIZE_MAX);
-    /* what does not fit into an entry need not be read: there may be hundreds of megabytes of it */
-    for (size_t i = 0; i < count && out->encoded.len <= ENTRY_MAX_LEN; i++)
-        if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0)
-            read_one(subject, sorted[i], value, out, warning);
+    AUTO(reading)
+    struct reading reading = {
+        .subject = subject, .room = room, .value = value, .out = out, .warning = warning};
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0) read_one(&reading, sorted[i]);
+    tell_left_out(&reading);
 }
 
-void xattrs_read(int fd, enum xattrs_fd how, struct xattrs *out, struct err *warning)
+void xattrs_read(int fd, enum xattrs_fd how, size_t room, struct xattrs *out, struct err *warning)
 {
     char path[64];
     if (how == XATTRS_PATH) (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     const struct subject subject = {.fd = fd, .path = how == XATTRS_PATH ? path : NULL};
     AUTO(buf) struct buf names = {0};
-    if (list_all(&subject, &names, warning) && names.len > 0) read_all(&subject, &names, out, warning);
+    if (list_all(&subject, &names, warning) && names.len > 0) read_all(&subject, &names, room, out, warning);
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { GRANULE = IMAGE_GRANULE, REGION = IMAGE_REGION };
@@ -219,6 +220,27 @@ Test(backup_image, a_file_that_is_as_it_was_is_not_read_again)
     AUTO(view) struct view *changed = back_up(rig);
     cr_assert_eq(rig->result.read_bytes, 3 << 20);
     assert_same(rig, changed);
+}
+
+Test(backup_image, with_more_attributes_than_an_entry_holds_comes_back_and_each_run_says_so)
+{
+    static const uint8_t value[65536];
+    AUTO(rig) struct rig *rig = image_rig();
+    rig_use_cache(rig);
+    tree_write(&rig->tree, "image", 0, 1, GRANULE);
+    AUTO(fd) int fd = openat(rig->tree.fd, "image", O_RDONLY);
+    for (int i = 0; i < 17; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "user.%02d", i);
+        if (fsetxattr(fd, name, value, sizeof(value), 0) != 0) cr_skip_test("no such attributes here");
+    }
+    for (int run = 0; run < 2; run++) {
+        AUTO(view) struct view *view = back_up(rig);
+        assert_same(rig, view);
+        cr_assert_eq(rig->warning_count, 1);
+        cr_assert_eq(rig->warned.code, ERR_LIMIT);
+        fake_outlet_next_run(&rig->fake);
+    }
 }
 
 static void back_up_device(struct rig *rig, const struct loop_device *device, enum image_moment moment,

@@ -295,3 +295,35 @@ Test(backup, extended_attributes_are_kept)
     AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
     cr_assert_eq(rig_find(rig, view, "file")->xattr_count, 1);
 }
+
+/* Their contents are what a restore is made for. */
+Test(backup, a_file_with_more_attributes_than_an_entry_holds_comes_back_without_some_and_each_run_says_so)
+{
+    enum { MANY = 20, LEN = 65536 };
+    static const uint8_t value[LEN];
+    AUTO(rig) struct rig *rig = rig_make();
+    rig_use_cache(rig);
+    tree_file(&rig->tree, "file", 1, 5000);
+    tree_file(&rig->tree, "large", 2, 600000);
+    AUTO(fd) int small = openat(rig->tree.fd, "file", O_RDONLY);
+    AUTO(fd) int large = openat(rig->tree.fd, "large", O_RDONLY);
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "user.%02d", i);
+        if (fsetxattr(small, name, value, LEN, 0) != 0 || fsetxattr(large, name, value, LEN, 0) != 0)
+            cr_skip_test("no such attributes here");
+    }
+    for (int run = 0; run < 2; run++) {
+        rig_run(rig);
+        cr_assert_eq(rig->warning_count, 2);
+        cr_assert_str_eq(rig->warned.text,
+                         "backed up without the extended attributes 'user.15', 'user.16', "
+                         "'user.17', 'user.18', 'user.19': there is room for 1 MiB of them");
+        if (run > 0) cr_assert_eq(fake_outlet_count(&rig->fake, FRAME_DATA), 0);
+        AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+        rig_assert_same(rig, view, "file");
+        rig_assert_same(rig, view, "large");
+        cr_assert_eq(rig_find(rig, view, "file")->xattr_count, 15);
+        fake_outlet_next_run(&rig->fake);
+    }
+}

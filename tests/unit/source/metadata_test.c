@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -164,24 +165,88 @@ Test(metadata, user_attributes_come_in_name_order)
     expect_text(&text, "user.dir=yes|");
 }
 
-/* Not every file system bounds them: whoever owns a file may give it more than memory has. */
-Test(metadata, of_attributes_that_fit_into_no_entry_few_are_read)
+/* A file in memory, where attributes may be as many and as long as the system takes. */
+static int open_in_memory(void)
 {
-    enum { MANY = 100, LEN = 65536 };
-    char path[] = "/dev/shm/sealift-XXXXXX", name[32];
-    static uint8_t value[LEN];
-    AUTO(xattrs) struct xattrs xattrs = {0};
-    struct err warning = {0};
-    AUTO(fd) int fd = mkostemp(path, O_CLOEXEC);
+    char path[] = "/dev/shm/sealift-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0) cr_skip_test("no file system in memory here");
     cr_assert_eq(unlink(path), 0);
+    return fd;
+}
+
+static void give(int fd, const char *name, size_t len)
+{
+    static const uint8_t value[XATTR_SIZE_MAX];
+    if (fsetxattr(fd, name, value, len, 0) != 0) cr_skip_test("no such attributes here");
+}
+
+/* Not every file system bounds them: whoever owns a file may give it more than memory has. */
+Test(metadata, of_more_attributes_than_fit_into_an_entry_those_that_fit_are_read)
+{
+    enum { MANY = 100 };
+    AUTO(xattrs) struct xattrs xattrs = {0};
+    struct err warning = {0};
+    AUTO(fd) int fd = open_in_memory();
     for (int i = 0; i < MANY; i++) {
-        (void)snprintf(name, sizeof(name), "user.%d", i);
-        if (fsetxattr(fd, name, value, sizeof(value), 0) != 0) cr_skip_test("no such attributes here");
+        char name[32];
+        (void)snprintf(name, sizeof(name), "user.%02d", i);
+        give(fd, name, XATTR_SIZE_MAX);
     }
-    xattrs_read(fd, XATTRS_OPEN, &xattrs, &warning);
-    cr_assert_gt(xattrs.encoded.len, ENTRY_MAX_LEN, "else they would pass for all that there are");
-    cr_assert_lt(xattrs.encoded.len, ENTRY_MAX_LEN + 2 * LEN);
+    give(fd, "user.small", 10);
+    xattrs_read(fd, XATTRS_OPEN, ENTRY_MAX_LEN - 200, &xattrs, &warning);
+    cr_assert_leq(xattrs.encoded.len, ENTRY_MAX_LEN - 200);
+    cr_assert_eq(xattrs.count, 15 + 1);
+    cr_assert_eq(warning.code, ERR_LIMIT);
+    cr_assert_str_eq(warning.text,
+                     "backed up without the extended attributes 'user.15', 'user.16', 'user.17', "
+                     "'user.18', 'user.19', 'user.20', 'user.21', 'user.22', 'user.23', 'user.24', "
+                     "'user.25', 'user.26' and 73 more: there is room for 1 MiB of them");
+}
+
+Test(metadata, an_attribute_is_left_out_where_a_byte_of_room_is_missing)
+{
+    static const struct {
+        size_t len, room;
+        unsigned count;
+    } cases[] = {{10, 21, 1}, {10, 20, 0}, {10, 11, 0}, {10, 10, 0}, {10, 0, 0}, {0, 11, 1}, {0, 10, 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO(xattrs) struct xattrs xattrs = {0};
+        struct err warning = {0};
+        AUTO(fd) int fd = open_in_memory();
+        give(fd, "user.a", cases[i].len);
+        xattrs_read(fd, XATTRS_OPEN, cases[i].room, &xattrs, &warning);
+        cr_assert_eq(xattrs.count, cases[i].count, "case %zu", i);
+        cr_assert_eq(xattrs.encoded.len, cases[i].count ? cases[i].room : 0, "case %zu", i);
+        cr_assert_str_eq(warning.code == ERR_NONE ? "" : warning.text,
+                         cases[i].count
+                             ? ""
+                             : "backed up without the extended attribute 'user.a': there is room for "
+                               "1 MiB of them");
+    }
+}
+
+/* To the byte: its name, owner and references are there anyway. */
+Test(metadata, attributes_take_the_room_that_the_rest_of_an_entry_leaves)
+{
+    AUTO(tree) struct tree tree = tree_make();
+    put_file(&tree, "file", "");
+    AUTO(kept) struct kept kept = keep_entry(&tree, "file");
+    AUTO(metadata_names) struct metadata_names *names = metadata_names_new();
+    AUTO(fd) int fd = open_in_memory();
+    const struct metadata_content empty = {0};
+    size_t room = 0;
+    for (int i = 0; i < 15; i++)
+        give(fd, (const char[]){'u', 's', 'e', 'r', '.', (char)('a' + i), 0}, XATTR_SIZE_MAX);
+    for (size_t more = 0; more < 3; more++) {
+        AUTO(buf) struct buf out = {0};
+        struct err warning, err;
+        if (more > 0) give(fd, "user.last", room + more - 1);
+        cr_assert(metadata_encode(names, fd, kept.entry, &empty, &out, &warning, &err), "%s", err.text);
+        cr_assert_eq(warning.code, more == 2 ? ERR_LIMIT : ERR_NONE);
+        cr_assert_eq(out.len == ENTRY_MAX_LEN, more == 1);
+        if (more == 0) room = ENTRY_MAX_LEN - out.len - XATTR_HEAD_LEN - strlen("user.last");
+    }
 }
 
 Test(metadata, attributes_of_links_and_devices_are_their_own)
