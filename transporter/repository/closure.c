@@ -50,17 +50,35 @@ static void add_journal(struct closure *closure, uint32_t pack)
     if (closure->journal_count < CLOSURE_MAX_JOURNALS) closure->journals[closure->journal_count++] = pack;
 }
 
-static void add_node(struct walk *walk, struct index_view *view, const uint8_t *id)
+static void keep_node(struct closure *closure, const struct hash *node)
 {
-    struct closure *closure = walk->closure;
-    struct hash node;
-    memcpy(node.bytes, id, HASH_LEN);
-    if (!id_set_add(&closure->met, id) || index_is_closed(view, &node, walk->domain)) return;
     if (closure->node_count == closure->node_cap) {
         closure->node_cap = closure->node_cap ? 2 * closure->node_cap : 256;
         closure->nodes = xreallocarray(closure->nodes, closure->node_cap, sizeof(*closure->nodes));
     }
-    closure->nodes[closure->node_count++] = node;
+    closure->nodes[closure->node_count++] = *node;
+}
+
+/* What is remembered costs whoever wrote it a frame here: naming what is not there takes no memory. */
+static bool add_node(struct walk *walk, struct index_view *view, const uint8_t *id, struct err *err)
+{
+    struct closure *closure = walk->closure;
+    size_t most = closure->most_nodes ? closure->most_nodes : CLOSURE_MAX_NODES;
+    struct hash node;
+    struct index_location place;
+    memcpy(node.bytes, id, HASH_LEN);
+    if (id_set_has(&closure->met, id) || index_is_closed(view, &node, walk->domain)) return true;
+    if (!index_locate_type(view, &node, walk->domain, walk->use, FRAME_NODE, &place)) {
+        add_missing(closure, id);
+        return true;
+    }
+    if (closure->node_count == most)
+        return err_set(err, ERR_LIMIT,
+                       "the point refers to more than %zu nodes that no earlier one had: make several of it",
+                       most);
+    (void)id_set_add(&closure->met, id);
+    keep_node(closure, &node);
+    return true;
 }
 
 static void check_data(struct walk *walk, struct index_view *view, const uint8_t *id)
@@ -84,11 +102,13 @@ static bool is_node(void *arg, const struct frame_read *frame, struct err *why)
 static bool walk_node(void *arg, const struct frame_read *frame, struct err *err)
 {
     struct walk *walk = arg;
+    const _Atomic bool *cancelled = walk->closure->cancelled;
     AUTO(index_view) struct index_view *view = NULL;
+    if (cancelled && atomic_load(cancelled)) return err_set(err, ERR_CANCELLED, "cancelled");
     if (!index_view_open(walk->repository->index, &view, err)) return false;
     if (frame->at.state == INDEX_OPEN) add_journal(walk->closure, frame->at.pack);
     for (size_t i = 0; i < frame->view.node_ids; i++)
-        add_node(walk, view, frame->view.clear_nodes + i * HASH_LEN);
+        if (!add_node(walk, view, frame->view.clear_nodes + i * HASH_LEN, err)) return false;
     for (size_t i = 0; i < frame->view.data_ids; i++)
         check_data(walk, view, frame->view.clear_data + i * HASH_LEN);
     return true;
@@ -105,8 +125,7 @@ static bool start(struct walk *walk, const struct hash *root, struct err *err)
 {
     AUTO(index_view) struct index_view *view = NULL;
     if (!index_view_open(walk->repository->index, &view, err)) return false;
-    add_node(walk, view, root->bytes);
-    return true;
+    return add_node(walk, view, root->bytes, err);
 }
 
 bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain, enum index_use use,

@@ -6,11 +6,18 @@
 #include "transporter/repository/id_set.h"
 #include "transporter/repository/inside.h"
 
+#include <stdatomic.h>
+
 #define CLOSURE_MAX_MISSING 4096
 #define CLOSURE_MAX_JOURNALS 64
+/* Half a gigabyte of memory. The nodes of four thousand million files, or of an image of 160 TB in chunks of
+ * 64 KiB, are no more; who makes them as small as they can be has many for little. */
+#define CLOSURE_MAX_NODES ((size_t)1 << 23)
 
 struct closure {
-    struct hash *nodes; /* reached and not known as whole before, in the order met */
+    const _Atomic bool *cancelled; /* the caller's; or NULL */
+    size_t most_nodes;             /* the caller's; 0: CLOSURE_MAX_NODES */
+    struct hash *nodes;            /* reached and not known as whole before, in the order met */
     size_t node_count, node_cap;
     struct id_set met;
     struct buf missing; /* struct hash each, at most CLOSURE_MAX_MISSING */
@@ -22,8 +29,9 @@ struct closure {
 void closure_deinit(struct closure *closure);
 DEFINE_AUTO_IN_PLACE(closure, struct closure, closure_deinit)
 
-/* Walks; `closure` must be {0}; `use` is INDEX_FOR_KEEPING or INDEX_FOR_PINNED. Success with missing.len == 0
- * and journal_count == 0 means whole. */
+/* Walks; `closure` must be zero but for what is the caller's; `use` is INDEX_FOR_KEEPING or INDEX_FOR_PINNED.
+ * Success with missing.len == 0 and journal_count == 0 means whole. ERR_CANCELLED; ERR_LIMIT: too many nodes
+ * that are there and were not known as whole. */
 bool closure_walk(struct repository *repository, const struct hash *root, uint32_t domain, enum index_use use,
                   struct closure *closure, struct err *err) MUST_CHECK;
 

@@ -100,7 +100,7 @@ static bool prove_whole(struct commit *commit, enum index_use use, struct buf *m
 {
     struct repository *repository = commit->repository;
     for (int round = 0; round < MAX_ROUNDS; round++) {
-        AUTO(closure) struct closure closure = {0};
+        AUTO(closure) struct closure closure = {.cancelled = commit->ingest->options.cancelled};
         if (!closure_walk(repository, commit->root, commit->domain, use, &closure, err)) return false;
         if (closure.missing.len) {
             buf_put_span(missing, buf_span(&closure.missing));
@@ -298,13 +298,13 @@ bool ingest_commit(struct ingest *ingest, const struct id *point, const struct h
     return done;
 }
 
-bool repository_point_is_whole(struct repository *repository, struct span point_file, bool *out,
-                               struct err *err)
+bool repository_point_is_whole(struct repository *repository, struct span point_file,
+                               const _Atomic bool *cancelled, bool *out, struct err *err)
 {
     uint32_t domain_no = 0;
     AUTO(stored_point) Sealift__PointFile *file = NULL;
     AUTO(stored_body) Sealift__PointBody *body = NULL;
-    AUTO(closure) struct closure closure = {0};
+    AUTO(closure) struct closure closure = {.cancelled = cancelled};
     if (nothing_is_lost(repository)) {
         *out = true;
         return true;

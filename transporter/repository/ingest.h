@@ -37,7 +37,8 @@ struct ingest_options {
     /* Called once by the sync thread if syncing fails; the session then refuses everything. */
     void (*failed)(void *arg, const struct err *err);
     void *arg;
-    uint64_t min_free_bytes; /* stop with ERR_NO_SPACE below this much free space; 0: max(1 GiB, 2 %) */
+    const _Atomic bool *cancelled; /* ends a commit that looks for what its point needs; or NULL */
+    uint64_t min_free_bytes;       /* stop with ERR_NO_SPACE below this much free space; 0: max(1 GiB, 2 %) */
 };
 
 bool ingest_open(struct repository *repository, const struct ingest_options *options, struct ingest **out,
@@ -74,7 +75,8 @@ struct ingest_receipt {
 /* Publishes the journals, checks that everything reachable from `root` is present, writes
  * points/<point> and then the log entry. If references are missing: ERR_NOT_FOUND, and up to
  * `missing` receives their ids (struct hash each, at most 4,096): the writer sends these and commits
- * again. Committing the same point id with the same bytes again returns the first receipt. */
+ * again. Committing the same point id with the same bytes again returns the first receipt. ERR_CANCELLED;
+ * ERR_LIMIT: it refers to more new nodes than fit into memory (closure.h). */
 bool ingest_commit(struct ingest *ingest, const struct id *point, const struct hash *root,
                    struct span point_file, struct ingest_receipt *receipt, struct buf *missing,
                    struct err *err) MUST_CHECK;

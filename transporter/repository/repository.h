@@ -9,6 +9,8 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/sign.h"
 
+#include <stdatomic.h>
+
 struct repository;
 
 enum repository_kind { REPOSITORY_ENCRYPTED, REPOSITORY_PLAINTEXT };
@@ -112,9 +114,10 @@ bool repository_point_find(struct repository *repository, const struct id *point
 bool repository_point_read(struct repository *repository, const struct id *point, struct buf *out,
                            struct err *err) MUST_CHECK;
 /* Whether all that the point refers to is there and not known to be damaged. Quick where no pack is damaged
- * or lost; on an index that was built anew only once a check found nothing. */
-bool repository_point_is_whole(struct repository *repository, struct span point_file, bool *out,
-                               struct err *err) MUST_CHECK;
+ * or lost; on an index that was built anew only once a check found nothing. `cancelled`: or NULL;
+ * ERR_CANCELLED. */
+bool repository_point_is_whole(struct repository *repository, struct span point_file,
+                               const _Atomic bool *cancelled, bool *out, struct err *err) MUST_CHECK;
 /* Whether the log says that this point was there once and has been removed: it is not taken a second time. */
 bool repository_point_is_removed(struct repository *repository, const struct id *point);
 /* Raw log entry files from number `from` on, for witnesses and copies. */

@@ -26,7 +26,8 @@ static bool has_point(const struct outlet_ingest *self, const struct hash *asked
     if (repository_point_read(repository, &point, &file, &why)) {
         /* one that has lost something is wanted again: the commit then names what is missing */
         bool whole = true;
-        if (!repository_point_is_whole(repository, buf_span(&file), &whole, err)) return false;
+        if (!repository_point_is_whole(repository, buf_span(&file), self->cancelled, &whole, err))
+            return false;
         *have = whole ? ASKED_HAS : ASKED_LACKS;
         return true;
     }

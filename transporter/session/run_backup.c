@@ -378,6 +378,7 @@ static bool pass_local(struct source *source, const struct run_key *key, struct 
         .failed = local_failed,
         .arg = &local,
         .durable_bytes = &run->counters.stored_bytes,
+        .cancelled = &run->cancelled,
     };
     memcpy(options.writer, run->environment.self->known.sign_pk, SIGN_PK_LEN);
     if (!ingest_open(repository, &options, &ingest, err) ||
@@ -476,6 +477,7 @@ static bool take_in(struct run *run, struct err *err)
         .reseal = seal ? &reseal : NULL,
         .committed = committed,
         .arg = run,
+        .cancelled = &run->cancelled,
         .received_bytes = &run->counters.received_bytes,
         .stored_bytes = &run->counters.stored_bytes,
     };

@@ -124,7 +124,8 @@ static bool copy_here(struct run *run, struct err *err)
                                      .kind = INGEST_COPY,
                                      .admitted = run_writer_admitted,
                                      .arg = run,
-                                     .durable_bytes = &run->counters.stored_bytes};
+                                     .durable_bytes = &run->counters.stored_bytes,
+                                     .cancelled = &run->cancelled};
     if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
         !ingest_open(to, &options, &ingest, err))
         return false;

@@ -265,7 +265,8 @@ static bool store_sealed(struct sealing_side *side, const struct copy_anew_from 
                                      .kind = INGEST_COPY,
                                      .admitted = run_writer_admitted,
                                      .arg = run,
-                                     .durable_bytes = &run->counters.stored_bytes};
+                                     .durable_bytes = &run->counters.stored_bytes,
+                                     .cancelled = &run->cancelled};
     if (!run_repository(run, run->repository, &to, err) || !ingest_open(to, &options, &ingest, err))
         return false;
     side->to = to;

@@ -101,6 +101,7 @@ static bool open_ingest(struct serve *serve, const struct id *seal, struct err *
         .failed = fail_session,
         .arg = serve,
         .durable_bytes = options->stored_bytes,
+        .cancelled = options->cancelled,
     };
     memcpy(ingest.writer, options->writer, SIGN_PK_LEN);
     if (!ingest_open(options->repository, &ingest, &serve->ingest, err)) return false;

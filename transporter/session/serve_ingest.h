@@ -37,7 +37,7 @@ struct serve_ingest_options {
     void (*committed)(void *arg, const struct id *point, const struct commit_receipt *receipt,
                       struct span point_file);
     void *arg;
-    const _Atomic bool *cancelled; /* copies: as outlet_ingest's */
+    const _Atomic bool *cancelled; /* looked at where an answer may take long; or NULL */
     _Atomic uint64_t *received_bytes;
     _Atomic uint64_t *stored_bytes; /* what became durable is added; may be NULL */
 };

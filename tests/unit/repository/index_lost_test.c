@@ -357,7 +357,8 @@ static bool is_whole(struct place *place, uint8_t point)
     struct id id = id_of(point);
     AUTO(buf) struct buf file = {0};
     cr_assert(repository_point_read(place->repository, &id, &file, &err), "%s", err.text);
-    cr_assert(repository_point_is_whole(place->repository, buf_span(&file), &whole, &err), "%s", err.text);
+    cr_assert(repository_point_is_whole(place->repository, buf_span(&file), NULL, &whole, &err), "%s",
+              err.text);
     return whole;
 }
 

@@ -265,6 +265,60 @@ Test(index, a_chunk_that_is_there_very_often_costs_no_more_to_ask_for)
     }
 }
 
+/* Whoever may write makes nodes that name what is nowhere, for little: that takes no memory for each. */
+Test(index, nodes_that_are_nowhere_are_not_remembered_by_a_commit)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    enum { NAMED = 16000, PARENTS = 4 };
+    AUTO(free) struct hash *nowhere = xcalloc(NAMED, sizeof(*nowhere));
+    struct hash parents[PARENTS], root;
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    for (uint32_t i = 0; i < PARENTS; i++) {
+        for (uint32_t n = 0; n < NAMED; n++)
+            nowhere[n] = hash_of(span_of(&(uint32_t){i * NAMED + n}, 4));
+        parents[i] = writer_node(writer, i, nowhere, NAMED, NULL, 0);
+    }
+    root = writer_node(writer, PARENTS, parents, PARENTS, NULL, 0);
+    session_send(ingest, writer, PACK_META);
+    ingest_close(ingest);
+    ingest = NULL;
+    AUTO(closure) struct closure closure = {0};
+    cr_assert(closure_walk(place->repository, &root, 0, INDEX_FOR_KEEPING, &closure, &err), "%s", err.text);
+    cr_assert_leq(closure.node_count, PARENTS + 1);
+    cr_assert_leq(closure.met.count, PARENTS + 1);
+    cr_assert_eq(closure.missing.len, (size_t)CLOSURE_MAX_MISSING * HASH_LEN);
+}
+
+/* Those that are there are bounded, and the walk ends where it is told to. */
+Test(index, a_commit_remembers_a_bounded_number_of_nodes_and_can_be_cancelled)
+{
+    struct err err;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    enum { NAMED = 20 };
+    struct hash nodes[NAMED], root;
+    _Atomic bool cancelled = false;
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 1);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 1);
+    for (uint32_t i = 0; i < NAMED; i++)
+        nodes[i] = writer_node(writer, i, NULL, 0, NULL, 0);
+    root = writer_node(writer, NAMED, nodes, NAMED, NULL, 0);
+    session_send(ingest, writer, PACK_META);
+    ingest_close(ingest);
+    ingest = NULL;
+    AUTO(closure) struct closure few = {.most_nodes = NAMED};
+    cr_assert_not(closure_walk(place->repository, &root, 0, INDEX_FOR_KEEPING, &few, &err));
+    cr_assert_eq(err.code, ERR_LIMIT, "%s", err.text);
+    AUTO(closure) struct closure enough = {.most_nodes = NAMED + 1, .cancelled = &cancelled};
+    cr_assert(closure_walk(place->repository, &root, 0, INDEX_FOR_KEEPING, &enough, &err), "%s", err.text);
+    cr_assert_eq(enough.node_count, NAMED + 1);
+    cancelled = true;
+    AUTO(closure) struct closure ended = {.cancelled = &cancelled};
+    cr_assert_not(closure_walk(place->repository, &root, 0, INDEX_FOR_KEEPING, &ended, &err));
+    cr_assert_eq(err.code, ERR_CANCELLED, "%s", err.text);
+}
+
 /* ... nor to commit what names it, as what it is not. */
 Test(index, a_chunk_that_is_there_very_often_is_looked_up_once_by_a_commit)
 {

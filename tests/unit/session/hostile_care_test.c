@@ -92,7 +92,7 @@ static bool count_whole(void *arg, const struct repository_point *point)
     bool is_whole = false;
     AUTO(buf) struct buf file = {0};
     cr_assert(repository_point_read(store(), &point->point, &file, &err), "%s", err.text);
-    cr_assert(repository_point_is_whole(store(), buf_span(&file), &is_whole, &err), "%s", err.text);
+    cr_assert(repository_point_is_whole(store(), buf_span(&file), NULL, &is_whole, &err), "%s", err.text);
     *whole += is_whole;
     return true;
 }
