@@ -179,6 +179,20 @@ def look(site):
     opened(site, "readonly")
 
 
+def names_stay_here(site):
+    """What somebody else keeps in a repository's directory is named to the operator, and to nobody else; a directory
+    that is closed to us, as lost+found is, keeps no check from its end."""
+    os.chmod(store(site, "mixed", "lost+found"), 0)
+    done = check_hash(site, "mixed", code=26)
+    os.chmod(store(site, "mixed", "lost+found"), 0o700)
+    says(done.stdout, "names that are no objects of a repository")
+    says(done.stderr, "log/notes.txt: not an object of a repository", "lost+found: not an object")
+    for path in glob.glob(site.path("director", "**"), recursive=True) + [site.path("director.log")]:
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                expect(b"notes.txt" not in file.read(), f"{path} knows no name of a foreign file")
+
+
 def work(site):
     back_up(site, "good")
     restore(site, "good", "good")
@@ -186,6 +200,7 @@ def work(site):
     back_up(site, "mixed")
     restore(site, "mixed", "mixed")
     expect(os.path.exists(store(site, "mixed", "log", "notes.txt")), "what is not ours is left alone")
+    names_stay_here(site)
     # packs that are not there are named, and brought again by the next run
     done = check_hash(site, "half", code=22)
     expect(all(os.path.basename(path)[:16] in done.stdout + done.stderr for path in glob.glob(site.path("kept", "*"))),

@@ -90,20 +90,54 @@ bool check_cancelled(const struct check *check)
 
 /* --- what lies beside --- */
 
-enum { STRAYS_MOST = 100, STRAY_NAME_MOST = 256 };
+enum { TOLD_MOST = 100, STRAY_NAME_MOST = 256 };
+
+/* What there may be any number of, because somebody lays it there: of each kind so many are told one by one,
+ * behind all that concerns points, and of the others their number and the worst of it. */
+enum extra { EXTRA_UNLOCK, EXTRA_REWRAP, EXTRA_PACK, EXTRA_POINT, EXTRA_STRAY, EXTRA_COUNT };
+
+static const struct {
+    const char *directory, *one, *many;
+} extra_kinds[EXTRA_COUNT] = {
+    [EXTRA_UNLOCK] = {"unlock", "such section", "such sections"},
+    [EXTRA_REWRAP] = {"rewrap", "such rewrap", "such rewraps"},
+    [EXTRA_PACK] = {"packs", "pack that was not there when the repository was opened",
+                    "packs that were not there when the repository was opened"},
+    [EXTRA_POINT] = {"points", "point that no log entry names", "points that no log entry names"},
+    [EXTRA_STRAY] = {".", "name that is no object of a repository",
+                     "names that are no objects of a repository"},
+};
 
 struct extras {
     struct check *check;
-    struct buf signed_names; /* of unlock/ and rewrap/, each with its NUL */
-    size_t strays;           /* names that are no objects', told or not */
+    size_t seen[EXTRA_COUNT];         /* told or not */
+    enum err_code worst[EXTRA_COUNT]; /* of those that were not told */
 };
 
-/* Such a name may be any bytes, and there may be any number of them: told as text that every message takes,
- * and no more than leaves room for what matters. */
+static void add_extra(struct extras *extras, enum extra kind, enum err_code code, const char *object,
+                      const char *text)
+{
+    if (extras->seen[kind]++ < TOLD_MOST)
+        (void)check_add(extras->check, code, object, "%s", text);
+    else if (check_gravity(code) > check_gravity(extras->worst[kind]))
+        extras->worst[kind] = code;
+}
+
+static void tell_more(const struct extras *extras)
+{
+    for (size_t i = 0; i < EXTRA_COUNT; i++) {
+        if (extras->seen[i] <= TOLD_MOST) continue;
+        size_t more = extras->seen[i] - TOLD_MOST;
+        (void)check_add(extras->check, extras->worst[i], extra_kinds[i].directory, "%zu more %s", more,
+                        plural(more, extra_kinds[i].one, extra_kinds[i].many));
+    }
+}
+
+/* Such a name may be any bytes: told as text that every message takes. */
 static void add_stray(struct extras *extras, const char *name, const char *what)
 {
     AUTO(buf) struct buf shown = {0};
-    if (++extras->strays > STRAYS_MOST) return;
+    if (++extras->seen[EXTRA_STRAY] > TOLD_MOST) return;
     for (const uint8_t *at = (const uint8_t *)name; *at && shown.len < STRAY_NAME_MOST; at++) {
         if (*at >= ' ' && *at < 0x7f && *at != '\\')
             buf_put_u8(&shown, *at);
@@ -111,15 +145,8 @@ static void add_stray(struct extras *extras, const char *name, const char *what)
             buf_printf(&shown, "\\x%02x", *at);
     }
     if (shown.len >= STRAY_NAME_MOST) buf_put_str(&shown, "...");
-    (void)check_add(extras->check, ERR_NONE, buf_cstr(&shown), "%s", what);
-}
-
-static void tell_more_strays(const struct extras *extras)
-{
-    if (extras->strays > STRAYS_MOST)
-        (void)check_add(
-            extras->check, ERR_NONE, ".", "%zu more %s of a repository", extras->strays - STRAYS_MOST,
-            plural(extras->strays - STRAYS_MOST, "name that is no object", "names that are no objects"));
+    size_t number = check_add(extras->check, ERR_NONE, buf_cstr(&shown), "%s", what);
+    extras->check->findings[number].about = CHECK_FOREIGN;
 }
 
 static bool is_point(const char *name, struct id *point)
@@ -132,33 +159,31 @@ static bool is_point(const char *name, struct id *point)
     return strcmp(again, name) == 0;
 }
 
-static void note_point(struct check *check, const char *name, const struct id *point)
+static void note_point(struct extras *extras, const char *name, const struct id *point)
 {
     struct repository_point known;
     enum index_mark mark;
     struct err err;
-    if (!index_point_find(check->repository->index, point, &known, &mark, &err) && err.code == ERR_NOT_FOUND)
-        (void)check_add(check, ERR_NONE, name, "no log entry names this point: a commit did not end");
+    if (!index_point_find(extras->check->repository->index, point, &known, &mark, &err) &&
+        err.code == ERR_NOT_FOUND)
+        add_extra(extras, EXTRA_POINT, ERR_NONE, name, "no log entry names this point: a commit did not end");
 }
 
-static bool note_object(void *arg, const char *name, uint64_t size)
+/* Packs that the index does not have: nothing in them could be used when the repository was opened. */
+static void note_pack(struct extras *extras, const char *name, uint64_t size, const struct hash *hash)
 {
-    struct extras *extras = arg;
-    const char *slash = strrchr(name, '/');
-    struct id id;
-    struct hash hash;
-    uint64_t number;
-    uint32_t journal;
-    if (is_point(name, &id))
-        note_point(extras->check, name, &id);
-    else if (strncmp(name, "unlock/", 7) == 0 || strncmp(name, "rewrap/", 7) == 0)
-        buf_put(&extras->signed_names, name, strlen(name) + 1);
-    else if (strncmp(slash ? slash + 1 : name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
-        add_stray(extras, name, "an unfinished write, removed when the owner starts");
-    else if (strcmp(name, RESERVE_NAME) != 0 && !chain_parse_name(name, &number) &&
-             !pack_parse_name(name, &hash) && !journal_parse_name(name, &id, &journal))
-        add_stray(extras, name, "not an object of a repository");
-    return true;
+    struct repository *repository = extras->check->repository;
+    struct index_pack pack;
+    struct err why;
+    struct pack_header header;
+    AUTO(pack_toc) struct pack_toc toc;
+    pack_toc_init(&toc);
+    if (index_pack_find(repository->index, hash, &pack, &why)) return;
+    if (why.code != ERR_NOT_FOUND ||
+        !pack_toc_read(&repository->storage, name, size, &repository->ours, &header, &toc, &why))
+        add_extra(extras, EXTRA_PACK, why.code, name, why.text);
+    else
+        add_extra(extras, EXTRA_PACK, ERR_NONE, name, "a pack that came after the repository was opened");
 }
 
 /* An unlock section that was added: an operator has signed it. */
@@ -176,9 +201,9 @@ static void check_unlock(struct extras *extras, const char *name)
         add_stray(extras, name, "not an object of a repository");
     else if (!storage->ops->get(storage->self, name, STATEMENT_MAX, &file, &err) ||
              !unlock_object_decode(buf_span(&file), &key_id, &order, &section, &err))
-        (void)check_add(check, err.code, name, "%s", err.text);
+        add_extra(extras, EXTRA_UNLOCK, err.code, name, err.text);
     else if (check->sink->is_operator && !check->sink->is_operator(check->sink->arg, order->signer))
-        (void)check_add(check, ERR_NOT_AUTHENTIC, name, "no operator of a known roster signed it");
+        add_extra(extras, EXTRA_UNLOCK, ERR_NOT_AUTHENTIC, name, "no operator of a known roster signed it");
 }
 
 static bool is_member(const struct check *check, const uint8_t host[SIGN_PK_LEN])
@@ -206,16 +231,18 @@ static bool replaces(void *arg, struct span object, struct err *err)
 }
 
 /* What it opens to is checked against the envelope, so it harms nothing; but it is not to be relied on. */
-static void tell_revoked(struct check *check, const char *name, const struct rewrap_view *rewrap)
+static void tell_revoked(struct extras *extras, const char *name, const struct rewrap_view *rewrap)
 {
     struct err ignored;
+    const struct check *check = extras->check;
     struct replacement replacement = {.check = check, .rewrap = rewrap};
     if (repository_rewraps(check->repository, &rewrap->seal, replaces, &replacement, &ignored) &&
         replacement.found)
-        (void)check_add(check, ERR_NONE, name, "its signer was revoked; another host has made one since");
+        add_extra(extras, EXTRA_REWRAP, ERR_NONE, name,
+                  "its signer was revoked; another host has made one since");
     else
-        (void)check_add(check, ERR_NOT_AUTHENTIC, name,
-                        "its signer was revoked: 'sealift key rewrap' has another host make one");
+        add_extra(extras, EXTRA_REWRAP, ERR_NOT_AUTHENTIC, name,
+                  "its signer was revoked: 'sealift key rewrap' has another host make one");
 }
 
 /* A rewrap: what it says of its seal, and who signed it. Whether it opens to the run key only a key tells. */
@@ -233,13 +260,39 @@ static void check_rewrap(struct extras *extras, const char *name)
         add_stray(extras, name, "not an object of a repository");
     else if (!storage->ops->get(storage->self, name, REWRAP_OBJECT_MAX, &file, &err) ||
              !rewrap_object_decode(buf_span(&file), &seal, &rewrap, signer, &err))
-        (void)check_add(check, err.code, name, "%s", err.text);
+        add_extra(extras, EXTRA_REWRAP, err.code, name, err.text);
     else if (!check_admitted(check, signer))
-        (void)check_add(check, ERR_NOT_AUTHENTIC, name, "its signer was never admitted");
+        add_extra(extras, EXTRA_REWRAP, ERR_NOT_AUTHENTIC, name, "its signer was never admitted");
     else if (!rewrap_fits_here(check->repository, &rewrap, &err))
-        (void)check_add(check, err.code == ERR_NOT_FOUND ? ERR_NONE : err.code, name, "%s", err.text);
+        add_extra(extras, EXTRA_REWRAP, err.code == ERR_NOT_FOUND ? ERR_NONE : err.code, name, err.text);
     else if (!is_member(check, signer))
-        tell_revoked(check, name, &rewrap);
+        tell_revoked(extras, name, &rewrap);
+}
+
+/* One name after the other, and none is kept: there may be any number. */
+static bool note_object(void *arg, const char *name, uint64_t size)
+{
+    struct extras *extras = arg;
+    const char *slash = strrchr(name, '/');
+    struct id id;
+    struct hash hash;
+    uint64_t number;
+    uint32_t journal;
+    if (check_cancelled(extras->check)) return false;
+    if (is_point(name, &id))
+        note_point(extras, name, &id);
+    else if (strncmp(name, "unlock/", 7) == 0)
+        check_unlock(extras, name);
+    else if (strncmp(name, "rewrap/", 7) == 0)
+        check_rewrap(extras, name);
+    else if (pack_parse_name(name, &hash))
+        note_pack(extras, name, size, &hash);
+    else if (strncmp(slash ? slash + 1 : name, FILE_TEMP_PREFIX, strlen(FILE_TEMP_PREFIX)) == 0)
+        add_stray(extras, name, "an unfinished write, removed when the owner starts");
+    else if (strcmp(name, RESERVE_NAME) != 0 && !chain_parse_name(name, &number) &&
+             !journal_parse_name(name, &id, &journal))
+        add_stray(extras, name, "not an object of a repository");
+    return true;
 }
 
 /* What lies in the directory beside. */
@@ -248,16 +301,8 @@ static bool note_extras(struct check *check, struct err *err)
     const struct storage *storage = &check->repository->storage;
     struct extras extras = {.check = check};
     bool listed = storage->ops->list(storage->self, "", note_object, &extras, err);
-    for (size_t at = 0; listed && at < extras.signed_names.len;) {
-        const char *name = (const char *)extras.signed_names.data + at;
-        if (strncmp(name, "unlock/", 7) == 0)
-            check_unlock(&extras, name);
-        else
-            check_rewrap(&extras, name);
-        at += strlen(name) + 1;
-    }
-    tell_more_strays(&extras);
-    buf_deinit(&extras.signed_names);
+    tell_more(&extras);
+    if (listed && check_cancelled(check)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
     return listed;
 }
 
@@ -306,7 +351,8 @@ static void tell(struct check *check)
     for (size_t i = 0; i < check->count; i++) {
         const struct finding *finding = &check->findings[i];
         if (is_past(check, finding) || is_of_others(check, finding)) continue;
-        struct check_finding told = {.code = finding->code, .object = finding->object, .text = finding->text};
+        struct check_finding told = {
+            .code = finding->code, .object = finding->object, .text = finding->text, .about = finding->about};
         told.points = (const struct id *)(const void *)finding->points.data;
         told.point_count = finding->points.len / sizeof(struct id);
         if (finding->code != ERR_NONE) check->result.findings++;

@@ -28,7 +28,12 @@ struct check_options {
     const _Atomic bool *cancelled; /* or NULL; the check then ends with ERR_CANCELLED, its findings told */
 };
 
+/* The name of what is no object of a repository may be that of somebody's file: it is for those who may know
+ * such names. */
+enum check_about { CHECK_OBJECT, CHECK_FOREIGN };
+
 struct check_finding {
+    enum check_about about;
     enum err_code code;      /* ERR_DAMAGED, ERR_TRUNCATED, ERR_NOT_FOUND, ERR_NOT_AUTHENTIC, ERR_VERSION */
     const char *object;      /* "packs/ab/…", "points/…", "log/…" */
     const char *text;        /* a sentence */

@@ -425,26 +425,6 @@ static void *read_packs(void *arg)
     return NULL;
 }
 
-/* Packs that the index does not have: nothing in them could be used when the repository was opened. */
-static bool note_unknown(void *arg, const char *name, uint64_t size)
-{
-    struct check *check = arg;
-    struct repository *repository = check->repository;
-    struct hash hash;
-    struct index_pack pack;
-    struct err why;
-    if (!pack_parse_name(name, &hash) || index_pack_find(repository->index, &hash, &pack, &why)) return true;
-    struct pack_header header;
-    AUTO(pack_toc) struct pack_toc toc;
-    pack_toc_init(&toc);
-    if (why.code != ERR_NOT_FOUND ||
-        !pack_toc_read(&repository->storage, name, size, &repository->ours, &header, &toc, &why))
-        (void)check_add(check, why.code, name, "%s", why.text);
-    else
-        (void)check_add(check, ERR_NONE, name, "a pack that came after the repository was opened");
-    return true;
-}
-
 /* About: the packs are not all of one size. */
 static uint64_t bytes_to_read(const struct check *check)
 {
@@ -467,7 +447,6 @@ static void keep_marks(struct check *check)
 
 bool check_packs(struct check *check, struct err *err)
 {
-    const struct storage *storage = &check->repository->storage;
     if (!check_choose(check, err)) return false;
     check->total_bytes = bytes_to_read(check);
     long cores = check->options->readers ? (long)check->options->readers : sysconf(_SC_NPROCESSORS_ONLN);
@@ -485,6 +464,5 @@ bool check_packs(struct check *check, struct err *err)
         return false;
     }
     if (check_cancelled(check)) return err_set(err, ERR_CANCELLED, "the check was cancelled");
-    return check_seals(check, err) &&
-           (check->options->point || storage->ops->list(storage->self, "packs", note_unknown, check, err));
+    return check_seals(check, err);
 }

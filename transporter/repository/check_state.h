@@ -12,6 +12,7 @@ struct finding {
     enum err_code code;
     char *object;
     char *text;
+    enum check_about about;
     struct buf points; /* struct id each */
 };
 

@@ -215,6 +215,7 @@ struct listing {
     struct directory *directory;
     storage_each_fn *each;
     void *arg;
+    bool all; /* of the repository, with what is none of it */
     bool stopped;
 };
 
@@ -246,6 +247,10 @@ static bool list_below(struct listing *listing, const char *name, unsigned depth
     int fd =
         file_open_beneath(listing->directory->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0 && errno == ENOENT) return true;
+    if (fd < 0 && errno == EACCES && listing->all && *name) { /* somebody else's, as lost+found */
+        listing->stopped = !listing->each(listing->arg, name, 0);
+        return true;
+    }
     if (fd < 0) return refused(listing->directory, name, "open the directory", errno, err);
     AUTO(dir) DIR *dir = fdopendir(fd);
     if (!dir) {
@@ -267,7 +272,7 @@ static bool list_below(struct listing *listing, const char *name, unsigned depth
 
 static bool list(void *self, const char *directory, storage_each_fn *each, void *arg, struct err *err)
 {
-    struct listing listing = {.directory = self, .each = each, .arg = arg};
+    struct listing listing = {.directory = self, .each = each, .arg = arg, .all = !*directory};
     return list_below(&listing, directory, 0, err);
 }
 

@@ -23,6 +23,7 @@ struct storage_ops {
     /* exactly len bytes at offset; ERR_TRUNCATED if the object is shorter */
     bool (*get_range)(void *self, const char *name, uint64_t offset, void *out, size_t len, struct err *err);
     bool (*size)(void *self, const char *name, uint64_t *out, struct err *err);
+    /* files below it; of the whole repository ("") also directories that are closed to us, with size 0 */
     bool (*list)(void *self, const char *directory, storage_each_fn *each, void *arg, struct err *err);
     bool (*remove)(void *self, const char *name, struct err *err);
     /* free bytes for backups below which they stop are the caller's rule */

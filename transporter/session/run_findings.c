@@ -15,7 +15,9 @@ struct run_findings {
     Sealift__Finding **items;
     size_t count, bytes;
     struct err worst;
-    int gravity; /* its */
+    int gravity;               /* its */
+    Sealift__Finding *foreign; /* of `items`, for all names that are no objects; or NULL */
+    size_t foreign_count;
 };
 
 struct run_findings *run_findings_new(void)
@@ -117,9 +119,33 @@ static void add(struct run_findings *findings, const struct check_finding *findi
     findings->bytes += bytes;
 }
 
+/* How many there are, and not what they are called. */
+static void add_foreign(struct run_findings *findings)
+{
+    const struct check_finding all = {.code = ERR_NONE, .object = "."};
+    size_t count = ++findings->foreign_count;
+    AUTO(free)
+    char *text = xasprintf(
+        "%zu %s", count,
+        plural(count, "name that is no object of a repository", "names that are no objects of a repository"));
+    if (!findings->foreign) {
+        size_t before = findings->count;
+        add(findings, &all, text, span_of(NULL, 0));
+        if (findings->count > before) findings->foreign = findings->items[before];
+    } else {
+        free(findings->foreign->text);
+        findings->foreign->text = text;
+        text = NULL;
+    }
+}
+
 void run_findings_add(void *arg, const struct check_finding *finding)
 {
     AUTO(buf) struct buf text = {0};
+    if (finding->about == CHECK_FOREIGN) {
+        add_foreign(arg);
+        return;
+    }
     public_text(finding->text, &text);
     add(arg, finding, buf_cstr(&text), span_of(NULL, 0));
 }

@@ -16,7 +16,7 @@ struct run_findings *run_findings_new(void);
 void run_findings_free(struct run_findings *findings);
 DEFINE_AUTO(run_findings, struct run_findings *, run_findings_free)
 
-/* For check_sink.finding. */
+/* For check_sink.finding. What is CHECK_FOREIGN is counted, and no name of it kept. */
 void run_findings_add(void *findings, const struct check_finding *finding);
 /* The same of a file, or of what is told of each point in turn: one that is told again with the same object,
  * text and path is one finding, of more points. `path` may be empty. */

@@ -13,7 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SAVE_EVERY_MS = 2000, NICENESS = 10, READERS_MAX = 4 /* what a fast disk gives */ };
+enum {
+    SAVE_EVERY_MS = 2000,
+    NICENESS = 10,
+    FOREIGN_NOTES_MAX = 4,
+    READERS_MAX = 4 /* what a fast disk gives */
+};
 
 struct inspection {
     struct run *run;
@@ -22,7 +27,15 @@ struct inspection {
     struct check_position position;
     char *path; /* of the position */
     uint64_t saved_ms;
+    struct buf foreign; /* names that a note is being made of */
+    unsigned foreign_notes;
 };
+
+static void inspection_deinit(struct inspection *inspection)
+{
+    buf_deinit(&inspection->foreign);
+}
+DEFINE_AUTO_IN_PLACE(inspection, struct inspection, inspection_deinit)
 
 /* Whatever else wants the disk goes first. Where this is not granted, the check runs all the same. */
 static void step_back(void)
@@ -68,9 +81,28 @@ static void on_passed(void *arg, const struct hash *name)
 
 /* --- the check --- */
 
+static void tell_foreign(struct inspection *inspection)
+{
+    if (inspection->foreign.len == 0) return;
+    run_note(inspection->run, buf_cstr(&inspection->foreign));
+    buf_clear(&inspection->foreign);
+    inspection->foreign_notes++;
+}
+
+/* Whose name it may be is for the operators alone, in a few notes. */
+static void note_foreign(struct inspection *inspection, const struct check_finding *finding)
+{
+    size_t len = strlen(finding->object) + strlen(finding->text) + 4;
+    if (inspection->foreign.len + len > RUN_WARNING_TEXT_MAX) tell_foreign(inspection);
+    if (inspection->foreign_notes >= FOREIGN_NOTES_MAX) return;
+    buf_printf(&inspection->foreign, "%s%s: %s", inspection->foreign.len ? "; " : "", finding->object,
+               finding->text);
+}
+
 static void on_finding(void *arg, const struct check_finding *finding)
 {
     struct inspection *inspection = arg;
+    if (finding->about == CHECK_FOREIGN) note_foreign(inspection, finding);
     run_findings_add(inspection->findings, finding);
 }
 
@@ -146,6 +178,7 @@ static bool inspect(struct inspection *inspection, struct err *err)
     }
     uint64_t resumed = round ? position->done : 0;
     bool done = repository_check(inspection->repository, &options, &sink, &result, err);
+    tell_foreign(inspection);
     if (done && round)
         check_position_end(position, repository_has_pack_from(inspection->repository, &position->next)
                                          ? CHECK_REST_MORE
@@ -157,7 +190,7 @@ static bool inspect(struct inspection *inspection, struct err *err)
 
 bool run_inspect(struct run *run, struct err *err)
 {
-    struct inspection inspection = {.run = run};
+    AUTO(inspection) struct inspection inspection = {.run = run};
     if (run->work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_PRESENCE &&
         run->work.level != SEALIFT__CHECK_LEVEL__CHECK_LEVEL_HASH)
         return err_set(err, ERR_PROTOCOL, "a check of an unknown level");

@@ -232,3 +232,30 @@ Test(check, foreign_names_of_whatever_bytes_and_number_leave_the_report_legible)
     for (const char *at = lines(&report); *at; at++)
         cr_assert(*at == '\n' || (*at >= ' ' && *at < 0x7f), "byte %u", (unsigned char)*at);
 }
+
+/* Nor do names that look like those of objects: of a thousand findings that a report takes none must be lost
+ * to them that is of a point. */
+Test(check, foreign_objects_of_whatever_number_are_told_behind_what_concerns_points)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(report) struct report report = {0};
+    (void)back_up(place->repository, 1, 0, 3);
+    (void)back_up(place->repository, 2, 0, 3);
+    shell("cd '%s' && rm points/01010101010101010101010101010101 && mkdir -p packs/00 && for i in $(seq "
+          "115); do "
+          "n=$(printf '%%032d' $i); echo x > packs/00/$n$n; echo x > points/$n; mkdir -p rewrap/$n "
+          "unlock/$n$n; "
+          "echo x > rewrap/$n/1; echo x > unlock/$n$n/1; done",
+          place->path);
+    check(place->repository, CHECK_PRESENCE, &report);
+    const char *lost = strstr(lines(&report), "the point's file is missing");
+    cr_assert(lost, "%s", lines(&report));
+    cr_assert_lt(lost, strstr(lines(&report), "packs/00/"), "%s", lines(&report));
+    static const char *const more[] = {
+        "23 packs: 15 more packs that were not there when the repository was opened\n",
+        "0 points: 15 more points that no log entry names\n", "67 rewrap: 15 more such rewraps\n",
+        "67 unlock: 15 more such sections\n"};
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+        cr_assert(strstr(lines(&report), more[i]), "%s: %s", more[i], lines(&report));
+    cr_assert_leq(report.result.findings, 304);
+}
