@@ -49,34 +49,39 @@ static void close_journal(struct repository *repository, struct journal *journal
     if (journal) repository->storage.ops->journal_close(repository->storage.self, journal);
 }
 
-/* Makes the journal what its prefix is, and a pack. */
-static bool publish(struct repository *repository, struct journal *journal, struct pack_prefix *prefix,
-                    struct index_pack *pack, struct err *err)
+/* Says which pack the journal's prefix, of one record at least, is; into `end` what makes it one. */
+static void name_it(struct pack_prefix *prefix, struct index_pack *pack, struct buf *end)
 {
-    const struct storage *storage = &repository->storage;
-    AUTO(buf) struct buf end = {0};
-    pack_toc_encode(&prefix->rules.toc, &end);
-    hasher_add(&prefix->hasher, end.data, end.len);
-    pack->state = INDEX_PACK;
+    pack_toc_encode(&prefix->rules.toc, end);
+    hasher_add(&prefix->hasher, end->data, end->len);
     pack->name = hasher_result(&prefix->hasher);
-    pack->size = prefix->rules.toc.end + end.len;
-    char name[PACK_NAME_LEN];
-    pack_name(&pack->name, name);
-    return reconcile_in_place(repository, err) &&
-           storage->ops->journal_truncate(storage->self, journal, prefix->rules.toc.end, err) &&
-           storage->ops->journal_append(storage->self, journal, buf_span(&end), err) &&
-           storage->ops->journal_publish(storage->self, journal, name, err);
+    pack->class_ = prefix->rules.class_;
+    pack->size = prefix->rules.toc.end;
 }
 
-static bool index_it(struct repository *repository, struct index_pack *pack, struct pack_prefix *prefix,
-                     struct err *err)
+static bool publish(struct repository *repository, struct journal *journal, struct index_pack *pack,
+                    struct span end, struct err *err)
+{
+    const struct storage *storage = &repository->storage;
+    char name[PACK_NAME_LEN];
+    pack_name(&pack->name, name);
+    if (!reconcile_in_place(repository, err) ||
+        !storage->ops->journal_truncate(storage->self, journal, pack->size, err) ||
+        !storage->ops->journal_append(storage->self, journal, end, err) ||
+        !storage->ops->journal_publish(storage->self, journal, name, err))
+        return false;
+    pack->state = INDEX_PACK;
+    pack->size += end.len;
+    return true;
+}
+
+/* Whether it is a pack of the index, which is to stay what holds its frames and lists: the journal can be a
+ * second name of it that nobody came to take away, and that cannot be opened now. */
+static bool is_indexed(struct repository *repository, const struct index_pack *pack)
 {
     struct index_pack known;
-    if (pack->state == INDEX_PACK && index_pack_find(repository->index, &pack->name, &known, err) &&
-        known.state != INDEX_LOST)
-        return true; /* it had been published before */
-    pack->class_ = prefix->rules.class_;
-    return reconcile_add(repository, pack, &prefix->rules.toc, prefix->rules.seals, err);
+    struct err ignored;
+    return index_pack_find(repository->index, &pack->name, &known, &ignored) && known.state != INDEX_LOST;
 }
 
 bool salvage_journal(struct repository *repository, const char *name, struct err *err)
@@ -96,13 +101,15 @@ bool salvage_journal(struct repository *repository, const char *name, struct err
     }
     bool done = true;
     if (pack_scan_prefix(storage, name, &repository->ours, repository->kind, &prefix, &why)) {
-        pack.size = prefix.rules.toc.end;
+        AUTO(buf) struct buf end = {0};
         bool empty = prefix.rules.toc.count == 0;
         if (empty && journal)
             (void)!storage->ops->remove(storage->self, name, &why);
         else if (!empty) {
-            if (journal && !publish(repository, journal, &prefix, &pack, &why)) pack.state = INDEX_STRAY;
-            done = index_it(repository, &pack, &prefix, err);
+            name_it(&prefix, &pack, &end);
+            if (journal) (void)!publish(repository, journal, &pack, buf_span(&end), &why);
+            done = is_indexed(repository, &pack) ||
+                   reconcile_add(repository, &pack, &prefix.rules.toc, prefix.rules.seals, err);
         }
     }
     close_journal(repository, journal);

@@ -245,12 +245,13 @@ struct place *place_empty(void)
     return place_in(root);
 }
 
-/* The driver of a directory, which sets nothing aside: a reserve in each of hundreds of repositories, and in
- * the copies of them, would cost more than the tests. */
-static bool open_storage(const char *path, struct storage *out, struct err *err)
+/* The driver of a directory, which mostly sets nothing aside: a reserve in each of hundreds of repositories,
+ * and in the copies of them, would cost more than the tests. */
+static bool open_storage(const struct place *place, struct storage *out, struct err *err)
 {
     static struct storage_ops ops;
-    if (!storage_directory_open(path, out, err)) return false;
+    if (!storage_directory_open(place->path, out, err)) return false;
+    if (place->whole) return true;
     ops = *out->ops;
     ops.allocate = NULL;
     out->ops = &ops;
@@ -260,7 +261,7 @@ static bool open_storage(const char *path, struct storage *out, struct err *err)
 bool place_create(const struct place *place, enum repository_kind kind, struct err *err)
 {
     struct storage storage;
-    if (!dir_make(place->path, 0700, err) || !open_storage(place->path, &storage, err)) return false;
+    if (!dir_make(place->path, 0700, err) || !open_storage(place, &storage, err)) return false;
     bool done =
         repository_create_on(&storage, &place->site, &place->id, kind, span_of(NULL, 0), place->owner, err);
     storage.ops->close(storage.self);
@@ -272,7 +273,7 @@ bool repository_try_open(const struct place *place, struct repository **out, str
     struct storage storage;
     struct repository_options options = {
         .path = place->path, .state_dir = place->state, .owner = place->owner};
-    if (!open_storage(place->path, &storage, err)) return false;
+    if (!open_storage(place, &storage, err)) return false;
     bool done = repository_open_on(&storage, &options, out, err);
     if (!done) storage.ops->close(storage.self);
     return done;

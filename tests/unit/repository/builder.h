@@ -59,11 +59,12 @@ struct place {
     struct sign_pair *owner;
     struct id site, id;
     struct repository *repository;
+    bool whole; /* with a reserve, when it is created or opened */
 };
 
 /* An empty directory in which repository and state will lie; nothing is open. */
 struct place *place_empty(void);
-/* Creates a repository there, without a reserve. */
+/* Creates a repository there, without a reserve unless it is to be whole. */
 bool place_create(const struct place *place, enum repository_kind kind, struct err *err);
 /* Creates an empty repository and opens it. */
 struct place *place_new(enum repository_kind kind);

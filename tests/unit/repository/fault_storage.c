@@ -46,10 +46,13 @@ const char *fault_disk_how_name(enum fault_disk_how how)
 int __real_open64(const char *path, int flags, ...);
 int __real_openat64(int dirfd, const char *path, int flags, ...);
 int __real_file_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+ssize_t __real_read(int fd, void *bytes, size_t len);
 ssize_t __real_pread64(int fd, void *bytes, size_t len, off_t offset);
+struct dirent *__real_readdir64(DIR *dir);
 ssize_t __real_write(int fd, const void *bytes, size_t len);
 ssize_t __real_pwrite64(int fd, const void *bytes, size_t len, off_t offset);
 int __real_ftruncate64(int fd, off_t len);
+int __real_posix_fallocate64(int fd, off_t offset, off_t len);
 int __real_fsync(int fd);
 int __real_fdatasync(int fd);
 int __real_syncfs(int fd);
@@ -161,16 +164,16 @@ static bool stays(void)
     return fault_trace->how == FAULT_DISK_EIO_STAYS || fault_trace->how == FAULT_DISK_ENOSPC;
 }
 
-/* Counts the step; what is to happen to it. Under lock. */
+/* Counts the step, if it can fail in this way; what is to happen to it. Under lock. */
 static enum fault_disk_how meet(enum need need, const char *call)
 {
+    if (fault_trace->how == FAULT_DISK_SYNC_DIE && fault_trace->failed) _exit(CHILD_DIED);
+    if (!concerns(need)) return FAULT_DISK_NONE;
     int step = fault_trace->counted++;
     if (hook_call) hook_call(hook_arg, step, call);
     if (fault_trace->how == FAULT_DISK_NONE || step < fault_trace->at) return FAULT_DISK_NONE;
-    if (fault_trace->how == FAULT_DISK_SYNC_DIE && fault_trace->failed) _exit(CHILD_DIED);
     if (step > fault_trace->at && !stays()) return FAULT_DISK_NONE;
-    if (step == fault_trace->at) fault_trace->hits++; /* reached, whether it can fail or not */
-    if (!concerns(need)) return FAULT_DISK_NONE;
+    fault_trace->hits++;
     if (fault_trace->how == FAULT_DISK_DIE || fault_trace->how == FAULT_DISK_DIE_READS) _exit(CHILD_DIED);
     return fault_trace->how;
 }
@@ -207,11 +210,20 @@ static void created(int fd, int dir, const char *name)
     note_entry(dir, name, node >= 0 && !(st.st_nlink == 1) ? node : add_node(&st));
 }
 
+/* -2: go on with the call. Of what is read, finding it is a step too, where reads are to fail. */
+static int before_find(bool watched, int dirfd, const char *path)
+{
+    if (!watched || fault_trace->how != FAULT_DISK_READ || node_of_path(dirfd, path) < 0) return -2;
+    enum fault_disk_how how = meet(IS_READ, "open");
+    return how == FAULT_DISK_NONE ? -2 : fail_with(how);
+}
+
 /* -2: go on with the call, which creates `name` in `dir` */
 static int before_create(bool watched, int dirfd, const char *path, int flags, int *dir, const char **name)
 {
     *dir = -1;
-    if (!watched || !(flags & O_CREAT)) return -2;
+    if (!(flags & O_CREAT)) return before_find(watched, dirfd, path);
+    if (!watched) return -2;
     *dir = node_of_parent(dirfd, path, name);
     if (*dir < 0 || node_of_path(dirfd, path) >= 0) {
         *dir = -1;
@@ -278,15 +290,41 @@ static ssize_t allowed(size_t len)
     return how == FAULT_DISK_SHORT ? (ssize_t)len : fail_with(how);
 }
 
+/* What is to happen to a read of *len bytes, which it may make fewer. */
+static enum fault_disk_how before_read(bool watched, int fd, size_t *len)
+{
+    bool counts = watched && fault_trace->how >= FAULT_DISK_READ && node_of_fd(fd) >= 0;
+    enum fault_disk_how how = counts ? meet(IS_READ, "read") : FAULT_DISK_NONE;
+    if (how == FAULT_DISK_READ_HALF && *len > 1) *len /= 2;
+    return how;
+}
+
 ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset);
 ssize_t __wrap_pread64(int fd, void *bytes, size_t len, off_t offset)
 {
     WATCHED();
-    bool counts = watched && fault_trace->how >= FAULT_DISK_READ && node_of_fd(fd) >= 0;
-    enum fault_disk_how how = counts ? meet(IS_READ, "read") : FAULT_DISK_NONE;
-    if (how == FAULT_DISK_READ_HALF && len > 1) len /= 2;
+    enum fault_disk_how how = before_read(watched, fd, &len);
     if (how == FAULT_DISK_READ_END) return 0;
     return how == FAULT_DISK_READ ? fail_with(how) : __real_pread64(fd, bytes, len, offset);
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t len);
+ssize_t __wrap_read(int fd, void *bytes, size_t len)
+{
+    WATCHED();
+    enum fault_disk_how how = before_read(watched, fd, &len);
+    if (how == FAULT_DISK_READ_END) return 0;
+    return how == FAULT_DISK_READ ? fail_with(how) : __real_read(fd, bytes, len);
+}
+
+struct dirent *__wrap_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir)
+{
+    WATCHED();
+    bool counts = watched && fault_trace->how == FAULT_DISK_READ && node_of_fd(dirfd(dir)) >= 0;
+    if (!counts || meet(IS_READ, "read of a directory") == FAULT_DISK_NONE) return __real_readdir64(dir);
+    (void)fail_with(FAULT_DISK_READ);
+    return NULL;
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t len, off_t offset);
@@ -327,6 +365,21 @@ int __wrap_ftruncate64(int fd, off_t len)
     }
     int code = __real_ftruncate64(fd, len);
     if (node >= 0 && code == 0) note_on(TRACE_TRUNCATE, node, (uint64_t)len);
+    return code;
+}
+
+/* A file that grows to that size; the bytes set aside are zeros. */
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t len);
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t len)
+{
+    WATCHED();
+    struct stat st;
+    int node = watched ? node_of_fd(fd) : -1;
+    if (node < 0) return __real_posix_fallocate64(fd, offset, len);
+    enum fault_disk_how how = meet(NEEDS_ROOM, "fallocate");
+    if (how != FAULT_DISK_NONE) return how == FAULT_DISK_ENOSPC ? ENOSPC : EIO;
+    int code = __real_posix_fallocate64(fd, offset, len);
+    if (code == 0 && fstat(fd, &st) == 0) note_on(TRACE_TRUNCATE, node, (uint64_t)st.st_size);
     return code;
 }
 

@@ -1,11 +1,11 @@
 /* A disk that stops or fails at any of its calls, below the real directory driver.
  *
- * The C library's calls that change files (create, write, truncate, sync, link, rename, unlink, mkdir, rmdir)
- * are wrapped when this program is linked. Below a watched directory each is a *step*: it is counted, done on
- * the real files, and written into a trace that survives the process. A child process can be told to die at
- * step n (as by kill -9), or that step n fails. From the trace follows what a disk would hold if the power
- * had been cut: what was synced for certain, what was not perhaps, in part, or out of order; and what a
- * failed fsync left unwritten is never written by a later one that succeeds.
+ * The C library's calls that change files (create, write, truncate, set aside, sync, link, rename, unlink,
+ * mkdir, rmdir) are wrapped when this program is linked. Below a watched directory each is a *step*: it is
+ * counted, done on the real files, and written into a trace that survives the process. A child process can be
+ * told to die at step n (as by kill -9), or that step n fails. From the trace follows what a disk would hold
+ * if the power had been cut: what was synced for certain, what was not perhaps, in part, or out of order; and
+ * what a failed fsync left unwritten is never written by a later one that succeeds.
  *
  * How to use it, in the one thread of a test that runs no other:
  *
@@ -38,7 +38,8 @@ enum fault_disk_how {
     FAULT_DISK_SHORT,     /* a write takes only half of what it was given: no failure */
     FAULT_DISK_SYNC,      /* a sync fails: what it should have written is lost, though it can be read */
     FAULT_DISK_SYNC_DIE,  /* the same, and the process ends before the next step */
-    FAULT_DISK_READ,      /* a read fails; in this and those that follow, reads are steps too */
+    FAULT_DISK_READ,      /* a read fails, of a file or a directory, or an open for it; in this and those that
+                             follow, reads are steps too */
     FAULT_DISK_READ_HALF, /* a read gives only half of what was asked for: no failure */
     FAULT_DISK_READ_END,  /* a read finds the file's end where there is none */
     FAULT_DISK_DIE_READS, /* the process ends before the step */
@@ -52,7 +53,7 @@ void fault_disk_watch(const char *root);
 struct fault_run {
     bool died;      /* at its step */
     bool succeeded; /* work returned true */
-    int steps;      /* of this run */
+    int steps;      /* of this run, that can fail in this way */
     int hits;       /* steps that died or failed */
 };
 /* Aborts the test if the child ends in any other way. */
