@@ -258,6 +258,16 @@ bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIG
     return false;
 }
 
+const Sealift__Member *roster_successor(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN])
+{
+    const Sealift__RosterBody *body = roster_body(roster);
+    if (find_key(body->transporters, body->n_transporters, sign_pk)) return NULL;
+    for (size_t i = 0; i < body->n_revoked; i++)
+        if (memcmp(body->revoked[i]->member->sign_pk.data, sign_pk, SIGN_PK_LEN) == 0)
+            return find_name(body->transporters, body->n_transporters, body->revoked[i]->member->name);
+    return NULL;
+}
+
 bool roster_ever_operator(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN])
 {
     const Sealift__RosterBody *body = roster_body(roster);

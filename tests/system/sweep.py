@@ -132,6 +132,27 @@ with Site() as site:
     site.sealift("job", "create", "back", "--copy", "third", "--repository", "two", "--keep-last", "1")
     expect("0 points removed, 0 stay" in site.sealift("job", "prune", "back", "--yes").stdout, "others' points")
 
+    # a host that was broken into makes points of the same label, which come here with a copy: they push out no true one
+    true = points(site, "third", "app")
+    few = site.path("few")
+    os.makedirs(few)
+    write(few, "small", 1)
+    site.add_transporter("thief", "trusted", read=[few])
+    site.sealift("repository", "create", "planted", "--on", "vault", "--path", site.path("vault-store", "planted"))
+    site.sealift("job", "delete", "app", "--yes")
+    site.sealift("job", "create", "app", "--backup", f"thief:{few}", "--repository", "planted", "--encrypt", "source",
+                 "--key", "main")
+    for _ in range(3):
+        run_job(site, "app")
+    site.sealift("job", "create", "plants", "--copy", "planted", "--repository", "third", "--keep-last", "1")
+    run_job(site, "plants")
+    expect(len(points(site, "third", "app")) == 4, "a true point and three false ones")
+    expect("2 points removed, 3 stay" in site.sealift("job", "prune", "both", "--yes").stdout, "prune of two writers")
+    left = points(site, "third", "app")
+    expect(left[0] == true[0] and len(left) == 2, f"the true one stays: {true} {left}")
+    site.sealift("point", "delete", left[1], "--repository", "third", "--yes")
+    restored(site, true[0], "third", tree, "true-one")
+
     # what its job says is immutable, nobody removes
     site.sealift("job", "create", "still", "--backup", f"source:{tree}", "--repository", "one", "--encrypt", "source",
                  "--key", "main", "--keep-last", "1", "--immutable", "30d")

@@ -1,5 +1,10 @@
 #include "transporter/core/retention.h"
 
+#include "common/base/alloc.h"
+#include "common/base/auto.h"
+
+#include <stdlib.h>
+
 enum { SECONDS_A_DAY = 86400 };
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -115,8 +120,9 @@ static void judge_protection(const struct retention_point *points, size_t count,
     }
 }
 
-void retention_judge(const struct retention_point *points, size_t count, const struct retention *rule,
-                     const struct retention_floor *floor, uint64_t now_ns, enum retention_reason *out)
+/* Points that are counted together. */
+static void judge_together(const struct retention_point *points, size_t count, const struct retention *rule,
+                           const struct retention_floor *floor, uint64_t now_ns, enum retention_reason *out)
 {
     judge_protection(points, count, rule, floor, now_ns, out);
     if (has_no_rule(rule)) keep_last(points, count, UINT32_MAX, RETENTION_KEEP_ALL, out);
@@ -125,6 +131,56 @@ void retention_judge(const struct retention_point *points, size_t count, const s
     keep_periods(points, count, rule->weekly, week_of, RETENTION_KEEP_WEEKLY, out);
     keep_periods(points, count, rule->monthly, month_of, RETENTION_KEEP_MONTHLY, out);
     keep_periods(points, count, rule->yearly, year_of, RETENTION_KEEP_YEARLY, out);
+}
+
+/* --- lines --- */
+
+/* Of the points of one line and its heir: which they are, and what becomes of them. */
+struct gathered {
+    struct retention_point *points;
+    size_t *at;
+    enum retention_reason *reasons;
+    size_t count;
+};
+
+static void gathered_deinit(struct gathered *gathered)
+{
+    free(gathered->points);
+    free(gathered->at);
+    free(gathered->reasons);
+}
+DEFINE_AUTO_IN_PLACE(gathered, struct gathered, gathered_deinit)
+
+static void gather(const struct retention_point *points, size_t count, uint32_t line, uint32_t heir,
+                   struct gathered *out)
+{
+    out->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (points[i].line != line && points[i].line != heir) continue;
+        out->points[out->count] = points[i];
+        out->at[out->count++] = i;
+    }
+}
+
+void retention_judge(const struct retention_point *points, size_t count, const struct retention *rule,
+                     const struct retention_floor *floor, uint64_t now_ns, enum retention_reason *out)
+{
+    AUTO(gathered)
+    struct gathered together = {.points = xcalloc(count + 1, sizeof(*together.points)),
+                                .at = xcalloc(count + 1, sizeof(*together.at)),
+                                .reasons = xcalloc(count + 1, sizeof(*together.reasons))};
+    AUTO(free) bool *judged = xcalloc(count + 1, sizeof(*judged));
+    for (size_t first = 0; first < count; first++) {
+        uint32_t line = points[first].line;
+        if (judged[first]) continue;
+        gather(points, count, line, points[first].heir, &together);
+        judge_together(together.points, together.count, rule, floor, now_ns, together.reasons);
+        for (size_t i = 0; i < together.count; i++) {
+            if (together.points[i].line != line) continue;
+            out[together.at[i]] = together.reasons[i];
+            judged[together.at[i]] = true;
+        }
+    }
 }
 
 bool retention_may_delete(const struct retention_point *points, size_t count, size_t at,

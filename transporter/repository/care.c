@@ -56,28 +56,48 @@ struct job_points {
     struct repository_point *points;
     struct retention_point *judged;
     size_t count, cap;
+    struct buf lines; /* struct care_line, each once: its place is its number */
 };
 
 static void job_points_deinit(struct job_points *points)
 {
     free(points->points);
     free(points->judged);
+    buf_deinit(&points->lines);
 }
 DEFINE_AUTO_IN_PLACE(job_points, struct job_points, job_points_deinit)
 
-static void add_point(struct job_points *points, const struct repository_point *point)
+static uint32_t number_of(struct buf *lines, const struct care_line *line)
+{
+    uint32_t count = (uint32_t)(lines->len / sizeof(*line));
+    for (uint32_t i = 0; i < count; i++)
+        if (memcmp(lines->data + i * sizeof(*line), line, sizeof(*line)) == 0) return i;
+    buf_put(lines, line, sizeof(*line));
+    return count;
+}
+
+static void add_point(struct job_points *points, const struct repository_point *point,
+                      const struct care_rule *rule, struct care_line *line)
 {
     if (points->count == points->cap) {
         points->cap = points->cap ? 2 * points->cap : 64;
         points->points = xreallocarray(points->points, points->cap, sizeof(*points->points));
         points->judged = xreallocarray(points->judged, points->cap, sizeof(*points->judged));
     }
+    if (!rule->line) *line = (struct care_line){0};
+    struct care_line heir = *line;
+    if (rule->line) rule->line(rule->line_arg, point->time_ns, line, &heir);
     points->points[points->count] = *point;
-    points->judged[points->count++] = (struct retention_point){
-        .time_ns = point->time_ns, .hold = point->hold == REPOSITORY_HELD ? RETENTION_HELD : RETENTION_FREE};
+    points->judged[points->count++] =
+        (struct retention_point){.time_ns = point->time_ns,
+                                 .hold = point->hold == REPOSITORY_HELD ? RETENTION_HELD : RETENTION_FREE,
+                                 .line = number_of(&points->lines, line),
+                                 .heir = number_of(&points->lines, &heir)};
 }
 
-static bool read_job(struct repository *repository, const struct id *point, struct buf *out, struct err *err)
+/* The label of the point's job, and whose it is. */
+static bool read_job(struct repository *repository, const struct id *point, struct buf *out,
+                     struct care_line *line, struct err *err)
 {
     AUTO(buf) struct buf bytes = {0};
     AUTO(stored_point) Sealift__PointFile *file = NULL;
@@ -86,6 +106,9 @@ static bool read_job(struct repository *repository, const struct id *point, stru
         !stored_point_decode(buf_span(&bytes), &file, err) || !stored_point_open(file, &body, err))
         return false;
     buf_put_str(out, body->job);
+    *line = (struct care_line){0};
+    memcpy(line->signer, body->writer.data, SIGN_PK_LEN);
+    if (body->origin) memcpy(line->origin, body->origin->writer.data, SIGN_PK_LEN);
     return true;
 }
 
@@ -93,7 +116,9 @@ bool repository_point_job(struct repository *repository, const struct id *point,
                           struct err *err)
 {
     struct repository_point known;
-    return repository_point_find(repository, point, &known, err) && read_job(repository, point, out, err);
+    struct care_line line;
+    return repository_point_find(repository, point, &known, err) &&
+           read_job(repository, point, out, &line, err);
 }
 
 bool repository_job_point(struct repository *repository, const char *job, uint64_t *number, struct err *err)
@@ -101,8 +126,9 @@ bool repository_job_point(struct repository *repository, const char *job, uint64
     struct repository_point point = {0};
     for (uint64_t from = 0; index_point_from(repository->index, from, &point, err); from = point.number + 1) {
         struct err ignored;
+        struct care_line line;
         AUTO(buf) struct buf label = {0};
-        if (!read_job(repository, &point.point, &label, &ignored)) continue;
+        if (!read_job(repository, &point.point, &label, &line, &ignored)) continue;
         if (!span_eq(buf_span(&label), span_str(job))) continue;
         *number = point.number;
         return true;
@@ -112,15 +138,17 @@ bool repository_job_point(struct repository *repository, const char *job, uint64
     return true;
 }
 
-static bool gather(struct repository *repository, const char *job, struct job_points *out, struct err *err)
+static bool gather(struct repository *repository, const struct care_rule *rule, struct job_points *out,
+                   struct err *err)
 {
     struct repository_point point = {0};
     for (uint64_t number = 0; index_point_from(repository->index, number, &point, err);
          number = point.number + 1) {
         struct err why;
+        struct care_line line;
         AUTO(buf) struct buf label = {0};
-        if (read_job(repository, &point.point, &label, &why)) {
-            if (span_eq(buf_span(&label), span_str(job))) add_point(out, &point);
+        if (read_job(repository, &point.point, &label, &line, &why)) {
+            if (span_eq(buf_span(&label), span_str(rule->job))) add_point(out, &point, rule, &line);
         } else if (why.code == ERR_SYSTEM) { /* a disk that cannot be read is no reason to forget points */
             *err = why;
             return false;
@@ -143,7 +171,7 @@ bool repository_prune(struct repository *repository, const struct care_rule *rul
     AUTO(job_points) struct job_points points = {0};
     struct prune_result done = {0};
     if (mode == PRUNE_REMOVE && !care_begin(repository, &care, err)) return false;
-    if (!gather(repository, rule->job, &points, err)) return false;
+    if (!gather(repository, rule, &points, err)) return false;
     AUTO(free) enum retention_reason *reasons = xcalloc(points.count + 1, sizeof(*reasons));
     if (points.count)
         retention_judge(points.judged, points.count, &rule->retention, &rule->floor, now_of(repository),
@@ -166,7 +194,7 @@ bool repository_delete(struct repository *repository, const struct id *point, co
 {
     AUTO(care) struct repository *care = NULL;
     AUTO(job_points) struct job_points points = {0};
-    if (!care_begin(repository, &care, err) || !gather(repository, rule->job, &points, err)) return false;
+    if (!care_begin(repository, &care, err) || !gather(repository, rule, &points, err)) return false;
     size_t at = 0;
     while (at < points.count && !id_eq(&points.points[at].point, point))
         at++;

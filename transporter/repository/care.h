@@ -7,12 +7,26 @@
 #include "transporter/core/retention.h"
 #include "transporter/repository/repository.h"
 
+/* Whose points count together: those that one host signed and, where a copy sealed them anew, that it says to
+ * be of one writer. Bytes only: compared as they are. */
+struct care_line {
+    uint8_t signer[SIGN_PK_LEN];
+    uint8_t origin[SIGN_PK_LEN]; /* zeros: it was not sealed anew */
+    uint8_t late;                /* 1: it came when one of them was not trusted any more */
+};
+
+/* Who answers for a point that came at time_ns. `line` has signer and origin as they are signed, and may be
+ * changed; *heir: the line whose points count against this one's as well, or the same line. */
+typedef void care_line_fn(const void *arg, uint64_t time_ns, struct care_line *line, struct care_line *heir);
+
 /* What rules a job's points, and who says so. */
 struct care_rule {
     const char *job; /* the label that points carry. Borrowed */
     struct retention retention;
     struct retention_floor floor; /* the stricter of statement and configuration */
     struct span statement;        /* quoted; may be empty only in tests */
+    care_line_fn *line;           /* NULL: all the job's points are of one */
+    const void *line_arg;         /* borrowed */
 };
 
 enum prune_mode { PRUNE_TELL, PRUNE_REMOVE };
@@ -23,8 +37,9 @@ struct prune_result {
 /* Each point of the job in log order, with why it stays; before it is removed. May be NULL. */
 typedef void prune_fn(void *arg, const struct repository_point *point, enum retention_reason reason);
 
-/* Removes the job's points that nothing keeps. A point whose file is damaged is left alone, and does not
- * count as one that stays. Failing half-way leaves those removed that the log says. */
+/* Removes the job's points that nothing keeps; those of each line are counted by themselves. A point whose
+ * file is damaged is left alone, and does not count as one that stays. Failing half-way leaves those removed
+ * that the log says. */
 bool repository_prune(struct repository *repository, const struct care_rule *rule, enum prune_mode mode,
                       prune_fn *each, void *arg, struct prune_result *result, struct err *err) MUST_CHECK;
 

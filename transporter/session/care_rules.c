@@ -118,3 +118,85 @@ bool care_label_is_taken(struct authority *authority, const struct id *repositor
     authority_each(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, look_for, &claim);
     return claim.found;
 }
+
+/* --- writers --- */
+
+struct naming {
+    struct care_writers *writers;
+    const struct statement *repository;
+    const char *label;
+    bool taken; /* the label: copies of all jobs do not write it */
+};
+
+/* NULL: the job's points are signed by whoever made them first. */
+static const ProtobufCBinaryData *signer_of(const Sealift__JobBody *job, const struct statement *repository)
+{
+    switch (job->placement) {
+    case SEALIFT__PLACEMENT__PLACE_SOURCE:
+    case SEALIFT__PLACEMENT__PLACE_PLAIN:
+        return &job->source;
+    case SEALIFT__PLACEMENT__PLACE_TARGET:
+        return &repository->body.repository->owner;
+    default:
+        return NULL;
+    }
+}
+
+static void name_writer(void *arg, const struct statement *statement)
+{
+    struct naming *naming = arg;
+    const Sealift__JobBody *job = statement->body.job;
+    const char *label = statement_job_label(job);
+    const ProtobufCBinaryData *signer = signer_of(job, naming->repository);
+    if (job->deleted || !signer || !writes_to(job, &naming->repository->id)) return;
+    if (*label ? strcmp(label, naming->label) != 0 : naming->taken) return;
+    bool copies = job->kind == SEALIFT__JOB_KIND__JOB_COPY;
+    struct care_named *named = copies ? &naming->writers->of_copies : &naming->writers->of_backups;
+    bool same = named->count == CARE_ONE && memcmp(named->writer, signer->data, SIGN_PK_LEN) == 0;
+    if (!same) named->count = named->count == CARE_NOBODY ? CARE_ONE : CARE_SEVERAL;
+    memcpy(named->writer, signer->data, SIGN_PK_LEN);
+}
+
+void care_writers_of(struct authority *authority, const struct roster *roster,
+                     const struct statement *repository, const char *label, struct care_writers *out)
+{
+    *out = (struct care_writers){.roster = roster};
+    struct naming naming = {.writers = out,
+                            .repository = repository,
+                            .label = label,
+                            .taken = care_label_is_taken(authority, &repository->id, label)};
+    authority_each(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_JOB, name_writer, &naming);
+}
+
+/* Who was let in under the name of a writer that was revoked takes its place. */
+static void succeed_by_name(const struct roster *roster, uint8_t writer[SIGN_PK_LEN])
+{
+    const Sealift__Member *successor = roster_successor(roster, writer);
+    if (successor) memcpy(writer, successor->sign_pk.data, SIGN_PK_LEN);
+}
+
+static void find_heir(const struct care_writers *writers, struct care_line *heir)
+{
+    static const uint8_t none[SIGN_PK_LEN];
+    bool anew = memcmp(heir->origin, none, SIGN_PK_LEN) != 0;
+    const struct care_named *named = anew ? &writers->of_copies : &writers->of_backups;
+    if (named->count == CARE_ONE && roster_transporter(writers->roster, named->writer))
+        memcpy(heir->signer, named->writer, SIGN_PK_LEN);
+    else
+        succeed_by_name(writers->roster, heir->signer);
+    succeed_by_name(writers->roster, heir->origin);
+}
+
+void care_line_of(const void *arg, uint64_t time_ns, struct care_line *line, struct care_line *heir)
+{
+    static const uint8_t none[SIGN_PK_LEN];
+    const struct care_writers *writers = arg;
+    uint64_t signer_since = UINT64_MAX, origin_since = UINT64_MAX;
+    (void)roster_ever_admitted(writers->roster, line->signer, &signer_since);
+    if (memcmp(line->origin, none, SIGN_PK_LEN) != 0 &&
+        !roster_ever_admitted(writers->roster, line->origin, &origin_since))
+        memset(line->origin, 0xff, SIGN_PK_LEN);
+    *heir = *line;
+    find_heir(writers, heir);
+    line->late = time_ns >= signer_since || time_ns >= origin_since;
+}

@@ -56,8 +56,12 @@ static bool prune_label(struct pruning *pruning, const char *label, struct err *
     struct run *run = pruning->run;
     bool dry = run->work.dry_run;
     struct prune_result result;
+    struct care_writers writers;
     struct care_rule rule =
         rule_of(run, label, pruning->job->body.job->retention, buf_span(&pruning->job->bytes));
+    care_writers_of(run->environment.authority, run->roster, run->repository, label, &writers);
+    rule.line = care_line_of;
+    rule.line_arg = &writers;
     if (!repository_prune(pruning->repository, &rule, dry ? PRUNE_TELL : PRUNE_REMOVE,
                           dry ? tell_point : NULL, run, &result, err))
         return false;

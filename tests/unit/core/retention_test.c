@@ -122,6 +122,52 @@ Test(retention, an_order_is_refused_by_hold_immutability_floor_and_for_the_last_
     cr_expect(strstr(err.text, "last point"), "%s", err.text);
 }
 
+/* --- lines --- */
+
+/* Points a day apart, a letter for each: of line A, of line B, and of a, which B took over from. */
+static void expect_lines(const struct retention *rule, const struct retention_floor *floor, const char *lines,
+                         const char *expected)
+{
+    struct retention_point points[MAX_POINTS] = {{0}};
+    enum retention_reason out[MAX_POINTS];
+    size_t count = strlen(lines);
+    for (size_t i = 0; i < count; i++)
+        points[i] = (struct retention_point){.time_ns = (SUNDAY_S + i * DAY_S) * NS,
+                                             .line = (uint8_t)lines[i],
+                                             .heir = lines[i] == 'a' ? 'B' : (uint8_t)lines[i]};
+    retention_judge(points, count, rule, floor, points[count - 1].time_ns, out);
+    for (size_t i = 0; i < count; i++)
+        cr_expect_eq(out[i] == RETENTION_REMOVE, expected[i] == '-', "point %zu of %s is %s", i, lines,
+                     retention_reason_text(out[i]));
+}
+
+Test(retention, points_of_one_line_push_out_none_of_another)
+{
+    static const struct {
+        struct retention rule;
+        struct retention_floor floor;
+        const char *lines, *expected;
+    } cases[] = {
+        {{.last = 2}, {0}, "AAABBBBB", "-kk---kk"}, {{.daily = 2}, {0}, "AAABBBBB", "-kk---kk"},
+        {{.last = 1}, {0}, "ABABAB", "----kk"},     {{.last = 1}, {.keep_least = 2}, "AAABBB", "-kk-kk"},
+        {{.yearly = 1}, {0}, "AABB", "-k-k"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_lines(&cases[i].rule, &cases[i].floor, cases[i].lines, cases[i].expected);
+}
+
+Test(retention, points_of_a_line_go_as_those_of_its_heir_come_and_push_out_none_of_his)
+{
+    struct retention rule = {.last = 2};
+    struct retention_floor floor = {0};
+    expect_lines(&rule, &floor, "aaa", "-kk");
+    expect_lines(&rule, &floor, "aaaB", "--kk");
+    expect_lines(&rule, &floor, "aaaBB", "---kk");
+    expect_lines(&rule, &floor, "aaaBBB", "----kk");
+    expect_lines(&rule, &floor, "BBaaa", "kk-kk"); /* what somebody adds who has the old key */
+    expect_lines(&rule, &floor, "AaAaBAaB", "--k-kkkk");
+}
+
 /* --- any list --- */
 
 static uint64_t state = 0x9e3779b97f4a7c15;
@@ -197,6 +243,39 @@ Test(retention, of_any_list_the_newest_the_held_the_young_and_the_least_stay)
             cr_assert(!protected || out[i] != RETENTION_REMOVE, "round %d, point %zu", round, i);
         }
         expect_settled(&drawn, out);
+    }
+}
+
+/* Puts points of other lines anywhere between, some of whose heir is the first. Where each of its points is.
+ */
+static size_t add_others(const struct drawn *drawn, struct retention_point *out, size_t *at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < drawn->count; i++) {
+        for (size_t more = draw(3); more > 0; more--) {
+            uint32_t line = 1 + (uint32_t)draw(3);
+            out[count++] = (struct retention_point){
+                .time_ns = drawn->points[i].time_ns, .line = line, .heir = line == 1 ? 0 : line};
+        }
+        at[i] = count;
+        out[count++] = drawn->points[i];
+    }
+    return count;
+}
+
+Test(retention, of_a_line_the_same_stays_whatever_others_add)
+{
+    for (int round = 0; round < 5000; round++) {
+        struct drawn drawn;
+        struct retention_point all[3 * MAX_POINTS];
+        enum retention_reason alone[MAX_POINTS], among[3 * MAX_POINTS];
+        size_t at[MAX_POINTS];
+        draw_all(&drawn);
+        retention_judge(drawn.points, drawn.count, &drawn.rule, &drawn.floor, drawn.now_ns, alone);
+        size_t count = add_others(&drawn, all, at);
+        retention_judge(all, count, &drawn.rule, &drawn.floor, drawn.now_ns, among);
+        for (size_t i = 0; i < drawn.count; i++)
+            cr_assert_eq(among[at[i]], alone[i], "round %d, point %zu", round, i);
     }
 }
 

@@ -205,7 +205,8 @@ void writer_point_anew(const struct writer *writer, const struct id *point, cons
     body.object_kind = kind;
     if (made_from) {
         origin.point = origin.run = stored_bytes(span_of(made_from->bytes, ID_LEN));
-        origin.writer = body.writer;
+        origin.writer =
+            writer->origin_pk ? stored_bytes(span_of(writer->origin_pk, SIGN_PK_LEN)) : body.writer;
         origin.writer_name = name;
         body.origin = &origin;
     }

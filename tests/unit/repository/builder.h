@@ -25,6 +25,7 @@ struct writer {
     struct buf frames; /* records of the batch being made */
     struct buf hashes;
     struct buf unlock;
+    const uint8_t *origin_pk; /* who had signed what its points were made from; NULL: itself */
 };
 
 /* Always the same key and domain; `seed` makes writer key and seal differ. */

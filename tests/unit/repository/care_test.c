@@ -69,6 +69,59 @@ Test(care, prune_removes_by_rule_and_only_points_of_its_job)
     cr_assert_eq(points_of(place), 3);
 }
 
+/* A point of a host, sealed anew of one of another host, or of none. */
+static void make_point(struct place *place, uint8_t host, uint8_t origin, uint8_t point)
+{
+    struct err err;
+    struct ingest_receipt receipt;
+    struct id id = id_of(point), made_from = id_of(0x60);
+    uint8_t seed[32];
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_ENCRYPTED, host);
+    AUTO(sign_pair) struct sign_pair *first = NULL;
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, point);
+    AUTO(buf) struct buf file = {0}, missing = {0};
+    memset(seed, origin, sizeof(seed));
+    first = sign_pair_new(seed);
+    struct hash root = session_tree(ingest, writer, 100u * point, 2, 1000);
+    writer->origin_pk = first->pk;
+    writer_point_anew(writer, &id, &root, origin ? &made_from : NULL, &file);
+    cr_assert(ingest_commit(ingest, &id, &root, buf_span(&file), &receipt, &missing, &err), "%s", err.text);
+}
+
+/* Host 3 took over from host 1; who sealed anew, or of whom, changes nothing. */
+static void take_over(const void *arg, uint64_t time_ns, struct care_line *line, struct care_line *heir)
+{
+    const struct sign_pair *const *hosts = arg;
+    cr_assert_gt(time_ns, 0);
+    *heir = *line;
+    if (memcmp(line->signer, hosts[0]->pk, SIGN_PK_LEN) == 0) memcpy(heir->signer, hosts[1]->pk, SIGN_PK_LEN);
+}
+
+Test(care, prune_counts_the_points_of_each_signer_and_origin_by_themselves)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    uint8_t first[32], third[32];
+    memset(first, 1, sizeof(first));
+    memset(third, 3, sizeof(third));
+    AUTO(sign_pair) struct sign_pair *one = sign_pair_new(first);
+    AUTO(sign_pair) struct sign_pair *three = sign_pair_new(third);
+    const struct sign_pair *hosts[] = {one, three};
+    struct care_rule rule = {
+        .job = "job", .retention.last = 2, .line = take_over, .line_arg = (const void *)hosts};
+    static const uint8_t made[][2] = {{1, 0}, {1, 0}, {2, 0}, {2, 0}, {2, 0}, {2, 1}, {2, 1}, {2, 1}, {2, 4}};
+    for (uint8_t i = 0; i < 9; i++)
+        make_point(place, made[i][0], made[i][1], (uint8_t)(10 + i));
+    cr_assert_eq(prune(place, &rule, PRUNE_REMOVE), 2, "one of host 2, one that it sealed of host 1");
+    make_point(place, 3, 0, 20);
+    cr_assert_eq(prune(place, &rule, PRUNE_REMOVE), 1, "the older of host 1");
+    make_point(place, 1, 0, 21);
+    make_point(place, 3, 0, 22);
+    make_point(place, 1, 0, 23);
+    make_point(place, 1, 0, 24);
+    cr_assert_eq(prune(place, &rule, PRUNE_REMOVE), 2, "what host 1 had, and one that came after");
+    cr_assert_eq(points_of(place), 2 + 2 + 1 + 2 + 2);
+}
+
 struct entry_seen {
     Sealift__LogKind kind;
     struct id point;

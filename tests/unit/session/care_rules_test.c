@@ -45,7 +45,9 @@ struct draft {
     uint64_t version; /* 0: 1 */
     const char *name;
     const struct id *repository;
-    const char *copies; /* a copy of this label; "": of all; NULL: a backup */
+    const char *copies;            /* a copy of this label; "": of all; NULL: a backup */
+    Sealift__Placement placement;  /* 0: the source seals; of a copy: as stored */
+    const struct identity *source; /* NULL: the site's */
     uint32_t last, daily;
     uint64_t immutable_s;
     bool deleted;
@@ -60,15 +62,19 @@ static bool tell(const struct draft *draft, struct err *err)
     struct accepted accepted;
     site_job_body(&site, &body, &copy, copies, draft->name);
     body.repository = lent_id(draft->repository);
+    if (draft->placement) body.placement = draft->placement;
+    if (draft->source) body.source = lent_bytes(draft->source->known.sign_pk, SIGN_PK_LEN);
     if (draft->copies) {
         body.kind = SEALIFT__JOB_KIND__JOB_COPY;
-        body.placement = SEALIFT__PLACEMENT__PLACE_AS_STORED;
         body.from_repository = lent_id(&elsewhere);
         body.from_job = lent_text(draft->copies);
+        body.n_plan = 0;
+    }
+    if (draft->copies && !draft->placement) {
+        body.placement = SEALIFT__PLACEMENT__PLACE_AS_STORED;
         body.key_id = body.domain_id = (ProtobufCBinaryData){0};
         body.key_label = body.domain = lent_text("");
         body.cipher = 0;
-        body.n_plan = 0;
     }
     retention.last = draft->last;
     retention.daily = draft->daily;
@@ -234,4 +240,173 @@ Test(care_rules, a_label_is_taken_by_a_job_of_its_own_also_when_that_was_deleted
     cr_assert_not(care_label_is_taken(authority, &here, "far"));
     cr_assert_not(care_label_is_taken(authority, &here, "c"), "a copy writes the labels that it copies");
     cr_assert_not(care_label_is_taken(authority, &here, "all"));
+}
+
+/* --- whose points count together --- */
+
+enum { SINCE_NS = 1000 }; /* when the first `web` was revoked */
+
+static struct identity *old_web;
+static struct roster *roster;
+
+/* `web` has been replaced under its name. */
+static void setup_writers(void)
+{
+    struct err err = {0};
+    setup();
+    cr_assert(identity_new("web", &old_web, &err), "%s", err.text);
+    AUTO(statement)
+    struct statement *statement =
+        site_roster(&site, &(struct roster_draft){.version = 1,
+                                                  .target_zone = SEALIFT__ZONE__ZONE_TRUSTED,
+                                                  .revoked = old_web,
+                                                  .since_ns = SINCE_NS});
+    cr_assert(roster_first(statement, &site.id, site.admin->known.sign_pk, &roster, &err), "%s", err.text);
+}
+
+static void teardown_writers(void)
+{
+    roster_free(roster);
+    identity_free(old_web);
+    teardown();
+}
+
+TestSuite(care_writers, .init = setup_writers, .fini = teardown_writers);
+
+static const uint8_t *pk(const struct identity *identity)
+{
+    static const uint8_t none[SIGN_PK_LEN];
+    return identity ? identity->known.sign_pk : none;
+}
+
+static struct care_line line_of(const struct identity *signer, const struct identity *origin)
+{
+    struct care_line line = {0};
+    memcpy(line.signer, pk(signer), SIGN_PK_LEN);
+    memcpy(line.origin, pk(origin), SIGN_PK_LEN);
+    return line;
+}
+
+static bool same_line(const struct care_line *a, const struct care_line *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Of a point of the label `web` in the repository, which the target owns. */
+static void place(const struct care_line *said, uint64_t time_ns, struct care_line *line,
+                  struct care_line *heir)
+{
+    Sealift__RepositoryBody body = SEALIFT__REPOSITORY_BODY__INIT;
+    struct statement repository = {.id = here};
+    struct care_writers writers;
+    body.owner = lent_bytes(pk(site.target), SIGN_PK_LEN);
+    repository.body.repository = &body;
+    care_writers_of(authority, roster, &repository, "web", &writers);
+    *line = *said;
+    care_line_of(&writers, time_ns, line, heir);
+}
+
+static void expect_heir(const struct identity *signer, const struct identity *origin,
+                        const struct identity *heir_signer, const struct identity *heir_origin)
+{
+    struct care_line said = line_of(signer, origin), wanted = line_of(heir_signer, heir_origin), line, heir;
+    place(&said, SINCE_NS - 1, &line, &heir);
+    cr_expect(same_line(&line, &said), "it is of its own line");
+    cr_expect(same_line(&heir, &wanted), "%s is the heir of %s", heir_signer->known.name, signer->known.name);
+}
+
+static void expect_none(const struct identity *signer, const struct identity *origin)
+{
+    expect_heir(signer, origin, signer, origin);
+}
+
+Test(care_writers, who_was_let_in_under_the_name_of_a_revoked_host_is_its_heir)
+{
+    expect_heir(old_web, NULL, site.source, NULL);
+    expect_none(site.source, NULL);
+    expect_none(site.target, NULL);
+    expect_none(site.helper, NULL); /* no transporter at all */
+    expect_heir(site.target, old_web, site.target, site.source);
+    expect_heir(old_web, site.target, site.source, site.target);
+    expect_none(site.target, site.source);
+}
+
+Test(care_writers, whom_the_jobs_of_the_label_name_is_the_heir_of_all_others)
+{
+    told(&(struct draft){.id = 1, .name = "web", .repository = &here});
+    expect_heir(site.target, NULL, site.source, NULL);
+    expect_none(site.source, NULL);
+    expect_none(site.target, site.source); /* of copies it says nothing */
+    told(&(struct draft){.id = 2,
+                         .name = "c",
+                         .repository = &here,
+                         .copies = "web",
+                         .placement = SEALIFT__PLACEMENT__PLACE_TARGET});
+    expect_heir(site.source, old_web, site.target, site.source);
+    expect_none(site.target, site.source);
+    told(&(struct draft){.id = 3, .name = "d", .repository = &here, .copies = "web"}); /* as stored */
+    expect_heir(site.target, NULL, site.source, NULL);
+}
+
+/* The repository has come to another owner. */
+Test(care_writers, of_what_the_target_seals_the_owner_of_today_is_the_heir)
+{
+    told(&(struct draft){
+        .id = 1, .name = "web", .repository = &here, .placement = SEALIFT__PLACEMENT__PLACE_TARGET});
+    expect_heir(site.source, NULL, site.target, NULL);
+    expect_none(site.target, NULL);
+}
+
+Test(care_writers, jobs_that_name_two_or_one_who_is_out_make_no_heir)
+{
+    told(&(struct draft){.id = 1, .name = "web", .repository = &here, .source = old_web});
+    expect_none(site.target, NULL);
+    expect_heir(old_web, NULL, site.source, NULL);
+    told(&(struct draft){.id = 2, .name = "web", .repository = &here});
+    expect_none(site.target, NULL);
+}
+
+Test(care_writers, other_labels_other_repositories_and_deleted_jobs_make_no_heir)
+{
+    told(&(struct draft){.id = 1, .name = "app", .repository = &here});
+    told(&(struct draft){.id = 2, .name = "web", .repository = &elsewhere});
+    told(&(struct draft){.id = 3, .name = "web", .repository = &here, .deleted = true});
+    told(&(struct draft){.id = 4,
+                         .name = "all",
+                         .repository = &here,
+                         .copies = "",
+                         .placement = SEALIFT__PLACEMENT__PLACE_SOURCE});
+    expect_none(site.target, NULL);
+    expect_none(site.target, site.source); /* the label has a job of its own */
+}
+
+/* Whoever has the key of a host can go on signing by it. */
+Test(care_writers, what_came_after_its_signer_or_origin_was_revoked_counts_against_nothing_from_before)
+{
+    struct care_line early, late, heir, late_heir;
+    const struct identity *cases[][2] = {{old_web, NULL}, {site.target, old_web}, {old_web, site.target}};
+    for (size_t i = 0; i < 3; i++) {
+        struct care_line said = line_of(cases[i][0], cases[i][1]);
+        place(&said, SINCE_NS - 1, &early, &heir);
+        place(&said, SINCE_NS, &late, &late_heir);
+        cr_expect(same_line(&early, &said));
+        cr_expect_not(same_line(&late, &early));
+        cr_expect(same_line(&heir, &late_heir) && !same_line(&late, &late_heir));
+    }
+    struct care_line said = line_of(site.source, NULL);
+    place(&said, UINT64_MAX - 1, &late, &late_heir);
+    cr_expect(same_line(&late, &said), "who is not revoked is trusted");
+}
+
+/* Each would keep points of its own for good. */
+Test(care_writers, origins_that_somebody_makes_up_are_one)
+{
+    struct care_line one, other, heir;
+    struct care_line said = line_of(site.source, site.admin), also = line_of(site.source, site.helper);
+    place(&said, 1, &one, &heir);
+    place(&also, 1, &other, &heir);
+    cr_expect(same_line(&one, &other));
+    said = line_of(site.source, NULL);
+    place(&said, 1, &other, &heir);
+    cr_expect_not(same_line(&one, &other));
 }
