@@ -268,7 +268,7 @@ static bool commit_locked(struct commit *commit, struct ingest_receipt *receipt,
         /* asked for again where it is not whole: what is there stays, and what it lacks is told */
         if (mark == INDEX_THERE && is_made_again(commit))
             return is_still_whole(commit, missing, err) && first_receipt(commit, &known, receipt, err);
-        if (mark == INDEX_REMOVED)
+        if (mark != INDEX_THERE)
             return err_set(err, ERR_POLICY,
                            "the point was removed from this repository: it is not taken again");
         return err_set(err, ERR_EXISTS, "another point of this id has been committed before");

@@ -325,7 +325,7 @@ bool repository_point_is_removed(struct repository *repository, const struct id 
     struct repository_point listed;
     enum index_mark mark;
     struct err ignored;
-    return index_point_find(repository->index, point, &listed, &mark, &ignored) && mark == INDEX_REMOVED;
+    return index_point_find(repository->index, point, &listed, &mark, &ignored) && mark != INDEX_THERE;
 }
 
 bool repository_log(struct repository *repository, uint64_t from, repository_log_fn *each, void *arg,

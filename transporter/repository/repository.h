@@ -118,7 +118,8 @@ bool repository_point_read(struct repository *repository, const struct id *point
  * ERR_CANCELLED. */
 bool repository_point_is_whole(struct repository *repository, struct span point_file,
                                const _Atomic bool *cancelled, bool *out, struct err *err) MUST_CHECK;
-/* Whether the log says that this point was there once and has been removed: it is not taken a second time. */
+/* Whether the log says that this point was there once and has been removed, also when a sweep has taken its
+ * data since: it is not taken a second time. */
 bool repository_point_is_removed(struct repository *repository, const struct id *point);
 /* Raw log entry files from number `from` on, for witnesses and copies. */
 typedef bool repository_log_fn(void *arg, uint64_t number, struct span entry);

@@ -180,12 +180,14 @@ Test(copy_session, questions_for_points_can_be_cancelled)
     cr_assert_eq(err.code, ERR_CANCELLED, "%s", err.text);
 }
 
-/* As retention leaves it: the log says "removed", the point's file is gone. */
-static void remove_there(struct ends *ends, const struct id *point)
+/* As retention leaves it: the log says "removed"; after a sweep, that the point is void, and its file is
+ * gone. */
+static void remove_there(struct ends *ends, const struct id *point, enum index_mark mark)
 {
     struct err err = {0};
     char name[2 * ID_LEN + 1];
-    cr_assert(index_point_mark(ends->repository->index, point, INDEX_REMOVED, &err), "%s", err.text);
+    cr_assert(index_point_mark(ends->repository->index, point, mark, &err), "%s", err.text);
+    if (mark == INDEX_REMOVED) return;
     hex_encode(point->bytes, ID_LEN, name);
     AUTO(free) char *path = xasprintf("%s/repo/points/%s", ends->dir, name);
     cr_assert_eq(unlink(path), 0, "%s", path);
@@ -196,13 +198,16 @@ Test(copy_session, a_point_that_was_removed_there_is_left_alone)
     static const struct id point = {{3}};
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
     copy_once(origin);
-    remove_there(origin->ends, &point);
     uint64_t sent = origin->sent;
-    copy_once(origin);
-    cr_assert_eq(ends_points(origin->ends), 1);
-    cr_assert_eq(origin->skipped, 1);
-    cr_assert_eq(origin->points, 2, "nothing was copied a second time");
-    cr_assert_eq(origin->sent, sent);
+    for (enum index_mark mark = INDEX_REMOVED; mark <= INDEX_VOID; mark++) {
+        remove_there(origin->ends, &point, mark);
+        origin->skipped = 0;
+        copy_once(origin);
+        cr_assert_eq(ends_points(origin->ends), 1);
+        cr_assert_eq(origin->skipped, 1, "mark %d", (int)mark);
+        cr_assert_eq(origin->points, 2, "nothing was copied a second time");
+        cr_assert_eq(origin->sent, sent);
+    }
 }
 
 Test(copy_session, a_target_that_claims_to_have_what_it_lacks_is_found_by_the_commit)
@@ -249,7 +254,7 @@ Test(copy_session, asks_at_once_about_points_that_are_small)
 }
 
 /* Removed between the question and the commit, or by a source that does not ask. */
-Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
+static void commit_again_what_is(enum index_mark mark)
 {
     static const struct id point = {{3}};
     AUTO(origin) struct origin *origin = origin_new(REPOSITORY_ENCRYPTED);
@@ -257,8 +262,18 @@ Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
     struct between between = {.ops = {.ask = lie, .send = pass_send, .commit = pass_commit}};
     struct err err = {0};
     copy_once(origin);
-    remove_there(ends, &point);
+    remove_there(ends, &point, mark);
     cr_assert_not(copy_through(origin, &between, &err));
     cr_assert_eq(err.code, ERR_POLICY, "%s", err.text);
     cr_assert(strstr(ends->serve_err.text, "was removed from this repository"), "%s", ends->serve_err.text);
+}
+
+Test(copy_session, a_removed_point_that_is_committed_again_is_refused_by_name)
+{
+    commit_again_what_is(INDEX_REMOVED);
+}
+
+Test(copy_session, also_when_a_sweep_has_taken_its_data)
+{
+    commit_again_what_is(INDEX_VOID);
 }
