@@ -151,14 +151,19 @@ bool size_parse(const char *text, uint64_t *out, struct err *err)
         {"MiB", UINT64_C(1) << 20},
         {"GiB", UINT64_C(1) << 30},
         {"TiB", UINT64_C(1) << 40},
+        {"K", UINT64_C(1) << 10},
+        {"M", UINT64_C(1) << 20},
+        {"G", UINT64_C(1) << 30},
+        {"T", UINT64_C(1) << 40},
         {"kB", 1000},
         {"MB", 1000000},
         {"GB", 1000000000},
         {"TB", UINT64_C(1000000000000)},
         {NULL, 0},
     };
-    return parse_quantity(text, units, "size", "write 512, 64KiB, 16MiB, 1GiB, 2TiB or kB, MB, GB, TB", out,
-                          err);
+    return parse_quantity(
+        text, units, "size",
+        "write 512, 64KiB, 16MiB, 1GiB, 2TiB, the same as 64K, 16M, 1G, 2T, or kB, MB, GB, TB", out, err);
 }
 
 bool duration_parse(const char *text, uint64_t *out_ms, struct err *err)

@@ -25,7 +25,8 @@ void base64_encode(struct span bytes, struct buf *out);
 /* the same read back, padding demanded; appends to `out` */
 bool base64_decode(const char *text, struct buf *out, struct err *err) MUST_CHECK;
 
-/* `0`, `512`, `64KiB`, `64MiB`, `1GiB`, `2TiB`, and kB MB GB TB as powers of ten */
+/* `0`, `512`, `64KiB`, `64MiB`, `1GiB`, `2TiB`, the same as `64K`, `64M`, `1G`, `2T`; kB MB GB TB are powers
+ * of ten */
 bool size_parse(const char *text, uint64_t *out, struct err *err) MUST_CHECK;
 /* `250ms`, `30s`, `5m`, `12h`, `90d`, `2w`; a bare number is an error */
 bool duration_parse(const char *text, uint64_t *out_ms, struct err *err) MUST_CHECK;

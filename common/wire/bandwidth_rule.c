@@ -16,14 +16,15 @@ enum {
 
 static bool refuse(const char *text, struct err *err)
 {
-    return err_set(
-        err, ERR_USAGE,
-        "'%s' is no bandwidth: a rate, as 20MiB (at least 16KiB) or unlimited, with a time behind it "
-        "or none: '20MiB@mon-fri 08:00-18:00, 100MiB' (UTC)",
-        text);
+    return err_set(err, ERR_USAGE,
+                   "'%s' is no bandwidth: a rate, as 20MiB or 20MiB/s (at least 16KiB) or unlimited, with a "
+                   "time behind it "
+                   "or none: '20MiB@mon-fri 08:00-18:00, 100MiB' (UTC)",
+                   text);
 }
 
-static bool take_rate(const char *word, uint64_t *out)
+/* The "/s" may be said. */
+static bool take_rate(char *word, uint64_t *out)
 {
     struct err ignored;
     if (strcmp(word, "unlimited") == 0) {
@@ -31,6 +32,8 @@ static bool take_rate(const char *word, uint64_t *out)
         return true;
     }
     uint64_t rate = 0;
+    size_t len = strlen(word);
+    if (len > 2 && strcmp(word + len - 2, "/s") == 0) word[len - 2] = '\0';
     if (!size_parse(word, &rate, &ignored) || rate < BANDWIDTH_LEAST || rate > BANDWIDTH_MOST) return false;
     *out = rate;
     return true;
@@ -98,7 +101,7 @@ static bool take_part(const char *text, size_t len, struct bandwidth_part *out)
     *out = (struct bandwidth_part){.days = ALL_DAYS};
     char *at = strchr(part, '@'), *rest = part;
     if (at) *at = '\0';
-    const char *rate = strtok_r(rest, " ", &rest);
+    char *rate = strtok_r(rest, " ", &rest);
     if (!rate || strtok_r(NULL, " ", &rest) || !take_rate(rate, &out->bytes_per_s)) return false;
     return !at || take_time(at + 1, out);
 }

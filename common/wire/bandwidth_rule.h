@@ -3,8 +3,8 @@
  *     20MiB@mon-fri 08:00-18:00, 50MiB@22:00-06:00, 100MiB
  *
  * Of the parts, the first that holds now counts; where none does, and by the word `unlimited`, there is no
- * limit. A rate is in bytes a second. Times are UTC, as in schedules; one that ends before it begins goes
- * over midnight, and the day is the one on which it begins. Pure. */
+ * limit. A rate is in bytes a second, and may say so: 20MiB/s. Times are UTC, as in schedules; one that ends
+ * before it begins goes over midnight, and the day is the one on which it begins. Pure. */
 #ifndef SEALIFT_WIRE_BANDWIDTH_RULE_H
 #define SEALIFT_WIRE_BANDWIDTH_RULE_H
 

@@ -15,6 +15,16 @@ struct option_spec {
     const char *help;  /* NULL: not there yet in this version, refused by name */
 };
 
+/* Of verbs that start a run and leave unless they are told to stay; and of those that always stay. */
+#define WAIT_OPTION                                                                                          \
+    {                                                                                                        \
+        "wait", NULL, "wait until the run ends, and end as it does"                                          \
+    }
+#define WAITS_ANYWAY_OPTION                                                                                  \
+    {                                                                                                        \
+        "wait", NULL, "changes nothing: this command always waits until it is done"                          \
+    }
+
 struct args;
 
 enum args_stop { ARGS_ALL, ARGS_BEFORE_FIRST_OPERAND };

@@ -255,6 +255,13 @@ void follow_summary(const struct follow_result *result, struct buf *out)
         buf_printf(out, "; %.1f s", (double)(result->ended_ns - result->started_ns) / 1e9);
 }
 
+/* In thousandths; null of a run that did not begin, or goes on. */
+static json_t *took(const struct follow_result *result)
+{
+    if (result->started_ns == 0 || result->ended_ns < result->started_ns) return json_null();
+    return json_real((double)((result->ended_ns - result->started_ns) / 1000000) / 1000);
+}
+
 json_t *follow_json(const struct id *run, const struct follow_result *result)
 {
     json_t *object = json_object();
@@ -262,11 +269,13 @@ json_t *follow_json(const struct id *run, const struct follow_result *result)
     (void)json_object_set_new(object, "state", json_string(run_state_name(result->state)));
     (void)json_object_set_new(object, "attempt", json_count(result->attempt));
     (void)json_object_set_new(object, "code", json_integer(err_exit_code(result->code)));
-    (void)json_object_set_new(object, "text", json_lossy(span_str(result->text)));
+    (void)json_object_set_new(object, "text",
+                              result->text[0] ? json_lossy(span_str(result->text)) : json_null());
     (void)json_object_set_new(object, "point",
                               result->has_point ? json_hex(result->point.bytes, ID_LEN) : json_null());
     (void)json_object_set_new(object, "started", json_time(result->started_ns));
     (void)json_object_set_new(object, "ended", json_time(result->ended_ns));
+    (void)json_object_set_new(object, "took_s", took(result));
     const struct {
         const char *key;
         uint64_t value;

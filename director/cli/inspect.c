@@ -382,9 +382,9 @@ const struct option_spec inspect_options[] = {
     {0},
 };
 const struct option_spec inspect_point_options[] = {
-    LEVEL_OPTION, {"repository", "R", "as it lies in this repository (default: where it was first)"},
-    KEY_OPTIONS,  STATS_OPTION,
-    {0},
+    LEVEL_OPTION,        {"repository", "R", "as it lies in this repository (default: where it was first)"},
+    WAITS_ANYWAY_OPTION, KEY_OPTIONS,
+    STATS_OPTION,        {0},
 };
 
 /* --- ages --- */

@@ -161,18 +161,15 @@ static json_t *row_json(const Sealift__RunRow *row)
     struct id id = stored_id(&row->run);
     AUTO(follow_result) struct follow_result result = {0};
     follow_take_row(&result, row);
-    json_t *object = follow_json(&id, &result);
-    if (result.ended_ns > result.started_ns)
-        (void)json_object_set_new(
-            object, "took_s", json_real((double)((result.ended_ns - result.started_ns) / 1000000) / 1000));
-    return object;
+    return follow_json(&id, &result);
 }
 
 /* For people: seconds as text. */
 static void add_took(json_t *object)
 {
     const json_t *took = json_object_get(object, "took_s");
-    if (took) (void)json_object_set_new(object, "took", json_sprintf("%.1f s", json_real_value(took)));
+    if (json_is_real(took))
+        (void)json_object_set_new(object, "took", json_sprintf("%.1f s", json_real_value(took)));
 }
 
 static void mark(const struct cli *cli, json_t *run, const struct points *points)

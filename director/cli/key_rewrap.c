@@ -16,7 +16,8 @@
 
 enum { EXPIRY_S = 24 * 3600, WHAT_LEN = 2 * IDENTITY_NAME_MAX + 64 };
 
-const struct option_spec key_rewrap_options[] = {KEY_REWRAP_OPTIONS, UNWITNESSED_OPTION, {0}};
+const struct option_spec key_rewrap_options[] = {
+    KEY_REWRAP_OPTIONS, UNWITNESSED_OPTION, WAITS_ANYWAY_OPTION, {0}};
 
 struct rewrapping {
     struct cli *cli;

@@ -49,7 +49,7 @@ bool mend_repository(struct cli *cli, const struct args *args, struct err *err)
 
 const struct option_spec mend_options[] = {
     {"from", "REPOSITORY", "the one that holds a copy"},
-    {"wait", NULL, "wait until the run ends, and end as it does"},
+    WAIT_OPTION,
     {"stats", "N",
      "where there is no terminal: progress at least every N seconds (0: each tenth only; default 10)"},
     {0},

@@ -105,7 +105,7 @@ json_t *json_lossy(struct span bytes)
             buf_put_str(&text, "\xef\xbf\xbd");
         i += len ? len : 1;
     }
-    return json_stringn((const char *)text.data, text.len);
+    return json_stringn(text.len ? (const char *)text.data : "", text.len);
 }
 
 void json_set_path(json_t *object, const char *key, struct span path)
@@ -160,7 +160,7 @@ const char *output_error_name(enum err_code code)
 
 static void put_json_line(FILE *to, json_t *value)
 {
-    AUTO(free) char *text = json_dumps(value, JSON_COMPACT);
+    AUTO(free) char *text = json_dumps(value, JSON_COMPACT | OUTPUT_JSON_REALS);
     json_decref(value);
     if (text) (void)fprintf(to, "%s\n", text);
 }

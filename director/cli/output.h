@@ -12,6 +12,9 @@
 
 #include <jansson.h>
 
+/* 0.356, and not 0.35599999999999998 */
+#define OUTPUT_JSON_REALS JSON_REAL_PRECISION(15)
+
 enum output_form { OUTPUT_TEXT, OUTPUT_JSON };
 
 struct output {

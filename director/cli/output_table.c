@@ -138,7 +138,7 @@ static void print_line(const struct grid *grid, size_t row)
 
 static void print_json(json_t *document)
 {
-    AUTO(free) char *text = json_dumps(document, JSON_INDENT(2));
+    AUTO(free) char *text = json_dumps(document, JSON_INDENT(2) | OUTPUT_JSON_REALS);
     json_decref(document);
     if (text) (void)puts(text);
 }

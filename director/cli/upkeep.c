@@ -117,7 +117,7 @@ static void warn_of_damage(const struct cli *cli, const char *repository, const 
     output_warning(
         &cli->output,
         "repository '%s': the check by %s that ended at %s found damage (%s), and none of all of it "
-        "was sound since: 'sealift repository check %s --level %s' tells what is hit, "
+        "was sound since: 'sealift repository check %s --level %s --wait' tells what is hit, "
         "docs/operations.md, 'A check found damage', what to do",
         repository, level, found, json_string_value(json_object_get(object, "damage_text")), repository,
         level);

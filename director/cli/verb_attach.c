@@ -107,6 +107,22 @@ static void take_back(struct cli *cli, const struct id *id, const Sealift__Repos
             body->name, why.text);
 }
 
+/* Who has it now loses it: asked about while that one is a transporter of the site. */
+static bool confirm_taking(struct cli *cli, const struct args *args, const struct statement *known,
+                           const Sealift__Member *owner, struct err *err)
+{
+    char question[256];
+    if (!known || statement_is_deleted(known)) return true;
+    const Sealift__RepositoryBody *body = known->body.repository;
+    const Sealift__Member *keeper =
+        body->owner.len == SIGN_PK_LEN ? roster_transporter(access_roster(cli), body->owner.data) : NULL;
+    if (!keeper || keeper == owner) return true;
+    (void)snprintf(question, sizeof(question),
+                   "'%.60s' keeps this repository and loses it: give it to '%.60s'", keeper->name,
+                   owner->name);
+    return confirm(args, question, err);
+}
+
 static bool put_attached(struct cli *cli, const struct args *args, const Sealift__Member *owner,
                          const struct statement *known, const struct id *id, struct err *err)
 {
@@ -145,7 +161,8 @@ static bool attach(struct cli *cli, const struct args *args, struct err *err)
     if (!check_args(args, err) || !access_director(cli, &client, err) ||
         !access_transporter(cli, args_value(args, "on"), &owner, err) ||
         !statements_get(cli, REPOSITORIES, &repositories, err) ||
-        !choose(args, &repositories, &known, &id, err) || !put_attached(cli, args, owner, known, &id, err))
+        !choose(args, &repositories, &known, &id, err) || !confirm_taking(cli, args, known, owner, err) ||
+        !put_attached(cli, args, owner, known, &id, err))
         return false;
     output_line(&cli->output,
                 json_pack("{s:s, s:o, s:s}", "repository", args_operand(args, 0), "id",
@@ -200,6 +217,8 @@ static const struct option_spec attach_options[] = {
     {"path", "DIR", "the directory on that host, with the repository in it"},
     {"id", "ID", "which repository, if no statement of one of this name is known"},
     {"plaintext", NULL, "with --id: it is a plaintext one"},
+    CONFIRM_OPTION,
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 static const struct option_spec detach_options[] = {
@@ -208,18 +227,19 @@ static const struct option_spec detach_options[] = {
 };
 
 const struct command attach_commands[] = {
-    {"repository", "attach", "NAME --on TRANSPORTER --path DIR [--id ID [--plaintext]]",
+    {"repository", "attach", "NAME --on TRANSPORTER --path DIR [--id ID [--plaintext]] [--yes]",
      "Puts a repository of this site under the care of a transporter, with all its points.\n"
      "One that was detached, whose disk was moved to another host, or whose host is lost. Its log names the "
      "new\n"
-     "owner and your statement. The old owner, if it comes back, cannot write to it any more. One of another "
-     "site is read\nby 'sealift offline' only.",
+     "owner and your statement. The old owner, if it comes back, cannot write to it any more: while it is in "
+     "the site\nand the repository was not detached, it is asked first. One of another site is read by "
+     "'sealift offline' only.",
      "$ sealift repository attach offsite --on vault2 --path /mnt/disk/offsite\n"
      "offsite is kept by vault2: 'sealift point list' has its points",
      attach_options, 1, 1, attach},
     {"repository", "detach", "NAME [--yes]",
      "Takes a repository out of its transporter's care, to move its disk or to end with it. Nothing is "
-     "deleted.",
+     "deleted.\nIt asks first where jobs use the repository, which fail until it is attached again.",
      "$ sealift repository detach offsite\n"
      "offsite is detached: its transporter lets go of it when its runs have ended, and nothing of it was "
      "deleted",

@@ -182,15 +182,15 @@ static bool removed_by_id(struct cli *cli, const char *word, const char *name, s
     AUTO(statements) struct statements repositories = {0};
     const struct statement *repository = NULL;
     struct err ignored;
-    struct err unknown = *err;
     struct id id;
     if (err->code != ERR_NOT_FOUND) return false;
-    if (!hex_decode(word, id.bytes, ID_LEN, &ignored))
-        return err_set(err, ERR_NOT_FOUND,
-                       "no removed point is '%s': 'sealift point list --removed' shows them", word);
-    if (!name)
-        return err_set(err, ERR_NOT_FOUND, "%s: if it was removed, --repository R says where from",
-                       unknown.text);
+    bool whole_id = strlen(word) == 2 * ID_LEN && hex_decode(word, id.bytes, ID_LEN, &ignored);
+    if (!whole_id || !name)
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "no removed point is '%s': 'sealift point list --removed' shows those that no sweep has "
+            "taken yet%s",
+            word, whole_id ? "; of one that the director has forgotten, --repository R says where" : "");
     if (!statements_get(cli, SEALIFT__STATEMENT_TYPE__STATEMENT_REPOSITORY, &repositories, err) ||
         !statements_named(&repositories, name, &repository, err))
         return false;
@@ -218,26 +218,34 @@ static bool undelete(struct cli *cli, const struct args *args, struct err *err)
 }
 
 static const struct option_spec prune_options[] = {
-    {"dry-run", NULL, "only say what would be removed, and why the others stay"},
+    {"dry-run", NULL, "only say (on stderr) which would be removed, and why the others stay"},
     CONFIRM_OPTION,
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 static const struct option_spec point_options[] = {
     {"repository", "R", "in this repository; needed where others have copies"},
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 static const struct option_spec delete_options[] = {
     {"repository", "R", "in this repository; needed where others have copies"},
     CONFIRM_OPTION,
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 static const struct option_spec undelete_options[] = {
     {"repository", "R", "where it was, where others have copies"},
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 
+static const struct option_spec sweep_options[] = {
+    WAITS_ANYWAY_OPTION,
+    {0},
+};
 static const struct option_spec reindex_options[] = {
-    {"wait", NULL, "wait until it ends, and end as it does"},
+    WAIT_OPTION,
     {0},
 };
 
@@ -246,7 +254,7 @@ const struct command care_commands[] = {
      "Takes away what no point refers to, beside running backups and restores. It needs no key.",
      "$ sealift repository sweep offsite\n"
      "offsite: 12 packs taken away with 380.0 MiB, of which 1.0 MiB were written anew; 0 packs spared",
-     NULL, 1, 1, sweep},
+     sweep_options, 1, 1, sweep},
     {"repository", "reindex", "NAME [--wait]",
      "Builds the chunk index of a repository anew from its packs. The old one, which the repository's\n"
      "transporter keeps in its own state, is dropped unread: for restores and checks that fail though packs\n"

@@ -275,7 +275,7 @@ static const struct option_spec delete_options[] = {
     {0},
 };
 static const struct option_spec run_options[] = {
-    {"wait", NULL, "wait until the run ends, and end as it does"},
+    WAIT_OPTION,
     {"stats", "N",
      "where there is no terminal: progress at least every N seconds (0: each tenth only; default 10)"},
     {0},
@@ -346,8 +346,10 @@ const struct command job_commands[] = {
      NULL, 1, 1, rebuild_cache},
     {"job", "history", "NAME [--limit N]", "Lists the runs of a job, the newest first.",
      "$ sealift job history web\n"
-     "RUN           STATE  STARTED               TOOK   SIZE     STORED    CIPHER       KEY   FINGERPRINT\n"
-     "8c11d0a2f3b4  ok     2026-11-20T03:00:00Z  2.1 s  1.2 GiB  60.2 MiB  aes-256-gcm  main  ABCD-EFGH",
+     "RUN           STATE  STARTED               TOOK   FILES     SIZE    STORED  WARNINGS  POINT         "
+     "CIPHER       KEY   FINGERPRINT  TEXT\n"
+     "8c11d0a2f3b4  ok     2026-11-20T03:00:00Z  2.1 s   1180  1.2 GiB  60.2 MiB         0  3f2a91c0d4e7  "
+     "aes-256-gcm  main  ABCD-EFGH    -",
      history_options, 1, 1, job_history},
     {"job", "log", "NAME|RUN",
      "Shows one run with its warnings: by the start of its id, or the newest of a job.",

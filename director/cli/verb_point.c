@@ -268,8 +268,10 @@ const struct command point_commands[] = {
     {"point", "list", "[--job J] [--repository R] [--removed]",
      "Lists recovery points. Each is verified: who wrote it, and that the writer was admitted to the site.",
      "$ sealift point list --job web\n"
-     "POINT         JOB  NUMBER  TIME                  HOLDS     SIZE  CIPHER       KEY   FINGERPRINT  KEPT\n"
-     "3f2a91c0d4e7  web      12  2026-11-20T03:00:02Z  tree   1.2 GiB  aes-256-gcm  main  ABCD-EFGH    held",
+     "POINT         JOB  REPOSITORY  NUMBER  TIME                  HOLDS  FILES     SIZE  WARNINGS  "
+     "CIPHER       KEY   FINGERPRINT  TRUSTED  KEPT\n"
+     "3f2a91c0d4e7  web  offsite         12  2026-11-20T03:00:02Z  tree    1180  1.2 GiB         0  "
+     "aes-256-gcm  main  ABCD-EFGH    yes      held",
      list_options, 0, 0, list},
     {"point", "show", "ID [--repository R]",
      "Shows one recovery point. ID is the start of its id, JOB@latest, or JOB@2026-11-20.",

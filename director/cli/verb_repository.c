@@ -339,6 +339,7 @@ static const struct option_spec create_options[] = {
     {"keep-least", "N", "so many points of a job stay, whatever is asked later"},
     {"keep-age", "TIME", "a point stays at least that long, as 30d"},
     UPKEEP_OPTIONS,
+    WAITS_ANYWAY_OPTION,
     {0},
 };
 

@@ -350,8 +350,9 @@ static const struct option_spec restore_options[] = {
     {"overwrite", "WHEN", "what to do with existing files: never (default), changed, always"},
     {"repository", "R", "read it from this repository, where it has copies"},
     {"open-at", "SIDE", "who opens: target (default) or source, the repository's side"},
-    {"wait", NULL, "stay until it is done"},
-    {"stats", "N", "progress lines at least every N seconds"},
+    WAIT_OPTION,
+    {"stats", "N",
+     "where there is no terminal: progress at least every N seconds (0: each tenth only; default 10)"},
     RECOVER_OPTIONS,
     {0},
 };

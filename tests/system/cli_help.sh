@@ -42,8 +42,12 @@ cut=$(sed "/^Not there yet/,\$d" "$TMPDIR/out" |
 [ -z "$cut" ] || fail "the overview cuts a sentence: $cut"
 absent=$(sed -n '/^Not there yet/,$p' "$TMPDIR/out" | sed -n 's/^  //p')
 
+asks=
+waits=
 while read -r noun verb; do
     expect 0 "$noun" ${verb:+"$verb"} --help
+    grep -q '^  --yes ' "$TMPDIR/out" && asks="$asks$noun $verb;"
+    grep -q '^  --wait ' "$TMPDIR/out" && waits="$waits${noun}${verb:+ $verb};"
     answers "usage: sealift $noun${verb:+ $verb}"
     answers "example:"
     answers "$ sealift $noun${verb:+ $verb}"
@@ -53,6 +57,16 @@ while read -r noun verb; do
     expect 2 "$noun" ${verb:+"$verb"} --no-such-option
     says "there is no option '--no-such-option'"
 done <<<"$overview"
+
+# what asks and what waits, as the page says it
+# said OPTION: the commands that docs/cli.md names for it, in this form
+said() {
+    grep -F -- "- **\`$1\`**" "$(dirname "$0")/../../docs/cli.md" |
+        grep -oE '`[a-z]+( [a-z-]+)?`' | tr -d '`' | grep -vx -- "$1" | sort | tr '\n' ';'
+}
+sorted() { tr ';' '\n' <<<"$1" | sed '/^$/d' | sort | tr '\n' ';'; }
+[ "$(said --yes)" = "$(sorted "$asks")" ] || fail "docs/cli.md says that these ask: $(said --yes), --help: $(sorted "$asks")"
+[ "$(said --wait)" = "$(sorted "$waits")" ] || fail "docs/cli.md says that these wait: $(said --wait), --help: $(sorted "$waits")"
 
 while read -r noun verb; do
     expect 2 "$noun" ${verb:+"$verb"}

@@ -309,6 +309,7 @@ def runs(site):
     site.sealift("point", "show", "job@2001-01-01", code=4)
     site.sealift("point", "show", "ffffffff", code=4)
     history = answer(site, "job", "history", "job")["runs"]
+    expect(history[0]["took_s"] > 0 and history[0]["text"] is None, f"a run that is done: {history[0]}")
     expect(len(history) == 2 and all(row["state"] == "ok" for row in history), f"{history}")
     expect(answer(site, "job", "log", history[0]["run"][:8])["run"] == history[0]["run"], "log")
     # a path that the host's own configuration forbids to read
@@ -426,6 +427,16 @@ def no_false_alarm(site):
     expect("log_not_authentic" not in log, "the director takes a log for another: see its log")
 
 
+def tables_as_in_help(site):
+    """The example that --help shows of a table has the columns that the table has."""
+    for words in (("job", "list"), ("job", "history", "job"), ("point", "list"), ("repository", "list"), ("key", "list"),
+                  ("transporter", "list"), ("operator", "list"), ("link", "list"), ("repository", "sessions", "offsite")):
+        heading = [re.split(r"  +", line.strip()) for line in site.sealift(*words).stdout.splitlines() if line.isupper()][:1]
+        example = site.sealift(*words[:2], "--help").stdout.split("\nexample:\n")[1]
+        shown = [line.split() for line in example.splitlines()]
+        expect(" ".join(heading[0]).split() in shown, f"{words}: {heading[0]} is not the heading in its help:\n{example}")
+
+
 def main():
     os.umask(0o022)
     with Site(lease="20s") as site:
@@ -438,6 +449,7 @@ def main():
         keys(site, ben, asks)
         jobs(site)
         runs(site)
+        tables_as_in_help(site)
         links(site)
         long_runs(site)
         away(site)

@@ -259,6 +259,10 @@ def attached_elsewhere(site):
     site.sealift("job", "run", "web", "--wait", code=4)
     site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", store)
     site.sealift("job", "run", "web", "--wait")
+    says(site.sealift("repository", "attach", "offsite", "--on", "vault2", "--path", moved, code=2),
+         "'vault' keeps this repository and loses it")
+    site.sealift("repository", "attach", "offsite", "--on", "vault", "--path", store)  # nobody loses anything
+    site.sealift("repository", "detach", "offsite", "--yes", "--wait", code=2)
     site.sealift("repository", "detach", "offsite", "--yes")
     os.makedirs(site.path("store2"))
     says(site.sealift("repository", "attach", "offsite", "--on", "vault2", "--path", moved, code=4), "vault2")

@@ -18,6 +18,7 @@
 /* Read by a progress display while the run goes on. */
 struct backup_progress {
     _Atomic uint64_t entries, files, content_bytes; /* walked */
+    _Atomic uint64_t total_bytes;                   /* of an image, whose size is known; else 0 */
     _Atomic uint64_t read_bytes;                    /* read from the source */
     _Atomic uint64_t unread_bytes;                  /* of files that were not, or not wholly, read */
     _Atomic uint64_t hole_bytes;                    /* of what is read: neither read nor sent */

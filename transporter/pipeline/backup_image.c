@@ -252,6 +252,7 @@ static bool run(struct imaging *imaging, struct backup_result *result, struct er
     progress->entries++;
     progress->files++;
     progress->content_bytes += size;
+    progress->total_bytes += size;
     if (recall(imaging, &encoded)) {
         imaging->attempt.unread_bytes += size;
     } else if (!read_image(imaging, &encoded, err)) {

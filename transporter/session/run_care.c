@@ -34,11 +34,12 @@ static bool prunable(const struct run *run, const Sealift__JobBody *job, struct 
 /* For a dry run: what would become of each point, to the operators alone. */
 static void tell_point(void *arg, const struct repository_point *point, enum retention_reason reason)
 {
-    char id[2 * ID_LEN + 1];
+    char id[2 * ID_LEN + 1], time[21];
     hex_encode(point->point.bytes, ID_LEN, id);
+    time_format(point->time_ns, time);
     bool goes = reason == RETENTION_REMOVE;
     AUTO(buf) struct buf line = {0};
-    buf_printf(&line, "point %.12s, log entry %" PRIu64 ": %s%s", id, point->number,
+    buf_printf(&line, "point %.12s of %s, log entry %" PRIu64 ": %s%s", id, time, point->number,
                goes ? "would be removed" : "stays: ", goes ? "" : retention_reason_text(reason));
     run_note(arg, buf_cstr(&line));
 }

@@ -42,7 +42,7 @@ void run_fill_counters(struct run *run, Sealift__Counters *out)
     out->sent_bytes = backup->sent_bytes + counters->sent_bytes + counters->received_bytes;
     out->stored_bytes = counters->stored_bytes;
     out->warnings = run->warnings_seen;
-    out->total_bytes = restore->total_bytes;
+    out->total_bytes = backup->total_bytes + restore->total_bytes;
     out->skipped = counters->skipped;
     out->failed = counters->failed;
 }

@@ -132,6 +132,10 @@ Test(text, sizes_parse)
         {"64MiB", 67108864},
         {"1GiB", UINT64_C(1073741824)},
         {"2TiB", UINT64_C(2199023255552)},
+        {"64K", 65536},
+        {"40M", 40 << 20},
+        {"1G", UINT64_C(1) << 30},
+        {"2T", UINT64_C(2) << 40},
         {"5kB", 5000},
         {"5MB", 5000000},
         {"5GB", UINT64_C(5000000000)},
@@ -149,8 +153,8 @@ Test(text, sizes_parse)
 
 Test(text, what_is_no_size_is_refused_by_name)
 {
-    static const char *const rows[] = {"",     "KiB",   "-1",    "+1",   " 1",  "1 ",   "1.5GiB",
-                                       "1kib", "1 KiB", "1KiBx", "0x10", "1e3", "12KB", "5G"};
+    static const char *const rows[] = {"",      "KiB",   "-1",   "+1",  " 1",   "1 ", "1.5GiB", "1kib",
+                                       "1 KiB", "1KiBx", "0x10", "1e3", "12KB", "5g", "5k"};
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         uint64_t out = 7;
         struct err err;

@@ -213,3 +213,12 @@ Test(output, a_note_or_warning_is_whole_however_long_it_is)
     cr_assert_eq(strlen(said), 2 * (sizeof(words) - 1) + strlen(".\nwarning: !\n"));
     cr_assert(strstr(said, "w.\nwarning: w") && strstr(said, "w!\n"));
 }
+
+Test(output, numbers_are_as_people_write_them_and_an_empty_text_is_one, .init = cr_redirect_stdout)
+{
+    const struct output output = {.form = OUTPUT_JSON};
+    output_line(&output, json_pack("{s:f, s:o}", "took_s", 0.356, "text", json_lossy(span_of(NULL, 0))), "%s",
+                "");
+    (void)fflush(stdout);
+    cr_assert_stdout_eq_str("{\"took_s\":0.356,\"text\":\"\"}\n");
+}

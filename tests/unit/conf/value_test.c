@@ -179,7 +179,8 @@ Test(conf_value, refuses_texts_that_are_no_such_value)
                  "test.conf:2: relative: must be an absolute path");
     expect_error(
         conf_get_size(root, "size", 0, UINT64_MAX, &q, &err), &err,
-        "test.conf:3: size: '64 MiB' is no size: write 512, 64KiB, 16MiB, 1GiB, 2TiB or kB, MB, GB, TB");
+        "test.conf:3: size: '64 MiB' is no size: write 512, 64KiB, 16MiB, 1GiB, 2TiB, the same as 64K, 16M, "
+        "1G, 2T, or kB, MB, GB, TB");
     expect_error(conf_get_duration(root, "time", 0, UINT64_MAX, &q, &err), &err,
                  "test.conf:4: time: '30' is no duration: write 250ms, 30s, 5m, 12h, 90d or 2w");
     expect_error(conf_get_size(root, "huge", 0, UINT64_MAX, &q, &err), &err,

@@ -86,6 +86,7 @@ Test(backup_image, an_image_of_data_and_holes_comes_back)
     cr_assert_eq(only(view)->holes, 2, "one across the regions' border too");
     const struct point_counts *counts = &rig->result.counts;
     cr_assert(counts->entries == 1 && counts->files == 1 && counts->content_bytes == 100 << 20);
+    cr_assert_eq(rig->progress.total_bytes, 100 << 20, "who looks sees how much is to come");
     cr_assert_leq(rig->result.read_bytes, 6 << 20, "holes are not read");
     cr_assert_eq(view->root.chunk_average, 512 << 10);
     cr_assert_eq(rig->warning_count, 0);

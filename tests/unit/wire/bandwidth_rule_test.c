@@ -28,6 +28,16 @@ Test(bandwidth_rule, one_rate_holds_always)
     cr_assert_eq(bandwidth_rule_at(&rule, UINT64_MAX), 20 * MIB);
 }
 
+Test(bandwidth_rule, a_rate_may_say_that_it_is_one)
+{
+    static const char *const texts[] = {"40MiB/s", "40M", "40M/s", "40960K", "40MiB/s@mon-fri, 40M/s"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        struct bandwidth_rule rule = rule_of(texts[i]);
+        cr_assert_eq(bandwidth_rule_at(&rule, at(1, 0, 0)), 40 * MIB, "%s", texts[i]);
+        cr_assert_eq(bandwidth_rule_at(&rule, at(0, 0, 0)), 40 * MIB, "%s", texts[i]);
+    }
+}
+
 Test(bandwidth_rule, the_first_part_that_holds_counts_and_none_is_no_limit)
 {
     struct bandwidth_rule rule =
@@ -85,6 +95,11 @@ Test(bandwidth_rule, what_is_no_rule_is_refused_with_an_example)
         "1MiB@08:00-18:00@mon",
         "1MiB@MON",
         "1 MiB",
+        "/s",
+        "1MiB/",
+        "1MiB/h",
+        "1MiB/s/s",
+        "unlimited/s",
     };
     struct bandwidth_rule rule;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
