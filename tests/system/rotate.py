@@ -68,9 +68,9 @@ class Rotation:
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def rewraps(self):
-        """Of each seal that has any, how many."""
+        """Of each seal that has any, which: not what a run whose source was killed may still be writing."""
         path = os.path.join(self.site.path("store", "r"), "rewrap")
-        return {seal: sorted(os.listdir(os.path.join(path, seal)), key=int) for seal in os.listdir(path)}
+        return {seal: sorted(filter(str.isdigit, os.listdir(os.path.join(path, seal))), key=int) for seal in os.listdir(path)}
 
 
 with Site() as site:
