@@ -14,8 +14,9 @@
 #include <string.h>
 
 enum {
-    PASSES = 2, /* the second when the cache named what the repository has lost */
-    CACHE_WAIT_MS = 60 * 1000,
+    PASSES = 2,                       /* the second when the cache named what the repository has lost */
+    CACHE_WAIT_MS = 60 * 1000,        /* at most, before the other side is called */
+    RENEWAL_WAIT_MS = 10 * 60 * 1000, /* behind that: of many millions of files it takes minutes */
     CACHE_LOOK_MS = 10,
 };
 
@@ -28,9 +29,11 @@ struct source {
     struct compress_spec compress;
     char *cache_dir;
     struct stat_cache *cache;
+    struct hash cache_binding;
     enum cache_found found;
-    bool told;    /* that there is no cache although there were runs */
-    bool missing; /* the last commit lacked references */
+    bool renewing; /* the run before has the cache still */
+    bool told;     /* that there is no cache although there were runs */
+    bool missing;  /* the last commit lacked references */
 };
 
 static void source_deinit(struct source *source)
@@ -56,24 +59,32 @@ static bool get_keys(struct source *source, struct err *err)
     return !sealed || there || run_seal_keys_get(run, &source->keys, err);
 }
 
-/* The run before may still be making the cache current. Waiting for that is cheaper than reading everything,
- * up to where the other side would give us up. */
-static bool await_cache(struct source *source, const struct hash *binding, enum cache_found *found,
-                        struct err *err)
+/* The run before may still be making the cache current, and waiting for that is cheaper than reading
+ * everything. `stopped`: NULL, or becomes true when there is nothing left to wait for. */
+static bool await_cache(struct source *source, uint64_t most_ms, const _Atomic bool *stopped, struct err *err)
 {
     struct run *run = source->run;
-    uint64_t most_ms = run->environment.lease_ms / 2;
-    uint64_t until_ms = clock_steady_ms() + (most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS);
+    uint64_t until_ms = clock_steady_ms() + most_ms;
     for (;;) {
-        if (stat_cache_open(source->cache_dir, binding, &source->cache, found, err)) return true;
+        if (stat_cache_open(source->cache_dir, &source->cache_binding, &source->cache, &source->found, err))
+            return true;
         source->cache = NULL;
         struct err cancelled;
-        if (err->code != ERR_BUSY || clock_steady_ms() >= until_ms || !run_going_on(run, &cancelled))
+        if (err->code != ERR_BUSY || clock_steady_ms() >= until_ms || (stopped && atomic_load(stopped)) ||
+            !run_going_on(run, &cancelled))
             return false;
         (void)pthread_mutex_lock(&run->lock);
         clock_wait(&run->changed, &run->lock, clock_steady_ms() + CACHE_LOOK_MS);
         (void)pthread_mutex_unlock(&run->lock);
     }
+}
+
+/* Of that wait, what comes before the other side is called: up to where it would give us up. */
+static uint64_t wait_uncalled_ms(const struct run *run)
+{
+    uint64_t most_ms = run->environment.lease_ms / 2;
+    if (run_is_local(run)) return RENEWAL_WAIT_MS;
+    return most_ms < CACHE_WAIT_MS ? most_ms : CACHE_WAIT_MS;
 }
 
 /* Why a run reads everything although there were others; NULL: it does not. */
@@ -91,8 +102,17 @@ static const char *reason_to_read_all(enum cache_found found)
     return NULL;
 }
 
-/* A cache that cannot be used costs a re-read, no more. Where it lies is the job's; another epoch is what an
- * operator asks for to have it emptied. */
+/* A cache that cannot be used costs a re-read, no more. */
+static void tell_cache(struct source *source, bool opened, struct err *err)
+{
+    const char *reason = opened ? reason_to_read_all(source->found) : NULL;
+    if (reason) run_note(source->run, reason);
+    if (opened) return;
+    (void)err_wrap(err, "the cache of earlier runs cannot be used, everything is read");
+    run_warn(source->run, span_of(NULL, 0), err);
+}
+
+/* Where it lies is the job's; another epoch is what an operator asks for to have it emptied. */
 static void open_cache(struct source *source)
 {
     struct run *run = source->run;
@@ -105,16 +125,25 @@ static void open_cache(struct source *source)
     char name[2 * HASH_LEN + 1];
     le64_put(epoch, job->cache_epoch);
     struct span bound[] = {span_of(place.bytes, HASH_LEN), span_of(epoch, sizeof(epoch))};
-    struct hash binding = hash_of_parts(bound, 2);
+    source->cache_binding = hash_of_parts(bound, 2);
     hex_encode(place.bytes, HASH_LEN, name);
     source->cache_dir = xasprintf("%s/cache/%s", run->environment.state_dir, name);
-    if (await_cache(source, &binding, &source->found, &err)) {
-        const char *reason = reason_to_read_all(source->found);
-        if (reason) run_note(run, reason);
-        return;
-    }
-    (void)err_wrap(&err, "the cache of earlier runs cannot be used, everything is read");
-    run_warn(run, span_of(NULL, 0), &err);
+    bool opened = await_cache(source, wait_uncalled_ms(run), NULL, &err);
+    source->renewing = !opened && err.code == ERR_BUSY && !run_is_local(run);
+    if (!source->renewing) tell_cache(source, opened, &err);
+}
+
+/* The rest of the wait, when the other side is there and knows that we are. */
+static void await_renewal(struct source *source, const _Atomic bool *failed)
+{
+    struct run *run = source->run;
+    struct err err = {0};
+    if (!source->renewing) return;
+    source->renewing = false;
+    log_event(LOG_INFO, "cache_awaited", "reason", "the run before is still making it current", NULL);
+    atomic_store(&run->state, SEALIFT__RUN_STATE__RUN_RUNNING);
+    bool opened = await_cache(source, RENEWAL_WAIT_MS, failed, &err);
+    if (!atomic_load(failed) && !atomic_load(&run->cancelled)) tell_cache(source, opened, &err);
 }
 
 /* Nothing here tells a first run from one whose cache was removed whole: the repository does. */
@@ -276,6 +305,7 @@ static bool talk(struct source *source, struct dialler *dialler, const struct he
         return err_set(err, ERR_PROTOCOL, "the target has opened another repository");
     if (!witness(run, before, &opened, err)) return false;
     take_job_point(source, opened.job_point);
+    await_renewal(source, dialler_failed(dialler));
     struct id point = point_of(source, key);
     struct backup_identity identity = identity_of(source, &point);
     identity.head_number = opened.head_number;
