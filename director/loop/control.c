@@ -99,6 +99,7 @@ static void on_seen(struct director *director, struct host_link *host, const Sea
 {
     const Sealift__StatementSeen *seen = head->statement_seen;
     if (seen->code == 0 || seen->code == ERR_EXISTS) return;
+    if (!log_gate_pass(&host->lines, "statement_refused", director->now.mono_ms)) return;
     struct id id = id_of(&seen->id);
     char text[ID_TEXT_LEN];
     log_event(LOG_WARN, "statement_refused", "transporter", host->name, "type",
@@ -107,6 +108,7 @@ static void on_seen(struct director *director, struct host_link *host, const Sea
 
 static void on_fail(struct director *director, struct host_link *host, const Sealift__Head *head)
 {
+    if (!log_gate_pass(&host->lines, "transporter_failed", director->now.mono_ms)) return;
     log_event(LOG_WARN, "transporter_failed", "transporter", host->name, "reason", head->fail->text, NULL);
 }
 

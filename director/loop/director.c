@@ -230,9 +230,11 @@ static void take_events(struct director *director)
                   NULL);
 }
 
-static void log_denial(const struct net_denial *denial)
+/* Who has a new key for each connection is new each time. */
+static void log_denial(struct director *director, const struct net_denial *denial)
 {
     struct net_denial_who who;
+    if (!log_gate_pass(&director->strangers, "denied", director->now.mono_ms)) return;
     net_denial_who(denial, &who);
     log_event(LOG_WARN, "denied", "port", denial->domain, "address", who.address, "peer", who.key, "reason",
               net_denial_text(denial->reason), NULL);
@@ -244,7 +246,7 @@ static void take_denials(struct director *director)
     while (net_zap_take_denial(director->zap, &denial) ||
            net_monitor_take_denial(director->control_monitor, &denial) ||
            net_monitor_take_denial(director->operator_monitor, &denial))
-        log_denial(&denial);
+        log_denial(director, &denial);
 }
 
 /* Once an hour. */

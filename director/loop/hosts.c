@@ -217,9 +217,10 @@ static void welcome(struct director *director, struct host_link *host, uint64_t 
     line_send(&host->line, &head, (struct span){0});
 }
 
-static void say_hello(struct director *director, const struct host_link *host, const Sealift__Hello *hello)
+static void say_hello(struct director *director, struct host_link *host, const Sealift__Hello *hello)
 {
     char runs[16], ours[24], theirs[24];
+    if (!log_gate_pass(&host->lines, "connected", director->now.mono_ms)) return;
     uint64_t version = roster_version(registry_roster(director->registry));
     (void)snprintf(runs, sizeof(runs), "%zu", hello->n_runs);
     log_event(LOG_INFO, "connected", "transporter", host->name, "version", host->version, "address",
@@ -296,7 +297,8 @@ static void detach(struct director *director, struct host_link *host)
     host->stage = HOST_AWAY;
     line_deinit(&host->line);
     if (!was_connected) return;
-    log_event(LOG_INFO, "disconnected", "transporter", host->name, "next", "it will dial again", NULL);
+    if (log_gate_pass(&host->lines, "disconnected", director->now.mono_ms))
+        log_event(LOG_INFO, "disconnected", "transporter", host->name, "next", "it will dial again", NULL);
     hosts_remember(director, host);
     AUTO(effects) struct effects effects = {0};
     run_table_down(director->runs, &director->now, host->sign_pk, &effects);

@@ -2,6 +2,7 @@
 #ifndef SEALIFT_DIRECTOR_INSIDE_H
 #define SEALIFT_DIRECTOR_INSIDE_H
 
+#include "common/base/log_gate.h"
 #include "common/crypto/identity.h"
 #include "common/net/net_monitor.h"
 #include "common/net/net_zap.h"
@@ -59,7 +60,8 @@ struct host_link {
     size_t kms_count;
     struct log_question *questions;
     size_t question_count, question_cap;
-    bool gave_back; /* all that it holds, since this director began to reconcile */
+    struct log_gate lines; /* that it causes as often as it likes */
+    bool gave_back;        /* all that it holds, since this director began to reconcile */
 };
 
 struct operator_link {
@@ -113,6 +115,7 @@ struct director {
     size_t probing_count;
     struct net_context *net;
     struct net_zap *zap;
+    struct log_gate strangers; /* lines that anybody causes */
     struct net_socket *operators, *control;
     struct net_monitor *operator_monitor, *control_monitor;
     uint16_t control_port;       /* the real one */

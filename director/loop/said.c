@@ -24,7 +24,8 @@ void say_once(struct director *director, const char *event, const struct net_pee
 {
     const struct span parts[] = {span_str(event), span_of(peer->key, NET_KEY_LEN), span_str(text)};
     struct hash what = hash_of_parts(parts, 3);
-    if (logged_before(director, &what)) return;
+    if (logged_before(director, &what) || !log_gate_pass(&director->strangers, event, director->now.mono_ms))
+        return;
     char key[2 * NET_KEY_LEN + 1];
     hex_encode(peer->key, NET_KEY_LEN, key);
     log_event(LOG_WARN, event, "peer", key, "address", peer->address, "reason", text, NULL);

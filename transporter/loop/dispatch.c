@@ -61,12 +61,19 @@ static void put_seen(struct control *control, const struct accepted *statement, 
     outbox_put(control->outbox, &head, span_of(NULL, 0), OUTBOX_KEEP);
 }
 
+/* A director may send what is refused as fast as the wire takes it. */
+static void log_refused(struct control *control, const char *event, const char *reason)
+{
+    if (log_gate_pass(&control->refusals, event, clock_steady_ms()))
+        log_event(LOG_WARN, event, "reason", reason, NULL);
+}
+
 static void on_refused(struct control *control, struct span bytes, const struct err *why)
 {
     AUTO(statement) struct statement *refused = NULL;
     struct err ignored = {0};
     if (why->code == ERR_EXISTS) return;
-    log_event(LOG_WARN, "statement_refused", "reason", why->text, NULL);
+    log_refused(control, "statement_refused", why->text);
     if (!statement_decode(bytes, &refused, &ignored)) return;
     struct accepted what = {.type = refused->type, .id = refused->id, .version = refused->version};
     put_seen(control, &what, why);
@@ -94,7 +101,7 @@ static void on_unlock(struct control *control, struct span section)
 {
     struct err err = {0};
     if (!authority_accept_unlock(control->environment.authority, section, &err))
-        log_event(LOG_WARN, "unlock_section_refused", "reason", err.text, NULL);
+        log_refused(control, "unlock_section_refused", err.text);
 }
 
 /* --- runs --- */
@@ -164,7 +171,7 @@ void dispatch(void *arg, const Sealift__Head *head, struct span payload)
         on_done(control, head->serial);
         break;
     case SEALIFT__HEAD__KIND_FAIL:
-        log_event(LOG_WARN, "director_refused", "reason", head->fail->text, NULL);
+        log_refused(control, "director_refused", head->fail->text);
         break;
     case SEALIFT__HEAD__KIND_WELCOME:
         on_welcome(control, head->welcome);

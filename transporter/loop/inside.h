@@ -2,6 +2,7 @@
 #ifndef SEALIFT_TLOOP_INSIDE_H
 #define SEALIFT_TLOOP_INSIDE_H
 
+#include "common/base/log_gate.h"
 #include "transporter/loop/attach.h"
 #include "transporter/loop/control.h"
 #include "transporter/loop/director_link.h"
@@ -30,6 +31,7 @@ struct control {
     bool gave_back;        /* on the connection that stands, since the director wanted it last */
     uint64_t gave_back_ms; /* when, on the connection that stands; 0: not yet */
     bool told_pending;
+    struct log_gate refusals; /* of what the director says */
     uint64_t joined_ms, join_pause_ms, ends_told_ms;
     bool draining;
 };

@@ -1,7 +1,9 @@
 #include "transporter/loop/log_answers.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/log_gate.h"
 #include "common/wire/stored.h"
 
 enum { PIECE_BYTES = 1 << 20 }; /* that wait in the outbox, and one entry's news more */
@@ -9,6 +11,7 @@ enum { PIECE_BYTES = 1 << 20 }; /* that wait in the outbox, and one entry's news
 struct log_answer {
     struct log_answer *next;
     const struct repository_news *news;
+    struct log_gate *gate;
     struct id repository;
     uint64_t serial;
     uint64_t from; /* what the director asked for */
@@ -18,6 +21,7 @@ struct log_answer {
 
 struct log_answers {
     struct repository_news news;
+    struct log_gate gate; /* the director asks as often as it likes */
     struct log_answer *first;
 };
 
@@ -58,6 +62,13 @@ static void put_news(const struct log_answer *answer, Sealift__PointNews *news, 
     outbox_put(answer->news->outbox, &head, file, OUTBOX_KEEP);
 }
 
+static void log_unreadable(const struct log_answer *answer, const struct err *why)
+{
+    static const char event[] = "point_not_readable";
+    if (log_gate_pass(answer->gate, event, clock_steady_ms()))
+        log_event(LOG_WARN, event, "reason", why->text, NULL);
+}
+
 static void put_point(const struct log_answer *answer, const struct repository_point *point,
                       const struct hash *log_hash)
 {
@@ -65,7 +76,7 @@ static void put_point(const struct log_answer *answer, const struct repository_p
     AUTO(buf) struct buf file = {0};
     Sealift__PointNews news = SEALIFT__POINT_NEWS__INIT;
     if (!repository_point_read(answer->store, &point->point, &file, &err)) {
-        log_event(LOG_WARN, "point_not_readable", "reason", err.text, NULL);
+        log_unreadable(answer, &err);
         return;
     }
     news.number = point->number;
@@ -91,7 +102,7 @@ static void put_older(const struct log_answer *answer, const struct repository_p
     if (repository_log(answer->store, point->number, take_entry_hash, &log_hash, &err))
         put_point(answer, point, &log_hash);
     else
-        log_event(LOG_WARN, "point_not_readable", "reason", err.text, NULL);
+        log_unreadable(answer, &err);
 }
 
 static void put_removed(const struct log_answer *answer, const Sealift__LogEntry *entry, uint32_t removed,
@@ -172,6 +183,7 @@ void log_answers_ask(struct log_answers *answers, uint64_t serial, const Sealift
     if (!*at) *at = xcalloc(1, sizeof(**at));
     struct log_answer *answer = *at;
     answer->news = &answers->news;
+    answer->gate = &answers->gate;
     answer->repository = repository;
     answer->serial = serial;
     answer->from = answer->at = ask->from > 0 ? ask->from : 1;

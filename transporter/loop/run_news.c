@@ -1,7 +1,9 @@
 #include "transporter/loop/run_news.h"
 
 #include "common/base/alloc.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/log_gate.h"
 #include "common/base/text.h"
 #include "common/wire/stored.h"
 #include "transporter/loop/answer_window.h"
@@ -21,6 +23,7 @@ struct run_news {
     struct answer_window *window;
     _Atomic bool ends_due;
     _Atomic bool repositories_due;
+    struct log_gate refusals;
 };
 
 bool run_news_open(const char *state_dir, struct outbox *outbox, struct run_table *runs,
@@ -104,6 +107,8 @@ static void on_point(void *arg, const struct id *repository, const Sealift__Poin
     outbox_put(news->outbox, &head, point_file, OUTBOX_KEEP);
 }
 
+enum keep_log { KEEP_LOGGED, KEEP_SILENTLY };
+
 static void log_end(const Sealift__RunEnd *end)
 {
     char run[2 * ID_LEN + 1], code[16];
@@ -114,11 +119,12 @@ static void log_end(const Sealift__RunEnd *end)
 }
 
 /* The loop tells it, and goes on telling until the director has it. */
-static void keep_end(struct run_news *news, const Sealift__RunEnd *end, struct span warnings)
+static void keep_end(struct run_news *news, const Sealift__RunEnd *end, struct span warnings,
+                     enum keep_log log)
 {
     struct err err = {0};
-    log_end(end);
-    if (!run_ends_add(news->ends, end, warnings, &err))
+    if (log == KEEP_LOGGED) log_end(end);
+    if (!run_ends_add(news->ends, end, warnings, &err) && log == KEEP_LOGGED)
         log_event(LOG_ERROR, "run_end_not_kept", "reason", err.text, "next",
                   err.code == ERR_LIMIT ? "it is not told: the director only sees that the run is gone"
                                         : "it is told while this process lives",
@@ -139,7 +145,7 @@ static void on_ended(void *arg, const Sealift__RunEnd *end, struct span warnings
     struct run_news *news = arg;
     struct id run = stored_id(&end->run);
     atomic_store(&news->repositories_due, true);
-    keep_end(news, end, warnings);
+    keep_end(news, end, warnings, KEEP_LOGGED);
     run_table_mark_ended(news->runs, &run, end->attempt);
     outbox_wake(news->outbox);
 }
@@ -175,7 +181,9 @@ void run_news_refuse(struct run_news *news, const Sealift__Assign *assign, const
     end.side = assign->side;
     end.code = (uint32_t)why->code;
     end.text = stored_lent(why->text);
-    keep_end(news, &end, span_of(NULL, 0));
+    /* a director may assign what is refused as fast as the wire takes it */
+    bool logged = log_gate_pass(&news->refusals, "run_ended", clock_steady_ms());
+    keep_end(news, &end, span_of(NULL, 0), logged ? KEEP_LOGGED : KEEP_SILENTLY);
 }
 
 static void put_end(void *arg, uint64_t serial, Sealift__RunEnd *end, struct span warnings)

@@ -5,6 +5,7 @@
 #ifndef SEALIFT_SESSION_LISTENER_INSIDE_H
 #define SEALIFT_SESSION_LISTENER_INSIDE_H
 
+#include "common/base/log_gate.h"
 #include "common/net/net_monitor.h"
 #include "common/net/net_wake.h"
 #include "common/net/net_zap.h"
@@ -70,6 +71,7 @@ struct listener {
     struct net_socket *socket; /* the thread's, once it runs; and the monitor */
     struct net_monitor *monitor;
     uint64_t guarded_ms;
+    struct log_gate strangers; /* lines that anybody causes */
     struct net_wake wake;
     char endpoint[256];
     pthread_t thread;

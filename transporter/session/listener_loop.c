@@ -36,9 +36,10 @@ static bool is_leaving(const struct listener *listener, const struct net_peer *p
     return false;
 }
 
-static void log_refusal(const struct net_peer *peer, const char *why)
+static void log_refusal(struct listener *listener, const struct net_peer *peer, const char *why)
 {
     char key[2 * NET_KEY_LEN + 1];
+    if (!log_gate_pass(&listener->strangers, "data_peer_refused", clock_steady_ms())) return;
     hex_encode(peer->key, NET_KEY_LEN, key);
     log_event(LOG_WARN, "data_peer_refused", "address", peer->address, "key", key, "why", why, "next",
               "the connection is cut", NULL);
@@ -51,7 +52,7 @@ static void refuse(struct listener *listener, const struct net_peer *peer, const
     listener_box_init(&last_words);
     data_message_make_fail(why, &fail);
     listener_box_push(&last_words, &fail);
-    log_refusal(peer, why->text);
+    log_refusal(listener, peer, why->text);
     listener_leave(listener, peer, &last_words);
 }
 
@@ -165,7 +166,7 @@ static void take_refused(struct listener *listener, const struct net_peer *peer,
     struct err err = {0};
     (void)err_set(&err, ERR_PROTOCOL, "%s", net_fault_text(fault));
     if (session) listener_fail(session, &err);
-    if (!is_leaving(listener, peer)) log_refusal(peer, err.text);
+    if (!is_leaving(listener, peer)) log_refusal(listener, peer, err.text);
 }
 
 static bool receive_one(struct listener *listener)
@@ -287,9 +288,11 @@ static int serve_all(struct listener *listener)
     return (int)wait;
 }
 
-static void log_denial(const struct net_denial *denial)
+/* Who has a new key for each connection is new each time. */
+static void log_denial(struct listener *listener, const struct net_denial *denial)
 {
     struct net_denial_who who;
+    if (!log_gate_pass(&listener->strangers, "data_peer_denied", clock_steady_ms())) return;
     net_denial_who(denial, &who);
     log_event(LOG_WARN, "data_peer_denied", "address", who.address, "key", who.key, "reason",
               net_denial_text(denial->reason), "next", "it is not admitted", NULL);
@@ -299,7 +302,7 @@ static void log_denials(struct listener *listener)
 {
     struct net_denial denial;
     while (net_zap_take_denial(listener->zap, &denial) || net_monitor_take_denial(listener->monitor, &denial))
-        log_denial(&denial);
+        log_denial(listener, &denial);
 }
 
 static bool is_stopped(struct listener *listener)

@@ -1,5 +1,7 @@
 #include "fake_director.h"
 
+#include "../base/capture.h"
+
 #include "common/crypto/box.h"
 #include "common/wire/stored.h"
 
@@ -66,6 +68,31 @@ Test(hostile_director, moves_no_host_into_the_zone)
     deliver(by_host);
     expect_seen(ERR_NOT_AUTHENTIC, "roster version 2 is not signed by an admin of the one before it");
     cr_assert_eq(zone_of_target(), SEALIFT__ZONE__ZONE_UNTRUSTED);
+}
+
+/* Nobody fills the disk of a host's log with what it refuses. */
+Test(hostile_director, has_a_bounded_number_of_lines_logged)
+{
+    enum { TIMES = 200 };
+    AUTO(buf) struct buf text = {0};
+    Sealift__Head fail = SEALIFT__HEAD__INIT;
+    Sealift__Fail why = SEALIFT__FAIL__INIT;
+    fail.kind_case = SEALIFT__HEAD__KIND_FAIL;
+    fail.fail = &why;
+    AUTO(statement)
+    struct statement *lie = site_job(&director.site, director.site.target, &job, 1, "by-no-operator");
+    struct capture capture = capture_start();
+    for (int i = 0; i < TIMES; i++) {
+        deliver(lie);
+        fake_director_send(&director, &fail, span_of(NULL, 0));
+        AUTO(head) Sealift__Head *seen = fake_director_expect(&director, SEALIFT__HEAD__KIND_STATEMENT_SEEN);
+        if (seen->statement_seen->code != ERR_NOT_AUTHENTIC) break;
+    }
+    size_t lines = 0;
+    for (const char *at = capture_stop(&capture, &text); *at; at++)
+        lines += *at == '\n';
+    cr_assert_gt(lines, 50);
+    cr_assert_lt(lines, 70, "%zu lines", lines);
 }
 
 Test(hostile_director, replays_no_old_roster)
