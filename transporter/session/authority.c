@@ -12,7 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { STATEMENTS_MAX = 8192, FILES_MAX = 65536, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
+enum { STATEMENTS_MAX = 8192, FILE_MODE = 0600, DIR_MODE = 0700, NAME_LEN = 96 };
+/* An executed order is forgotten so long after its expiry, for a clock may be set back. */
+enum { EXECUTED_KEPT_S = 90 * 86400, EXPIRY_LEN = 8 };
 
 static bool open_dir(const char *state_dir, const char *name, int *out, struct err *err)
 {
@@ -309,14 +311,51 @@ bool authority_accept_unlock(struct authority *authority, struct span bytes, str
     return true;
 }
 
+/* The file of an executed order holds when that expires; of one that never does, nothing. */
+static bool forget_executed(struct authority *authority, const char *name, struct err *err)
+{
+    AUTO(buf) struct buf bytes = {0};
+    struct err ignored;
+    (void)err;
+    if (!file_read(authority->executed_dir, name, EXPIRY_LEN, &bytes, &ignored) || bytes.len != EXPIRY_LEN)
+        return true;
+    uint64_t expiry_s = le64_get(bytes.data), now_s = (uint64_t)time(NULL);
+    if (now_s < EXECUTED_KEPT_S || expiry_s >= now_s - EXECUTED_KEPT_S) return true;
+    if (unlinkat(authority->executed_dir, name, 0) == 0) authority->executed_count--;
+    return true;
+}
+
+/* Orders that expired long ago are refused for that, and need not be remembered. */
+static bool make_room_for_executed(struct authority *authority, struct err *err)
+{
+    size_t seen = 0;
+    if (authority->executed_count < AUTHORITY_EXECUTED_MAX) return true;
+    if (!for_each_file(authority->executed_dir, "executed order", &seen, forget_executed, authority, err))
+        return false;
+    return authority->executed_count < AUTHORITY_EXECUTED_MAX ||
+           err_set(err, ERR_LIMIT, "more than %d executed orders that have not expired",
+                   AUTHORITY_EXECUTED_MAX);
+}
+
+static bool note_executed(struct authority *authority, const struct id *order, const char *name,
+                          struct err *err)
+{
+    uint8_t expiry[EXPIRY_LEN];
+    const struct statement *known =
+        authority_find(authority, SEALIFT__STATEMENT_TYPE__STATEMENT_ORDER, order);
+    bool expires = known && known->expiry_s != 0;
+    le64_put(expiry, expires ? known->expiry_s : 0);
+    return file_create(authority->executed_dir, name, span_of(expiry, expires ? EXPIRY_LEN : 0), FILE_MODE,
+                       err);
+}
+
 bool authority_execute_once(struct authority *authority, const struct id *order, struct err *err)
 {
     char name[2 * ID_LEN + 1];
     hex_encode(order->bytes, ID_LEN, name);
     LOCK_HERE(&authority->lock);
-    if (authority->executed_count >= FILES_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d executed orders", FILES_MAX);
-    if (!file_create(authority->executed_dir, name, span_of("", 0), FILE_MODE, err)) {
+    if (!make_room_for_executed(authority, err)) return false;
+    if (!note_executed(authority, order, name, err)) {
         if (err->code == ERR_EXISTS)
             return err_set(
                 err, ERR_EXISTS,

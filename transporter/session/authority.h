@@ -29,7 +29,9 @@ bool authority_accept(struct authority *authority, struct span bytes, struct acc
 /* An unlock section; kept if it decodes. Found again by its hash only. Of those that no grant names, the
  * oldest goes when a 65th comes. */
 bool authority_accept_unlock(struct authority *authority, struct span bytes, struct err *err) MUST_CHECK;
-/* Marks an order as executed (persisted before the order runs). ERR_EXISTS if it was. */
+#define AUTHORITY_EXECUTED_MAX 65536
+/* Marks an order as executed (persisted before the order runs). ERR_EXISTS if it was. ERR_LIMIT: so many were that
+ * have not expired for a while. */
 bool authority_execute_once(struct authority *authority, const struct id *order, struct err *err) MUST_CHECK;
 
 /* The current roster, shared: take and release. NULL before the first one. */

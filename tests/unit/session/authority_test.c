@@ -11,8 +11,11 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct site site;
 static struct site_line line;
@@ -194,6 +197,38 @@ Test(authority, executes_an_order_once_even_over_a_restart)
     cr_assert_eq(err.code, ERR_EXISTS);
     reopen();
     cr_assert_not(authority_execute_once(authority, &job, &err));
+}
+
+/* `what`: in the place of the expiry */
+static void fill_executed(uint64_t expiry_s)
+{
+    AUTO(free) char *path = xasprintf("%s/executed", state);
+    uint8_t expiry[8];
+    le64_put(expiry, expiry_s);
+    AUTO(fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (uint32_t i = 0; i < AUTHORITY_EXECUTED_MAX; i++) {
+        char name[2 * ID_LEN + 1];
+        (void)snprintf(name, sizeof(name), "%032x", i);
+        AUTO(fd) int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        cr_assert(fd >= 0 && write(fd, expiry, sizeof(expiry)) == sizeof(expiry));
+    }
+    reopen();
+}
+
+/* One operator must not be able to keep a host from carrying out orders for good. */
+Test(authority, forgets_executed_orders_that_expired_long_ago_when_there_are_too_many)
+{
+    struct err err = {0};
+    const struct id old = {{0}}, other = {{8}};
+    fill_executed((uint64_t)time(NULL) - 86400);
+    cr_assert_not(authority_execute_once(authority, &job, &err));
+    cr_assert_eq(err.code, ERR_LIMIT, "%s", err.text);
+    fill_executed((uint64_t)time(NULL) - 91 * 86400);
+    cr_assert(authority_execute_once(authority, &job, &err), "%s", err.text);
+    cr_assert(authority_execute_once(authority, &old, &err), "it is forgotten: %s", err.text);
+    cr_assert(authority_execute_once(authority, &other, &err), "%s", err.text);
+    cr_assert_not(authority_execute_once(authority, &job, &err));
+    cr_assert_eq(err.code, ERR_EXISTS, "what did not expire is remembered");
 }
 
 /* A key, its unlock section, and a grant of one half to the source. */
