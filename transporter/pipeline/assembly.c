@@ -57,7 +57,8 @@ struct assembly *assembly_new(struct worker *worker)
     assembly->worker = worker;
     assembly->attempt = worker->attempt;
     assembly->manifest = manifest_writer_new(attempt_put_node, worker->attempt);
-    assembly->lost = lost_links_new();
+    size_t lost_most = worker->attempt->options->lost_links_most;
+    assembly->lost = lost_links_new(lost_most ? lost_most : LOST_LINKS_MOST);
     assembly->waiting_end = &assembly->waiting;
     open_dir_push(assembly, (struct span){0}, false);
     return assembly;

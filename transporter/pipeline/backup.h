@@ -46,6 +46,7 @@ struct backup_options {
     void (*warning)(void *arg, struct span path, const struct err *what);
     void *arg;
     const _Atomic bool *cancelled;
+    size_t lost_links_most; /* see lost_links.h; 0: LOST_LINKS_MOST */
 };
 
 struct backup_result {

@@ -7,20 +7,25 @@
 /* One lost first name, by the hash of its path. */
 struct lost_link {
     struct hash path; /* zero: a free place */
-    enum entry_type type;
-    char *successor; /* path of the name that took its place, NULL: none yet */
+    char *successor;  /* path of the name that took its place, NULL: none yet */
     size_t successor_len;
 };
 
 /* A hash table with linear probing; the number of places is a power of two, half of them free. */
 struct lost_links {
     struct lost_link *places;
-    size_t place_count, used;
+    size_t place_count, used, most;
+    size_t bytes;    /* of successors */
+    uint8_t *others; /* a Bloom filter (Bloom 1970) of those beyond `most`; NULL: there are none */
 };
 
-struct lost_links *lost_links_new(void)
+enum { FILTER_BYTES = 4 << 20, FILTER_PROBES = 4 };
+
+struct lost_links *lost_links_new(size_t most)
 {
-    return xcalloc(1, sizeof(struct lost_links));
+    struct lost_links *lost = xcalloc(1, sizeof(*lost));
+    lost->most = most;
+    return lost;
 }
 
 void lost_links_free(struct lost_links *lost)
@@ -29,6 +34,7 @@ void lost_links_free(struct lost_links *lost)
     for (size_t i = 0; i < lost->place_count; i++)
         free(lost->places[i].successor);
     free(lost->places);
+    free(lost->others);
     free(lost);
 }
 
@@ -51,8 +57,8 @@ static struct lost_link *find(const struct lost_links *lost, struct span path)
 
 static void grow(struct lost_links *lost)
 {
-    struct lost_links larger = {.place_count = lost->place_count ? 2 * lost->place_count : 64,
-                                .used = lost->used};
+    struct lost_links larger = *lost;
+    larger.place_count = lost->place_count ? 2 * lost->place_count : 64;
     larger.places = xcalloc(larger.place_count, sizeof(*larger.places));
     for (size_t i = 0; i < lost->place_count; i++)
         if (!hash_is_zero(&lost->places[i].path)) *place_of(&larger, &lost->places[i].path) = lost->places[i];
@@ -60,12 +66,44 @@ static void grow(struct lost_links *lost)
     *lost = larger;
 }
 
+/* --- beyond what is remembered exactly --- */
+
+static size_t filter_bit(const struct hash *path, size_t probe)
+{
+    return (size_t)le64_get(path->bytes + 8 * probe) % ((size_t)FILTER_BYTES * 8);
+}
+
+static void add_other(struct lost_links *lost, const struct hash *path)
+{
+    if (!lost->others) lost->others = xcalloc(1, FILTER_BYTES);
+    for (size_t i = 0; i < FILTER_PROBES; i++) {
+        size_t bit = filter_bit(path, i);
+        lost->others[bit / 8] |= (uint8_t)(1 << bit % 8);
+    }
+}
+
+/* Perhaps: one that was not lost passes for such a one now and then, which costs the link and no content. */
+static bool is_other(const struct lost_links *lost, struct span path)
+{
+    if (!lost->others) return false;
+    struct hash hash = hash_of(path);
+    for (size_t i = 0; i < FILTER_PROBES; i++) {
+        size_t bit = filter_bit(&hash, i);
+        if (!(lost->others[bit / 8] >> bit % 8 & 1)) return false;
+    }
+    return true;
+}
+
 void lost_links_note(struct lost_links *lost, const struct item *item)
 {
     const struct walk_entry *entry = item->entry;
     if (item->type == ENTRY_DIRECTORY || item->type == ENTRY_HARD_LINK || entry->links < 2) return;
+    struct lost_link link = {.path = hash_of(entry->path)};
+    if (lost->used >= lost->most) {
+        add_other(lost, &link.path);
+        return;
+    }
     if (2 * (lost->used + 1) > lost->place_count) grow(lost);
-    struct lost_link link = {.path = hash_of(entry->path), .type = item->type};
     *place_of(lost, &link.path) = link;
     lost->used++;
 }
@@ -94,20 +132,27 @@ static bool encode_again(struct worker *worker, struct segment *segment, struct 
     return true;
 }
 
+/* A later link leads to it; where there is no room for its path, that becomes a file, too. */
+static void take_place(struct lost_links *lost, struct lost_link *link, struct span path)
+{
+    if (path.len > LOST_LINKS_BYTES_MOST - lost->bytes) return;
+    lost->bytes += path.len;
+    link->successor_len = path.len;
+    link->successor = xmalloc(path.len);
+    memcpy(link->successor, path.data, path.len);
+}
+
 bool lost_links_resolve(struct lost_links *lost, struct worker *worker, struct segment *segment,
                         struct item *item, struct err *err)
 {
     if (item->type != ENTRY_HARD_LINK) return true;
     struct walk_entry *entry = item->entry;
     struct lost_link *link = find(lost, entry->target);
-    if (!link) return true;
-    bool takes_place = !link->successor;
-    entry->type = takes_place ? link->type : ENTRY_HARD_LINK;
-    entry->target = span_of(link->successor, link->successor_len);
+    if (!link && !is_other(lost, entry->target)) return true;
+    bool leads_on = link && link->successor;
+    entry->type = leads_on ? ENTRY_HARD_LINK : entry->linked_type;
+    entry->target = leads_on ? span_of(link->successor, link->successor_len) : span_of(NULL, 0);
     if (!encode_again(worker, segment, item, err)) return false;
-    if (!takes_place || item->state != ITEM_ENCODED) return true;
-    link->successor_len = entry->path.len;
-    link->successor = xmalloc(entry->path.len);
-    memcpy(link->successor, entry->path.data, entry->path.len);
+    if (link && !leads_on && item->state == ITEM_ENCODED) take_place(lost, link, entry->path);
     return true;
 }

@@ -181,6 +181,7 @@ static bool meet_link(struct walk *walk, const struct scan_item *item, struct wa
         .device = item->mount, .inode = item->key.inode, .born_ns = item->born_ns, .count = item->links};
     if (!hard_links_meet(walk->links, &file, entry->path, &first, err)) return false;
     if (first.len == 0) return true;
+    entry->linked_type = entry->type;
     entry->type = ENTRY_HARD_LINK;
     entry->target = first;
     entry->cached = entry->fallback = entry->previous = span_of(NULL, 0);

@@ -64,7 +64,8 @@ struct walk_entry {
     struct dir_handle *dir; /* the directory that it is in; take a reference to keep it */
     uint16_t depth;
     enum entry_type type;
-    uint32_t mode, uid, gid; /* mode: 07777 */
+    enum entry_type linked_type; /* ENTRY_HARD_LINK: what it is a name of */
+    uint32_t mode, uid, gid;     /* mode: 07777 */
     uint32_t device_major, device_minor;
     struct stat_key key;
     uint64_t blocks; /* of 512 bytes: fewer than the size says means holes */

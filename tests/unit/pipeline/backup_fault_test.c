@@ -146,6 +146,39 @@ Test(backup_fault, when_the_first_of_two_links_vanishes_the_second_keeps_the_con
     cr_assert_eq(rig->warning_count, 1);
 }
 
+/* Whoever makes and removes names by the million takes no memory for each, and hides nothing. */
+Test(backup_fault, of_more_lost_names_than_are_remembered_the_links_become_files_with_the_content)
+{
+    AUTO(rig) struct rig *rig = rig_make();
+    static const char *const names[] = {"b", "c", "d"};
+    tree_file(&rig->tree, "a-holder", 1, HOLDER_LEN);
+    for (unsigned i = 0; i < 3; i++) {
+        char first[8], other[8];
+        (void)snprintf(first, sizeof(first), "%s1", names[i]);
+        tree_file(&rig->tree, first, 2 + i, 1000);
+        for (unsigned n = 2; n < 4; n++) {
+            (void)snprintf(other, sizeof(other), "%s%u", names[i], n);
+            cr_assert_eq(linkat(rig->tree.fd, first, rig->tree.fd, other, 0), 0);
+        }
+    }
+    rig->lost_links_most = 1;
+    hold_worker(rig, 10);
+    cr_assert_eq(unlinkat(rig->tree.fd, "b1", 0), 0);
+    cr_assert_eq(unlinkat(rig->tree.fd, "c1", 0), 0);
+    release(rig);
+    AUTO(view) struct view *view = view_read(&rig->keys, &rig->fake);
+    static const struct {
+        const char *name;
+        enum entry_type type;
+    } expected[] = {{"b2", ENTRY_FILE}, {"b3", ENTRY_HARD_LINK}, {"c2", ENTRY_FILE},     {"c3", ENTRY_FILE},
+                    {"d1", ENTRY_FILE}, {"d2", ENTRY_HARD_LINK}, {"d3", ENTRY_HARD_LINK}};
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        cr_assert_eq(rig_find(rig, view, expected[i].name)->type, expected[i].type, "%s", expected[i].name);
+        if (expected[i].type == ENTRY_FILE) rig_assert_same(rig, view, expected[i].name);
+    }
+    cr_assert_eq(rig->warning_count, 2);
+}
+
 Test(backup_fault, a_directory_that_vanished_takes_its_entries_along)
 {
     AUTO(rig) struct rig *rig = rig_make();

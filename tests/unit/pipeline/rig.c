@@ -78,6 +78,7 @@ static void prepare(struct rig *rig)
     rig->err = (struct err){0};
     memset(&rig->progress, 0, sizeof(rig->progress));
     rig->options = (struct backup_options){
+        .lost_links_most = rig->lost_links_most,
         .walk = {.paths = &rig->path, .path_count = 1, .now_ns = rig->all_young ? 0 : in_an_hour()},
         .host = "host",
         .place = rig->sealing.place,

@@ -20,6 +20,7 @@ struct rig {
     unsigned threads;
     struct id point;            /* of the next run; zeros: that of the keys' identity */
     bool killed_before_renewal; /* of the cache: runs end with their receipt */
+    size_t lost_links_most;     /* as the next run will have it */
     bool all_young;             /* the cache trusts no file */
     struct sealing_options sealing;
     struct backup_options options; /* as the next run will have them */
