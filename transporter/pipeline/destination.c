@@ -19,18 +19,18 @@ struct destination {
     int root;
 };
 
-static bool is_empty(int root)
+bool inode_is_empty_directory(int dir)
 {
-    int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = fd < 0 ? NULL : fdopendir(fd);
+    if (!names) {
         auto_close_fd(fd);
         return false;
     }
     bool empty = true;
-    for (struct dirent *entry; empty && (entry = readdir(dir));)
+    for (struct dirent *entry; empty && (entry = readdir(names));)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-    (void)closedir(dir);
+    (void)closedir(names);
     return empty;
 }
 
@@ -53,7 +53,7 @@ bool destination_open(const char *root, const char *path, struct destination **o
     if (!open_root(root, path, &fd, err)) return err_wrap(err, "the destination '%s'", path);
     struct destination *destination = xcalloc(1, sizeof(*destination));
     destination->root = fd;
-    *fresh = is_empty(fd);
+    *fresh = inode_is_empty_directory(fd);
     *out = destination;
     return true;
 }

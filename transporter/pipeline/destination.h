@@ -47,6 +47,9 @@ struct inode_metadata inode_metadata_of(const struct entry *entry);
 /* Whether what is there is a file of the entry's size and time, and so taken for the same. */
 bool inode_is_unchanged(const struct stat *there, const struct entry *entry);
 
+/* Of an open directory; false if it cannot be told. */
+bool inode_is_empty_directory(int dir);
+
 enum metadata_loss {
     METADATA_WHOLE = 0,
     METADATA_OWNER_KEPT = 1, /* not root: ownership was left as it is */

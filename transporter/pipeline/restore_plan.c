@@ -109,9 +109,19 @@ static bool finish_later(struct restore_plan *plan, struct span path, const stru
     return restore_spill_put(plan->directories, path, entry, &own, err);
 }
 
-static bool make_one(int dir, const char *name, struct stat *made)
+/* ERR_EXISTS: the name is taken. Somebody who may write here can put another directory in the place of the
+ * new one at once: what has something in it was not made just now, and one that he must not have would become
+ * his. */
+static bool make_one(int dir, const char *name, struct stat *made, struct err *err)
 {
-    return mkdirat(dir, name, 0700) == 0 && fstatat(dir, name, made, AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat st;
+    if (mkdirat(dir, name, 0700) != 0) return err_sys(err, errno, "cannot make the directory");
+    AUTO(fd) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) return err_sys(err, errno, "cannot open the directory that was made");
+    if (!inode_is_empty_directory(fd))
+        return err_set(err, ERR_POLICY, "the directory was replaced while it was restored");
+    *made = st;
+    return true;
 }
 
 static bool make_directory(struct restore_plan *plan, struct span path, const struct entry *entry,
@@ -122,16 +132,16 @@ static bool make_directory(struct restore_plan *plan, struct span path, const st
     struct stat there;
     if (!destination_parent(&plan->writer.cursor, path, &dir, name, err)) return false;
     enum overwrite overwrite = plan->run->options->overwrite;
-    if (make_one(dir, name, &there)) return finish_later(plan, path, entry, &there, err);
-    if (errno != EEXIST || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
+    if (make_one(dir, name, &there, err)) return finish_later(plan, path, entry, &there, err);
+    if (err->code != ERR_EXISTS) return false;
+    if (fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
         return err_sys(err, errno, "cannot make the directory");
     if (S_ISDIR(there.st_mode)) /* `never` leaves its owner, mode and time alone too */
         return overwrite == OVERWRITE_NEVER || finish_later(plan, path, entry, &there, err);
     if (overwrite != OVERWRITE_ALWAYS)
         return err_set(err, ERR_EXISTS, "something else is in the place of the directory");
-    if (unlinkat(dir, name, 0) != 0 || !make_one(dir, name, &there))
-        return err_sys(err, errno, "cannot make the directory");
-    return finish_later(plan, path, entry, &there, err);
+    if (unlinkat(dir, name, 0) != 0) return err_sys(err, errno, "cannot make the directory");
+    return make_one(dir, name, &there, err) && finish_later(plan, path, entry, &there, err);
 }
 
 static bool make_inode(int dir, const char *name, const struct entry *entry, struct err *err)

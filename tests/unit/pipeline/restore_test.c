@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -223,6 +224,58 @@ Test(restore, gives_no_directory_away_that_was_put_in_the_place_of_another)
         cr_assert_eq(stat(restore_rig_out(rig, "empty"), &there), 0);
         cr_assert_eq(there.st_mode & 0777, 0700, "%o", there.st_mode & 0777);
         cr_assert_not_null(strstr(rig->warned.text, "replaced"), "%s", rig->warned.text);
+    }
+}
+
+/* What somebody else does right after a directory was made. */
+static void (*after_mkdirat)(int dir, const char *name);
+
+int mkdirat(int dir, const char *name, mode_t mode)
+{
+    int failed = (int)syscall(SYS_mkdirat, dir, name, mode);
+    if (!failed && after_mkdirat) after_mkdirat(dir, name);
+    return failed;
+}
+
+/* A directory of root's, with something in it. */
+static void put_roots(int dir, const char *name)
+{
+    if (strcmp(name, "empty") != 0) return;
+    (void)renameat(dir, "empty", dir, "own");
+    (void)renameat(dir, "roots", dir, "empty");
+}
+
+static void put_link(int dir, const char *name)
+{
+    if (strcmp(name, "empty") != 0) return;
+    (void)renameat(dir, "empty", dir, "own");
+    (void)symlinkat("roots", dir, "empty");
+}
+
+/* Nor at once. */
+Test(restore, gives_no_directory_away_that_was_put_in_the_place_of_one_just_made)
+{
+    static void (*const tricks[])(int, const char *) = {put_roots, put_link};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO(restore_rig) struct restore_rig *rig = restore_rig_make(REPOSITORY_ENCRYPTED);
+        struct stat there;
+        char secret[1024];
+        make_zoo(&rig->tree);
+        cr_assert_eq(fchmodat(rig->tree.fd, "empty", 0777, 0), 0);
+        restore_rig_back_up(rig);
+        restore_rig_choose(rig, "fifo");
+        restore_rig_run(rig, OVERWRITE_NEVER); /* makes the directories above */
+        rig->options.path_count = 0;
+        cr_assert_eq(mkdir(restore_rig_out(rig, "roots"), 0700), 0);
+        (void)snprintf(secret, sizeof(secret), "%s", restore_rig_out(rig, "roots/secret"));
+        cr_assert_eq(mknod(secret, S_IFREG | 0644, 0), 0);
+        after_mkdirat = tricks[i];
+        (void)!restore_rig_try(rig, OVERWRITE_NEVER);
+        after_mkdirat = NULL;
+        cr_assert_eq(access(restore_rig_out(rig, "own"), F_OK), 0, "it was exchanged");
+        cr_assert_eq(stat(restore_rig_out(rig, "empty"), &there), 0);
+        cr_assert_eq(there.st_mode & 0777, 0700, "%o", there.st_mode & 0777);
+        cr_assert_eq(rig->warning_count, 1, "%s", rig->warned.text);
     }
 }
 
