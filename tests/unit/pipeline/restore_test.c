@@ -249,7 +249,7 @@ static void put_link(int dir, const char *name)
 {
     if (strcmp(name, "empty") != 0) return;
     (void)renameat(dir, "empty", dir, "own");
-    (void)symlinkat("roots", dir, "empty");
+    (void)!symlinkat("roots", dir, "empty");
 }
 
 /* Nor at once. */
