@@ -1,5 +1,6 @@
 #include "director/cli/upkeep.h"
 
+#include "common/base/text.h"
 #include "common/wire/lent.h"
 #include "director/cli/inspect.h"
 #include "director/cli/put.h"
@@ -123,10 +124,29 @@ static void warn_of_damage(const struct cli *cli, const char *repository, const 
         level);
 }
 
+#define FREE_LEAST (INT64_C(1) << 30)
+
+/* Where the file system is large, backups stop sooner: that is known there only. */
+static void warn_of_room(const struct cli *cli, const char *repository, const json_t *object)
+{
+    char free_text[16];
+    const json_t *free_bytes = json_object_get(object, "free_bytes");
+    const char *state = json_string_value(json_object_get(object, "state"));
+    if (!json_is_integer(free_bytes) || json_integer_value(free_bytes) >= FREE_LEAST || !state ||
+        strcmp(state, "open") != 0)
+        return;
+    size_format((uint64_t)json_integer_value(free_bytes), free_text);
+    output_warning(&cli->output,
+                   "repository '%s': only %s are free there, and backups stop below 1.0 GiB: "
+                   "docs/operations.md, 'Full disk'",
+                   repository, free_text);
+}
+
 void upkeep_warn(const struct cli *cli, const char *repository, const json_t *object)
 {
     const json_t *overdue = json_object_get(object, "overdue");
     warn_of_damage(cli, repository, object);
+    warn_of_room(cli, repository, object);
     for (size_t i = 0; i < json_array_size(overdue); i++)
         output_warning(&cli->output, "repository '%s': %s", repository,
                        json_string_value(json_array_get(overdue, i)));

@@ -113,10 +113,12 @@ static void warn_of_skipped(struct cli *cli, const struct follow_result *result)
 {
     if (result->state != SEALIFT__RUN_STATE__RUN_OK || result->counters.skipped == 0) return;
     cli->exit_code = EXIT_WARNINGS;
-    output_warning(&cli->output,
-                   "%llu existing %s left alone; --overwrite changed goes on after an interruption",
-                   (unsigned long long)result->counters.skipped,
-                   plural(result->counters.skipped, "file was", "files were"));
+    output_warning(
+        &cli->output,
+        "%llu existing %s left alone; --overwrite changed replaces what differs, and goes on after "
+        "an interruption",
+        (unsigned long long)result->counters.skipped,
+        plural(result->counters.skipped, "file was", "files were"));
 }
 
 static bool say_queued(struct cli *cli, const struct order *order)

@@ -133,6 +133,7 @@ def way_out(site, disk, tree):
     before = os.path.getsize(filler)
     said = run_fails(site, "a run below the least free space")
     expect("backups stop below 1024 MiB" in said and "only 10" in said, f"how much is free and needed: {said}")
+    wait_until(lambda: "'offsite': only " in site.sealift("status", code=(0, 1)).stderr, "status warns before the next run fails")
     disk.fill()
     run_fails(site, "a run into a full disk")
     pruned = site.sealift("job", "prune", "web", "--yes").stdout

@@ -76,6 +76,11 @@ def making(site):
     expect(read(os.path.join(state, "identity.key"), "rb") == before, "a second --init changed the identity")
     expect(not os.path.exists(site.path("second.conf")), "a failed --init leaves a configuration")
     expect("good" in site.run(PROGRAM, "--check-config", "--config", config).stdout, "--check-config")
+    lines = read(config).splitlines()
+    begun = next(at for at, line in enumerate(lines) if line.startswith("# streams = "))
+    with open(site.path("streams.conf"), "w") as file:  # what stands there for people to take is good
+        file.write("\n".join(lines[:begun] + [line[2:] for line in lines[begun:]]) + "\n")
+    expect("good" in site.run(PROGRAM, "--check-config", "--config", site.path("streams.conf")).stdout, "streams")
     meets = site.path("meets.conf")
     begin[6:7] = [site.path("meets")]
     fails(site, 2, "--reverse must be HOST:PORT", args=[*begin, "--reverse", "web.example", "--config", meets])

@@ -108,18 +108,27 @@ static void write_config(const struct init_options *options, struct buf *out)
     put_list(out, "restore", options->restore);
     put_list(out, "repositories", options->repositories);
     buf_put_str(
-        out, "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
-             "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
-             "slots = 6;            # runs at a time\n"
-             "lease = \"2m\";         # how long a run waits for a lost peer\n"
-             "log_level = \"info\";   # debug, info, warn, error\n"
-             "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
-             "# Protectors of keys outside Sealift that this host may call, if it is in the trust zone:\n"
-             "# kms = ( { name = \"eu\"; uri = \"aws:///alias/backup?REGION=eu-west-1&AUTH=implicit\"; },\n"
-             "#         { name = \"vault\"; uri_file = \"/etc/sealift/vault.uri\"; timeout = \"10s\"; } );\n"
-             "# proxies = ( { address = \"HOST:PORT\"; user = \"NAME\"; password_file = "
-             "\"/etc/sealift/socks.password\"; } );\n"
-             "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n");
+        out,
+        "\n# Transporters that may get this host's data unsealed (inside CURVE), for jobs that are\n"
+        "# encrypted on the target or not at all.\nplaintext_to = ( );\n\n"
+        "slots = 6;            # runs at a time\n"
+        "lease = \"2m\";         # how long a run waits for a lost peer\n"
+        "log_level = \"info\";   # debug, info, warn, error\n"
+        "# own_key = \"/etc/sealift/own.key\";   32 bytes, mode 0600\n"
+        "# Protectors of keys outside Sealift that this host may call, if it is in the trust zone:\n"
+        "# kms = ( { name = \"eu\"; uri = \"aws:///alias/backup?REGION=eu-west-1&AUTH=implicit\"; },\n"
+        "#         { name = \"vault\"; uri_file = \"/etc/sealift/vault.uri\"; timeout = \"10s\"; } );\n"
+        "# proxies = ( { address = \"HOST:PORT\"; user = \"NAME\"; password_file = "
+        "\"/etc/sealift/socks.password\"; } );\n"
+        "# keep = { least = 3; age = \"30d\"; };  points that stay whatever anybody asks\n"
+        "# bandwidth = \"5MiB@mon-fri 08:00-18:00, 50MiB\";  of all runs together, a second; UTC\n"
+        "# Commands that jobs may run here, by name; no shell reads them. A stream's output is backed up.\n"
+        "# streams = ( { name = \"db\"; command = ( \"/usr/bin/pg_dump\", \"shop\" );\n"
+        "#               restore = ( \"/usr/bin/psql\", \"-d\", \"shop_new\" ); timeout = \"2h\"; } );\n"
+        "# scripts = ( { name = \"freeze\"; command = ( \"/usr/sbin/fsfreeze\", \"--freeze\", \"/srv\" ); "
+        "},\n"
+        "#             { name = \"thaw\"; command = ( \"/usr/sbin/fsfreeze\", \"--unfreeze\", \"/srv\" ); } "
+        ");\n");
 }
 
 static bool check_options(const struct init_options *options, struct site_line *site, struct err *err)
