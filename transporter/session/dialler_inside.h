@@ -18,11 +18,12 @@ enum {
     DIALLER_CREDIT_MAX = 128 << 20, /* whatever the target offers */
     /* all that is used of it where the way is short. Few answers that wait to be opened stay in the
      * processor's cache, and lie in the same memory again and again */
-    DIALLER_SHORT_BATCHES = 24 << 20,
+    DIALLER_SHORT_BATCHES = 20 << 20,
     DIALLER_SHORT_ANSWERS = 3 << 20,
-    /* ... and where it is long: as much, or of answers this, and for each millisecond of a round trip 1
+    /* ... and where it is long: this, and for each millisecond of a round trip 1
      * Gbit/s of it, and as much again three times while something that was lost is sent again and holds up
      * what came by other connections */
+    DIALLER_LONG_BATCHES = 24 << 20,
     DIALLER_LONG_ANSWERS = 16 << 20,
     DIALLER_LONG_EACH_MS = 500000,
     DIALLER_SPARES = 4 << 20

@@ -114,7 +114,7 @@ static void withhold(struct dialler *dialler)
     bool answers = dialler->options.conversation == CONVERSATION_RECOVERY;
     uint64_t enough = answers ? DIALLER_SHORT_ANSWERS : DIALLER_SHORT_BATCHES;
     if (stripe_growth_is_long(&dialler->growth)) {
-        if (answers) enough = DIALLER_LONG_ANSWERS;
+        enough = answers ? DIALLER_LONG_ANSWERS : DIALLER_LONG_BATCHES;
         uint64_t most = enough + dialler->growth.trip_ms * DIALLER_LONG_EACH_MS;
         if (most > dialler->offered) most = dialler->offered;
         if (dialler->reserved == 0)
