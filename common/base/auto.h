@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AUTO(name) __attribute__((cleanup(auto_##name)))
+/* Some are there to be released and for nothing else: unused, clang would say. */
+#define AUTO(name) __attribute__((cleanup(auto_##name), unused))
 
 /* `type *owned` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define DEFINE_AUTO(name, type, release)                                                                     \

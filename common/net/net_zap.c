@@ -246,8 +246,8 @@ const char *net_denial_text(enum net_denial_reason reason)
         [NET_DENIED_DOMAIN] = "unknown domain",
         [NET_DENIED_MECHANISM] = "not CURVE",
         [NET_DENIED_NO_MESSAGE] =
-            "the connection ended without a message: another protocol, another server's key, or "
-            "silence",
+            ("the connection ended without a message: another protocol, another server's key, or "
+             "silence"),
     };
     return texts[reason];
 }

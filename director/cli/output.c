@@ -182,7 +182,7 @@ static void say(const struct output *output, const char *kind, const char *text)
 }
 
 /* Whole, however long it is. */
-static char *formatted(const char *fmt, va_list args)
+PRINTF_LIKE(1, 0) static char *formatted(const char *fmt, va_list args)
 {
     char *text = NULL;
     if (vasprintf(&text, fmt, args) < 0) alloc_abort(strlen(fmt));

@@ -285,8 +285,8 @@ Test(state, nothing_new_is_nothing_written)
 Test(state, a_damaged_memory_is_named_with_its_line)
 {
     static const char *const bad[] = {"job", "job 00 1 00\n", "job zz 1 00", "nothing 00 1 00",
-                                      "job 01010101010101010101010101010101 x "
-                                      "0101010101010101010101010101010101010101010101010101010101010101\n"};
+                                      ("job 01010101010101010101010101010101 x "
+                                       "0101010101010101010101010101010101010101010101010101010101010101\n")};
     AUTO(site) struct site site;
     site_init(&site);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

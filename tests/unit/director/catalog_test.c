@@ -147,7 +147,7 @@ static bool refuse(void *arg, struct span bytes, struct err *out)
 Test(catalog, keeps_the_chain_of_rosters)
 {
     for (uint64_t version = 1; version <= 3; version++)
-        MUST(catalog_roster_put(catalog, version, span_of("abc" + version - 1, 1), &err));
+        MUST(catalog_roster_put(catalog, version, span_of(&"abc"[version - 1], 1), &err));
     reopen();
     struct collected all = {0};
     MUST(catalog_rosters(catalog, 1, collect, &all, &err));

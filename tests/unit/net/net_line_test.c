@@ -108,7 +108,7 @@ Test(net_guard, cuts_a_connection_that_sends_past_its_limit_without_a_message)
     AUTO(connection) struct connection bad = connect_pair();
     net_guard_opened(guard, good.ends[1]);
     net_guard_opened(guard, bad.ends[1]);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
         send_bytes_over(&good, 1000);
         send_bytes_over(&bad, 1000);
         net_guard_progress(guard, good.ends[1]);

@@ -19,7 +19,7 @@ struct ends {
 static void ends_init(struct ends *ends)
 {
     struct err err;
-    *ends = (struct ends){NULL};
+    *ends = (struct ends){0};
     cr_assert(net_context_new(1, &ends->context, &err) && net_zap_start(ends->context, &ends->zap, &err));
     cr_assert(net_key_make(&ends->client_key, &err) && net_key_make(&ends->server_key, &err));
     net_zap_set_domain(ends->zap, "data", NET_UNKNOWN_REFUSE);

@@ -338,7 +338,7 @@ static const char flip_function[] =
     "printf \"\\\\$(printf %03o $((byte ^ 32)))\" | "
     "dd of=\"$file\" bs=1 seek=\"$at\" conv=notrunc status=none; done; }; ";
 
-static bool run(const char *fmt, va_list args)
+PRINTF_LIKE(1, 0) static bool run(const char *fmt, va_list args)
 {
     AUTO(free) char *command = NULL;
     if (vasprintf(&command, fmt, args) < 0) abort();

@@ -127,7 +127,7 @@ Test(local_state, what_is_put_back_is_as_if_nothing_had_been)
     AUTO(free) char *path = path_of(JOB_FILE);
     cr_assert(file_read(AT_FDCWD, path, STATEMENT_MAX, &whole, &err), "%s", err.text);
     spoil(JOB_FILE, span_of("", 0));
-    refused(JOB_FILE, "empty", JOB_FILE + strlen("statements/"));
+    refused(JOB_FILE, "empty", &JOB_FILE[strlen("statements/")]);
     spoil(JOB_FILE, buf_span(&whole));
     AUTO(authority) struct authority *authority = NULL;
     AUTO(statement) struct statement *older = site_job(&site, site.admin, &job, 2, "web");
