@@ -258,14 +258,25 @@ bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIG
     return false;
 }
 
+const Sealift__Member *roster_ever_transporter(const struct roster *roster,
+                                               const uint8_t sign_pk[SIGN_PK_LEN])
+{
+    const Sealift__RosterBody *body = roster_body(roster);
+    const Sealift__Member *live = find_key(body->transporters, body->n_transporters, sign_pk);
+    for (size_t i = 0; !live && i < body->n_revoked; i++) {
+        const Sealift__Member *member = body->revoked[i]->member;
+        bool same = memcmp(member->sign_pk.data, sign_pk, SIGN_PK_LEN) == 0;
+        if (same && member->zone != SEALIFT__ZONE__ZONE_NONE) return member;
+    }
+    return live;
+}
+
 const Sealift__Member *roster_successor(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN])
 {
     const Sealift__RosterBody *body = roster_body(roster);
     if (find_key(body->transporters, body->n_transporters, sign_pk)) return NULL;
-    for (size_t i = 0; i < body->n_revoked; i++)
-        if (memcmp(body->revoked[i]->member->sign_pk.data, sign_pk, SIGN_PK_LEN) == 0)
-            return find_name(body->transporters, body->n_transporters, body->revoked[i]->member->name);
-    return NULL;
+    const Sealift__Member *revoked = roster_ever_transporter(roster, sign_pk);
+    return revoked ? find_name(body->transporters, body->n_transporters, revoked->name) : NULL;
 }
 
 bool roster_ever_operator(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN])

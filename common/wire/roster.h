@@ -39,6 +39,9 @@ const Sealift__Member *roster_by_curve(const struct roster *roster, const uint8_
  * signed is planted. *since_ns = when it stopped being trusted, or UINT64_MAX. */
 bool roster_ever_admitted(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN],
                           uint64_t *since_ns);
+/* The transporter that has this key, or had it before it was revoked; NULL. */
+const Sealift__Member *roster_ever_transporter(const struct roster *roster,
+                                               const uint8_t sign_pk[SIGN_PK_LEN]);
 /* The transporter that has been let in under the name of this revoked one; NULL: there is none, or this one
  * is not revoked. */
 const Sealift__Member *roster_successor(const struct roster *roster, const uint8_t sign_pk[SIGN_PK_LEN]);

@@ -21,6 +21,7 @@ static const Sealift__Member *find_writer(const struct statement *roster, const 
 static bool decode_roster(struct offline_point *point, struct err *err)
 {
     struct span bytes = stored_span(&point->file->writer_roster);
+    point->writer = point->body->writer_name;
     if (bytes.len == 0) return true;
     if (!statement_decode(bytes, &point->roster, err)) return err_wrap(err, "the writer's roster");
     if (point->roster->type != SEALIFT__STATEMENT_TYPE__STATEMENT_ROSTER)
@@ -28,9 +29,11 @@ static bool decode_roster(struct offline_point *point, struct err *err)
     struct id site = stored_id(&point->body->site);
     if (!id_eq(&point->roster->site, &site))
         return err_set(err, ERR_NOT_AUTHENTIC, "the writer's roster is of another site");
-    if (!find_writer(point->roster, point->body->writer.data))
+    const Sealift__Member *writer = find_writer(point->roster, point->body->writer.data);
+    if (!writer)
         return err_set(err, ERR_NOT_AUTHENTIC, "the writer '%s' is not in the roster that the point carries",
                        point->body->writer_name);
+    point->writer = writer->name;
     return true;
 }
 
@@ -88,11 +91,10 @@ void offline_tell_pin(const struct offline *offline, const struct offline_point 
 {
     const struct output *output = &offline->cli->output;
     if (offline->pinned)
-        output_note(output, "written by '%s', which the pinned site's admin admitted",
-                    point->body->writer_name);
+        output_note(output, "written by '%s', which the pinned site's admin admitted", point->writer);
     else if (offline->known_count && offline_is_vouched(offline, point))
         output_note(output, "written by '%s', which an operator whom the recovery kit knows admitted",
-                    point->body->writer_name);
+                    point->writer);
     else if (offline->known_count)
         output_warning(
             output,
@@ -128,6 +130,7 @@ static void point_drop(struct offline_point *point)
     point->file = NULL;
     point->body = NULL;
     point->roster = NULL;
+    point->writer = NULL;
 }
 
 static bool note_point(void *arg, const struct repository_point *listed)

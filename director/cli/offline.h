@@ -19,6 +19,7 @@ struct offline_point {
     Sealift__PointFile *file; /* NULL with a doubt */
     Sealift__PointBody *body; /* NULL with a doubt */
     struct statement *roster; /* the writer's; NULL if the point carries none */
+    const char *writer;       /* by the roster, or else as it calls itself. Borrowed from either */
 };
 
 struct offline {

@@ -54,6 +54,8 @@ static bool open_point(const struct roster *roster, struct point *point, struct 
     if (!roster_ever_admitted(roster, body->writer.data, &point->revoked_since))
         return err_set(err, ERR_NOT_AUTHENTIC, "its writer '%s' was never admitted to this site",
                        body->writer_name);
+    (void)snprintf(point->writer, sizeof(point->writer), "%s",
+                   roster_ever_transporter(roster, body->writer.data)->name);
     point->id = stored_id(&body->point);
     if (point->file->unlock.len == 0) return true;
     return stored_unlock_decode(span_of(point->file->unlock.data, point->file->unlock.len), &point->unlock,

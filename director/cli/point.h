@@ -3,6 +3,7 @@
 #ifndef SEALIFT_CLI_POINT_H
 #define SEALIFT_CLI_POINT_H
 
+#include "common/crypto/identity.h"
 #include "common/wire/stored.h"
 #include "director/cli/output.h"
 #include "director/cli/statements.h"
@@ -11,11 +12,12 @@ struct point {
     struct id id;
     struct id repository;
     uint64_t number;
-    uint64_t time_ns;       /* the repository side's clock */
-    uint64_t revoked_since; /* when its writer stopped being trusted; UINT64_MAX: it is trusted */
-    struct buf bytes;       /* the exact PointFile */
-    struct hash hash;       /* of it: what an order names */
-    bool held;              /* it stays until it is released; the repository's word */
+    uint64_t time_ns;                   /* the repository side's clock */
+    char writer[IDENTITY_NAME_MAX + 1]; /* by the roster: what a host calls itself may be another's name */
+    uint64_t revoked_since;             /* when its writer stopped being trusted; UINT64_MAX: it is trusted */
+    struct buf bytes;                   /* the exact PointFile */
+    struct hash hash;                   /* of it: what an order names */
+    bool held;                          /* it stays until it is released; the repository's word */
     Sealift__PointFile *file;
     Sealift__PointBody *body;
     Sealift__UnlockSection *unlock; /* NULL in a plaintext repository */

@@ -52,7 +52,7 @@ static bool check_writer(const struct args *args, struct order_request *request,
     return err_set(err, ERR_NOT_AUTHENTIC,
                    "its writer '%s' is not trusted since %s, and the point was made after that: "
                    "--accept-revoked takes it all the same",
-                   request->point->body->writer_name, since);
+                   request->point->writer, since);
 }
 
 static bool has_password(const struct args *args)

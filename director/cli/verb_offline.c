@@ -7,14 +7,15 @@
 #include "director/cli/point.h"
 #include "director/cli/verbs.h"
 
-static void add_body(const struct cli *cli, json_t *row, const Sealift__PointBody *body)
+static void add_body(const struct cli *cli, json_t *row, const struct offline_point *point)
 {
+    const Sealift__PointBody *body = point->body;
     bool people = cli->output.form == OUTPUT_TEXT;
     const Sealift__PointCounts *counts = body->counts;
     /* of a point that a copy sealed anew: when it was backed up */
     uint64_t written_ns = body->origin ? body->origin->writer_time_ns : body->writer_time_ns;
     (void)json_object_set_new(row, "job", json_string(body->job));
-    (void)json_object_set_new(row, "writer", json_string(body->writer_name));
+    (void)json_object_set_new(row, "writer", json_string(point->writer));
     (void)json_object_set_new(row, "object", json_string(people ? point_holds(body) : body->object_kind));
     (void)json_object_set_new(row, "crash_consistent", json_boolean(body->crash_consistent));
     (void)json_object_set_new(row, "entries", json_count(counts ? counts->entries : 0));
@@ -38,7 +39,7 @@ static json_t *point_row(const struct cli *cli, const struct offline_point *poin
     json_t *row = json_pack("{s:o, s:o, s:o}", "id", json_hex(point->id.bytes, ID_LEN), "number",
                             json_count(point->number), "time", json_time(point->time_ns));
     if (point->body)
-        add_body(cli, row, point->body);
+        add_body(cli, row, point);
     else
         (void)json_object_set_new(row, "doubt", json_lossy(span_str(point->doubt.text)));
     return row;

@@ -69,7 +69,7 @@ static json_t *point_json(const struct point *point, const struct statements *re
     json_t *object =
         json_pack("{s:o, s:s, s:s, s:o, s:o, s:s}", "id", json_hex(point->id.bytes, ID_LEN), "job", body->job,
                   "repository", repository, "number", json_count(point->number), "time",
-                  json_time(point->time_ns), "writer", body->writer_name);
+                  json_time(point->time_ns), "writer", point->writer);
     (void)json_object_set_new(object, "written",
                               written_ns(body) ? json_time(written_ns(body)) : json_null());
     (void)json_object_set_new(object, "origin", origin_json(body->origin));
@@ -103,6 +103,7 @@ static const struct column list_columns[] = {
     {"number", "NUMBER", COLUMN_NUMBER},
     {"time", "TIME", COLUMN_TEXT},
     {"written", "WRITTEN", COLUMN_TEXT},
+    {"writer", "WRITER", COLUMN_TEXT},
     {"object", "HOLDS", COLUMN_TEXT},
     {"files", "FILES", COLUMN_NUMBER},
     {"content_bytes", "SIZE", COLUMN_SIZE},
@@ -116,16 +117,34 @@ static const struct column list_columns[] = {
 };
 enum { LIST_COLUMNS = sizeof(list_columns) / sizeof(list_columns[0]) };
 
+/* Than the point of the same job before it in the repository. */
+static bool has_another_writer(const struct points *points, size_t at)
+{
+    const struct point *point = points->items[at];
+    for (size_t i = at; i > 0; i--) {
+        const struct point *before = points->items[i - 1];
+        if (!id_eq(&before->repository, &point->repository)) return false;
+        if (strcmp(before->body->job, point->body->job) == 0)
+            return strcmp(before->writer, point->writer) != 0;
+    }
+    return false;
+}
+
 /* A point that a copy sealed anew came into its repository later than it was written; of others the one time
- * says enough. */
+ * says enough. Where a job's points are of several hosts it matters whose each is. */
 static void choose_columns(const struct points *points, struct column out[static LIST_COLUMNS])
 {
-    bool anew = false;
-    for (size_t i = 0; i < points->count; i++)
+    bool anew = false, several = false;
+    for (size_t i = 0; i < points->count; i++) {
         anew = anew || points->items[i]->body->origin;
-    for (size_t i = 0; i < LIST_COLUMNS; i++)
-        if (anew || !list_columns[i].key || strcmp(list_columns[i].key, "written") != 0)
-            *out++ = list_columns[i];
+        several = several || has_another_writer(points, i);
+    }
+    for (size_t i = 0; i < LIST_COLUMNS; i++) {
+        const char *key = list_columns[i].key;
+        bool left_out =
+            key && ((!anew && strcmp(key, "written") == 0) || (!several && strcmp(key, "writer") == 0));
+        if (!left_out) *out++ = list_columns[i];
+    }
 }
 
 static bool list(struct cli *cli, const struct args *args, struct err *err)
@@ -186,11 +205,11 @@ static void add_key(const struct point *point, json_t *object)
 }
 
 /* For people in lines of their own; of a point that nobody sealed anew writer and sealer are one. */
-static void add_origin(const Sealift__PointBody *body, json_t *object)
+static void add_origin(const struct point *point, json_t *object)
 {
-    const Sealift__PointOrigin *origin = body->origin;
+    const Sealift__PointOrigin *origin = point->body->origin;
     (void)json_object_set_new(object, "origin_writer",
-                              json_string(origin ? origin->writer_name : body->writer_name));
+                              json_string(origin ? origin->writer_name : point->writer));
     if (!origin) {
         (void)json_object_del(object, "writer");
         return;
@@ -239,7 +258,7 @@ static bool show(struct cli *cli, const struct args *args, struct err *err)
         return false;
     json_t *object = point_row(cli, point, &repositories);
     add_kept(point, &jobs, object);
-    if (cli->output.form == OUTPUT_TEXT) add_origin(point->body, object);
+    if (cli->output.form == OUTPUT_TEXT) add_origin(point, object);
     (void)json_object_set_new(object, "run", json_hex(point->body->run.data, point->body->run.len));
     (void)json_object_set_new(object, "hash", json_hex(point->hash.bytes, HASH_LEN));
     add_key(point, object);

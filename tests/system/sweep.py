@@ -152,7 +152,11 @@ with Site() as site:
     expect("2 points removed, 3 stay" in site.sealift("job", "prune", "both", "--yes").stdout, "prune of two writers")
     left = points(site, "third", "app")
     expect(left[0] == true[0] and len(left) == 2, f"the true one stays: {true} {left}")
+    shown = site.sealift("point", "list", "--repository", "third").stdout
+    expect(" WRITER " in shown and " thief " in shown and " source " in shown, f"whose they are: {shown}")
     site.sealift("point", "delete", left[1], "--repository", "third", "--yes")
+    shown = site.sealift("point", "list", "--repository", "third").stdout
+    expect(" WRITER " not in shown, f"all are one host's: {shown}")
     restored(site, true[0], "third", tree, "true-one")
 
     # what its job says is immutable, nobody removes

@@ -42,6 +42,7 @@ static void answers(const struct request *request)
 
 /* A genuine point in a plaintext repository. */
 static uint64_t written_ns;
+static const char *calls_itself = "";
 static void make_point(const struct identity *writer, const char *job)
 {
     static uint8_t point[ID_LEN] = {9}, root[HASH_LEN] = {8};
@@ -57,6 +58,7 @@ static void make_point(const struct identity *writer, const char *job)
     plain.job = (char *)(uintptr_t)job;
     plain.writer = lent_bytes(writer->known.sign_pk, SIGN_PK_LEN);
     plain.root = lent_bytes(root, HASH_LEN);
+    plain.writer_name = (char *)(uintptr_t)calls_itself;
     plain.counts = &counts;
     plain.writer_time_ns = written_ns;
     plain.object_kind = (char *)(uintptr_t) "tree";
@@ -120,6 +122,19 @@ Test(point, one_that_a_host_outside_the_trusted_zone_wrote_is_left_out)
 {
     make_point(site.vault, "web");
     is_left_out(&offsite, "web", "was never admitted");
+}
+
+/* Else a host that was broken into would pass for another. */
+Test(point, the_name_of_its_writer_is_the_one_in_the_roster)
+{
+    AUTO(points) struct points points = {0};
+    struct err err = {0};
+    calls_itself = "mail";
+    make_point(site.web, "web");
+    cr_assert(points_get(&site.cli, &offsite, "web", POINTS_THERE, &points, &err), "%s", err.text);
+    cr_assert_eq(points.count, 1);
+    cr_assert_str_eq(points.items[0]->writer, site.web->known.name);
+    cr_assert_str_neq(points.items[0]->writer, calls_itself);
 }
 
 Test(point, one_that_a_stranger_wrote_is_left_out)
