@@ -84,12 +84,16 @@ void progress_line(const struct progress *progress, const struct progress_sample
         return;
     }
     buf_put_str(out, sample->phase);
-    put_size(out, "  ", sample->bytes, "");
+    /* a copy and a check count no content or no files: no 0 of them */
+    bool counts = sample->bytes || sample->files || !(sample->sent_bytes || sample->stored_bytes);
+    if (counts || sample->total_bytes) put_size(out, "  ", sample->bytes, "");
     if (sample->total_bytes) {
         put_size(out, " of ", sample->total_bytes, "");
         buf_printf(out, " (%u%%)", percent_of(sample));
     }
-    buf_printf(out, "  %llu %s", (unsigned long long)sample->files, plural(sample->files, "file", "files"));
+    if (sample->files)
+        buf_printf(out, "  %llu %s", (unsigned long long)sample->files,
+                   plural(sample->files, "file", "files"));
     if (rate) put_size(out, "  ", rate, "/s");
     put_left(sample, rate, out);
     if (sample->deduplicated_bytes) put_size(out, "  deduplicated ", sample->deduplicated_bytes, "");

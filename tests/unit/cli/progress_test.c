@@ -132,3 +132,17 @@ Test(progress, quiet_is_quiet)
     struct output output = {.form = OUTPUT_JSON, .quiet = true};
     cr_assert_eq(progress_form_of(&output), PROGRESS_NONE);
 }
+
+Test(progress, what_a_run_does_not_count_is_not_called_0)
+{
+    struct progress progress;
+    struct progress_sample copy = {.phase = "running", .sent_bytes = 713 * MIB, .stored_bytes = 703 * MIB};
+    AUTO(buf) struct buf line = {0};
+    progress_init(&progress, PROGRESS_LINES, 0, 0);
+    progress_line(&progress, &copy, &line);
+    cr_assert_str_eq(buf_cstr(&line), "running  sent 713.0 MiB  stored 703.0 MiB");
+    buf_clear(&line);
+    struct progress_sample check = {.phase = "running", .total_bytes = 10 * MIB};
+    progress_line(&progress, &check, &line);
+    cr_assert_str_eq(buf_cstr(&line), "running  0 B of 10.0 MiB (0%)");
+}
