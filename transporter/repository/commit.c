@@ -226,19 +226,11 @@ static bool first_receipt(struct commit *commit, const struct repository_point *
     return true;
 }
 
-/* Whether points that are there can lack nothing. */
-static bool nothing_is_lost(struct repository *repository)
-{
-    struct index_totals totals;
-    index_totals(repository->index, &totals);
-    return totals.bad == 0 && index_is_proven(repository->index);
-}
-
 /* A point that is there already may have lost something since: then this is a repair, and what is missing is
  * told. Condemned packs still count, as they do for its restore. */
 static bool is_still_whole(struct commit *commit, struct buf *missing, struct err *err)
 {
-    return nothing_is_lost(commit->repository) || prove_whole(commit, INDEX_FOR_PINNED, missing, err);
+    return reconcile_nothing_lost(commit->repository) || prove_whole(commit, INDEX_FOR_PINNED, missing, err);
 }
 
 /* Its file may be lost or damaged, and the log says which bytes it had: these. A damaged one is no object
@@ -305,7 +297,7 @@ bool repository_point_is_whole(struct repository *repository, struct span point_
     AUTO(stored_point) Sealift__PointFile *file = NULL;
     AUTO(stored_body) Sealift__PointBody *body = NULL;
     AUTO(closure) struct closure closure = {.cancelled = cancelled};
-    if (nothing_is_lost(repository)) {
+    if (reconcile_nothing_lost(repository)) {
         *out = true;
         return true;
     }

@@ -87,6 +87,9 @@ bool reconcile_packs(struct repository *repository, struct err *err) MUST_CHECK;
  * as damaged, so that nothing new relies on them. Costs a look at each file's size; at most a hundredth of
  * the time is spent on that, and nothing is done where it would be more. Any thread. */
 bool reconcile_losses(struct repository *repository, struct err *err) MUST_CHECK;
+/* Whether points that are there can lack nothing: no pack is known as damaged or lost, by an index that would
+ * know. */
+bool reconcile_nothing_lost(struct repository *repository);
 /* Adds a pack (or stray journal) with these entries; pack->no is set. Domains are those of `seals`. */
 bool reconcile_add(struct repository *repository, struct index_pack *pack, const struct pack_toc *toc,
                    const struct pack_seal *seals, struct err *err) MUST_CHECK;

@@ -12,6 +12,7 @@ enum { LOOKED_UP_MAX = 1 << 20 };
 struct marking {
     struct repository *repository;
     struct live_set *live; /* what is referred to; NULL: where it lies is wanted */
+    bool nothing_lost;     /* what a point needs is there */
     bool *wanted;          /* by pack */
     uint32_t pack_count;
     struct buf places;
@@ -35,6 +36,18 @@ static void marking_deinit(struct marking *marking)
     free(marking->queue);
 }
 DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
+
+/* Any copy of a node is followed, and somebody may have made one that names what was never here: where
+ * nothing is lost, no point needs that. Else it may be what was lost, and no sweep goes on without it. */
+static bool is_planted(const struct marking *marking, struct index_view *view, const uint8_t *id,
+                       uint32_t domain)
+{
+    struct hash node;
+    struct index_location place;
+    memcpy(node.bytes, id, HASH_LEN);
+    return marking->nothing_lost &&
+           !index_locate_type(view, &node, domain, INDEX_FOR_READING, FRAME_NODE, &place);
+}
 
 static void add_node(struct marking *marking, struct id_set *met, const uint8_t *id)
 {
@@ -93,6 +106,18 @@ static bool note_data(struct marking *marking, const struct frame_view *frame, u
     return ok;
 }
 
+static bool note_nodes(struct marking *marking, const struct frame_view *frame, uint32_t domain,
+                       struct id_set *met, struct err *err)
+{
+    AUTO(index_view) struct index_view *view = NULL;
+    if (frame->node_ids > 0 && !index_view_open(marking->repository->index, &view, err)) return false;
+    for (size_t i = 0; i < frame->node_ids; i++) {
+        const uint8_t *id = frame->clear_nodes + i * HASH_LEN;
+        if (!id_set_has(met, id) && !is_planted(marking, view, id, domain)) add_node(marking, met, id);
+    }
+    return true;
+}
+
 /* One copy of a node. */
 static bool walk_copy(struct marking *marking, const struct hash *id, const struct index_location *at,
                       uint32_t domain, struct id_set *met, struct err *err)
@@ -106,9 +131,7 @@ static bool walk_copy(struct marking *marking, const struct hash *id, const stru
         return false;
     if (frame.type != FRAME_NODE || !hash_eq(&frame.chunk, id))
         return err_set(err, ERR_DAMAGED, "another frame than the one that was there");
-    for (size_t i = 0; i < frame.node_ids; i++)
-        add_node(marking, met, frame.clear_nodes + i * HASH_LEN);
-    return note_data(marking, &frame, domain, err);
+    return note_nodes(marking, &frame, domain, met, err) && note_data(marking, &frame, domain, err);
 }
 
 /* The copies of a node that come next. */
@@ -198,7 +221,9 @@ bool mark_points(struct repository *repository, struct mark *out, struct err *er
     index_totals(repository->index, &totals);
     AUTO(mark) struct mark marked = {.head = repository_head(repository).number};
     live_set_init(&marked.live, totals.frames);
-    AUTO(marking) struct marking marking = {.repository = repository, .live = &marked.live};
+    AUTO(marking)
+    struct marking marking = {
+        .repository = repository, .live = &marked.live, .nothing_lost = reconcile_nothing_lost(repository)};
     if (!walk_all(&marking, err)) return false;
     *out = marked;
     marked = (struct mark){0};
@@ -209,6 +234,9 @@ bool mark_point_packs(struct repository *repository, const struct repository_poi
                       uint32_t count, struct err *err)
 {
     AUTO(marking)
-    struct marking marking = {.repository = repository, .wanted = wanted, .pack_count = count};
+    struct marking marking = {.repository = repository,
+                              .wanted = wanted,
+                              .pack_count = count,
+                              .nothing_lost = reconcile_nothing_lost(repository)};
     return walk_named(&marking, point, err);
 }

@@ -39,6 +39,13 @@ bool reconcile_in_place(struct repository *repository, struct err *err)
     return storage->ops->list(storage->self, "packs", stop_at_first, NULL, err);
 }
 
+bool reconcile_nothing_lost(struct repository *repository)
+{
+    struct index_totals totals;
+    index_totals(repository->index, &totals);
+    return totals.bad == 0 && index_is_proven(repository->index);
+}
+
 /* --- adding one pack --- */
 
 static bool number_domains(struct repository *repository, const struct pack_toc *toc,
@@ -162,6 +169,7 @@ static bool see_pack(struct reconciling *work, const struct hash *hash, const ch
         return true;
     }
     /* cut, or back again: what the index says of it no longer holds */
+    if (known.state != INDEX_LOST) damage_marks_add(work->repository->marks, hash);
     known.state = INDEX_LOST;
     return index_pack_set(index, &known, work->err) && index_pack_drop(index, known.no, work->err) &&
            see_new(work, hash, name, size);

@@ -180,6 +180,26 @@ Test(sweep, a_node_planted_many_times_in_the_same_domain_takes_nothing_away, .ti
     }
 }
 
+/* ... and what such a copy names need not be anywhere: that must keep no sweep from freeing space for good. */
+Test(sweep, a_planted_node_that_names_what_is_nowhere_does_not_keep_it_from_working)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    (void)back_up(place->repository, 1, 0, 20);
+    struct hash kept = back_up(place->repository, 2, 500, 20);
+    {
+        const struct hash nowhere = hash_of(span_str("nowhere"));
+        AUTO(writer) struct writer *thief = writer_new(REPOSITORY_ENCRYPTED, 200);
+        AUTO(ingest) struct ingest *ingest = session_open(place->repository, thief, 200);
+        (void)writer_node(thief, 1000500, &nowhere, 1, NULL, 0); /* a leaf of the point that is kept */
+        session_send(ingest, thief, PACK_META);
+    }
+    prune(place, 1, 1);
+    struct sweep_result result = sweep(place);
+    cr_assert_eq(result.outcome, SWEEP_DONE);
+    cr_assert_gt(result.swept_packs, 0);
+    cr_assert(restores(place->repository, &kept, NULL));
+}
+
 Test(sweep, two_repositories_with_copies_of_each_other_stay_whole)
 {
     AUTO(place) struct place *a = place_new(REPOSITORY_ENCRYPTED);
