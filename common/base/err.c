@@ -49,7 +49,7 @@ static PRINTF_LIKE(1, 0) struct scratch format(const char *fmt, va_list args)
     return scratch;
 }
 
-bool err_set(struct err *err, enum err_code code, const char *fmt, ...)
+bool(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -76,7 +76,7 @@ static enum err_code code_of_errno(int sys)
     }
 }
 
-bool err_sys(struct err *err, int sys, const char *fmt, ...)
+bool(err_sys)(struct err *err, int sys, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -94,7 +94,7 @@ bool err_sys(struct err *err, int sys, const char *fmt, ...)
     return false;
 }
 
-bool err_wrap(struct err *err, const char *fmt, ...)
+bool(err_wrap)(struct err *err, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

@@ -47,6 +47,7 @@ static bool take_clocks(const char *word, struct bandwidth_part *out)
     if (strlen(word) != strlen(shape)) return false;
     for (size_t i = 0; shape[i]; i++)
         if (shape[i] == 'd' ? word[i] < '0' || word[i] > '9' : word[i] != shape[i]) return false;
+    /* of two digits each: NOLINTNEXTLINE(cert-err34-c) */
     if (sscanf(word, "%2u:%2u-%2u:%2u", &hours[0], &minutes[0], &hours[1], &minutes[1]) != 4) return false;
     if (hours[0] > 23 || hours[1] > 24 || minutes[0] > 59 || minutes[1] > 59) return false;
     unsigned to = hours[1] * 60 + minutes[1];

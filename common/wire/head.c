@@ -200,6 +200,7 @@ void head_number(struct span head, uint64_t sequence, struct buf *out)
     buf_put(out, head.data + at, head.len - at);
 }
 
+/* `type **out` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define PAYLOAD(name, type, descriptor)                                                                      \
     bool payload_##name##_decode(struct span bytes, type **out, struct err *err)                             \
     {                                                                                                        \
@@ -218,6 +219,7 @@ void head_number(struct span head, uint64_t sequence, struct buf *out)
     {                                                                                                        \
         message_free(value);                                                                                 \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 PAYLOAD(blobs, Sealift__Blobs, sealift__blobs__descriptor)
 PAYLOAD(status, Sealift__StatusAnswer, sealift__status_answer__descriptor)

@@ -222,6 +222,7 @@ bool statement_body_check(const struct statement *statement, struct err *err)
     }
 }
 
+/* `type **out` cannot stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define PLAN(name, type, descriptor, text)                                                                   \
     bool plan_##name##_decode(struct span bytes, type **out, struct err *err)                                \
     {                                                                                                        \
@@ -236,6 +237,7 @@ bool statement_body_check(const struct statement *statement, struct err *err)
     {                                                                                                        \
         message_free(plan);                                                                                  \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 PLAN(backup, Sealift__BackupPlan, sealift__backup_plan__descriptor, "backup plan")
 PLAN(restore, Sealift__RestorePlan, sealift__restore_plan__descriptor, "restore plan")

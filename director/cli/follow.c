@@ -7,6 +7,7 @@
 #include "director/cli/key_back.h"
 #include "director/cli/progress.h"
 #include "director/cli/put.h"
+#include "director/core/run_state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,30 +17,6 @@ enum { WAIT_MS = 1000, WARNING_MAX = 1024 };
 void follow_result_deinit(struct follow_result *result)
 {
     buf_deinit(&result->warnings);
-}
-
-const char *run_state_name(Sealift__RunState state)
-{
-    switch (state) {
-    case SEALIFT__RUN_STATE__RUN_QUEUED:
-        return "queued";
-    case SEALIFT__RUN_STATE__RUN_ASSIGNED:
-        return "assigned";
-    case SEALIFT__RUN_STATE__RUN_RUNNING:
-        return "running";
-    case SEALIFT__RUN_STATE__RUN_COMMITTING:
-        return "committing";
-    case SEALIFT__RUN_STATE__RUN_OK:
-        return "ok";
-    case SEALIFT__RUN_STATE__RUN_FAILED:
-        return "failed";
-    case SEALIFT__RUN_STATE__RUN_STOPPED:
-        return "stopped";
-    case SEALIFT__RUN_STATE__RUN_UNKNOWN:
-        return "unknown";
-    default:
-        return "?";
-    }
 }
 
 /* One following. */

@@ -68,6 +68,5 @@ void follow_take_row(struct follow_result *result, const Sealift__RunRow *row);
 json_t *follow_json(const struct id *run, const struct follow_result *result);
 /* "12 files, 1.2 GiB; read …" */
 void follow_summary(const struct follow_result *result, struct buf *out);
-const char *run_state_name(Sealift__RunState state);
 
 #endif

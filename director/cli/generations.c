@@ -4,6 +4,7 @@
 
 bool generations_has(const struct key_entry *key, const struct hash *key_id)
 {
+    /* never NULL, as an item of a list is not: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     return hash_eq(&key->key_id, key_id) || (key->section && stored_unlock_covers(key->section, key_id));
 }
 

@@ -8,6 +8,7 @@
 #include "director/cli/put.h"
 #include "director/cli/recover.h"
 #include "director/cli/verify.h"
+#include "director/core/run_state.h"
 
 #include <inttypes.h>
 #include <stdio.h>

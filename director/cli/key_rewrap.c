@@ -10,6 +10,7 @@
 #include "director/cli/key_witness.h"
 #include "director/cli/point.h"
 #include "director/cli/put.h"
+#include "director/core/run_state.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -60,8 +60,11 @@ static bool give_password(void *arg, const char *label, struct secret **password
     enum password_strength strength;
     if (!key->wants_password || key->no_password) return err_set(err, ERR_NO_KEY, "no password was given");
     (void)snprintf(prompt, sizeof(prompt), "password of the key '%s'", label);
-    if (!key->password && !secret_password(&key->source, prompt, SECRET_ONCE, &key->password, &strength, err))
-        return false;
+    if (!key->password) {
+        struct secret *typed = NULL;
+        if (!secret_password(&key->source, prompt, SECRET_ONCE, &typed, &strength, err)) return false;
+        key->password = typed;
+    }
     *password = secret_copy(key->password->data, key->password->len);
     return true;
 }

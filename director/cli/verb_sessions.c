@@ -5,6 +5,7 @@
 #include "director/cli/statements.h"
 #include "director/cli/time_word.h"
 #include "director/cli/verbs.h"
+#include "director/core/run_state.h"
 
 #include <string.h>
 

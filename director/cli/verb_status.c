@@ -11,6 +11,7 @@
 #include "director/cli/time_word.h"
 #include "director/cli/upkeep.h"
 #include "director/cli/verbs.h"
+#include "director/core/run_state.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -74,7 +74,7 @@ static bool fails(const char *call, int fd, const char *name, int *code)
     struct order order;
     int before = errno;
     bool hit = false;
-    if (read_order(text, sizeof(text)) > 0 &&
+    if (read_order(text, sizeof(text)) > 0 && /* a test's: NOLINTNEXTLINE(cert-err34-c) */
         sscanf(text, "%15s %d %d %255s", order.call, &order.code, &order.times, order.part) == 4 &&
         strcmp(order.call, call) == 0) {
         path_of(fd, name, path, sizeof(path));
@@ -97,33 +97,33 @@ static ssize_t allowed(int fd, size_t len)
     return code ? -1 : (ssize_t)(len / 2);
 }
 
-ssize_t write(int fd, const void *bytes, size_t len)
+ssize_t write(int fd, const void *buf, size_t n)
 {
-    ssize_t most = allowed(fd, len);
-    return most < 0 ? -1 : syscall(SYS_write, fd, bytes, most);
+    ssize_t most = allowed(fd, n);
+    return most < 0 ? -1 : syscall(SYS_write, fd, buf, most);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
-    ssize_t most = allowed(fd, len);
-    return most < 0 ? -1 : syscall(SYS_pwrite64, fd, bytes, most, offset);
+    ssize_t most = allowed(fd, n);
+    return most < 0 ? -1 : syscall(SYS_pwrite64, fd, buf, most, offset);
 }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t offset)
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
 {
-    return pwrite(fd, bytes, len, offset);
+    return pwrite(fd, buf, n, offset);
 }
 
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+ssize_t pwritev(int fd, const struct iovec *iovec, int count, off_t offset)
 {
     int code;
     if (fails("write", fd, NULL, &code) && code) return -1;
-    return syscall(SYS_pwritev, fd, parts, count, offset, 0L);
+    return syscall(SYS_pwritev, fd, iovec, count, offset, 0L);
 }
 
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset)
+ssize_t pwritev64(int fd, const struct iovec *iovec, int count, off64_t offset)
 {
-    return pwritev(fd, parts, count, offset);
+    return pwritev(fd, iovec, count, offset);
 }
 
 int fsync(int fd)
@@ -132,10 +132,10 @@ int fsync(int fd)
     return fails("sync", fd, NULL, &code) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
-int fdatasync(int fd)
+int fdatasync(int fildes)
 {
     int code;
-    return fails("sync", fd, NULL, &code) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return fails("sync", fildes, NULL, &code) ? -1 : (int)syscall(SYS_fdatasync, fildes);
 }
 
 int syncfs(int fd)
@@ -144,28 +144,29 @@ int syncfs(int fd)
     return fails("sync", fd, NULL, &code) ? -1 : (int)syscall(SYS_syncfs, fd);
 }
 
-int linkat(int from, const char *name, int to, const char *as, int flags)
+int linkat(int fromfd, const char *from, int tofd, const char *to, int flags)
 {
     int code;
-    return fails("link", to, as, &code) ? -1 : (int)syscall(SYS_linkat, from, name, to, as, flags);
+    return fails("link", tofd, to, &code) ? -1 : (int)syscall(SYS_linkat, fromfd, from, tofd, to, flags);
 }
 
-int renameat(int from, const char *name, int to, const char *as)
+int renameat(int oldfd, const char *old, int newfd, const char *new)
 {
     int code;
-    return fails("rename", to, as, &code) ? -1 : (int)syscall(SYS_renameat2, from, name, to, as, 0);
+    return fails("rename", newfd, new, &code) ? -1 : (int)syscall(SYS_renameat2, oldfd, old, newfd, new, 0);
 }
 
-int renameat2(int from, const char *name, int to, const char *as, unsigned flags)
+int renameat2(int oldfd, const char *old, int newfd, const char *new, unsigned flags)
 {
     int code;
-    return fails("rename", to, as, &code) ? -1 : (int)syscall(SYS_renameat2, from, name, to, as, flags);
+    return fails("rename", newfd, new, &code) ? -1
+                                              : (int)syscall(SYS_renameat2, oldfd, old, newfd, new, flags);
 }
 
-int unlinkat(int fd, const char *name, int flags)
+int unlinkat(int fd, const char *name, int flag)
 {
     int code;
-    return fails("unlink", fd, name, &code) ? -1 : (int)syscall(SYS_unlinkat, fd, name, flags);
+    return fails("unlink", fd, name, &code) ? -1 : (int)syscall(SYS_unlinkat, fd, name, flag);
 }
 
 int posix_fallocate(int fd, off_t offset, off_t len)

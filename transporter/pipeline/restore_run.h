@@ -83,6 +83,6 @@ struct restore_writer {
 /* One user of the file is done; the last one finishes it (or removes what is left of a failed one). */
 void restore_file_done(struct restore_writer *writer, struct restore_file *file);
 /* The body of a writer thread: takes frames until the queue is closed. */
-void *restore_writer_main(void *run);
+void *restore_writer_main(void *arg);
 
 #endif

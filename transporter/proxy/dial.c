@@ -49,7 +49,7 @@ static struct end *begin(struct proxy *proxy, const struct address *address)
     if (fd < 0) return NULL;
     if (connect(fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) return NULL;
     struct end *endpoint = end_new(proxy, fd, ROLE_ENDPOINT, address);
-    fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
+    fd = -1;
     return endpoint;
 }
 

@@ -55,7 +55,7 @@ static int listen_locally(const struct end *caller, const char *local)
     AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) != 0 || listen(fd, 1) != 0) return -1;
     int taken = fd;
-    fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
+    fd = -1;
     return taken;
 }
 
@@ -85,7 +85,7 @@ void host_end_ready(struct proxy *proxy, struct end *caller)
     if (fd < 0 || !local_peer_is_self(fd)) return;
     host_end_forget(proxy, caller);
     struct end *own = end_new(proxy, fd, ROLE_ENDPOINT, &here);
-    fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
+    fd = -1;
     own->name = caller->name;
     own->name.side = RENDEZVOUS_A;
     own->meets = true;

@@ -74,7 +74,7 @@ static inline uint64_t end_number(const struct end *end)
 /* NULL for RENDEZVOUS_NOBODY */
 static inline struct end *end_of_number(uint64_t number)
 {
-    return (struct end *)(uintptr_t)number; /* NOLINT(performance-no-int-to-ptr) */
+    return (struct end *)(uintptr_t)number;
 }
 
 struct end_list {

@@ -44,7 +44,7 @@ static bool listener_new(const struct address *at, struct listener **out, struct
     listener->watch = (struct watch){.kind = WATCH_LISTENER, .fd = fd};
     listener->asked = *at;
     address_from_sockaddr(&storage, &listener->bound);
-    fd = -1; /* NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
+    fd = -1;
     *out = listener;
     return true;
 }

@@ -110,10 +110,10 @@ Test(kms_uri, shows_no_piece_of_a_value_as_a_name)
         "aws:///x?REGION=a&AWS_SECRET_ACCESS_KEY=hidden%zz",
         "aws:///x?REGION=a&AWS_SECRET_ACCESS_KEY=hidden piece",
         "aws:///x?REGION=a&AWS_SESSION_TOKEN=hidden&AWS_SESSION_TOKEN=hidden",
-        "aws:///x?REGION=hidden/piece" AWS_KEYS,
+        ("aws:///x?REGION=hidden/piece" AWS_KEYS),
         "aws:///x?REGION=a&AUTH=hidden",
         "aws:///x?REGION=a&AWS_ACCESS_KEY_ID=hidden/piece&AWS_SECRET_ACCESS_KEY=x",
-        "aws:///x?REGION=a" AWS_KEYS "&AWS_ENDPOINT=https://hidden@piece",
+        ("aws:///x?REGION=a" AWS_KEYS "&AWS_ENDPOINT=https://hidden@piece"),
         "hidden:///x",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

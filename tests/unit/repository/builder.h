@@ -47,9 +47,9 @@ uint64_t writer_batch(struct writer *writer, enum pack_class class_, struct buf 
 /* The point file of a root. */
 void writer_point(const struct writer *writer, const struct id *point, const struct hash *root,
                   struct buf *out);
-/* The same of a point that a copy sealed anew of `origin`. */
+/* The same of a point that a copy sealed anew of `made_from`. */
 void writer_point_anew(const struct writer *writer, const struct id *point, const struct hash *root,
-                       const struct id *origin, struct buf *out);
+                       const struct id *made_from, struct buf *out);
 
 /* --- a repository in a directory of its own --- */
 
