@@ -57,8 +57,10 @@ bool key_subset_read(const struct args *args, const struct key_entry *key, struc
 
 void key_subset_of(const Sealift__GrantBody *grant, struct key_subset *out)
 {
-    *out = (struct key_subset){.chosen = grant && grant->subset};
-    for (size_t i = 0; out->chosen && i < grant->n_kms; i++)
+    *out = (struct key_subset){0};
+    if (!grant || !grant->subset) return;
+    out->chosen = true;
+    for (size_t i = 0; i < grant->n_kms; i++)
         add_entry(out, grant->kms[i]);
 }
 

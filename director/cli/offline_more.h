@@ -28,7 +28,7 @@ const Sealift__UnlockSection *offline_more_next(const struct offline_more *more,
                                                 const Sealift__UnlockSection *before);
 struct hash offline_more_hash(const struct offline_more *more);
 /* A section that somebody has from elsewhere. */
-void offline_more_add(struct offline_more *more, struct span section);
+void offline_more_add(struct offline_more *more, struct span bytes);
 static inline struct unlock_more offline_more_of(const struct offline_more *more)
 {
     return (struct unlock_more){.sections = more->sections, .section_count = more->count};

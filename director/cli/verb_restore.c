@@ -275,7 +275,7 @@ static bool cat(struct cli *cli, const struct args *args, struct err *err)
 static char type_letter(enum entry_type type)
 {
     static const char letters[] = "?d-lpcbh";
-    return (unsigned)type < sizeof(letters) - 1 ? letters[type] : letters[0];
+    return letters[(unsigned)type < sizeof(letters) - 1 ? type : 0];
 }
 
 /* A path of a manifest as `restore` and `cat` take it. */

@@ -2,7 +2,6 @@
 #include "store.h"
 
 #include <criterion/criterion.h>
-#include <malloc.h>
 #include <string.h>
 
 /* The tree of the golden vector "stream": 40 directories of 299 files. */
@@ -124,53 +123,12 @@ static struct hash write_tree(struct store *store, const struct tree *tree)
     return manifest_close(writer);
 }
 
-static struct manifest_reader *open_reader(struct store *store, const struct hash *root)
-{
-    struct manifest_reader *reader = NULL;
-    struct err err;
-    cr_assert(manifest_reader_new(store_load, store, root, &reader, &err), "%s", err.text);
-    return reader;
-}
-
-static void full_path(const struct sample *sample, struct buf *out)
-{
-    buf_clear(out);
-    buf_printf(out, "%s%s%s", sample->parent, *sample->parent ? "/" : "", sample->name);
-}
-
-/* The next entry is this one. */
-static void expect_next(struct manifest_reader *reader, const struct sample *sample)
-{
-    AUTO(buf) struct buf path = {0};
-    struct span found_path;
-    struct entry entry;
-    bool found;
-    struct err err;
-    full_path(sample, &path);
-    cr_assert(manifest_next(reader, &found_path, &entry, &found, &err), "%s: %s", buf_cstr(&path), err.text);
-    cr_assert(found, "%s", buf_cstr(&path));
-    cr_assert(span_eq(found_path, buf_span(&path)), "%s", buf_cstr(&path));
-    cr_assert_eq(entry.type, sample->type);
-    cr_assert_eq(entry.size, sample->size);
-    cr_assert_eq(entry.mtime_ns, sample->mtime_ns);
-}
-
-static void expect_end(struct manifest_reader *reader)
-{
-    struct span path;
-    struct entry entry;
-    bool found = true;
-    struct err err;
-    cr_assert(manifest_next(reader, &path, &entry, &found, &err), "%s", err.text);
-    cr_assert(!found);
-}
-
 Test(manifest, comes_back_entry_by_entry)
 {
     AUTO(store) struct store store = {0};
     AUTO(tree) struct tree tree = tree_make(40);
     struct hash root = write_tree(&store, &tree);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+    AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
     cr_assert_eq(manifest_reader_root(reader)->entries, tree.count);
     uint64_t size = 0;
     for (size_t i = 0; i < tree.count; i++) {
@@ -234,7 +192,7 @@ Test(manifest, an_empty_backup_has_one_empty_leaf)
     AUTO(manifest_writer) struct manifest_writer *writer = manifest_writer_new(store_put, &store);
     struct hash root = manifest_close(writer);
     cr_assert_eq(store.puts, 2);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+    AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
     cr_assert_eq(manifest_reader_root(reader)->entries, 0);
     expect_end(reader);
     struct err err;
@@ -247,12 +205,12 @@ Test(manifest, seek_finds_each_path_in_any_order)
     AUTO(store) struct store store = {0};
     AUTO(tree) struct tree tree = tree_make(40);
     struct hash root = write_tree(&store, &tree);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+    AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
     for (size_t step = 0; step < tree.count; step += 7) {
         size_t i = step * 5003 % tree.count;
         AUTO(buf) struct buf path = {0};
         struct err err;
-        full_path(&tree.samples[i], &path);
+        sample_path(&tree.samples[i], &path);
         store.loads = 0;
         cr_assert(manifest_seek(reader, buf_span(&path), &err), "%s", err.text);
         expect_next(reader, &tree.samples[i]);
@@ -266,11 +224,11 @@ Test(manifest, seek_between_entries_finds_the_next)
     AUTO(store) struct store store = {0};
     AUTO(tree) struct tree tree = tree_make(40);
     struct hash root = write_tree(&store, &tree);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+    AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
     for (size_t i = 0; i + 1 < tree.count; i += 13) {
         AUTO(buf) struct buf path = {0};
         struct err err;
-        full_path(&tree.samples[i], &path);
+        sample_path(&tree.samples[i], &path);
         /* right behind the entry, and before what a directory holds */
         buf_put_str(&path, tree.samples[i].type == ENTRY_DIRECTORY ? "/\x01" : "\x01");
         cr_assert(manifest_seek(reader, buf_span(&path), &err), "%s", err.text);
@@ -283,7 +241,7 @@ Test(manifest, seek_beyond_the_ends)
     AUTO(store) struct store store = {0};
     AUTO(tree) struct tree tree = tree_make(40);
     struct hash root = write_tree(&store, &tree);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+    AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
     struct err err;
     cr_assert(manifest_seek(reader, span_str("\x01"), &err), "%s", err.text);
     expect_next(reader, &tree.samples[0]);
@@ -364,103 +322,6 @@ Test(manifest, a_hard_link_points_back)
     }
 }
 
-static void million(struct manifest_writer *writer, size_t *most)
-{
-    AUTO(buf) struct buf encoded = {0};
-    struct err err;
-    sample_add(writer, &(struct sample){.parent = "", .name = "dir", .type = ENTRY_DIRECTORY});
-    for (unsigned i = 0; i < 1000000; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof(name), "%07u", i);
-        buf_clear(&encoded);
-        sample_encode(&(struct sample){.parent = "dir", .name = name, .type = ENTRY_FILE, .size = 100},
-                      &encoded);
-        cr_assert(manifest_add(writer, span_str("dir"), buf_span(&encoded), &err), "%s", err.text);
-        if (i % 1000) continue;
-        size_t used = mallinfo2().uordblks;
-        if (used > *most) *most = used;
-    }
-}
-
-Test(manifest, a_directory_of_a_million_names_takes_little_memory)
-{
-    AUTO(store) struct store store = {.forget = true};
-    size_t before = mallinfo2().uordblks, most = before;
-    AUTO(manifest_writer) struct manifest_writer *writer = manifest_writer_new(store_put, &store);
-    million(writer, &most);
-    (void)manifest_close(writer);
-    cr_assert_lt(most - before, 1u << 20, "%zu", most - before);
-    cr_assert_gt(store.puts, 1000);
-}
-
-Test(manifest, a_directory_of_a_million_names_comes_back_through_two_levels)
-{
-    AUTO(store) struct store store = {0};
-    AUTO(manifest_writer) struct manifest_writer *writer = manifest_writer_new(store_put, &store);
-    size_t most = 0;
-    million(writer, &most);
-    struct hash root = manifest_close(writer);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
-    struct node_header header;
-    struct reader body;
-    struct err err;
-    struct buf *top = store_find(&store, &manifest_reader_root(reader)->top);
-    cr_assert(node_header_decode(buf_span(top), &header, &body, &err), "%s", err.text);
-    cr_assert_eq(header.level, 2);
-    expect_next(reader, &(struct sample){.parent = "", .name = "dir", .type = ENTRY_DIRECTORY});
-    for (unsigned i = 0; i < 1000000; i++) {
-        struct span path;
-        struct entry entry;
-        bool found;
-        if (!manifest_next(reader, &path, &entry, &found, &err) || !found)
-            cr_assert_fail("entry %u: %s", i, err.text);
-    }
-    expect_end(reader);
-    store.loads = 0;
-    cr_assert(manifest_seek(reader, span_str("dir/0777777"), &err), "%s", err.text);
-    expect_next(reader,
-                &(struct sample){.parent = "dir", .name = "0777777", .type = ENTRY_FILE, .size = 100});
-    cr_assert_eq(store.loads, 3);
-}
-
-Test(manifest, long_paths_close_tree_nodes_early)
-{
-    AUTO(store) struct store store = {0};
-    AUTO(manifest_writer) struct manifest_writer *writer = manifest_writer_new(store_put, &store);
-    AUTO(buf) struct buf parent = {0}, name = {0}, encoded = {0};
-    struct err err;
-    memset(buf_grow(&name, 250), 'n', 250);
-    for (unsigned depth = 1; depth <= 240; depth++) {
-        const struct entry entry = {
-            .type = ENTRY_DIRECTORY, .depth = (uint16_t)depth, .name = buf_span(&name)};
-        buf_clear(&encoded);
-        cr_assert(entry_encode(&entry, &encoded, &err), "%s", err.text);
-        cr_assert(manifest_add(writer, buf_span(&parent), buf_span(&encoded), &err), "%s", err.text);
-        if (depth > 1) buf_put_u8(&parent, '/');
-        buf_put_span(&parent, buf_span(&name));
-    }
-    for (unsigned i = 0; i < 40000; i++) {
-        char number[16];
-        (void)snprintf(number, sizeof(number), "%06u", i);
-        const struct entry entry = {.type = ENTRY_FIFO, .depth = 241, .name = span_str(number)};
-        buf_clear(&encoded);
-        cr_assert(entry_encode(&entry, &encoded, &err), "%s", err.text);
-        cr_assert(manifest_add(writer, buf_span(&parent), buf_span(&encoded), &err), "%s", err.text);
-    }
-    struct hash root = manifest_close(writer);
-    for (size_t i = 0; i < store.slots; i++)
-        cr_assert_leq(store.nodes[i].node.len, NODE_MAX_LEN / 2 + TREE_CHILD_FIXED_LEN + PATH_LEN_MAX);
-    AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
-    for (unsigned i = 0; i < 40240; i++) {
-        struct span path;
-        struct entry entry;
-        bool found;
-        cr_assert(manifest_next(reader, &path, &entry, &found, &err), "%s", err.text);
-        cr_assert(found);
-    }
-    expect_end(reader);
-}
-
 Test(manifest, each_failing_node_is_reported)
 {
     AUTO(store) struct store store = {0};
@@ -486,7 +347,7 @@ Test(manifest, each_failing_node_is_reported)
     for (size_t at = 2; at <= nodes; at++) {
         store.puts = store.loads = 0;
         store.fail_at = at;
-        AUTO(manifest_reader) struct manifest_reader *reader = open_reader(&store, &root);
+        AUTO(manifest_reader) struct manifest_reader *reader = store_reader(&store, &root);
         struct span path;
         struct entry entry;
         bool found = true;

@@ -111,3 +111,43 @@ struct hash manifest_close(struct manifest_writer *writer)
     cr_assert(manifest_finish(writer, &root, &content, &err), "%s", err.text);
     return content;
 }
+
+struct manifest_reader *store_reader(struct store *store, const struct hash *root)
+{
+    struct manifest_reader *reader = NULL;
+    struct err err;
+    cr_assert(manifest_reader_new(store_load, store, root, &reader, &err), "%s", err.text);
+    return reader;
+}
+
+void sample_path(const struct sample *sample, struct buf *out)
+{
+    buf_clear(out);
+    buf_printf(out, "%s%s%s", sample->parent, *sample->parent ? "/" : "", sample->name);
+}
+
+void expect_next(struct manifest_reader *reader, const struct sample *sample)
+{
+    AUTO(buf) struct buf path = {0};
+    struct span found_path;
+    struct entry entry;
+    bool found;
+    struct err err;
+    sample_path(sample, &path);
+    cr_assert(manifest_next(reader, &found_path, &entry, &found, &err), "%s: %s", buf_cstr(&path), err.text);
+    cr_assert(found, "%s", buf_cstr(&path));
+    cr_assert(span_eq(found_path, buf_span(&path)), "%s", buf_cstr(&path));
+    cr_assert_eq(entry.type, sample->type);
+    cr_assert_eq(entry.size, sample->size);
+    cr_assert_eq(entry.mtime_ns, sample->mtime_ns);
+}
+
+void expect_end(struct manifest_reader *reader)
+{
+    struct span path;
+    struct entry entry;
+    bool found = true;
+    struct err err;
+    cr_assert(manifest_next(reader, &path, &entry, &found, &err), "%s", err.text);
+    cr_assert(!found);
+}

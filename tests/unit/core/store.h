@@ -39,4 +39,13 @@ void sample_encode(const struct sample *sample, struct buf *out);
 void sample_add(struct manifest_writer *writer, const struct sample *sample);
 struct hash manifest_close(struct manifest_writer *writer);
 
+/* Reads what was stored. */
+struct manifest_reader *store_reader(struct store *store, const struct hash *root);
+/* "parent/name" */
+void sample_path(const struct sample *sample, struct buf *out);
+/* The next entry is this one. */
+void expect_next(struct manifest_reader *reader, const struct sample *sample);
+/* There is none. */
+void expect_end(struct manifest_reader *reader);
+
 #endif
