@@ -205,7 +205,7 @@ void conf_place(struct conf_group at, const char *key, struct buf *out)
     buf_printf(out, ": %s", buf_cstr(&path));
 }
 
-bool conf_reject(struct conf_group at, const char *key, struct err *err, const char *fmt, ...)
+bool(conf_reject)(struct conf_group at, const char *key, struct err *err, const char *fmt, ...)
 {
     AUTO(buf) struct buf path = {0};
     char text[sizeof(err->text)];
@@ -218,8 +218,8 @@ bool conf_reject(struct conf_group at, const char *key, struct err *err, const c
     return fail_at(at.conf, line_of(at, key), &path, err, text);
 }
 
-bool conf_reject_item(struct conf_group at, const char *key, size_t index, struct err *err, const char *fmt,
-                      ...)
+bool(conf_reject_item)(struct conf_group at, const char *key, size_t index, struct err *err, const char *fmt,
+                       ...)
 {
     AUTO(buf) struct buf path = {0};
     const config_setting_t *list = member(at, key);

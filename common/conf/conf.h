@@ -140,4 +140,9 @@ bool conf_reject(struct conf_group at, const char *key, struct err *err, const c
 bool conf_reject_item(struct conf_group at, const char *key, size_t index, struct err *err, const char *fmt,
                       ...) PRINTF_LIKE(5, 6);
 
+#ifdef __clang_analyzer__ /* as in common/base/err.h */
+#define conf_reject(...) ((void)conf_reject(__VA_ARGS__), false)
+#define conf_reject_item(...) ((void)conf_reject_item(__VA_ARGS__), false)
+#endif
+
 #endif

@@ -89,6 +89,23 @@ static bool came_before(const struct moving *moving, size_t at)
     return false;
 }
 
+static void warn_of_none(const struct moving *moving, const Sealift__GrantBody *body)
+{
+    char name[IDENTITY_NAME_MAX + 1];
+    access_name_of(moving->cli, body->recipient.data, name);
+    output_warning(&moving->cli->output,
+                   "'%s' gets no half of the new generation: it is not in the roster any more, or not in the "
+                   "trusted zone",
+                   name);
+}
+
+static bool move_grant(struct moving *moving, const Sealift__GrantBody *body, struct err *err)
+{
+    if (may_have(moving, body)) return grant_one(moving, body, err);
+    if (moving->doing == DOING) warn_of_none(moving, body);
+    return true;
+}
+
 static bool move_grants(struct moving *moving, Sealift__Half half, struct err *err)
 {
     for (int others = 0; others < 2; others++)
@@ -98,16 +115,7 @@ static bool move_grants(struct moving *moving, Sealift__Half half, struct err *e
             if (body->half != half || is_self(moving->cli, body) == (others == 1) || !is_old(moving, grant) ||
                 has_same(moving, body) || came_before(moving, i))
                 continue;
-            if (may_have(moving, body)) {
-                if (!grant_one(moving, body, err)) return false;
-            } else if (moving->doing == DOING) {
-                char name[IDENTITY_NAME_MAX + 1];
-                access_name_of(moving->cli, body->recipient.data, name);
-                output_warning(&moving->cli->output,
-                               "'%s' gets no half of the new generation: it is not in the roster any more, "
-                               "or not in the trusted zone",
-                               name);
-            }
+            if (!move_grant(moving, body, err)) return false;
         }
     return true;
 }

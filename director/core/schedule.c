@@ -33,6 +33,7 @@ static bool take_clock(const char *word, uint64_t *out_s)
 {
     unsigned hour = 0, minute = 0;
     bool shaped = strlen(word) == 5 && word[2] == ':' && strspn(word, "0123456789:") == 5 &&
+                  /* of two digits each: NOLINTNEXTLINE(cert-err34-c) */
                   sscanf(word, "%2u:%2u", &hour, &minute) == 2;
     if (!shaped || hour > 23 || minute > 59) return false;
     *out_s = (uint64_t)hour * HOUR_S + minute * 60;

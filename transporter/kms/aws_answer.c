@@ -137,7 +137,7 @@ static void put_words(const char *text, size_t len, size_t most, char *out)
 {
     size_t put = 0;
     for (size_t i = 0; i < len && put < most; i++)
-        out[put++] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+        out[put++] = (char)(text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?');
     out[put] = '\0';
 }
 

@@ -193,7 +193,7 @@ static void printable(struct span text, char out[static 128])
 {
     size_t len = text.len < 127 ? text.len : 127;
     for (size_t i = 0; i < len; i++)
-        out[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? (char)text.data[i] : '?';
+        out[i] = (char)(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '?');
     out[len] = '\0';
 }
 

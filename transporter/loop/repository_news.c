@@ -20,6 +20,7 @@ void repository_news_state(const struct repository_news *news, uint64_t serial, 
         state.pack_bytes = info.pack_bytes;
         state.free_bytes = info.free_bytes;
     } else {
+        /* where there is no store, there is why: NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         state.code = (uint32_t)failure->code;
         public_text(failure->text, &text);
         state.text = stored_lent(buf_cstr(&text));

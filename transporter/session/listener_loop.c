@@ -249,26 +249,30 @@ static uint64_t serve_session(struct listener *listener, struct listener_session
     return session->probe_at_ms > now_ms ? session->probe_at_ms - now_ms : PROBE_LEAST_MS;
 }
 
+static void let_go(struct listener *listener, struct leaving **at)
+{
+    struct leaving *leaving = *at;
+    *at = leaving->next;
+    listener->leaving_count--;
+    listener_box_clear(&leaving->out);
+    free(leaving);
+}
+
 static uint64_t serve_leaving(struct listener *listener, uint64_t now_ms)
 {
     uint64_t wait = IDLE_MS;
     for (struct leaving **at = &listener->leaving; *at;) {
         struct leaving *leaving = *at;
         enum net_status status = flush_box(listener, &leaving->peer, &leaving->out);
-        if (status == NET_AGAIN || status == NET_OK) {
-            if (now_ms < leaving->cut_at_ms) {
-                uint64_t left = leaving->cut_at_ms - now_ms;
-                if (status == NET_AGAIN) left = RETRY_MS;
-                if (left < wait) wait = left;
-                at = &leaving->next;
-                continue;
-            }
-            net_socket_drop(listener->socket, &leaving->peer);
+        const bool is_there = status == NET_AGAIN || status == NET_OK;
+        if (is_there && now_ms < leaving->cut_at_ms) {
+            uint64_t left = status == NET_AGAIN ? RETRY_MS : leaving->cut_at_ms - now_ms;
+            if (left < wait) wait = left;
+            at = &leaving->next;
+            continue;
         }
-        *at = leaving->next;
-        listener->leaving_count--;
-        listener_box_clear(&leaving->out);
-        free(leaving);
+        if (is_there) net_socket_drop(listener->socket, &leaving->peer);
+        let_go(listener, at);
     }
     return wait;
 }

@@ -233,6 +233,22 @@ bool run_writer_admitted(void *arg, const uint8_t writer[SIGN_PK_LEN])
     return roster_ever_admitted(run->roster, writer, &since_ns);
 }
 
+bool run_open_copies(struct run *run, struct repository **to, struct ingest **ingest, struct err *err)
+{
+    const struct ingest_options options = {.session = run->id,
+                                           .kind = INGEST_COPY,
+                                           .admitted = run_writer_admitted,
+                                           .arg = run,
+                                           .durable_bytes = &run->counters.stored_bytes,
+                                           .cancelled = &run->cancelled};
+    struct repository *repository = NULL;
+    if (!run_repository(run, run->repository, &repository, err) ||
+        !ingest_open(repository, &options, ingest, err))
+        return false;
+    *to = repository;
+    return true;
+}
+
 /* --- carrying out --- */
 
 static bool execute(struct run *run, struct err *err)

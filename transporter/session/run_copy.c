@@ -120,15 +120,7 @@ static bool copy_here(struct run *run, struct err *err)
 {
     struct repository *from = NULL, *to = NULL;
     AUTO(ingest) struct ingest *ingest = NULL;
-    struct ingest_options options = {.session = run->id,
-                                     .kind = INGEST_COPY,
-                                     .admitted = run_writer_admitted,
-                                     .arg = run,
-                                     .durable_bytes = &run->counters.stored_bytes,
-                                     .cancelled = &run->cancelled};
-    if (!run_repository(run, run->from, &from, err) || !run_repository(run, run->repository, &to, err) ||
-        !ingest_open(to, &options, &ingest, err))
-        return false;
+    if (!run_repository(run, run->from, &from, err) || !run_open_copies(run, &to, &ingest, err)) return false;
     struct outlet_ingest behind = {.repository = to,
                                    .ingest = ingest,
                                    .is_operator = is_operator,

@@ -8,6 +8,7 @@
 
 #include "transporter/pipeline/backup.h"
 #include "transporter/pipeline/restore.h"
+#include "transporter/repository/ingest.h"
 #include "transporter/session/absence.h"
 #include "transporter/session/dialler.h"
 #include "transporter/session/listener.h"
@@ -199,6 +200,10 @@ bool run_repository(struct run *run, const struct statement *statement, struct r
 void run_tell_point(struct run *run, const struct id *point, uint64_t number, uint64_t time_ns,
                     const struct hash *log_hash, struct span point_file);
 bool run_writer_admitted(void *run, const uint8_t writer[SIGN_PK_LEN]);
+/* Opens the run's repository, which is here, for copies of points: they come from any writer that is
+ * admitted. */
+bool run_open_copies(struct run *run, struct repository **to, struct ingest **ingest,
+                     struct err *err) MUST_CHECK;
 
 /* --- the kinds of work --- */
 

@@ -261,14 +261,7 @@ static bool store_sealed(struct sealing_side *side, const struct copy_anew_from 
     struct repository *to = NULL;
     struct repository_info info;
     AUTO(ingest) struct ingest *ingest = NULL;
-    struct ingest_options options = {.session = run->id,
-                                     .kind = INGEST_COPY,
-                                     .admitted = run_writer_admitted,
-                                     .arg = run,
-                                     .durable_bytes = &run->counters.stored_bytes,
-                                     .cancelled = &run->cancelled};
-    if (!run_repository(run, run->repository, &to, err) || !ingest_open(to, &options, &ingest, err))
-        return false;
+    if (!run_open_copies(run, &to, &ingest, err)) return false;
     side->to = to;
     repository_info(to, &info);
     side->head_number = info.head_number;
