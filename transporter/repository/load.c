@@ -130,7 +130,6 @@ static bool apply(struct repository *repository, const Sealift__LogEntry *entry,
     case SEALIFT__LOG_KIND__LOG_REMOVED:
         return apply_mark(repository, entry, INDEX_REMOVED, err);
     case SEALIFT__LOG_KIND__LOG_UNDELETED:
-        return apply_mark(repository, entry, INDEX_THERE, err);
     case SEALIFT__LOG_KIND__LOG_HELD:
     case SEALIFT__LOG_KIND__LOG_RELEASED:
         return apply_mark(repository, entry, INDEX_THERE, err);

@@ -11,14 +11,14 @@
 
 /* The client listens, the server has called it, and both have been heard. The server's peer. */
 static struct net_peer call_client(struct client *client, struct loopback *loop,
-                                   const struct net_options *options)
+                                   const struct net_options *options, enum net_reasons reasons)
 {
     struct err err;
     *client = (struct client){.socket = make_socket(loop, options)};
     cr_assert(net_monitor_new(client->socket, &client->monitor, &err));
     attach(client->socket, NET_BIND, "tcp://127.0.0.1:0");
     const struct net_endpoint there = {
-        .side = NET_CONNECT, .address = net_socket_bound(client->socket), .reasons = NET_REASONS_KEPT};
+        .side = NET_CONNECT, .address = net_socket_bound(client->socket), .reasons = reasons};
     cr_assert(net_socket_attach(loop->server, &there, &err), "%s", err.text);
     (void)await(client->monitor, NET_UP);
     send_text(client->socket, NULL, "hello", "");
@@ -47,7 +47,7 @@ Test(net_listening_client, hears_of_its_server_and_not_of_strangers)
     loopback_init(&loop, NET_UNKNOWN_REFUSE);
     struct net_options options = loopback_client_options(&loop, loop.client_key);
     AUTO(client) struct client client;
-    struct net_peer peer = call_client(&client, &loop, &options);
+    struct net_peer peer = call_client(&client, &loop, &options, NET_REASONS_KEPT);
     const char *bound = net_socket_bound(client.socket);
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
         char got[256];
@@ -89,7 +89,7 @@ Test(net_listening_client, sheds_silent_strangers_and_keeps_its_server)
     struct net_options options = loopback_client_options(&loop, loop.client_key);
     options.handshake_timeout_ms = 10 * DEADLINE_MS;
     AUTO(client) struct client client;
-    (void)call_client(&client, &loop, &options);
+    (void)call_client(&client, &loop, &options, NET_REASONS_NONE);
     const char *bound = net_socket_bound(client.socket);
     for (int i = 0; i < STRANGERS; i++)
         strangers[i] = socks_peer_call(bound);
