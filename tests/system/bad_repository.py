@@ -251,6 +251,8 @@ def vanish(site):
     aside(store(site, "good"))
     done = back_up(site, "good", code=3)
     says(done.stderr, f"the directory '{store(site, 'good')}' is gone while it is in use", "mounted?")
+    done = site.sealift("repository", "check", "good", "--level", "presence", "--wait", code=3)
+    says(done.stderr, f"the directory '{store(site, 'good')}' is gone while it is in use", "mounted?")
     os.makedirs(store(site, "good"))
     done = back_up(site, "good", code=3)
     says(done.stderr, f"another directory lies at '{store(site, 'good')}'")

@@ -378,6 +378,9 @@ DEFINE_AUTO_IN_PLACE(check, struct check, check_deinit)
 /* In the order in which their parts rely on each other. */
 static bool check_all(struct check *check, struct err *err)
 {
+    const struct storage *storage = &check->repository->storage;
+    /* what was moved away may be sound, and is not there for whoever will look for it */
+    if (storage->ops->in_place && !storage->ops->in_place(storage->self, err)) return false;
     return check_log(check, err) && check_packs(check, err) && check_points(check, err) &&
            (check->options->point || note_extras(check, err));
 }

@@ -116,8 +116,9 @@ static bool make_parents(struct directory *directory, const char *name, struct e
 /* Whether our path still leads to the directory that was opened. What is written into one that was moved
  * away, or lies on a disk that was taken out, would be missed by whoever looks where the repository is said
  * to be. */
-static bool is_in_place(const struct directory *directory, struct err *err)
+static bool in_place(void *self, struct err *err)
 {
+    const struct directory *directory = self;
     struct stat here;
     struct stat there;
     if (fstat(directory->fd, &here) != 0 || stat(directory->path, &there) != 0) {
@@ -138,7 +139,7 @@ static bool put_if_absent(void *self, const char *name, struct span bytes, struc
     struct directory *directory = self;
     AUTO(fd) int fd = -1;
     const char *base;
-    if (!is_in_place(directory, err) || !make_parents(directory, name, err) ||
+    if (!in_place(directory, err) || !make_parents(directory, name, err) ||
         !enter_parent(directory, name, &fd, &base, err))
         return false;
     if (file_create(fd, base, bytes, 0600, err)) return true;
@@ -382,7 +383,7 @@ static bool journal_take(struct directory *directory, const char *name, int flag
 static bool journal_create(void *self, const char *name, struct journal **out, struct err *err)
 {
     struct directory *directory = self;
-    if (!is_in_place(directory, err)) return false;
+    if (!in_place(directory, err)) return false;
     (void)pthread_mutex_lock(&directory->making);
     bool created = make_parents_locked(directory, name, err) &&
                    journal_take(directory, name, O_CREAT | O_EXCL, out, err);
@@ -530,6 +531,7 @@ static const struct storage_ops directory_ops = {
     .remove = remove_object,
     .free_space = free_space,
     .claim = claim,
+    .in_place = in_place,
     .settle = settle,
     .allocate = allocate,
     .will_read = will_read,

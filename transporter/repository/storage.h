@@ -30,6 +30,9 @@ struct storage_ops {
     bool (*free_space)(void *self, uint64_t *free_bytes, uint64_t *total_bytes, struct err *err);
     /* Keeps other owners out while the storage is open, where the driver can: ERR_BUSY. */
     bool (*claim)(void *self, struct err *err);
+    /* Whether the storage still lies where it was opened. What is read goes on where it does not; NULL where
+     * it cannot be moved. */
+    bool (*in_place)(void *self, struct err *err);
     /* Makes durable whatever a process that is gone had done and not synced. An owner calls it before it
      * relies on anything that it sees: names that are only in memory would vanish with the next power cut,
      * after more has been built on them. NULL where everything that is seen is durable. */

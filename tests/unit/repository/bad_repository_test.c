@@ -104,7 +104,15 @@ static enum err_code try_back_up(struct place *place, uint8_t seed, struct err *
     return done ? ERR_NONE : err->code;
 }
 
-Test(bad_repository, whose_directory_goes_takes_nothing_until_it_is_back)
+static bool is_checked(struct place *place, struct err *err)
+{
+    struct check_result result;
+    const struct check_sink sink = {0};
+    const struct check_options options = {.level = CHECK_PRESENCE};
+    return repository_check(place->repository, &options, &sink, &result, err);
+}
+
+Test(bad_repository, whose_directory_goes_takes_nothing_and_is_not_sound_until_it_is_back)
 {
     struct err err = {0};
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
@@ -112,11 +120,13 @@ Test(bad_repository, whose_directory_goes_takes_nothing_until_it_is_back)
     shell("mv '%s' '%s/away'", place->path, place->root);
     cr_assert_eq(try_back_up(place, 2, &err), ERR_FAILED);
     cr_assert(strstr(err.text, "is gone while it is in use"), "%s", err.text);
+    cr_assert(restores(place->repository, &root, NULL));
+    cr_assert(!is_checked(place, &err) && err.code == ERR_FAILED, "%s", err.text);
     shell("mkdir '%s'", place->path);
     cr_assert_eq(try_back_up(place, 2, &err), ERR_FAILED);
     cr_assert(strstr(err.text, "another directory lies at"), "%s", err.text);
     shell("rmdir '%s' && mv '%s/away' '%s'", place->path, place->root, place->path);
-    cr_assert(restores(place->repository, &root, NULL));
+    cr_assert(restores(place->repository, &root, NULL) && is_checked(place, &err));
     root = back_up(place->repository, 3, 100, 3);
     place_close(place);
     place_open(place);
