@@ -12,7 +12,8 @@ enum { LOOKED_UP_MAX = 1 << 20 };
 struct marking {
     struct repository *repository;
     struct live_set *live; /* what is referred to; NULL: where it lies is wanted */
-    bool nothing_lost;     /* what a point needs is there */
+    bool nothing_lost;     /* when it began: what a point needs is there */
+    bool passed_over;      /* a node that is nowhere */
     bool *wanted;          /* by pack */
     uint32_t pack_count;
     struct buf places;
@@ -38,15 +39,30 @@ static void marking_deinit(struct marking *marking)
 DEFINE_AUTO_IN_PLACE(marking, struct marking, marking_deinit)
 
 /* Any copy of a node is followed, and somebody may have made one that names what was never here: where
- * nothing is lost, no point needs that. Else it may be what was lost, and no sweep goes on without it. */
-static bool is_planted(const struct marking *marking, struct index_view *view, const uint8_t *id,
-                       uint32_t domain)
+ * nothing is lost, no point needs that. Else it may be what was lost, perhaps just now, and no sweep goes on
+ * without it. */
+static bool is_planted(struct marking *marking, struct index_view *view, const uint8_t *id, uint32_t domain)
 {
     struct hash node;
     struct index_location place;
+    struct index_totals totals;
     memcpy(node.bytes, id, HASH_LEN);
-    return marking->nothing_lost &&
-           !index_locate_type(view, &node, domain, INDEX_FOR_READING, FRAME_NODE, &place);
+    if (!marking->nothing_lost ||
+        index_locate_type(view, &node, domain, INDEX_FOR_READING, FRAME_NODE, &place))
+        return false;
+    marking->passed_over = true;
+    index_totals(marking->repository->index, &totals);
+    return totals.bad == 0;
+}
+
+/* The number of lost packs follows the index: of one that was lost in the moment between, it tells at the
+ * end.
+ */
+static bool is_still_certain(const struct marking *marking, struct err *err)
+{
+    return !marking->passed_over || reconcile_nothing_lost(marking->repository) ||
+           err_set(err, ERR_DAMAGED,
+                   "packs were lost or found damaged meanwhile: what points refer to cannot be told");
 }
 
 static void add_node(struct marking *marking, struct id_set *met, const uint8_t *id)
@@ -224,7 +240,7 @@ bool mark_points(struct repository *repository, struct mark *out, struct err *er
     AUTO(marking)
     struct marking marking = {
         .repository = repository, .live = &marked.live, .nothing_lost = reconcile_nothing_lost(repository)};
-    if (!walk_all(&marking, err)) return false;
+    if (!walk_all(&marking, err) || !is_still_certain(&marking, err)) return false;
     *out = marked;
     marked = (struct mark){0};
     return true;
@@ -238,5 +254,5 @@ bool mark_point_packs(struct repository *repository, const struct repository_poi
                               .wanted = wanted,
                               .pack_count = count,
                               .nothing_lost = reconcile_nothing_lost(repository)};
-    return walk_named(&marking, point, err);
+    return walk_named(&marking, point, err) && is_still_certain(&marking, err);
 }

@@ -14,7 +14,9 @@ DEFINE_AUTO_IN_PLACE(mark, struct mark, mark_deinit)
 
 /* Walks every point that is there. A node of which no copy can be read is an error that names the point
  * (ERR_DAMAGED, ERR_NOT_FOUND): what lies below it is not known, so nothing may be taken away. Of a node with
- * several copies all count, so that who plants a false one takes nothing from the true one. */
+ * several copies all count, so that who plants a false one takes nothing from the true one. One that is
+ * nowhere is passed over while no pack is lost or damaged, for only a planted copy names it; an error if some
+ * are. */
 bool mark_points(struct repository *repository, struct mark *out, struct err *err) MUST_CHECK;
 /* Which packs have something that one point refers to: sets wanted[no] of those with a number below `count`.
  * Costs what the point is large, whatever else is in the repository. Fails as mark_points does. */

@@ -4,6 +4,7 @@
 #include "transporter/repository/care.h"
 #include "transporter/repository/check.h"
 #include "transporter/repository/fetch.h"
+#include "transporter/repository/mark.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -180,7 +181,8 @@ Test(sweep, a_node_planted_many_times_in_the_same_domain_takes_nothing_away, .ti
     }
 }
 
-/* ... and what such a copy names need not be anywhere: that must keep no sweep from freeing space for good. */
+/* ... and what such a copy names need not be anywhere: that must keep no sweep from freeing space for good.
+ */
 Test(sweep, a_planted_node_that_names_what_is_nowhere_does_not_keep_it_from_working)
 {
     AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
@@ -198,6 +200,91 @@ Test(sweep, a_planted_node_that_names_what_is_nowhere_does_not_keep_it_from_work
     cr_assert_eq(result.outcome, SWEEP_DONE);
     cr_assert_gt(result.swept_packs, 0);
     cr_assert(restores(place->repository, &kept, NULL));
+}
+
+/* A pack that is lost while points are walked, as a run that begins then finds out, and is brought again. */
+static struct losing {
+    const struct storage_ops *real;
+    struct index *index;
+    struct index_pack pack;
+    unsigned reads, lost_at, back_at; /* by the number of the read that comes then; 0: never */
+} losing;
+
+static void change_lost(enum index_state state)
+{
+    struct err err;
+    losing.pack.state = state;
+    cr_assert(index_pack_set(losing.index, &losing.pack, &err), "%s", err.text);
+}
+
+static bool get_range_losing(void *self, const char *name, uint64_t offset, void *out, size_t len,
+                             struct err *err)
+{
+    losing.reads++;
+    if (losing.reads == losing.lost_at) change_lost(INDEX_LOST);
+    if (losing.reads == losing.back_at) change_lost(INDEX_PACK);
+    return losing.real->get_range(self, name, offset, out, len, err);
+}
+
+static bool mark_losing(struct place *place, unsigned lost_at, unsigned back_at, struct mark *out)
+{
+    struct err err;
+    struct storage_ops ops = *place->repository->storage.ops;
+    losing.real = place->repository->storage.ops;
+    losing.reads = 0;
+    losing.lost_at = lost_at;
+    losing.back_at = back_at;
+    ops.get_range = get_range_losing;
+    place->repository->storage.ops = &ops;
+    bool done = mark_points(place->repository, out, &err);
+    place->repository->storage.ops = losing.real;
+    change_lost(INDEX_PACK);
+    return done;
+}
+
+/* The point 2, whose root names the node `old` of another pack, and one of which there is a planted copy. */
+static void build_upon(struct place *place, const struct hash *old)
+{
+    AUTO(writer) struct writer *writer = writer_new(REPOSITORY_PLAINTEXT, 2);
+    AUTO(writer) struct writer *thief = writer_new(REPOSITORY_PLAINTEXT, 200);
+    AUTO(ingest) struct ingest *ingest = session_open(place->repository, writer, 2);
+    AUTO(ingest) struct ingest *other = session_open(place->repository, thief, 200);
+    const struct hash nowhere = hash_of(span_str("nowhere"));
+    struct hash below[] = {*old, writer_node(writer, 77, NULL, 0, NULL, 0)};
+    struct hash root = writer_node(writer, 78, below, 2, NULL, 0);
+    session_send(ingest, writer, PACK_META);
+    (void)session_commit(ingest, writer, 2, &root);
+    (void)writer_node(thief, 77, &nowhere, 1, NULL, 0);
+    session_send(other, thief, PACK_META);
+}
+
+Test(sweep, what_is_lost_while_points_are_walked_does_not_pass_for_planted)
+{
+    struct index_location at;
+    AUTO(place) struct place *place = place_new(REPOSITORY_PLAINTEXT);
+    struct hash old = back_up(place->repository, 1, 0, 5);
+    build_upon(place, &old);
+    prune(place, 1, 1);
+    losing.index = place->repository->index;
+    {
+        struct err err;
+        AUTO(index_view) struct index_view *view = NULL;
+        cr_assert(index_view_open(losing.index, &view, &err), "%s", err.text);
+        cr_assert(index_locate_type(view, &old, 0, INDEX_FOR_READING, FRAME_NODE, &at));
+    }
+    struct err err;
+    cr_assert(index_pack_get(losing.index, at.pack, &losing.pack, &err), "%s", err.text);
+    {
+        AUTO(mark) struct mark mark = {0};
+        cr_assert(mark_losing(place, 0, 0, &mark), "nothing is lost");
+        cr_assert(live_set_has(&mark.live, old.bytes));
+    }
+    for (unsigned lost_at = 1, reads = losing.reads; lost_at <= reads; lost_at++) {
+        AUTO(mark) struct mark none = {0}, some = {0};
+        cr_assert_not(mark_losing(place, lost_at, 0, &none), "%u", lost_at);
+        bool done = mark_losing(place, lost_at, lost_at + 1, &some);
+        cr_assert(!done || live_set_has(&some.live, old.bytes), "%u", lost_at);
+    }
 }
 
 Test(sweep, two_repositories_with_copies_of_each_other_stay_whole)
@@ -221,6 +308,7 @@ Test(sweep, two_repositories_with_copies_of_each_other_stay_whole)
         cr_assert_eq(findings_of(places[i]->repository), 0);
     }
 }
+
 /* Copies bring the same bytes each time, so that a pack can come back that a sweep had taken: under its old
  * name. */
 static struct hash copy_in(struct place *place, struct writer *writer, const struct buf batches[2],
