@@ -11,11 +11,13 @@ enum { LOG_GATE_LINES = 60, LOG_GATE_MS = 60000 };
 
 /* {0} is one through which nothing went. */
 struct log_gate {
-    uint64_t until_ms; /* the end of this minute */
-    uint64_t asked;    /* in it */
+    uint64_t until_ms;    /* the end of this minute */
+    uint64_t asked;       /* in it */
+    const char *left_out; /* the event of the lines left out in it, or "several" */
 };
 
-/* Whether a line with this event may be logged now (clock_steady_ms); it is the caller's to do so. */
+/* Whether a line with this event, which is a literal, may be logged now (clock_steady_ms); it is the caller's
+ * to do so. */
 bool log_gate_pass(struct log_gate *gate, const char *event, uint64_t now_ms);
 
 #endif

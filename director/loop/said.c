@@ -11,21 +11,27 @@ const char *id_text(const struct id *id, char out[static ID_TEXT_LEN])
     return out;
 }
 
-static bool logged_before(struct director *director, const struct hash *what)
+static bool was_logged(const struct director *director, const struct hash *what)
 {
-    size_t size = sizeof(director->logged) / sizeof(director->logged[0]);
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < sizeof(director->logged) / sizeof(director->logged[0]); i++)
         if (hash_eq(&director->logged[i], what)) return true;
-    director->logged[director->logged_next++ % size] = *what;
     return false;
 }
 
+static void note_logged(struct director *director, const struct hash *what)
+{
+    size_t size = sizeof(director->logged) / sizeof(director->logged[0]);
+    director->logged[director->logged_next++ % size] = *what;
+}
+
+/* What was left out for the number of lines is not taken for logged: it is said when it comes again. */
 void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text)
 {
     const struct span parts[] = {span_str(event), span_of(peer->key, NET_KEY_LEN), span_str(text)};
     struct hash what = hash_of_parts(parts, 3);
-    if (logged_before(director, &what) || !log_gate_pass(&director->strangers, event, director->now.mono_ms))
+    if (was_logged(director, &what) || !log_gate_pass(&director->strangers, event, director->now.mono_ms))
         return;
+    note_logged(director, &what);
     char key[2 * NET_KEY_LEN + 1];
     hex_encode(peer->key, NET_KEY_LEN, key);
     log_event(LOG_WARN, event, "peer", key, "address", peer->address, "reason", text, NULL);

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 /* How many of so many lines pass. */
 static unsigned passed(struct log_gate *gate, unsigned asked, uint64_t now_ms)
@@ -33,4 +34,20 @@ Test(log_gate, lets_some_lines_a_minute_pass_and_counts_the_others)
         lines, "level=warn program=sealift-test event=lines_left_out of=knock next=\"no more of these for "
                "up to a minute\"\n"
                "level=warn program=sealift-test event=lines_left_out of=knock count=1000\n");
+}
+
+Test(log_gate, says_what_was_left_out_and_not_what_comes_next)
+{
+    AUTO(buf) struct buf text = {0};
+    struct log_gate gate = {0};
+    log_init("sealift-test", LOG_INFO);
+    struct capture capture = capture_start();
+    (void)passed(&gate, LOG_GATE_LINES + 2, 0);
+    (void)log_gate_pass(&gate, "ring", LOG_GATE_MS);
+    (void)passed(&gate, LOG_GATE_LINES, LOG_GATE_MS);
+    (void)log_gate_pass(&gate, "ring", LOG_GATE_MS);
+    (void)log_gate_pass(&gate, "ring", (uint64_t)2 * LOG_GATE_MS);
+    const char *lines = capture_stop(&capture, &text);
+    cr_assert(strstr(lines, "of=knock count=2\n"), "%s", lines);
+    cr_assert(strstr(lines, "of=several count=2\n"), "%s", lines);
 }

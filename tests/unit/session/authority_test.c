@@ -199,7 +199,7 @@ Test(authority, executes_an_order_once_even_over_a_restart)
     cr_assert_not(authority_execute_once(authority, &job, &err));
 }
 
-/* `what`: in the place of the expiry */
+/* As many executed orders as are remembered, which expired then. */
 static void fill_executed(uint64_t expiry_s)
 {
     AUTO(free) char *path = xasprintf("%s/executed", state);
