@@ -259,6 +259,24 @@ static void check_bytes(struct packing *packing)
         (void)tell(packing, ERR_DAMAGED, "its bytes are not those that its name says");
 }
 
+static size_t tell_length(struct packing *packing)
+{
+    char text[128];
+    (void)snprintf(text, sizeof(text), "the pack has %" PRIu64 " bytes instead of %" PRIu64, packing->size,
+                   packing->pack.size);
+    return tell(packing, packing->size < packing->pack.size ? ERR_TRUNCATED : ERR_DAMAGED, text);
+}
+
+/* What the index calls lost: its file is gone, or had nothing to read when the repository was opened. */
+static size_t tell_lost(struct packing *packing, bool there)
+{
+    if (there && packing->size != packing->pack.size) return tell_length(packing);
+    return tell(packing, ERR_NOT_FOUND,
+                there
+                    ? "the pack was missing, and is back: it is used again when its repository is opened anew"
+                    : "the pack is missing");
+}
+
 /* Whether the pack is there, with the length that is known. */
 static bool is_there(struct packing *packing)
 {
@@ -270,21 +288,12 @@ static bool is_there(struct packing *packing)
     if (lost || !there) {
         if (is_swept(packing)) return false;
         bool absent = lost || why.code == ERR_NOT_FOUND;
-        size_t finding =
-            tell(packing, absent ? ERR_NOT_FOUND : why.code,
-                 !absent ? why.text
-                 : there ? "the pack was missing, and is back: it is used again when its repository is "
-                           "opened anew"
-                         : "the pack is missing");
+        size_t finding = absent ? tell_lost(packing, there) : tell(packing, why.code, why.text);
         check_add_range(check, packing->pack.no, 0, UINT32_MAX, finding);
         return false;
     }
     if (packing->size == packing->pack.size) return true;
-    char text[128];
-    (void)snprintf(text, sizeof(text), "the pack has %" PRIu64 " bytes instead of %" PRIu64, packing->size,
-                   packing->pack.size);
-    size_t finding = tell(packing, packing->size < packing->pack.size ? ERR_TRUNCATED : ERR_DAMAGED, text);
-    check_add_range(check, packing->pack.no, packing->size, UINT32_MAX, finding);
+    check_add_range(check, packing->pack.no, packing->size, UINT32_MAX, tell_length(packing));
     return true;
 }
 

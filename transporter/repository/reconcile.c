@@ -147,32 +147,40 @@ struct reconciling {
     struct err *err;
 };
 
-static bool see_new(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size)
+/* *indexed: something of it could be read. */
+static bool see_new(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size,
+                    bool *indexed)
 {
     bool damaged = damage_marks_has(work->repository->marks, hash);
     struct index_pack pack = {.state = damaged ? INDEX_DAMAGED : INDEX_PACK, .size = size, .name = *hash};
-    bool indexed;
-    if (!read_pack(work->repository, &pack, name, &indexed, work->err)) return false;
-    if (indexed) work->seen++;
+    if (!read_pack(work->repository, &pack, name, indexed, work->err)) return false;
+    if (*indexed) work->seen++;
     return true;
+}
+
+/* Cut, or back again: what the index says of it no longer holds. One of which nothing reads is as lost as one
+ * without a file, and points may need it. */
+static bool see_again(struct reconciling *work, struct index_pack *known, const char *name, uint64_t size)
+{
+    struct index *index = work->repository->index;
+    const struct hash hash = known->name;
+    bool indexed;
+    if (known->state != INDEX_LOST) damage_marks_add(work->repository->marks, &hash);
+    known->state = INDEX_LOST;
+    return index_pack_set(index, known, work->err) && index_pack_drop(index, known->no, work->err) &&
+           see_new(work, &hash, name, size, &indexed) && (indexed || index_pack_set(index, known, work->err));
 }
 
 static bool see_pack(struct reconciling *work, const struct hash *hash, const char *name, uint64_t size)
 {
-    struct index *index = work->repository->index;
     struct index_pack known;
-    if (!index_pack_find(index, hash, &known, work->err))
-        return work->err->code == ERR_NOT_FOUND && see_new(work, hash, name, size);
+    bool indexed;
+    if (!index_pack_find(work->repository->index, hash, &known, work->err))
+        return work->err->code == ERR_NOT_FOUND && see_new(work, hash, name, size, &indexed);
     if (known.state == INDEX_SWEPT) return true; /* its file was to be removed */
-    if (known.state != INDEX_LOST && known.size == size) {
-        work->seen++;
-        return true;
-    }
-    /* cut, or back again: what the index says of it no longer holds */
-    if (known.state != INDEX_LOST) damage_marks_add(work->repository->marks, hash);
-    known.state = INDEX_LOST;
-    return index_pack_set(index, &known, work->err) && index_pack_drop(index, known.no, work->err) &&
-           see_new(work, hash, name, size);
+    if (known.state == INDEX_LOST || known.size != size) return see_again(work, &known, name, size);
+    work->seen++;
+    return true;
 }
 
 static bool tell_progress(struct reconciling *work)

@@ -259,3 +259,17 @@ Test(check, foreign_objects_of_whatever_number_are_told_behind_what_concerns_poi
         cr_assert(strstr(lines(&report), more[i]), "%s: %s", more[i], lines(&report));
     cr_assert_leq(report.result.findings, 304);
 }
+
+/* Not that it is gone, nor that it would be used again. */
+Test(check, of_a_pack_that_was_cut_to_nothing_before_it_was_opened_says_its_length)
+{
+    AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+    AUTO(report) struct report report = {0};
+    (void)back_up(place->repository, 1, 0, 3);
+    place_close(place);
+    shell("f=$(ls -S '%s'/packs/*/* | head -1) && chmod u+w $f && truncate -s 0 $f", place->path);
+    place_open(place);
+    check(place->repository, CHECK_PRESENCE, &report);
+    cr_assert(strstr(lines(&report), "the pack has 0 bytes instead of "), "%s", lines(&report));
+    cr_assert_null(strstr(lines(&report), "is back"), "%s", lines(&report));
+}

@@ -378,6 +378,32 @@ Test(index_lost, with_it_is_not_forgotten_that_a_point_is_not_whole)
     cr_assert_not(index_is_proven(place->repository->index));
 }
 
+/* Of a pack with nothing left to read the index must know all the same: what nobody knows to be lost is not
+ * brought again, and passes for what was never there. */
+Test(index_lost, a_pack_that_was_cut_while_closed_is_bad_however_little_is_left_of_it)
+{
+    static const char *const accidents[] = {"truncate -s 0", "truncate -s 20", "truncate -s 200",
+                                            "truncate -s -1"};
+    for (size_t n = 0; n < sizeof(accidents) / sizeof(accidents[0]); n++) {
+        struct index_totals totals;
+        AUTO(place) struct place *place = place_new(REPOSITORY_ENCRYPTED);
+        struct hash root = back_up(place->repository, 1, 0, 40);
+        place_close(place);
+        shell("cp -a '%s' '%s/aside' && f=$(ls -S '%s'/packs/*/* | head -1) && chmod u+w $f && %s $f",
+              place->path, place->root, place->path, accidents[n]);
+        for (int start = 0; start < 3; start++) {
+            place_open(place);
+            index_totals(place->repository->index, &totals);
+            cr_assert_eq(totals.bad, 1, "%s, start %d", accidents[n], start);
+            cr_assert_not(is_whole(place, 1), "%s, start %d", accidents[n], start);
+            place_close(place);
+        }
+        shell("rm -r '%s' && mv '%s/aside' '%s'", place->path, place->root, place->path);
+        place_open(place);
+        cr_assert(restores(place->repository, &root, NULL), "%s: back again", accidents[n]);
+    }
+}
+
 /* While it is open: what the files say at the start of a session is what the session goes by. */
 Test(index_lost, a_pack_that_goes_away_unseen_is_wanted_again_by_the_next_session)
 {
