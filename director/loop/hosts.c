@@ -217,19 +217,27 @@ static void welcome(struct director *director, struct host_link *host, uint64_t 
     line_send(&host->line, &head, (struct span){0});
 }
 
-static void say_hello(struct director *director, struct host_link *host, const Sealift__Hello *hello)
+static void say_connected(struct director *director, struct host_link *host, const Sealift__Hello *hello)
 {
-    char runs[16], ours[24], theirs[24];
+    char runs[16];
     if (!log_gate_pass(&host->lines, "connected", director->now.mono_ms)) return;
-    uint64_t version = roster_version(registry_roster(director->registry));
     (void)snprintf(runs, sizeof(runs), "%zu", hello->n_runs);
     log_event(LOG_INFO, "connected", "transporter", host->name, "version", host->version, "address",
               host->line.peer.address, "runs", runs, NULL);
-    if (hello->roster_version <= version) return;
+}
+
+/* However much else is said of the host: a director that has forgotten refuses and is refused a lot. */
+static void say_old(struct director *director, struct host_link *host, const Sealift__Hello *hello)
+{
+    static const char event[] = "roster_is_old";
+    char ours[24], theirs[24];
+    uint64_t version = roster_version(registry_roster(director->registry));
+    if (hello->roster_version <= version || !log_gate_pass(&host->alarms, event, director->now.mono_ms))
+        return;
     (void)snprintf(ours, sizeof(ours), "%llu", (unsigned long long)version);
     (void)snprintf(theirs, sizeof(theirs), "%llu", (unsigned long long)hello->roster_version);
-    log_event(LOG_ERROR, "roster_is_old", "transporter", host->name, "knows", theirs, "director", ours,
-              "reason", "this director's state is older than what the transporter has seen", NULL);
+    log_event(LOG_ERROR, event, "transporter", host->name, "knows", theirs, "director", ours, "reason",
+              "this director's state is older than what the transporter has seen", NULL);
 }
 
 /* The connection with the newest word counts. */
@@ -265,7 +273,8 @@ void hosts_hello(struct director *director, const struct net_peer *peer, const S
     attach(director, host, peer, HOST_CONNECTED);
     take_facts(host, hello);
     host->last_seen_ns = director->now.wall_ns;
-    say_hello(director, host, hello);
+    say_connected(director, host, hello);
+    say_old(director, host, hello);
     /* a word without a proof, and schedules wait for what it leads to: not for any host to say */
     if (hello->roster_version > roster_version(registry_roster(director->registry)) &&
         member->zone == SEALIFT__ZONE__ZONE_TRUSTED)

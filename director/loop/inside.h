@@ -60,8 +60,9 @@ struct host_link {
     size_t kms_count;
     struct log_question *questions;
     size_t question_count, question_cap;
-    struct log_gate lines; /* that it causes as often as it likes */
-    bool gave_back;        /* all that it holds, since this director began to reconcile */
+    struct log_gate lines;  /* that it causes as often as it likes */
+    struct log_gate alarms; /* that it knows a newer roster */
+    bool gave_back;         /* all that it holds, since this director began to reconcile */
 };
 
 struct operator_link {
@@ -116,6 +117,10 @@ struct director {
     struct net_context *net;
     struct net_zap *zap;
     struct log_gate strangers; /* lines that anybody causes */
+    struct said {
+        const char *event;
+        struct log_gate gate;
+    } said[16]; /* of each event by itself: what a stranger causes silences nothing that a host does */
     struct net_socket *operators, *control;
     struct net_monitor *operator_monitor, *control_monitor;
     uint16_t control_port;       /* the real one */
@@ -152,7 +157,9 @@ void startup_admit(struct director *director);
 /* ---- said.c: logs and texts */
 #define ID_TEXT_LEN 33
 const char *id_text(const struct id *id, char out[static ID_TEXT_LEN]);
-/* One line for the same event, peer and text while it is among the last 64. */
+/* The gate of an event, which is a literal. */
+struct log_gate *said_gate(struct director *director, const char *event);
+/* One line for the same event, peer and text while it is among the last 64, through the event's gate. */
 void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text);
 Sealift__Head head_of(Sealift__Head__KindCase kind, uint64_t serial);
 

@@ -24,12 +24,23 @@ static void note_logged(struct director *director, const struct hash *what)
     director->logged[director->logged_next++ % size] = *what;
 }
 
+struct log_gate *said_gate(struct director *director, const char *event)
+{
+    for (size_t i = 0; i < sizeof(director->said) / sizeof(director->said[0]); i++) {
+        struct said *said = &director->said[i];
+        if (!said->event) said->event = event;
+        if (strcmp(said->event, event) == 0) return &said->gate;
+    }
+    return &director->strangers;
+}
+
 /* What was left out for the number of lines is not taken for logged: it is said when it comes again. */
 void say_once(struct director *director, const char *event, const struct net_peer *peer, const char *text)
 {
     const struct span parts[] = {span_str(event), span_of(peer->key, NET_KEY_LEN), span_str(text)};
     struct hash what = hash_of_parts(parts, 3);
-    if (was_logged(director, &what) || !log_gate_pass(&director->strangers, event, director->now.mono_ms))
+    if (was_logged(director, &what) ||
+        !log_gate_pass(said_gate(director, event), event, director->now.mono_ms))
         return;
     note_logged(director, &what);
     char key[2 * NET_KEY_LEN + 1];
