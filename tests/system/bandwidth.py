@@ -16,6 +16,7 @@ from sealift_site import Site, expect, wait_until
 
 MIB = 1 << 20
 SIZE = 6 * MIB
+LEAST_S = 1.3  # for that at 3 MiB/s: but for the burst and the last message, which nobody waits for; without a limit 0.3
 
 
 def renew(tree):
@@ -44,13 +45,13 @@ def limits_hold(site, tree):
     shown = json.loads(site.sealift("--json", "job", "show", "web").stdout)
     expect(shown["bandwidth"] == "3MiB" and shown["priority"] == 3, shown)
     took = timed(site)
-    expect(took >= 1.6, f"6 MiB at 3 MiB/s took {took:.2f} s")  # but for the burst and the last message
+    expect(took >= LEAST_S, f"6 MiB at 3 MiB/s took {took:.2f} s")
     site.sealift("job", "edit", "web", "--bandwidth", "unlimited")
     for name in ("source", "vault"):
         renew(tree)
         set_rule(site, name, "3MiB@00:00-24:00")
         took = timed(site)
-        expect(took >= 1.6, f"6 MiB at 3 MiB/s of '{name}' took {took:.2f} s")
+        expect(took >= LEAST_S, f"6 MiB at 3 MiB/s of '{name}' took {took:.2f} s")
         set_rule(site, name, "unlimited")
     print("ok - limits of a job, of its source and of its target hold")
 
@@ -78,7 +79,7 @@ def a_target_that_hangs(site, tree):
     renew(tree)
     set_rule(site, "source", "16KiB")
     begun = site.begin_run("web")
-    wait_until(lambda: running(site) == 1, "the run is at work")
+    wait_until(lambda: reading(site), "the target answered, and the source reads")
     vault, source = site.daemons["vault"], site.daemons["source"]
     vault.process.send_signal(signal.SIGSTOP)
     try:
@@ -97,6 +98,12 @@ def states(site):
 
 def running(site):
     return states(site).count("running")
+
+
+def reading(site):
+    """Whether the only run has read something."""
+    runs = json.loads(site.sealift("--json", "status").stdout)["runs"]
+    return bool(runs) and json.loads(site.sealift("--json", "job", "log", runs[0]["run"]).stdout)["read_bytes"] > 0
 
 
 def queue(site, tree):
