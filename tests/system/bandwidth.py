@@ -16,7 +16,7 @@ from sealift_site import Site, expect, wait_until
 
 MIB = 1 << 20
 SIZE = 6 * MIB
-LEAST_S = 1.3  # for that at 3 MiB/s: but for the burst and the last message, which nobody waits for; without a limit 0.3
+LEAST_S = 1.3  # for that at 3 MiB/s: but for the burst and the last message, which nobody waits for
 
 
 def renew(tree):
