@@ -28,10 +28,12 @@ bool inode_is_empty_directory(int dir)
         return false;
     }
     bool empty = true;
+    errno = 0;
     for (struct dirent *entry; empty && (entry = readdir(names));)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    bool failed = errno != 0;
     (void)closedir(names);
-    return empty;
+    return empty && !failed;
 }
 
 static bool open_root(const char *root, const char *path, int *out, struct err *err)
