@@ -1,6 +1,7 @@
 #include "loop_device.h"
 #include "restore_rig.h"
 
+#include "common/base/clock.h"
 #include "common/base/file.h"
 #include "transporter/pipeline/image_cutter.h"
 #include "transporter/pipeline/image_target.h"
@@ -228,6 +229,16 @@ Test(restore_image, a_link_on_the_way_is_refused)
     cr_assert_not(out_exists(rig, "elsewhere/image"));
 }
 
+/* A run that fails while all its windows are under way has written nothing that another could go on with. */
+static void fails_when_half_is_written(void *arg)
+{
+    struct restore_rig *rig = arg;
+    uint64_t until_ms = clock_steady_ms() + 60000;
+    while (rig->faulty.fetches >= rig->faulty.fail_at && clock_steady_ms() < until_ms &&
+           atomic_load(&rig->progress.content_bytes) < 46 * MB)
+        clock_wait(&rig->faulty.changed, &rig->faulty.lock, clock_steady_ms() + 5);
+}
+
 Test(restore_image, an_interrupted_one_goes_on_where_it_was)
 {
     AUTO(restore_rig) struct restore_rig *rig = image_rig();
@@ -238,6 +249,8 @@ Test(restore_image, an_interrupted_one_goes_on_where_it_was)
     cr_assert_eq(unlinkat(rig->out.fd, "image", 0), 0);
     rig->faulty.fetches = rig->faulty.ids = 0;
     rig->faulty.fail_at = fetches; /* the last one */
+    rig->faulty.meanwhile = fails_when_half_is_written;
+    rig->faulty.meanwhile_arg = rig;
     cr_assert_not(restore_rig_try(rig, OVERWRITE_NEVER));
     cr_assert_eq(rig->err.code, ERR_UNREACHABLE);
     cr_assert(out_exists(rig, "image" IMAGE_TARGET_PART) && !out_exists(rig, "image"));
